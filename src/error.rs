@@ -1,0 +1,138 @@
+//! The one error type of the library: a kind, which decides the exit code, and one sentence.
+//!
+//! A sentence is lower case, has no full stop, names the thing in quotes, says what was found and
+//! what was expected, and ends with the remedy where there is one:
+//! `output 's3://b/out' already holds version 3: pass --mode overwrite to replace it`.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+/// The result of everything in this library that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, as far as a caller has to tell cases apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Anything that no other kind describes.
+    Other,
+    /// An option, argument or combination of them that makes no sense.
+    Usage,
+    /// Input that cannot be used: corrupt, of another type, a NULL key, a missing column.
+    Data,
+    /// An input object, table or bucket that is not there.
+    InputMissing,
+    /// Storage that cannot be reached: DNS, refused, TLS, timeout.
+    Unreachable,
+    /// A broken promise of this program.
+    Internal,
+    /// A memory or disk limit that was given and reached.
+    Limit,
+    /// The output exists and the mode forbids touching it.
+    OutputExists,
+    /// An operation of the file system failed: disk full, read-only directory.
+    Io,
+    /// A lost race, an input replaced while it was read, throttling: trying again is safe.
+    Retry,
+    /// Wrong or expired credentials, or a missing right.
+    Denied,
+    /// Wrong configuration: region, scheme of the endpoint, unknown setting.
+    Configuration,
+}
+
+impl Kind {
+    /// The exit code of the process, after `sysexits.h`.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::Data => 65,
+            Self::InputMissing => 66,
+            Self::Unreachable => 69,
+            Self::Internal => 70,
+            Self::Limit => 71,
+            Self::OutputExists => 73,
+            Self::Io => 74,
+            Self::Retry => 75,
+            Self::Denied => 77,
+            Self::Configuration => 78,
+        }
+    }
+}
+
+/// An error with its kind, its sentence and, where there is one, its cause.
+///
+/// Cheap to clone: one failure can reach several waiting streams.
+#[derive(Clone)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of `kind` that says `message`.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// Input that cannot be used.
+    pub fn data(message: impl Into<String>) -> Self {
+        Self::new(Kind::Data, message)
+    }
+
+    /// An option or argument that makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A broken promise of this program.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    /// An input that is not there.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self::new(Kind::InputMissing, message)
+    }
+
+    /// A failed operation of the file system: `doing` says which, on what.
+    pub fn io(doing: impl fmt::Display, cause: std::io::Error) -> Self {
+        Self::new(Kind::Io, format!("{doing}: {cause}")).caused_by(cause)
+    }
+
+    /// Keeps `cause` for the error chain; the sentence should not repeat it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(cause));
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The first error of this type among `error` and its causes: a query returns ours wrapped.
+    pub fn find_in<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error").field("kind", &self.kind).field("message", &self.message).finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,7 @@
+//! Pleiad partitions, clusters and streams tables kept as Parquet on S3-compatible storage.
+//!
+//! One idea carries all of it: rows stay in their block; SQL computes small partial results per
+//! block with our aggregate functions; a driver loop merges them, decides, and runs the next plan.
+
+pub mod error; // one error type, its kinds and exit codes
+pub mod event; // what drivers report; nothing here prints

@@ -1,0 +1,3 @@
+//! The `pleiad` binary: parse, run, print the error chain, exit.
+
+fn main() {}
