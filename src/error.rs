@@ -115,7 +115,14 @@ impl Error {
 
     /// The first error of this type among `error` and its causes: a query returns ours wrapped.
     pub fn find_in<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
-        std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref())
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            if let Some(found) = cause.downcast_ref() {
+                return Some(found);
+            }
+            next = cause.source();
+        }
+        None
     }
 }
 
