@@ -94,8 +94,8 @@ fn heads(n: u64, draws: &mut impl Rng) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::draws::Column;
     use super::*;
+    use crate::generate::draws::Column;
 
     fn probability(law: &Discrete, value: i32) -> f64 {
         let i = usize::try_from(value - law.first).unwrap();

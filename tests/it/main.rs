@@ -7,3 +7,4 @@ mod support {
 }
 
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
+mod tidy; // the sources, tested like code
