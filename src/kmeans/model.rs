@@ -3,12 +3,11 @@
 //! Sums are integers, so merging them has no order; a mean is the f64 nearest to the exact
 //! quotient. Means are taken here and nowhere else: a partition answers with sums and counts.
 
-use std::collections::BTreeMap;
-
-use ndarray::{Array1, Array2};
+use ndarray::Array2;
 
 use super::options::Params;
-use crate::functions::centroids::{ClusterSums, fixed};
+use crate::functions::centroids::model::ModelSet;
+use crate::functions::centroids::totals::ClusterTotals;
 
 /// Which partitions make the centroids of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,37 +113,35 @@ impl Model {
         }
     }
 
-    /// Merges the sums of the partitions, one [`ClusterSums`] a cluster, and takes the means.
-    /// `scales` are those of the columns: a sum is in units of 2^-scale.
-    pub fn moved_by(&self, parts: &BTreeMap<usize, &[ClusterSums]>, scales: &[i32]) -> Moved {
-        let own = parts.iter().filter(|(partition, _)| self.counts(**partition));
-        let own: Vec<&[ClusterSums]> = own.map(|(_, sums)| *sums).collect();
-        let mut total = vec![ClusterSums::zero(scales.len()); self.k()];
-        for part in &own {
-            for (total, sums) in total.iter_mut().zip(*part) {
-                total.add(sums);
+    /// Merges the sums of the partitions, one line a cluster, and takes the means.
+    pub fn moved_by(&self, parts: &[(usize, &[ClusterTotals<'_>])], set: &ModelSet) -> Moved {
+        let own = parts.iter().filter(|(partition, _)| self.counts(*partition));
+        let own: Vec<&[ClusterTotals<'_>]> = own.map(|(_, clusters)| *clusters).collect();
+        let mut moved = Moved {
+            centroids: self.centroids.clone(),
+            rows: Vec::with_capacity(self.k()),
+            empty: Vec::new(),
+            cost: 0,
+        };
+        for (cluster, mut centroid) in moved.centroids.rows_mut().into_iter().enumerate() {
+            let lines = || own.iter().map(|part| &part[cluster]);
+            let rows = lines().map(|line| line.rows).sum();
+            moved.rows.push(rows);
+            moved.cost += lines().map(|line| line.cost).sum::<i128>();
+            if rows == 0 {
+                moved.empty.push(cluster);
+                continue;
             }
-        }
-        let mut centroids = self.centroids.clone();
-        for (cluster, mut centroid) in centroids.rows_mut().into_iter().enumerate() {
-            if total[cluster].rows > 0 {
+            for (column, value) in centroid.iter_mut().enumerate() {
                 let mean = match self.role {
-                    Role::Global | Role::Local { .. } => mean(&total[cluster], scales),
-                    Role::Unweighted => {
-                        let with_rows = own.iter().map(|part| &part[cluster]);
-                        mean_of_means(with_rows.filter(|sums| sums.rows > 0), scales)
-                    }
+                    Role::Global | Role::Local { .. } => mean(lines(), column, set),
+                    Role::Unweighted => mean_of_means(lines(), column, set),
                 };
-                centroid.assign(&mean);
+                // A cluster whose rows all weigh nothing has no mean; it stays where it is.
+                *value = mean.unwrap_or(*value);
             }
         }
-        let rows: Vec<u64> = total.iter().map(|sums| sums.rows).collect();
-        Moved {
-            centroids,
-            empty: (0..rows.len()).filter(|&cluster| rows[cluster] == 0).collect(),
-            rows,
-            cost: total.iter().map(|sums| sums.cost).sum(),
-        }
+        moved
     }
 
     /// The reason to stop after a step that ended with these facts, if there is one.
@@ -176,20 +173,22 @@ pub fn movement(a: &Array2<f64>, b: &Array2<f64>, factors: &[f64]) -> f64 {
     terms.fold(0.0, |sum, ((x, y), f)| sum + ((x - y) * f).powi(2)).sqrt()
 }
 
-fn mean(sums: &ClusterSums, scales: &[i32]) -> Array1<f64> {
-    sums.sums.iter().zip(scales).map(|(&sum, &scale)| fixed::mean(sum, sums.weight, scale)).collect()
+fn mean<'a>(
+    parts: impl Iterator<Item = &'a ClusterTotals<'a>> + Clone,
+    column: usize,
+    set: &ModelSet,
+) -> Option<f64> {
+    let sum = parts.clone().map(|part| part.sums[column]).sum();
+    set.mean(column, sum, parts.map(|part| part.weight).sum())
 }
 
-/// The plain mean of the partitions' means, in the order of the partitions.
+/// The plain mean of the means of the partitions that have rows, in the order of the partitions.
 fn mean_of_means<'a>(
-    parts: impl Iterator<Item = &'a ClusterSums>,
-    scales: &[i32],
-) -> Array1<f64> {
-    let mut total = Array1::zeros(scales.len());
-    let mut count = 0.0;
-    for part in parts {
-        total += &mean(part, scales);
-        count += 1.0;
-    }
-    total / count
+    parts: impl Iterator<Item = &'a ClusterTotals<'a>>,
+    column: usize,
+    set: &ModelSet,
+) -> Option<f64> {
+    let means = parts.filter_map(|part| set.mean(column, part.sums[column], part.weight));
+    let (sum, count) = means.fold((0.0, 0.0), |(sum, count), mean| (sum + mean, count + 1.0));
+    (count > 0.0).then(|| sum / count)
 }
