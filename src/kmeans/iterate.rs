@@ -4,71 +4,176 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use datafusion::scalar::ScalarValue;
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
-use super::extent::Space;
 use super::input::{Input, changed};
-use super::model::{Model, Moved, Role, StepFacts, Stop, movement};
+use super::model::{Model, Moved, StepFacts, movement};
 use super::options::{Empty, Params};
+use super::space::Space;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::functions::centroids::{CentroidSums, FarRow, FarthestRows, ModelSet};
+use crate::functions::centroid_sums::CentroidSums;
+use crate::functions::centroids::model::ModelSet;
+use crate::functions::centroids::totals::{ClusterTotals, Totals};
+use crate::functions::farthest_rows::{FarRow, FarthestRows};
 
-/// Moves every model until it stops; `keep` makes a step durable before the next begins.
-///
-/// # Errors
-/// The engine's; an input that changes while it is read; an empty cluster where that is an error.
-pub async fn iterate(
-    input: &Input,
-    space: &Space,
-    params: &Params,
-    models: &mut [Model],
-    keep: impl AsyncFn(u64, &[Model]) -> Result<()>,
-    watch: &dyn Observer,
-) -> Result<()> {
-    let started = Instant::now();
-    watch.report(Event::Stage {
-        name: "clustering".into(),
-        total: Some(params.max_steps),
-        unit: Unit::Steps,
-    });
-    while models.iter().any(|model| model.stopped.is_none()) {
-        let begun = Instant::now();
-        let moving: Vec<usize> =
-            (0..models.len()).filter(|&number| models[number].stopped.is_none()).collect();
-        let set = space.set(moving.iter().map(|&number| &models[number].centroids))?;
-        let parts = sums(input, space, &set).await?;
-        let mut next = Vec::with_capacity(moving.len());
-        for (place, &number) in moving.iter().enumerate() {
-            let model = &models[number];
-            let parts = parts.iter().map(|(&p, sums)| (p, sums.model(place))).collect();
-            let moved = model.moved_by(&parts, set.column_scales());
-            let (centroids, repaired) = repair(input, space, params, model, &moved).await?;
-            next.push((moved, centroids, repaired, set.cost(place, moved_cost(&parts, model))));
+const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
+const FAR: &str = include_str!("../../sql/steps/kmeans_far.sql");
+
+/// What a step works with.
+pub struct Loop<'a> {
+    /// The rows.
+    pub input: &'a Input,
+    /// Their range and how columns are weighed.
+    pub space: &'a Space,
+    /// When to stop.
+    pub params: &'a Params,
+    /// Whom to tell.
+    pub watch: &'a dyn Observer,
+}
+
+impl Loop<'_> {
+    /// Moves every model until it stops; `keep` makes a step durable before the next begins.
+    ///
+    /// # Errors
+    /// The engine's; an input that changes while it is read; an empty cluster where that is an
+    /// error.
+    pub async fn run(
+        &self,
+        models: &mut [Model],
+        keep: impl AsyncFn(u64, &[Model]) -> Result<()>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let total = Some(self.params.max_steps);
+        self.watch.report(Event::Stage { name: "clustering".into(), total, unit: Unit::Steps });
+        while models.iter().any(|model| model.stopped.is_none()) {
+            let late = || self.params.time_limit().is_some_and(|most| started.elapsed() >= most);
+            let largest = self.step(models, late).await?;
+            let number = steps(models);
+            keep(number, models).await?;
+            let left = models.iter().filter(|model| model.stopped.is_none()).count();
+            self.watch.report(Event::Step { number, moved: largest, models: left });
         }
-        let late = params.time_limit().is_some_and(|limit| started.elapsed() >= limit);
-        let seconds = begun.elapsed().as_secs_f64();
+        self.watch.report(Event::Done);
+        Ok(())
+    }
+
+    /// One step of all models that still move; returns the largest movement.
+    async fn step(&self, models: &mut [Model], late: impl Fn() -> bool) -> Result<f64> {
+        let begun = Instant::now();
+        let moving = || (0..models.len()).filter(|&number| models[number].stopped.is_none());
+        let moving: Vec<usize> = moving().collect();
+        let set = self.space.set(moving.iter().map(|&number| &models[number].centroids))?;
+        let sums = self.sums(&set).await?;
+        let mut first = 0;
+        let mut moved = Vec::with_capacity(moving.len());
+        for &number in &moving {
+            let k = models[number].k();
+            let parts: Vec<(usize, Vec<ClusterTotals<'_>>)> = sums
+                .iter()
+                .map(|(&place, sums)| (place, sums.clusters().skip(first).take(k).collect()))
+                .collect();
+            let parts: Vec<(usize, &[ClusterTotals<'_>])> =
+                parts.iter().map(|(place, lines)| (*place, lines.as_slice())).collect();
+            moved.push(models[number].moved_by(&parts, &set));
+            first += k;
+        }
+        let mut repaired = Vec::with_capacity(moving.len());
+        for (moved, &number) in moved.iter_mut().zip(&moving) {
+            repaired.push(self.repair(&models[number], moved).await?);
+        }
+        let (seconds, late) = (begun.elapsed().as_secs_f64(), late());
         let mut largest = 0.0_f64;
-        for (&number, (moved, centroids, repaired, cost)) in moving.iter().zip(next) {
+        for (place, (moved, &number)) in moved.into_iter().zip(&moving).enumerate() {
             let model = &mut models[number];
             let facts = StepFacts {
                 step: model.history.len() as u64 + 1,
-                cost,
-                movement: movement(&model.centroids, &centroids, space.factors()),
+                cost: set.distance_scales(place).cost.to_float(moved.cost),
+                movement: movement(&model.centroids, &moved.centroids, self.space.factors()),
                 smallest: moved.rows.iter().copied().min().unwrap_or_default(),
-                repaired,
+                repaired: repaired[place],
                 seconds,
             };
             largest = largest.max(facts.movement);
-            model.stopped = model.reason_to_stop(&centroids, &facts, params, late);
-            model.centroids = centroids;
+            model.stopped = model.reason_to_stop(&moved.centroids, &facts, self.params, late);
+            model.centroids = moved.centroids;
             model.history.push(facts);
         }
-        let number = models.iter().map(|model| model.history.len() as u64).max().unwrap_or_default();
-        keep(number, models).await?;
-        let left = models.iter().filter(|model| model.stopped.is_none()).count();
-        watch.report(Event::Step { number, moved: largest, models: left });
+        Ok(largest)
     }
-    watch.report(Event::Done);
-    Ok(())
+
+    /// The sums of every partition, after a look at whether all rows came.
+    ///
+    /// # Errors
+    /// An input that changed while it was read.
+    pub async fn sums(&self, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
+        let model = ScalarValue::BinaryView(Some(set.encode()));
+        let read = |batch: &_, row| CentroidSums::read(batch, row, set);
+        let sums = self.input.step(STEP, &[("model", model)], read).await?;
+        self.space.check_rows(self.input, sums.iter().map(|(&place, sums)| {
+            (place, sums.rows() + sums.skipped())
+        }))?;
+        Ok(sums)
+    }
+
+    /// Moves empty clusters, in ascending order, to the rows farthest from all centroids that have
+    /// rows; returns how many moved. Each such move lowers the cost strictly, so nothing cycles.
+    async fn repair(&self, model: &Model, moved: &mut Moved) -> Result<usize> {
+        if moved.empty.is_empty() || moved.empty.len() == model.k() {
+            return Ok(0);
+        }
+        match self.params.empty {
+            Empty::Keep => return Ok(0),
+            Empty::Error => {
+                return Err(Error::data(format!(
+                    "cluster {} of the model with k = {} lost all its rows: pass --empty far to \
+                     move it",
+                    moved.empty[0],
+                    model.k()
+                )));
+            }
+            Empty::Far => {}
+        }
+        let used: Vec<usize> =
+            (0..model.k()).filter(|cluster| !moved.empty.contains(cluster)).collect();
+        let far = self.farthest(model, &moved.centroids.select(Axis(0), &used), moved.empty.len());
+        let mut repaired = 0;
+        for (&cluster, row) in moved.empty.iter().zip(far.await?) {
+            moved.centroids.row_mut(cluster).iter_mut().zip(row.values).for_each(|(c, x)| *c = x);
+            repaired += 1;
+        }
+        Ok(repaired)
+    }
+
+    /// At most `most` distinct rows with d² > 0 that count for the model, farthest first, ties by
+    /// their values.
+    async fn farthest(
+        &self,
+        model: &Model,
+        centroids: &Array2<f64>,
+        most: usize,
+    ) -> Result<Vec<FarRow>> {
+        let set = self.space.set(std::iter::once(centroids))?;
+        let values = [
+            ("model", ScalarValue::BinaryView(Some(set.encode()))),
+            ("most", ScalarValue::Int64(i64::try_from(most).ok())),
+        ];
+        let parts = self.input.step(FAR, &values, FarthestRows::read).await?;
+        let own = parts.into_iter().filter(|(partition, _)| model.counts(*partition));
+        let mut far = FarthestRows::none(most);
+        for (_, rows) in own {
+            far.merge(rows);
+        }
+        Ok(far.into_rows())
+    }
+}
+
+/// Steps that the models have done: those that still move have done the most.
+pub fn steps(models: &[Model]) -> u64 {
+    models.iter().map(|model| model.history.len() as u64).max().unwrap_or_default()
+}
+
+/// The error of a partition that had other rows before.
+pub fn rows_changed(partition: &str, found: u64, expected: u64) -> Error {
+    changed(&format!("'{partition}' has {found} rows now, had {expected}"))
 }
