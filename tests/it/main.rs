@@ -1,0 +1,10 @@
+//! The integration tests, one binary.
+#![cfg(test)]
+
+mod support {
+    pub(crate) mod s3; // an S3 server in process, with and without a socket
+    pub(crate) mod scripted; // a server whose answers are written down
+}
+
+mod storage; // one suite for all stores
+mod storage_messages; // what users see when a store refuses
