@@ -196,7 +196,8 @@ impl Bucket {
             WEB_PAGE => Some(Error::new(
                 Kind::Configuration,
                 format!(
-                    "{endpoint} answers with a web page, not as an S3 server: is it the console's address?"
+                    "{endpoint} answers with a web page, not as an S3 server: is it the address of \
+                     its console?"
                 ),
             )),
             "QuotaExceeded" | "XMinioStorageFull" | "InsufficientStorage" => Some(Error::new(
