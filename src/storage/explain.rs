@@ -9,6 +9,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 
 use super::credentials::Sourced;
 use super::errors::causes;
+use super::wire::WEB_PAGE;
 use crate::error::{Error, Kind};
 
 /// What was asked of a store.
@@ -192,6 +193,13 @@ impl Bucket {
                 Kind::Configuration,
                 format!("the server {endpoint} cannot do this: {verb} '{object}'"),
             )),
+            WEB_PAGE => Some(Error::new(
+                Kind::Configuration,
+                format!(
+                    "{endpoint} answers with a web page, not as an S3 server: is it the address of \
+                     its console?"
+                ),
+            )),
             "QuotaExceeded" | "XMinioStorageFull" | "InsufficientStorage" => Some(Error::new(
                 Kind::Io,
                 format!("cannot {verb} '{object}': no space left at {endpoint}"),
@@ -235,17 +243,28 @@ impl Bucket {
             StoreError::Precondition { .. } | StoreError::NotModified { .. } => {
                 Some(changed(object))
             }
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                as_code("AccessDenied")
-            }
             // The listing's errors come without a variant.
             _ => match answer.status {
+                Some(400 | 401 | 403) if answer.says_nothing() => Some(self.refusal(verb, object)),
                 Some(401 | 403) => as_code("AccessDenied"),
                 Some(404) if verb == Verb::List => as_code("NoSuchBucket"),
                 Some(501) => as_code("NotImplemented"),
                 _ => None,
             },
         }
+    }
+
+    /// A refusal without a reason, as to HEAD.
+    fn refusal(&self, verb: Verb, object: &str) -> Error {
+        let cause = match &self.key {
+            Some(key) => format!(
+                "the key {key} is wrong, expired or has no right, or the region is not {}",
+                self.region
+            ),
+            None => "it may want a key, and --no-sign-request sends none".to_owned(),
+        };
+        let endpoint = &self.endpoint;
+        Error::new(Kind::Denied, format!("{endpoint} refused to {verb} '{object}': {cause}"))
     }
 
     fn by_status(&self, verb: Verb, object: &str, error: &StoreError, answer: &Answer) -> Error {
@@ -267,12 +286,6 @@ impl Bucket {
             Some(status) => Error::new(
                 Kind::Other,
                 format!("cannot {verb} '{object}': {endpoint} answered {status}{said}"),
-            ),
-            None if answer.not_s3 => Error::new(
-                Kind::Configuration,
-                format!(
-                    "{endpoint} does not answer as an S3 server does: is it the address of a web page?"
-                ),
             ),
             None => Error::new(Kind::Other, format!("cannot {verb} '{object}': {}", last(error))),
         }
@@ -326,11 +339,14 @@ struct Answer {
     region: Option<String>,
     /// A server that expects TLS complained in plain text.
     wants_tls: bool,
-    /// The answer is not the XML that S3 would send.
-    not_s3: bool,
 }
 
 impl Answer {
+    /// Whether there is nothing but a status.
+    fn says_nothing(&self) -> bool {
+        self.code.is_empty() && self.message.is_none() && !self.wants_tls
+    }
+
     /// Reads the text of an error: the client keeps status and body in a type of its own.
     fn of(error: &StoreError) -> Self {
         let text = error.to_string();
@@ -346,8 +362,6 @@ impl Answer {
             message: between("<Message>", "</Message>").filter(|message| !message.is_empty()),
             region: between("<Region>", "</Region>").filter(|region| !region.is_empty()),
             wants_tls: text.contains("HTTP request") && text.contains("HTTPS"),
-            not_s3: text.contains("Got invalid list response")
-                || text.contains("Got invalid multipart response"),
         }
     }
 }

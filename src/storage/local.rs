@@ -195,7 +195,8 @@ impl LocalFiles {
             Ok(_) => {}
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
                 let message = format!(
-                    "'{}' is held by another writer: try again, or run pleiad unlock if there is none",
+                    "'{}' is held by another writer: try again, or run pleiad unlock if there is \
+                     none",
                     claim.display()
                 );
                 return Err(Error::new(Kind::Retry, message));

@@ -84,10 +84,12 @@ impl Location {
             "memory" => Self::remote("memory", None, rest, text),
             "file" => Self::file_url(text, rest),
             "hdfs" | "viewfs" => Err(Error::usage(format!(
-                "'{text}' is on Hadoop, which is not supported: use distcp first to copy it to s3://"
+                "'{text}' is on Hadoop, which is not supported: use distcp first to copy it to \
+                 s3://"
             ))),
             _ => Err(Error::usage(format!(
-                "'{scheme}://' is not supported, expected s3://, s3a://, file://, memory:// or a path"
+                "'{scheme}://' is not supported, expected s3://, s3a://, file://, memory:// or a \
+                 path"
             ))),
         }
     }
@@ -165,8 +167,8 @@ impl Location {
                 Ok(part) if !literal.is_empty() => part,
                 _ => {
                     return Err(Error::usage(format!(
-                        "'{text}' has the segment '{literal}', but segments of a key are not empty, '.' \
-                         or '..'"
+                        "'{text}' has the segment '{literal}', but segments of a key are not \
+                         empty, '.' or '..'"
                     )));
                 }
             };

@@ -42,7 +42,7 @@ fn text_is_taken_literally() {
     check("memory://m/a", "memory://m/a", "a");
     check("/tmp/a b", "file:///tmp/a%20b", "tmp/a b");
     check("/", "file:///", "");
-    check("/ab|/x:y\\z", "file:///ab%7C/x:y%5Cz", "ab|/x:y\\z");
+    check("/ab|/x:y\\z", "file:///ab|/x:y%5Cz", "ab|/x:y\\z");
     check("s3://b/a[*]b[?][[]c]", "s3://b/a*b%3F[c]", "a*b?[c]");
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A [`Location`] names a place. [`Stores`] opens its [`Store`] with the [`StorageOptions`] and
 //! shares it with the engine. What a store or the engine fails with becomes an
-//! [`Error`](crate::Error) that says which setting to change.
+//! [`Error`](crate::error::Error) that says which setting to change.
 
 mod credentials; // keys and their order of precedence
 mod environment; // variables of the process, or of a test

@@ -51,7 +51,8 @@ impl Stores {
         Self::build(options, None)
     }
 
-    /// Stores whose S3 requests go to `connector`: for tests that need no socket.
+    /// Stores whose S3 requests go to `connector`, tried again without waiting: for tests that
+    /// need no socket.
     #[doc(hidden)]
     pub fn with_http(options: StorageOptions, connector: Arc<dyn HttpConnector>) -> Arc<Self> {
         Self::build(options, Some(connector))
@@ -66,7 +67,7 @@ impl Stores {
     /// # Errors
     /// As [`Location::parse`].
     pub fn parse(&self, text: &str) -> Result<Location> {
-        Location::parse_in(text, self.options.environment())
+        Location::parse_in(text, &self.options.environment)
     }
 
     /// The store that holds `location`. It does not talk to the server.
@@ -138,13 +139,35 @@ impl Stores {
             None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
         };
         let wiring = Wiring { base, calls: Arc::clone(&self.calls) };
-        let client = client(bucket, settings, wiring)?;
+        let first_wait = match self.connector {
+            Some(_) => Duration::from_micros(100),
+            None => Duration::from_millis(100),
+        };
+        let client = client(bucket, settings, wiring, retries(first_wait))?;
         Ok(Store::remote(Explained::new(client, place, None)))
     }
 }
 
+/// Ten more tries within three minutes, waiting `first_wait`, then about twice as long each time.
+fn retries(first_wait: Duration) -> RetryConfig {
+    RetryConfig {
+        max_retries: 10,
+        retry_timeout: Duration::from_secs(180),
+        backoff: BackoffConfig {
+            init_backoff: first_wait,
+            max_backoff: first_wait * 150,
+            base: 2.,
+        },
+    }
+}
+
 /// The client of one bucket.
-fn client(bucket: &str, settings: Settings, wiring: Wiring) -> Result<AmazonS3> {
+fn client(
+    bucket: &str,
+    settings: Settings,
+    wiring: Wiring,
+    retries: RetryConfig,
+) -> Result<AmazonS3> {
     let plain = settings.endpoint.as_ref().is_some_and(|e| e.value.starts_with("http://"));
     // The client's default of 30 s covers a whole request: a part of 8 MiB over a slow line.
     let mut http = ClientOptions::new()
@@ -162,15 +185,7 @@ fn client(bucket: &str, settings: Settings, wiring: Wiring) -> Result<AmazonS3> 
         .with_bucket_name(bucket)
         .with_region(&settings.region.value)
         .with_client_options(http)
-        .with_retry(RetryConfig {
-            max_retries: 10,
-            retry_timeout: Duration::from_secs(180),
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(15),
-                base: 2.,
-            },
-        })
+        .with_retry(retries)
         .with_virtual_hosted_style_request(settings.virtual_host)
         .with_http_connector(wiring);
     if let Some(endpoint) = settings.endpoint {

@@ -38,8 +38,9 @@ pub struct StorageOptions {
     /// Put the bucket into the host name instead of the path
     #[arg(long, global = true)]
     pub virtual_host: bool,
+    /// The variables that settings and aliases are read from.
     #[arg(skip)]
-    environment: Environment,
+    pub environment: Environment,
 }
 
 impl StorageOptions {
@@ -48,11 +49,6 @@ impl StorageOptions {
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
         self
-    }
-
-    /// The variables that locations are read with.
-    pub fn environment(&self) -> &Environment {
-        &self.environment
     }
 
     /// The bucket of `AWS_BUCKET_NAME`, for a listing without argument.

@@ -63,7 +63,7 @@ impl Store {
         Self { objects, backing: Backing::Foreign }
     }
 
-    /// The objects. An error holds our [`Error`](crate::Error) as its cause, and is still
+    /// The objects. An error holds our [`Error`](crate::error::Error) as its cause, and is still
     /// `NotFound`, `AlreadyExists` or `Precondition` where the store said so; `NotSupported` means
     /// that this server cannot do it at all.
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {

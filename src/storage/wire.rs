@@ -5,7 +5,8 @@
 //! - until the first answer, a refused connection or an unknown name is tried three times (about
 //!   half a second), a timeout once; then it is final;
 //! - 501 "not implemented" is final, not a server in trouble;
-//! - a redirect is an error that keeps the region the server named, which the client would drop.
+//! - a redirect is an error that keeps the region the server named, which the client would drop;
+//! - a web page in place of a listing is an error: the client would read it as an empty listing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -19,6 +20,9 @@ use object_store::client::{
 
 /// How often an address that never answered is tried.
 const FIRST_TRIES: u32 = 3;
+
+/// The error code, of our making, of a web page in place of a listing.
+pub(crate) const WEB_PAGE: &str = "WebPage";
 
 /// Makes clients that go through [`Wire`].
 #[derive(Debug)]
@@ -51,10 +55,11 @@ struct Wire {
 impl HttpService for Wire {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        let listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
         match self.client.execute(request).await {
             Ok(response) => {
                 self.answered.store(true, Ordering::Relaxed);
-                Ok(final_answer(response))
+                Ok(final_answer(response, listing))
             }
             Err(error) if self.answered.load(Ordering::Relaxed) => Err(error),
             Err(error) => Err(self.unanswered(error)),
@@ -75,17 +80,21 @@ impl Wire {
 }
 
 /// The answer in a form that the client hands on at once and whole.
-fn final_answer(mut response: HttpResponse) -> HttpResponse {
+fn final_answer(mut response: HttpResponse, listing: bool) -> HttpResponse {
     let status = response.status();
-    let unchanged = status.as_u16() == 304;
-    let redirect = status.is_redirection() && !unchanged;
-    if !redirect && status.as_u16() != 501 {
-        return response;
-    }
-    if redirect {
-        let region = response.headers().get("x-amz-bucket-region").and_then(|r| r.to_str().ok());
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let body = if status.is_redirection() && status.as_u16() != 304 {
+        let region = header("x-amz-bucket-region");
         let region = region.map(|region| format!("<Region>{region}</Region>")).unwrap_or_default();
-        let body = format!("<Error><Code>PermanentRedirect</Code>{region}</Error>");
+        Some(format!("<Error><Code>PermanentRedirect</Code>{region}</Error>"))
+    } else if listing && header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+        Some(format!("<Error><Code>{WEB_PAGE}</Code></Error>"))
+    } else if status.as_u16() == 501 {
+        None
+    } else {
+        return response;
+    };
+    if let Some(body) = body {
         *response.body_mut() = HttpResponseBody::from(body);
     }
     *response.status_mut() = 400u16.try_into().expect("400 is a status");

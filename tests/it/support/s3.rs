@@ -1,0 +1,213 @@
+//! An S3 server in process: s3s-fs over a temporary directory, signatures checked.
+//!
+//! [`TestS3::stores`] reaches it without a socket, through the client's own HTTP seam;
+//! [`TestS3::serve`] puts the same server on a port for child processes. s3s-fs does a conditional
+//! put as "look, then rename", so those calls take one lock per key here. It has no
+//! ListMultipartUploads, answers 403 to an unknown upload, and counts its temporary files, so there
+//! is one server per directory.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService,
+};
+use pleiad::storage::{Environment, StorageOptions, Stores};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tokio::sync::oneshot;
+
+/// The key that the server knows.
+pub(crate) const KEY: &str = "AKIDTEST4F2A";
+/// Its secret, with the characters that break URL parsers.
+pub(crate) const SECRET: &str = "test/secret+canary==";
+/// Where the server is without a socket; nothing listens there.
+pub(crate) const ENDPOINT: &str = "http://s3.test:9000";
+
+/// A server and its directory, gone when dropped.
+pub(crate) struct TestS3 {
+    dir: tempfile::TempDir,
+    server: Server,
+}
+
+impl TestS3 {
+    /// A server with these buckets.
+    pub(crate) fn new(buckets: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for bucket in buckets {
+            std::fs::create_dir(dir.path().join(bucket)).unwrap();
+        }
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
+        builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        Self { dir, server: Server { service: builder.build(), locks: Arc::default() } }
+    }
+
+    /// The files behind a bucket.
+    pub(crate) fn bucket(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The variables that lead to this server without a socket.
+    pub(crate) fn variables() -> Vec<(String, String)> {
+        variables(ENDPOINT)
+    }
+
+    /// Stores on this server.
+    pub(crate) fn stores(&self) -> Arc<Stores> {
+        self.stores_with(StorageOptions::default(), Self::variables())
+    }
+
+    /// Stores on this server with these flags and variables.
+    pub(crate) fn stores_with(
+        &self,
+        options: StorageOptions,
+        variables: Vec<(String, String)>,
+    ) -> Arc<Stores> {
+        let options = options.with_environment(Environment::of(variables));
+        Stores::with_http(options, self.connector())
+    }
+
+    /// What puts this server under a client.
+    pub(crate) fn connector(&self) -> Arc<dyn HttpConnector> {
+        Arc::new(self.server.clone())
+    }
+
+    /// Serves on a port of 127.0.0.1 until the answer is dropped.
+    pub(crate) fn serve(&self) -> Served {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let server = self.server.clone();
+        let thread = std::thread::spawn(move || server.listen(listener, stopped));
+        Served { address, stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+/// What an Onyxia pod sets, for a server at `endpoint`.
+fn variables(endpoint: &str) -> Vec<(String, String)> {
+    let pairs = [
+        ("AWS_ACCESS_KEY_ID", KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_SESSION_TOKEN", ""),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_S3_ENDPOINT", endpoint),
+        ("HOME", "/nonexistent"),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// A server on a port.
+pub(crate) struct Served {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Served {
+    /// `http://127.0.0.1:port`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The variables a child process needs.
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
+        variables(&self.endpoint())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    service: S3Service,
+    locks: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TestS3")
+    }
+}
+
+impl Server {
+    /// One request; conditional ones on a key wait for each other.
+    async fn answer(&self, request: s3s::HttpRequest) -> io::Result<s3s::HttpResponse> {
+        let conditional = request.headers().contains_key("if-none-match")
+            || request.headers().contains_key("if-match");
+        let lock = conditional.then(|| {
+            let mut locks = self.locks.lock().unwrap();
+            Arc::clone(locks.entry(request.uri().path().to_owned()).or_default())
+        });
+        let _held = match &lock {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        };
+        self.service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))
+    }
+
+    fn listen(&self, listener: std::net::TcpListener, stopped: oneshot::Receiver<()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let accept = async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let server = self.clone();
+                let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+                    let server = server.clone();
+                    async move { server.answer(request.map(s3s::Body::from)).await }
+                });
+                drop(runtime.spawn(async move {
+                    let http = auto::Builder::new(TokioExecutor::new());
+                    // A client that hangs up is no matter of ours.
+                    drop(http.serve_connection(TokioIo::new(socket), service).await);
+                }));
+            }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                () = accept => {}
+                _ = stopped => {}
+            }
+        });
+    }
+}
+
+impl HttpConnector for Server {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Server {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (mut parts, body) = request.into_parts();
+        // What an HTTP client adds on its way to a socket.
+        let length = body.content_length();
+        parts.headers.entry("content-length").or_insert(length.into());
+        let host = Path::new(ENDPOINT).file_name().unwrap().to_str().unwrap();
+        parts.headers.entry("host").or_insert(host.parse().unwrap());
+        let request = s3s::HttpRequest::from_parts(parts, s3s::Body::http_body(body));
+        let wrong = |cause| HttpError::new(HttpErrorKind::Unknown, cause);
+        let (parts, mut body) = self.answer(request).await.map_err(wrong)?.into_parts();
+        let body = body.store_all_limited(1 << 30).await.map_err(|e| wrong(io::Error::other(e)))?;
+        Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)))
+    }
+}
