@@ -3,6 +3,7 @@
 //! One idea carries all of it: rows stay in their block; SQL computes small partial results per
 //! block with our aggregate functions; a driver loop merges them, decides, and runs the next plan.
 
+pub mod cli; // one file a command; the only part that prints
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
 pub mod generate; // tables made from a seed; any slice alone gives the same rows

@@ -82,7 +82,9 @@ fn sentences(error: &anyhow::Error) -> Vec<String> {
     let mut kept: Vec<&str> = Vec::new();
     for (index, (ours, text)) in chain.iter().enumerate() {
         let wraps_ours = !ours
-            && chain[index + 1..].iter().any(|(ours, inner)| *ours && text.contains(inner.as_str()));
+            && chain[index + 1..]
+                .iter()
+                .any(|(ours, inner)| *ours && text.contains(inner.as_str()));
         let repeats = kept.iter().any(|earlier| earlier.contains(text.as_str()));
         if !wraps_ours && !repeats {
             kept.push(text);
@@ -186,8 +188,11 @@ mod tests {
         assert_eq!(of(io), (74, vec!["write '/data/x': no space left on device".to_owned()]));
         let data = Error::data("file 'x.csv' cannot be read").caused_by(full());
         let error = anyhow::Error::new(data).context("reading the input");
-        let expected =
-            ["reading the input", "caused by: file 'x.csv' cannot be read", "caused by: no space left on device"];
+        let expected = [
+            "reading the input",
+            "caused by: file 'x.csv' cannot be read",
+            "caused by: no space left on device",
+        ];
         assert_eq!(sentences(&error), expected);
         assert_eq!(code(&error), 65);
     }
@@ -203,8 +208,17 @@ mod tests {
     #[test]
     fn every_kind_has_a_line_in_help() {
         let kinds = [
-            Kind::Other, Kind::Usage, Kind::Data, Kind::InputMissing, Kind::Unreachable,
-            Kind::Internal, Kind::Limit, Kind::OutputExists, Kind::Io, Kind::Retry, Kind::Denied,
+            Kind::Other,
+            Kind::Usage,
+            Kind::Data,
+            Kind::InputMissing,
+            Kind::Unreachable,
+            Kind::Internal,
+            Kind::Limit,
+            Kind::OutputExists,
+            Kind::Io,
+            Kind::Retry,
+            Kind::Denied,
             Kind::Configuration,
         ];
         for kind in kinds {

@@ -47,9 +47,10 @@ pub fn write(
 ) -> Result<LeftOut> {
     let mut left_out = LeftOut::default();
     if matches!(format, Format::Json | Format::Ndjson) {
-        left_out.not_finite = answers.iter().flat_map(Answer::batches).any(|batch| {
-            batch.columns().iter().any(|column| has_not_finite(column.as_ref()))
-        });
+        left_out.not_finite = answers
+            .iter()
+            .flat_map(Answer::batches)
+            .any(|batch| batch.columns().iter().any(|column| has_not_finite(column.as_ref())));
     }
     if format == Format::Json && several {
         return json_object(answers, out).map(|()| left_out).map_err(|cause| cannot(format, cause));
@@ -60,13 +61,15 @@ pub fn write(
             Format::Table => title(separator, "", several, answer, out)
                 .and_then(|()| table(answer, max_rows, out))
                 .map(|rows| left_out.rows += rows),
-            Format::Markdown => title(separator, "## ", several, answer, out)
-                .and_then(|()| markdown(answer, out)),
+            Format::Markdown => {
+                title(separator, "## ", several, answer, out).and_then(|()| markdown(answer, out))
+            }
             Format::Csv => separated(answer, b',', out),
             Format::Tsv => separated(answer, b'\t', out),
             Format::Json => json::<JsonArray>(answer.batches(), out).and_then(|()| newline(out)),
-            Format::Ndjson if several => named_rows(answer)
-                .and_then(|batches| json::<LineDelimited>(&batches, out)),
+            Format::Ndjson if several => {
+                named_rows(answer).and_then(|batches| json::<LineDelimited>(&batches, out))
+            }
             Format::Ndjson => json::<LineDelimited>(answer.batches(), out),
             Format::Arrow => stream(answer, out),
         };
@@ -139,9 +142,11 @@ fn markdown(answer: &Answer, out: &mut dyn Write) -> Result<(), ArrowError> {
         text.replace("\r\n", "<br>").replace(['\n', '\r'], "<br>")
     };
     line(&mut fields.iter().map(|field| escaped(field.name())))?;
-    line(&mut fields.iter().map(|field| {
-        if field.data_type().is_numeric() { "---:" } else { "---" }.to_owned()
-    }))?;
+    line(
+        &mut fields
+            .iter()
+            .map(|field| if field.data_type().is_numeric() { "---:" } else { "---" }.to_owned()),
+    )?;
     for batch in answer.batches() {
         for row in texts(batch)? {
             line(&mut row.iter().map(|text| escaped(text)))?;
@@ -179,15 +184,17 @@ fn without_nesting(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
             return Ok(Arc::clone(column));
         }
         let text = ArrayFormatter::try_new(column, &TEXT)?;
-        let texts = (0..column.len())
-            .map(|row| column.is_valid(row).then(|| text.value(row).to_string()));
+        let texts =
+            (0..column.len()).map(|row| column.is_valid(row).then(|| text.value(row).to_string()));
         Ok(Arc::new(texts.collect::<StringArray>()))
     };
     let columns = batch.columns().iter().map(flat).collect::<Result<Vec<_>, _>>()?;
     let schema = batch.schema();
-    let fields = schema.fields().iter().zip(&columns).map(|(field, column)| {
-        Field::new(field.name(), column.data_type().clone(), true)
-    });
+    let fields = schema
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
     with_columns(fields.collect(), columns, batch.num_rows())
 }
 
@@ -260,10 +267,18 @@ fn has_not_finite(array: &dyn Array) -> bool {
         DataType::Struct(_) => {
             array.as_struct().columns().iter().any(|column| has_not_finite(column.as_ref()))
         }
-        DataType::List(_) => has_not_finite(array.as_list::<i32>().values().as_ref()),
-        DataType::LargeList(_) => has_not_finite(array.as_list::<i64>().values().as_ref()),
-        DataType::FixedSizeList(..) => has_not_finite(array.as_fixed_size_list().values().as_ref()),
+        DataType::List(_) => any_not_finite(array.as_list::<i32>().iter()),
+        DataType::LargeList(_) => any_not_finite(array.as_list::<i64>().iter()),
+        DataType::FixedSizeList(..) => any_not_finite(array.as_fixed_size_list().iter()),
         DataType::Map(..) => has_not_finite(array.as_map().entries()),
         _ => false,
     }
 }
+
+fn any_not_finite(lists: impl Iterator<Item = Option<ArrayRef>>) -> bool {
+    lists.flatten().any(|list| has_not_finite(list.as_ref()))
+}
+
+#[cfg(test)]
+#[path = "formats_tests.rs"]
+mod tests;

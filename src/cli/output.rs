@@ -252,7 +252,8 @@ impl Output {
             self.terminal.note(&format!("… {} more {rows}", HumanCount(left_out.rows as u64)));
         }
         if left_out.not_finite {
-            self.terminal.warning("NaN and infinite values are written as null, JSON has no others");
+            self.terminal
+                .warning("NaN and infinite values are written as null, JSON has no others");
         }
         Ok(())
     }
@@ -362,4 +363,127 @@ fn to_file<T>(path: &Path, encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> 
         std::fs::remove_file(&part).ok(); // the error that matters is the one above
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt64Array;
+
+    use super::*;
+
+    const PIPE: Surroundings = Surroundings {
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        color: None,
+        no_bars: false,
+    };
+    const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
+
+    fn quiet() -> Terminal {
+        let flags = super::super::terminal::Flags { quiet: true, ..Default::default() };
+        Terminal::new(&flags, PIPE)
+    }
+
+    fn output(flags: &Flags, around: Surroundings) -> Result<Output> {
+        Output::new(flags, around, &quiet())
+    }
+
+    fn to(path: impl Into<PathBuf>) -> Flags {
+        Flags { output: Some(path.into()), ..Flags::default() }
+    }
+
+    fn answers() -> [Answer; 2] {
+        ["models", "partitions"].map(|name| {
+            Answer::build(name).column("rows", UInt64Array::from(vec![name.len() as u64])).done()
+        })
+    }
+
+    #[test]
+    fn the_format_follows_the_reader_unless_it_is_given() {
+        let none = Flags::default();
+        let json = Flags { json: true, ..Flags::default() };
+        let markdown = Flags { format: Some(Format::Markdown), ..to("x.csv") };
+        let cases = [
+            (&none, TERMINAL, Format::Table),
+            (&none, PIPE, Format::Csv),
+            (&to("-"), TERMINAL, Format::Table),
+            (&to("x.JSON"), TERMINAL, Format::Json),
+            (&to("x.arrows"), TERMINAL, Format::Arrow),
+            (&json, TERMINAL, Format::Ndjson),
+            (&markdown, PIPE, Format::Markdown),
+        ];
+        for (flags, around, expected) in cases {
+            assert_eq!(output(flags, around).expect("a format").format, expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_before_any_work() {
+        let arrow = Flags { format: Some(Format::Arrow), ..Flags::default() };
+        let cases = [
+            (to("x.parquet"), "the ending of 'x.parquet' names no format: pass --format"),
+            (
+                to("s3://b/x.csv"),
+                "cannot write the answer to 's3://b/x.csv': -o takes a local file",
+            ),
+            (arrow, "format 'arrow' is binary and this is a terminal: pass -o FILE or use a pipe"),
+        ];
+        for (flags, message) in cases {
+            assert_eq!(output(&flags, TERMINAL).expect_err(message).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_format_of_one_table_takes_the_first_or_the_one_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.csv");
+        let print = |show: Option<&str>| {
+            let flags = Flags { show: show.map(str::to_owned), ..to(&file) };
+            output(&flags, PIPE)?.print(&answers())?;
+            anyhow::Ok(std::fs::read_to_string(&file)?)
+        };
+        assert_eq!(print(None).expect("the first"), "rows\n6\n");
+        assert_eq!(print(Some("partitions")).expect("the second"), "rows\n10\n");
+        assert_eq!(
+            print(Some("model")).expect_err("no such table").to_string(),
+            "the answer has no table 'model': pass --show with one of models, partitions"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no .part");
+    }
+
+    #[test]
+    fn one_shown_table_looks_like_an_answer_of_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.ndjson");
+        let flags = Flags { show: Some("models".to_owned()), ..to(&file) };
+        output(&flags, PIPE).expect("a format").print(&answers()).expect("printed");
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), "{\"rows\":6}\n");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_says_which() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gone").join("x.csv");
+        let error = output(&to(&file), PIPE).expect("a format").print(&answers());
+        let error = error.expect_err("no such folder");
+        let ours = Error::find_in(error.as_ref()).expect("our error");
+        assert_eq!(ours.kind().exit_code(), 74);
+        assert!(ours.to_string().starts_with(&format!("write '{}': ", file.display())));
+    }
+
+    #[test]
+    fn a_writer_that_breaks_is_told_apart_from_a_bad_answer() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let format = |out: &mut dyn Write| formats::write(Format::Csv, &answers(), false, 40, out);
+        let error = through(Broken, format).expect_err("broken");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }

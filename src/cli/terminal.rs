@@ -72,11 +72,7 @@ pub struct Surroundings {
 impl Surroundings {
     /// Looks at the process.
     pub fn look() -> Self {
-        Self::from(
-            &variable,
-            std::io::stdout().is_terminal(),
-            std::io::stderr().is_terminal(),
-        )
+        Self::from(&variable, std::io::stdout().is_terminal(), std::io::stderr().is_terminal())
     }
 
     fn from(
