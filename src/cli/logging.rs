@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::terminal::{Flags, LogFormat, Terminal, variable};
+use super::terminal::{LogFormat, Terminal, TerminalFlags, variable};
 use crate::error::{Error, Kind, Result};
 
 /// The variable with the filter, in the words of `tracing-subscriber`: `pleiad=debug,info`.
@@ -16,7 +16,7 @@ const FILTER: &str = "PLEIAD_LOG";
 ///
 /// # Errors
 /// A filter in the environment that cannot be read.
-pub fn start(flags: &Flags, terminal: &Terminal) -> Result<()> {
+pub fn start(flags: &TerminalFlags, terminal: &Terminal) -> Result<()> {
     let filter = match variable(FILTER) {
         Some(text) => EnvFilter::try_new(&text).map_err(|cause| {
             let message = format!("{FILTER} is '{text}', expected a filter such as pleiad=debug");
@@ -36,7 +36,7 @@ pub fn start(flags: &Flags, terminal: &Terminal) -> Result<()> {
 }
 
 /// Without `PLEIAD_LOG`: the libraries below the HTTP client never tell more than `info`.
-fn default_filter(flags: &Flags) -> &'static str {
+fn default_filter(flags: &TerminalFlags) -> &'static str {
     match (flags.quiet, flags.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",

@@ -66,11 +66,11 @@ impl Command {
 pub struct Flags {
     /// What is printed, and where.
     #[command(flatten)]
-    pub output: output::Flags,
+    pub output: output::OutputFlags,
 
     /// What is told besides.
     #[command(flatten)]
-    pub terminal: terminal::Flags,
+    pub terminal: terminal::TerminalFlags,
 
     /// What to do if the output already holds a version
     #[arg(long, value_name = "MODE", default_value = "error")]

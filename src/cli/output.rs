@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 /// table; each line of `ndjson` begins with the key `table`; `csv`, `tsv` and `arrow` hold one
 /// table, the first or that of `--show`.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Flags {
+pub struct OutputFlags {
     /// Write the answer to FILE instead of standard output (`-`)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -209,7 +209,7 @@ impl Output {
     ///
     /// # Errors
     /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
-    pub fn new(flags: &Flags, around: Surroundings, terminal: &Terminal) -> Result<Self> {
+    pub fn new(flags: &OutputFlags, around: Surroundings, terminal: &Terminal) -> Result<Self> {
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
             return Err(Error::usage(format!(
@@ -380,16 +380,16 @@ mod tests {
     const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
 
     fn quiet() -> Terminal {
-        let flags = super::super::terminal::Flags { quiet: true, ..Default::default() };
+        let flags = super::super::terminal::TerminalFlags { quiet: true, ..Default::default() };
         Terminal::new(&flags, PIPE)
     }
 
-    fn output(flags: &Flags, around: Surroundings) -> Result<Output> {
+    fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
         Output::new(flags, around, &quiet())
     }
 
-    fn to(path: impl Into<PathBuf>) -> Flags {
-        Flags { output: Some(path.into()), ..Flags::default() }
+    fn to(path: impl Into<PathBuf>) -> OutputFlags {
+        OutputFlags { output: Some(path.into()), ..OutputFlags::default() }
     }
 
     fn answers() -> [Answer; 2] {
@@ -400,9 +400,9 @@ mod tests {
 
     #[test]
     fn the_format_follows_the_reader_unless_it_is_given() {
-        let none = Flags::default();
-        let json = Flags { json: true, ..Flags::default() };
-        let markdown = Flags { format: Some(Format::Markdown), ..to("x.csv") };
+        let none = OutputFlags::default();
+        let json = OutputFlags { json: true, ..OutputFlags::default() };
+        let markdown = OutputFlags { format: Some(Format::Markdown), ..to("x.csv") };
         let cases = [
             (&none, TERMINAL, Format::Table),
             (&none, PIPE, Format::Csv),
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_is_refused_before_any_work() {
-        let arrow = Flags { format: Some(Format::Arrow), ..Flags::default() };
+        let arrow = OutputFlags { format: Some(Format::Arrow), ..OutputFlags::default() };
         let cases = [
             (to("x.parquet"), "the ending of 'x.parquet' names no format: pass --format"),
             (
@@ -438,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.csv");
         let print = |show: Option<&str>| {
-            let flags = Flags { show: show.map(str::to_owned), ..to(&file) };
+            let flags = OutputFlags { show: show.map(str::to_owned), ..to(&file) };
             output(&flags, PIPE)?.print(&answers())?;
             anyhow::Ok(std::fs::read_to_string(&file)?)
         };
@@ -455,7 +455,7 @@ mod tests {
     fn one_shown_table_looks_like_an_answer_of_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.ndjson");
-        let flags = Flags { show: Some("models".to_owned()), ..to(&file) };
+        let flags = OutputFlags { show: Some("models".to_owned()), ..to(&file) };
         output(&flags, PIPE).expect("a format").print(&answers()).expect("printed");
         assert_eq!(std::fs::read_to_string(&file).expect("a file"), "{\"rows\":6}\n");
     }

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 
 /// What is told besides the data.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Flags {
+pub struct TerminalFlags {
     /// Say nothing but errors: no progress, no warnings
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -139,7 +139,7 @@ pub struct Terminal {
 
 impl Terminal {
     /// Decides once what is drawn and coloured.
-    pub fn new(flags: &Flags, around: Surroundings) -> Self {
+    pub fn new(flags: &TerminalFlags, around: Surroundings) -> Self {
         let show = match () {
             () if flags.quiet => Show::Nothing,
             () if around.stderr_is_terminal && !around.no_bars && !flags.no_progress => Show::Bars,
@@ -208,7 +208,9 @@ impl Terminal {
 mod tests {
     use super::*;
 
-    fn around(variables: &[(&str, &str)], terminal: bool) -> Surroundings {
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn around(variables: Variables<'_>, terminal: bool) -> Surroundings {
         let find = |name: &str| {
             let found = variables.iter().find(|(key, value)| *key == name && !value.is_empty());
             found.map(|(_, value)| (*value).to_owned())
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn the_flag_wins_over_the_environment_and_no_color_over_force() {
-        let cases: &[(&[(&str, &str)], bool, bool)] = &[
+        let cases: &[(Variables<'_>, bool, bool)] = &[
             (&[], true, true),
             (&[], false, false),
             (&[("NO_COLOR", "1")], true, false),
@@ -239,11 +241,11 @@ mod tests {
 
     #[test]
     fn bars_need_a_terminal_and_lines_need_verbose() {
-        let plain = Flags::default();
-        let quiet = Flags { quiet: true, ..Flags::default() };
-        let verbose = Flags { verbose: 1, ..Flags::default() };
-        let no_progress = Flags { no_progress: true, ..Flags::default() };
-        let cases: &[(&Flags, &[(&str, &str)], bool, Show)] = &[
+        let plain = TerminalFlags::default();
+        let quiet = TerminalFlags { quiet: true, ..TerminalFlags::default() };
+        let verbose = TerminalFlags { verbose: 1, ..TerminalFlags::default() };
+        let no_progress = TerminalFlags { no_progress: true, ..TerminalFlags::default() };
+        let cases: &[(&TerminalFlags, Variables<'_>, bool, Show)] = &[
             (&plain, &[], true, Show::Bars),
             (&verbose, &[], true, Show::Bars),
             (&plain, &[("CI", "true")], true, Show::Nothing),
