@@ -7,3 +7,4 @@ pub mod cli; // one file a command; the only part that prints
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
 pub mod generate; // tables made from a seed; any slice alone gives the same rows
+pub mod storage; // locations, object stores, credentials

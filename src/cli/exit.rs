@@ -2,9 +2,10 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::process::End;
 use super::terminal::{Terminal, variable};
 use crate::error::{Error, Kind};
 
@@ -50,8 +51,21 @@ impl fmt::Display for StdoutClosed {
 
 impl StdError for StdoutClosed {}
 
-/// Says on the terminal what went wrong, and answers with the exit code.
-pub fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
+/// Runs `work` to its end, says on the terminal what went wrong, and gives the exit code.
+pub fn code_of<E: Into<anyhow::Error>>(
+    terminal: &Terminal,
+    work: impl FnOnce() -> Result<End<anyhow::Result<()>>, E>,
+) -> u8 {
+    explain_panics(terminal.clone());
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(End::Done(result))) => report(result, terminal),
+        Ok(Ok(End::Signalled(code))) => code,
+        Ok(Err(error)) => report(Err(error.into()), terminal),
+        Err(_told_by_the_hook) => Kind::Internal.exit_code(),
+    }
+}
+
+fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     let Err(error) = result else { return 0 };
     if error.is::<StdoutClosed>() {
         return 0;
@@ -135,7 +149,7 @@ fn without_value(text: &str, name: &str) -> String {
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// Makes a panic, in whatever thread, a sentence for people and the exit code [`Kind::Internal`].
-pub fn explain_panics(terminal: Terminal) {
+fn explain_panics(terminal: Terminal) {
     std::panic::set_hook(Box::new(move |panic| {
         if !PANICKED.swap(true, Ordering::AcqRel) {
             terminal.error(&panic_sentences(panic));

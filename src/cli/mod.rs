@@ -18,16 +18,16 @@ pub mod terminal; // who reads standard error
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
+use crate::storage::StorageOptions;
 use output::{Answer, Output};
 use progress::Progress;
-use settings::{Master, Setting};
+use settings::Master;
 use terminal::{Color, Surroundings, Terminal};
 
 /// Partitions, clusters and streams tables kept as Parquet on S3-compatible storage
@@ -72,15 +72,19 @@ pub struct Flags {
     #[command(flatten)]
     pub terminal: terminal::TerminalFlags,
 
+    /// How storage is reached.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+
     /// What to do if the output already holds a version
     #[arg(long, value_name = "MODE", default_value = "error")]
     pub mode: Mode,
 
-    /// Memory the engine may use, such as 512MiB, 10g or 256MB [default: 65 % of the machine's]
+    /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: the machine's]
     #[arg(short, long = "memory-limit", value_name = "SIZE", value_parser = sizes::parse)]
     pub memory_limit_bytes: Option<u64>,
 
-    /// Disk the engine may use for what does not fit into memory
+    /// Disk for what does not fit into memory
     #[arg(short, long = "disk-limit", value_name = "SIZE", value_parser = sizes::parse)]
     #[arg(hide_short_help = true)]
     pub disk_limit_bytes: Option<u64>,
@@ -94,8 +98,9 @@ pub struct Flags {
     pub master: Option<Master>,
 
     /// A setting of the engine, `datafusion.…=value`; may be repeated
-    #[arg(long = "conf", value_name = "KEY=VALUE", hide_short_help = true)]
-    pub settings: Vec<Setting>,
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = settings::parse)]
+    #[arg(hide_short_help = true)]
+    pub settings: Vec<(String, String)>,
 
     /// A name for the record of this run
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
@@ -161,14 +166,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => return usage(&error),
     };
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    exit::explain_panics(terminal.clone());
-    let start = || start(cli, &matches, around, &terminal);
-    let code = match catch_unwind(AssertUnwindSafe(start)) {
-        Ok(Ok(process::End::Done(result))) => exit::report(result, &terminal),
-        Ok(Ok(process::End::Signalled(code))) => code,
-        Ok(Err(error)) => exit::report(Err(error.into()), &terminal),
-        Err(_told_by_the_hook) => Kind::Internal.exit_code(),
-    };
+    let code = exit::code_of(&terminal, || start(cli, &matches, around, &terminal));
     ExitCode::from(code)
 }
 

@@ -8,22 +8,13 @@ use datafusion::config::ConfigOptions;
 
 use crate::error::{Error, Kind, Result};
 
-/// One `key=value` of `--conf`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// The name, such as `datafusion.execution.batch_size`.
-    pub key: String,
-    /// The value as written.
-    pub value: String,
-}
-
-impl FromStr for Setting {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("expected key=value")?;
-        Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
-    }
+/// Takes `key=value` apart.
+///
+/// # Errors
+/// Text without `=`.
+pub fn parse(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected key=value")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// Spark's settings that have a counterpart, and the counterpart.
@@ -51,10 +42,10 @@ const SPARK: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// [`Kind::Configuration`]; it names our counterpart of a Spark setting, or the nearest name.
-pub fn check(settings: &[Setting]) -> Result<()> {
+pub fn check(settings: &[(String, String)]) -> Result<()> {
     let mut options = ConfigOptions::new();
     let wrong = |message| Err(Error::new(Kind::Configuration, message));
-    for Setting { key, value } in settings {
+    for (key, value) in settings {
         if key.starts_with("spark.") {
             let counterpart = SPARK.iter().find(|(spark, _)| spark == key);
             return wrong(match counterpart {
@@ -118,7 +109,7 @@ mod tests {
 
     #[track_caller]
     fn refusal(text: &str) -> String {
-        let error = check(&[text.parse().expect("key=value")]).expect_err("a refusal");
+        let error = check(&[parse(text).expect("key=value")]).expect_err("a refusal");
         assert_eq!(error.kind(), Kind::Configuration);
         error.to_string()
     }
@@ -126,7 +117,7 @@ mod tests {
     #[test]
     fn a_known_setting_with_a_good_value_passes() {
         let good = ["datafusion.execution.batch_size=1024", "datafusion.catalog.has_header = true"];
-        check(&good.map(|text| text.parse().expect("key=value"))).expect("both are known");
+        check(&good.map(|text| parse(text).expect("key=value"))).expect("both are known");
     }
 
     #[test]

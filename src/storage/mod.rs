@@ -1,0 +1,26 @@
+//! Where bytes live and how they are reached: the only part that reads locations, keys and the
+//! environment of S3 tools.
+//!
+//! A [`Location`] names a place. [`Stores`] opens its [`Store`] with the [`StorageOptions`] and
+//! shares it with the engine. What a store or the engine fails with becomes an
+//! [`Error`](crate::Error) that says which setting to change.
+
+mod credentials; // keys and their order of precedence
+mod environment; // variables of the process, or of a test
+mod errors; // errors of the libraries below, as ours
+mod explain; // what a server answers, as a sentence
+mod local; // durable files, renames and locks, each call counted
+mod location; // s3://, file://, memory://, paths, aliases, patterns
+mod mc; // MC_HOST_<alias> and mc's config.json
+mod profile; // the config and credentials files of the AWS tools
+mod registry; // stores by bucket, for the engine and for us
+mod settings; // flags, and what they and the environment come to
+mod store; // one opened store
+mod wire; // counts requests, decides what is tried again
+
+pub use environment::Environment;
+pub use local::{LocalFiles, Lock};
+pub use location::{Glob, Location};
+pub use registry::Stores;
+pub use settings::StorageOptions;
+pub use store::Store;

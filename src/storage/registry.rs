@@ -1,0 +1,251 @@
+//! The stores of a process: opened once a bucket, then shared by the engine and by us.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use datafusion::common::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::{HttpConnector, SpawnedReqwestConnector};
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use super::credentials::Sourced;
+use super::explain::{Bucket, Place};
+use super::local::LocalFiles;
+use super::location::{Location, credentials_in_location};
+use super::settings::{Settings, StorageOptions};
+use super::store::{Explained, Store};
+use super::wire::Wiring;
+use crate::error::{Error, Kind, Result};
+
+/// The S3 clients' own threads: on the engine's, a busy function would starve a connection until
+/// the server gives up on it (apache/datafusion#12393). It lives as long as the process.
+static IO: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("pleiad-io")
+        .enable_all()
+        .build()
+        .expect("the system gives us two threads")
+});
+
+/// All stores of one set of options. The first use of a bucket opens it; `memory://name` is one
+/// place per name and per `Stores`.
+pub struct Stores {
+    options: StorageOptions,
+    connector: Option<Arc<dyn HttpConnector>>,
+    opened: Mutex<HashMap<String, Store>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl Stores {
+    /// Stores reached with `options`; nothing is opened yet.
+    pub fn new(options: StorageOptions) -> Arc<Self> {
+        Self::build(options, None)
+    }
+
+    /// Stores whose S3 requests go to `connector`: for tests that need no socket.
+    #[doc(hidden)]
+    pub fn with_http(options: StorageOptions, connector: Arc<dyn HttpConnector>) -> Arc<Self> {
+        Self::build(options, Some(connector))
+    }
+
+    fn build(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Arc<Self> {
+        Arc::new(Self { options, connector, opened: Mutex::default(), calls: Arc::default() })
+    }
+
+    /// Reads a location with the variables of these options.
+    ///
+    /// # Errors
+    /// As [`Location::parse`].
+    pub fn parse(&self, text: &str) -> Result<Location> {
+        Location::parse_in(text, self.options.environment())
+    }
+
+    /// The store that holds `location`. It does not talk to the server.
+    ///
+    /// # Errors
+    /// If the options and the environment make no sense together or give no keys.
+    pub fn open(&self, location: &Location) -> Result<Store> {
+        self.open_url(location.url())
+    }
+
+    /// Requests sent so far: HTTP requests to S3, retries included; calls of other stores.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn open_url(&self, url: &Url) -> Result<Store> {
+        if url.password().is_some() {
+            return Err(credentials_in_location());
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = store_key(url);
+        if let Some(store) = opened.get(&key) {
+            return Ok(store.clone());
+        }
+        let store = match url.scheme() {
+            "file" => {
+                let calls = Arc::clone(&self.calls);
+                let explained =
+                    Explained::new(LocalFileSystem::new(), Place::Files, Some(Arc::clone(&calls)));
+                Store::local(explained, LocalFiles::counted_by(calls))
+            }
+            "memory" => {
+                let place = Place::Memory(url.host_str().unwrap_or_default().to_owned());
+                let calls = Some(Arc::clone(&self.calls));
+                Store::remote(Explained::new(InMemory::new(), place, calls))
+            }
+            "s3" | "s3a" | "s3n" => self.open_bucket(url)?,
+            other => return Err(Error::usage(format!("no store is known for '{other}://'"))),
+        };
+        opened.insert(key, store.clone());
+        Ok(store)
+    }
+
+    fn open_bucket(&self, url: &Url) -> Result<Store> {
+        let alias = Some(url.username()).filter(|alias| !alias.is_empty());
+        let bucket = url.host_str().unwrap_or_default();
+        let settings = self.options.settle(alias)?;
+        let place = Place::Bucket(Box::new(Bucket {
+            shown: match alias {
+                Some(alias) => format!("{alias}/{bucket}"),
+                None => format!("s3://{bucket}"),
+            },
+            name: bucket.to_owned(),
+            endpoint: settings.endpoint.clone().unwrap_or_else(|| {
+                let endpoint = format!("https://s3.{}.amazonaws.com", settings.region.value);
+                Sourced::new(endpoint, "the default, as no endpoint is set")
+            }),
+            region: settings.region.clone(),
+            key: settings
+                .keys
+                .as_ref()
+                .map(|source| Sourced::new(source.keys.value.hint(), source.keys.origin.clone())),
+        }));
+        if !settings.verify_tls {
+            tracing::warn!("--no-verify-ssl: the certificate of the S3 server is not checked");
+        }
+        let base = match &self.connector {
+            Some(connector) => Arc::clone(connector),
+            None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
+        };
+        let wiring = Wiring { base, calls: Arc::clone(&self.calls) };
+        let client = client(bucket, settings, wiring)?;
+        Ok(Store::remote(Explained::new(client, place, None)))
+    }
+}
+
+/// The client of one bucket.
+fn client(bucket: &str, settings: Settings, wiring: Wiring) -> Result<AmazonS3> {
+    let plain = settings.endpoint.as_ref().is_some_and(|e| e.value.starts_with("http://"));
+    // The client's default of 30 s covers a whole request: a part of 8 MiB over a slow line.
+    let mut http = ClientOptions::new()
+        .with_user_agent(concat!("pleiad/", env!("CARGO_PKG_VERSION")).parse().expect("ASCII"))
+        .with_allow_http(plain)
+        .with_allow_invalid_certificates(!settings.verify_tls)
+        .with_connect_timeout(Duration::from_secs(10))
+        .with_timeout(Duration::from_secs(120));
+    if let Some(bundle) = &settings.ca_bundle {
+        for certificate in certificates(bundle)? {
+            http = http.with_root_certificate(certificate);
+        }
+    }
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(&settings.region.value)
+        .with_client_options(http)
+        .with_retry(RetryConfig {
+            max_retries: 10,
+            retry_timeout: Duration::from_secs(180),
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(100),
+                max_backoff: Duration::from_secs(15),
+                base: 2.,
+            },
+        })
+        .with_virtual_hosted_style_request(settings.virtual_host)
+        .with_http_connector(wiring);
+    if let Some(endpoint) = settings.endpoint {
+        builder = builder.with_endpoint(match settings.virtual_host {
+            true => endpoint.value.replacen("://", &format!("://{bucket}."), 1),
+            false => endpoint.value,
+        });
+    }
+    builder = match settings.keys {
+        Some(keys) => builder.with_credentials(keys.provider()),
+        None => builder.with_skip_signature(true),
+    };
+    builder.build().map_err(|cause| {
+        Error::new(
+            Kind::Configuration,
+            format!("cannot make a client for bucket '{bucket}': {cause}"),
+        )
+    })
+}
+
+fn certificates(bundle: &Sourced<std::path::PathBuf>) -> Result<Vec<Certificate>> {
+    let shown = Sourced::new(bundle.value.display(), bundle.origin.clone());
+    let wrong = |cause: String| {
+        Error::new(Kind::Configuration, format!("cannot use the certificates in {shown}: {cause}"))
+    };
+    let pem = std::fs::read(&bundle.value).map_err(|cause| wrong(cause.to_string()))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|cause| wrong(cause.to_string()))?;
+    if found.is_empty() {
+        return Err(wrong("it holds none in PEM form".to_owned()));
+    }
+    Ok(found)
+}
+
+/// Scheme, alias and bucket. `s3a` and `s3n` are `s3`.
+fn store_key(url: &Url) -> String {
+    let scheme = match url.scheme() {
+        "s3a" | "s3n" => "s3",
+        other => other,
+    };
+    let user = Some(url.username()).filter(|user| !user.is_empty());
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{user}{}{port}", url.host_str().unwrap_or_default())
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(opened.keys()).finish()
+    }
+}
+
+impl ObjectStoreRegistry for Stores {
+    fn register_store(
+        &self,
+        url: &Url,
+        store: Arc<dyn ObjectStore>,
+    ) -> Option<Arc<dyn ObjectStore>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = opened.insert(store_key(url), Store::foreign(store));
+        replaced.map(|store| Arc::clone(store.objects()))
+    }
+
+    fn deregister_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        match opened.remove(&store_key(url)) {
+            Some(store) => Ok(Arc::clone(store.objects())),
+            None => Err(DataFusionError::from(Error::internal(format!(
+                "no store '{}' to remove",
+                store_key(url)
+            )))),
+        }
+    }
+
+    fn get_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
+        Ok(Arc::clone(self.open_url(url)?.objects()))
+    }
+}

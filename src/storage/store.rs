@@ -1,0 +1,279 @@
+//! One opened store, and the wrapper that counts its calls and explains its errors.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result, UploadPart,
+};
+
+use super::explain::{Place, Verb};
+use super::local::LocalFiles;
+
+/// A bucket, the files of this machine, or a place in memory. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    backing: Backing,
+}
+
+#[derive(Clone)]
+enum Backing {
+    Files(LocalFiles),
+    Uploads(Arc<dyn MultipartStore>),
+    /// Registered from outside; it takes no uploads of ours.
+    Foreign,
+}
+
+impl fmt::Debug for Backing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Files(_) => "Files",
+            Self::Uploads(_) => "Uploads",
+            Self::Foreign => "Foreign",
+        })
+    }
+}
+
+impl Store {
+    /// A store whose uploads can be left open.
+    pub(super) fn remote<S: ObjectStore + MultipartStore>(explained: Explained<S>) -> Self {
+        let store = Arc::new(explained);
+        let objects: Arc<dyn ObjectStore> = Arc::<Explained<S>>::clone(&store);
+        Self { objects, backing: Backing::Uploads(store) }
+    }
+
+    /// The files of this machine.
+    pub(super) fn local<S: ObjectStore>(explained: Explained<S>, files: LocalFiles) -> Self {
+        Self { objects: Arc::new(explained), backing: Backing::Files(files) }
+    }
+
+    /// A store that somebody else made.
+    pub(super) fn foreign(objects: Arc<dyn ObjectStore>) -> Self {
+        Self { objects, backing: Backing::Foreign }
+    }
+
+    /// The objects. An error holds our [`Error`](crate::Error) as its cause, and is still
+    /// `NotFound`, `AlreadyExists` or `Precondition` where the store said so; `NotSupported` means
+    /// that this server cannot do it at all.
+    pub fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    /// Uploads that become visible only when they are completed. Local files have none.
+    pub fn uploads(&self) -> Option<&Arc<dyn MultipartStore>> {
+        match &self.backing {
+            Backing::Uploads(uploads) => Some(uploads),
+            Backing::Files(_) | Backing::Foreign => None,
+        }
+    }
+
+    /// The calls on files that an object store does not offer, if this is the local file system.
+    pub fn files(&self) -> Option<&LocalFiles> {
+        match &self.backing {
+            Backing::Files(files) => Some(files),
+            Backing::Uploads(_) | Backing::Foreign => None,
+        }
+    }
+
+    /// Whether this is the local file system.
+    pub fn is_local(&self) -> bool {
+        self.files().is_some()
+    }
+}
+
+/// A store that counts its calls and explains its errors.
+pub(super) struct Explained<S> {
+    inner: S,
+    place: Arc<Place>,
+    /// `None` where requests are counted on the wire.
+    calls: Option<Arc<AtomicU64>>,
+}
+
+impl<S> Explained<S> {
+    pub(super) fn new(inner: S, place: Place, calls: Option<Arc<AtomicU64>>) -> Self {
+        Self { inner, place: Arc::new(place), calls }
+    }
+
+    fn count(&self) {
+        if let Some(calls) = &self.calls {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn explain<T>(&self, verb: Verb, path: &Path, result: Result<T>) -> Result<T> {
+        result.map_err(|error| self.place.explain(verb, path.as_ref(), error))
+    }
+
+    /// Explains the errors of a stream that outlives this call.
+    fn explain_all<T: Send + 'static>(
+        &self,
+        verb: Verb,
+        path: Option<&Path>,
+        stream: BoxStream<'static, Result<T>>,
+    ) -> BoxStream<'static, Result<T>> {
+        let place = Arc::clone(&self.place);
+        let path = path.cloned().unwrap_or_default();
+        stream
+            .map(move |item| item.map_err(|error| place.explain(verb, path.as_ref(), error)))
+            .boxed()
+    }
+}
+
+impl<S: fmt::Display> fmt::Display for Explained<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+/// The place only: a client's own `Debug` is not trusted with secrets.
+impl<S> fmt::Debug for Explained<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Explained").field(&self.place).finish()
+    }
+}
+
+#[async_trait]
+impl<S: ObjectStore> ObjectStore for Explained<S> {
+    async fn put_opts(&self, path: &Path, data: PutPayload, how: PutOptions) -> Result<PutResult> {
+        self.count();
+        self.explain(Verb::Write, path, self.inner.put_opts(path, data, how).await)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        how: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.count();
+        let upload = self.inner.put_multipart_opts(path, how).await;
+        let inner = self.explain(Verb::Write, path, upload)?;
+        let place = Arc::clone(&self.place);
+        Ok(Box::new(ExplainedUpload { inner, place, path: path.clone() }))
+    }
+
+    async fn get_opts(&self, path: &Path, how: GetOptions) -> Result<GetResult> {
+        self.count();
+        let mut got = self.explain(Verb::Read, path, self.inner.get_opts(path, how).await)?;
+        got.payload = match got.payload {
+            GetResultPayload::Stream(stream) => {
+                GetResultPayload::Stream(self.explain_all(Verb::Read, Some(path), stream))
+            }
+            file @ GetResultPayload::File(..) => file,
+        };
+        Ok(got)
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.count();
+        self.explain(Verb::Read, path, self.inner.get_ranges(path, ranges).await)
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.count();
+        self.explain_all(Verb::Delete, None, self.inner.delete_stream(paths))
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.count();
+        self.explain_all(Verb::List, prefix, self.inner.list(prefix))
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.count();
+        self.explain_all(Verb::List, prefix, self.inner.list_with_offset(prefix, offset))
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.count();
+        let listed = self.inner.list_with_delimiter(prefix).await;
+        self.explain(Verb::List, &prefix.cloned().unwrap_or_default(), listed)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+        self.count();
+        self.explain(Verb::Copy, from, self.inner.copy_opts(from, to, how).await)
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, how: RenameOptions) -> Result<()> {
+        self.count();
+        self.explain(Verb::Copy, from, self.inner.rename_opts(from, to, how).await)
+    }
+}
+
+#[async_trait]
+impl<S: MultipartStore> MultipartStore for Explained<S> {
+    async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
+        self.count();
+        self.explain(Verb::Write, path, self.inner.create_multipart(path).await)
+    }
+
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        part: usize,
+        data: PutPayload,
+    ) -> Result<PartId> {
+        self.count();
+        self.explain(Verb::Write, path, self.inner.put_part(path, id, part, data).await)
+    }
+
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> Result<PutResult> {
+        self.count();
+        self.explain(Verb::Write, path, self.inner.complete_multipart(path, id, parts).await)
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
+        self.count();
+        self.explain(Verb::Delete, path, self.inner.abort_multipart(path, id).await)
+    }
+}
+
+#[derive(Debug)]
+struct ExplainedUpload {
+    inner: Box<dyn MultipartUpload>,
+    place: Arc<Place>,
+    path: Path,
+}
+
+#[async_trait]
+impl MultipartUpload for ExplainedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (place, path) = (Arc::clone(&self.place), self.path.clone());
+        let part = self.inner.put_part(data);
+        part.map(move |done| done.map_err(|e| place.explain(Verb::Write, path.as_ref(), e))).boxed()
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let done = self.inner.complete().await;
+        done.map_err(|error| self.place.explain(Verb::Write, self.path.as_ref(), error))
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let done = self.inner.abort().await;
+        done.map_err(|error| self.place.explain(Verb::Delete, self.path.as_ref(), error))
+    }
+}
