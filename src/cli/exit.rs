@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use datafusion::error::DataFusionError;
+
 use super::process::End;
 use super::terminal::{Terminal, variable};
 use crate::error::{Error, Kind};
@@ -73,8 +75,17 @@ fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     if PANICKED.load(Ordering::Acquire) {
         return Kind::Internal.exit_code(); // said by the hook; the error is its echo
     }
+    let error = translated(error);
     terminal.error(&sentences(&error));
     code(&error)
+}
+
+/// An error that a command took from the engine itself, as ours.
+fn translated(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<DataFusionError>() {
+        Ok(engines) => Error::from(engines).into(),
+        Err(error) => error,
+    }
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -183,7 +194,6 @@ mod tests {
 
     #[test]
     fn our_sentence_comes_first_however_deep_it_is_wrapped() {
-        use datafusion::error::DataFusionError;
         let exists = "output 's3://b/out' already holds version 3: pass --mode overwrite";
         let ours = || Error::new(Kind::OutputExists, exists);
         let external = DataFusionError::External(Box::new(ours()));
@@ -217,6 +227,13 @@ mod tests {
         assert_eq!((code(&foreign), sentences(&foreign)), (1, vec!["odd".to_owned()]));
         let io = Err::<(), _>(std::io::Error::other("gone")).context("reading 'x'");
         assert_eq!(code(&io.expect_err("an error")), 74);
+    }
+
+    #[test]
+    fn an_error_of_the_engine_has_a_kind_too() {
+        let full = DataFusionError::ResourcesExhausted("cannot allocate 7 MB".to_owned());
+        assert_eq!(code(&translated(full.into())), 71);
+        assert_eq!(code(&translated(anyhow::anyhow!("odd"))), 1);
     }
 
     #[test]

@@ -19,12 +19,13 @@ pub mod terminal; // who reads standard error
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
-use crate::storage::StorageOptions;
+use crate::storage::{StorageOptions, Stores};
 use output::{Answer, Output};
 use progress::Progress;
 use settings::Master;
@@ -72,10 +73,6 @@ pub struct Flags {
     #[command(flatten)]
     pub terminal: terminal::TerminalFlags,
 
-    /// How storage is reached.
-    #[command(flatten)]
-    pub storage: StorageOptions,
-
     /// What to do if the output already holds a version
     #[arg(long, value_name = "MODE", default_value = "error")]
     pub mode: Mode,
@@ -105,6 +102,10 @@ pub struct Flags {
     /// A name for the record of this run
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     pub name: Option<String>,
+
+    /// How storage is reached; last, since it opens a heading of its own.
+    #[command(flatten)]
+    pub storage: StorageOptions,
 }
 
 impl Flags {
@@ -137,6 +138,8 @@ pub struct Context {
     /// The whole command line for the record of a run: the names and values of the command's
     /// arguments with their defaults, and of the global flags that were given. No secrets.
     pub arguments: Vec<(String, String)>,
+    /// Every store that the command opens.
+    pub stores: Arc<Stores>,
     /// Whom a driver reports to.
     pub watch: Progress,
     output: Output,
@@ -184,6 +187,7 @@ fn start(
         arguments: recorded(matches),
         watch: Progress::new(terminal.clone()),
         output: Output::new(&cli.flags.output, around, terminal)?,
+        stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };
     process::run(threads, terminal, Box::pin(cli.command.run(&context)))

@@ -102,6 +102,7 @@ fn wrong_usage_is_2() {
     refused(&["generate", "people", "x", "--master", "yarn"], 2, "--threads N");
     refused(&["generate", "people", "x", "--rows", "0"], 2, "rows is 0, expected 1 to");
     refused(&["generate", "people", "x", "-o", "x.parquet"], 2, "pass --format");
+    refused(&["generate", "people", "hdfs://host/x"], 2, "distcp");
 }
 
 #[test]
