@@ -56,24 +56,13 @@ pub fn write(
         return json_object(answers, out).map(|()| left_out).map_err(|cause| cannot(format, cause));
     }
     for (index, answer) in answers.iter().enumerate() {
-        let separator = if index > 0 { "\n" } else { "" };
-        let written = match format {
-            Format::Table => title(separator, "", several, answer, out)
-                .and_then(|()| table(answer, max_rows, out))
-                .map(|rows| left_out.rows += rows),
-            Format::Markdown => {
-                title(separator, "## ", several, answer, out).and_then(|()| markdown(answer, out))
-            }
-            Format::Csv => separated(answer, b',', out),
-            Format::Tsv => separated(answer, b'\t', out),
-            Format::Json => json::<JsonArray>(answer.batches(), out).and_then(|()| newline(out)),
-            Format::Ndjson if several => {
-                named_rows(answer).and_then(|batches| json::<LineDelimited>(&batches, out))
-            }
-            Format::Ndjson => json::<LineDelimited>(answer.batches(), out),
-            Format::Arrow => stream(answer, out),
+        let written = match several {
+            true => heading(format, index, answer.name(), out),
+            false => Ok(()),
         };
-        written.map_err(|cause| cannot(format, cause))?;
+        left_out.rows += written
+            .and_then(|()| write_one(format, answer, several, max_rows, out))
+            .map_err(|cause| cannot(format, cause))?;
     }
     Ok(left_out)
 }
@@ -83,23 +72,44 @@ fn cannot(format: Format, cause: ArrowError) -> Error {
     Error::new(Kind::Other, format!("cannot write the answer as '{name}'")).caused_by(cause)
 }
 
-fn newline(out: &mut dyn Write) -> Result<(), ArrowError> {
-    Ok(out.write_all(b"\n")?)
-}
-
-/// The name of the table on a line of its own, where there are several.
-fn title(
-    separator: &str,
-    mark: &str,
-    several: bool,
-    answer: &Answer,
+/// The name of a table above it, in the formats for people.
+fn heading(
+    format: Format,
+    index: usize,
+    name: &str,
     out: &mut dyn Write,
 ) -> Result<(), ArrowError> {
-    if several {
-        let gap = if mark.is_empty() { "" } else { "\n" };
-        writeln!(out, "{separator}{mark}{}{gap}", answer.name())?;
+    let gap = if index > 0 { "\n" } else { "" };
+    match format {
+        Format::Table => writeln!(out, "{gap}{name}")?,
+        Format::Markdown => writeln!(out, "{gap}## {name}\n")?,
+        Format::Csv | Format::Tsv | Format::Json | Format::Ndjson | Format::Arrow => {}
     }
     Ok(())
+}
+
+/// Writes one table; answers with the number of rows it left out.
+fn write_one(
+    format: Format,
+    answer: &Answer,
+    several: bool,
+    max_rows: usize,
+    out: &mut dyn Write,
+) -> Result<usize, ArrowError> {
+    match format {
+        Format::Table => return table(answer, max_rows, out),
+        Format::Markdown => markdown(answer, out)?,
+        Format::Csv => separated(answer, b',', out)?,
+        Format::Tsv => separated(answer, b'\t', out)?,
+        Format::Json => {
+            json::<JsonArray>(answer.batches(), out)?;
+            out.write_all(b"\n")?;
+        }
+        Format::Ndjson if several => json::<LineDelimited>(&named_rows(answer)?, out)?,
+        Format::Ndjson => json::<LineDelimited>(answer.batches(), out)?,
+        Format::Arrow => stream(answer, out)?,
+    }
+    Ok(0)
 }
 
 const TEXT: FormatOptions<'_> = FormatOptions::new().with_null("NULL");
@@ -120,12 +130,23 @@ fn table(answer: &Answer, max_rows: usize, out: &mut dyn Write) -> Result<usize,
         let shown = batch.slice(0, left.min(batch.num_rows()));
         left -= shown.num_rows();
         for row in texts(&shown)? {
-            table.add_row(fields.iter().zip(row).map(|(field, text)| cell(field, text)));
+            let cells = fields.iter().zip(row);
+            table.add_row(cells.map(|(field, text)| cell(field, harmless(&text))));
         }
     }
     writeln!(out, "{table}")?;
     let rows: usize = answer.batches().iter().map(RecordBatch::num_rows).sum();
     Ok(rows.saturating_sub(max_rows))
+}
+
+/// Text without the control characters that would steer the terminal of its reader.
+fn harmless(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    if !text.contains(steers) {
+        return text.to_owned();
+    }
+    let escape = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 fn markdown(answer: &Answer, out: &mut dyn Write) -> Result<(), ArrowError> {
@@ -135,7 +156,7 @@ fn markdown(answer: &Answer, out: &mut dyn Write) -> Result<(), ArrowError> {
         for cell in cells {
             write!(out, " {cell} |")?;
         }
-        newline(out)
+        Ok(out.write_all(b"\n")?)
     };
     let escaped = |text: &str| {
         let text = text.replace('\\', "\\\\").replace('|', "\\|");

@@ -76,6 +76,13 @@ fn a_table_stops_at_its_limit_and_counts_the_rest() {
 }
 
 #[test]
+fn a_table_does_not_steer_the_terminal() {
+    let answer = Answer::build("x").column("x", StringArray::from(vec!["\x1b[2Jgone\t"])).done();
+    let (out, _) = bytes(Format::Table, &[answer], 40);
+    assert!(String::from_utf8(out).expect("text").contains("| \\u{1b}[2Jgone\\t |"));
+}
+
+#[test]
 fn csv_is_quoted_as_in_rfc_4180_and_null_is_empty() {
     let expected = "\
 id,weight,name,own
