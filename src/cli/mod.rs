@@ -190,7 +190,8 @@ fn start(
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };
-    process::run(threads, terminal, Box::pin(cli.command.run(&context)))
+    let work = async move { cli.command.run(&context).await };
+    process::run(threads, terminal, Box::pin(work))
 }
 
 /// The parser, with every flag of the program understood before and behind the command's name.

@@ -1,7 +1,8 @@
 //! The life of the process around a command: its threads, and the signals that end it early.
 //!
-//! The first SIGINT or SIGTERM drops the command's future, so that a run it holds aborts; tasks
-//! that clean up after it have ten seconds. A second signal leaves at once.
+//! The first SIGINT or SIGTERM drops the command's future, and a run that is dropped before it has
+//! committed leaves a task behind that cleans up. So does a command that fails. These tasks have ten
+//! seconds; a signal in that time leaves at once.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -29,13 +30,16 @@ pub enum End<T> {
 
 /// Runs `work` on `threads` worker threads until it is done or a signal comes.
 ///
+/// `work` owns what the command holds open: as long as an HTTP client lives, so do the tasks of its
+/// idle connections, and clean-up waits for every task.
+///
 /// # Errors
 /// Threads or signal handlers that the system refuses.
-pub fn run<F: Future>(
+pub fn run<T, E>(
     threads: NonZeroUsize,
     terminal: &Terminal,
-    work: F,
-) -> Result<End<F::Output>> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<End<Result<T, E>>> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.get())
         .enable_all()
@@ -50,7 +54,7 @@ pub fn run<F: Future>(
             Either::Right((result, _)) => End::Done(result),
         }
     });
-    if let End::Signalled(_) = end {
+    if !matches!(end, End::Done(Ok(_))) {
         clean_up(&runtime, terminal);
     }
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -62,13 +66,13 @@ pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Lets the tasks that the dropped command left behind finish.
+/// Lets the tasks that the command left behind finish.
 fn clean_up(runtime: &Runtime, terminal: &Terminal) {
     let wait = async {
         let mut polls = 0_u32;
         while runtime.metrics().num_alive_tasks() > 0 {
             if polls == 10 {
-                terminal.note("stopping: cleaning up; a second Ctrl-C leaves at once");
+                terminal.note("cleaning up; Ctrl-C leaves at once");
             }
             polls += 1;
             tokio::time::sleep(Duration::from_millis(20)).await;

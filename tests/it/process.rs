@@ -46,6 +46,10 @@ async fn run(act: &str, around: Surroundings, terminal: &Terminal) -> anyhow::Re
             say("ready");
             std::future::pending().await
         }
+        "fail" => {
+            let _run = CleansUp { millis: 100 };
+            anyhow::bail!("odd")
+        }
         "flood" => {
             let values = Answer::build("n").column("n", Int64Array::from_iter_values(0..1_000_000));
             Output::new(&OutputFlags::default(), around, terminal)?.print(&[values.done()])
@@ -145,6 +149,14 @@ fn the_first_signal_cancels_the_command_and_lets_it_clean_up() {
         let (code, stdout, stderr) = acting.end();
         assert_eq!((code, stdout.as_str()), (Some(expected), "cleaning\ncleaned\n"), "{stderr}");
     }
+}
+
+#[test]
+fn a_command_that_fails_cleans_up_too() {
+    let mut acting = Acting::start("fail");
+    acting.until("cleaning");
+    let (code, stdout, stderr) = acting.end();
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(1), "cleaned\n", "error: odd\n"));
 }
 
 #[test]
