@@ -2,10 +2,11 @@
 //!
 //! Nothing else draws. Warnings are told at once, whatever is drawn.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::terminal::{Show, Terminal};
 use crate::event::{Event, Observer, Unit};
@@ -102,7 +103,7 @@ fn draw(bar: &mut Option<ProgressBar>, event: Event, terminal: &Terminal) {
 /// `writing people [=====>     ] 1,200,000/3,000,000 rows, 410,223/s, 4s left`
 fn style(unit: Unit, total_known: bool) -> ProgressStyle {
     let (done, total, rate) = match unit {
-        Unit::Rows | Unit::Files | Unit::Steps => ("{human_pos}", "{human_len}", "{per_sec}"),
+        Unit::Rows | Unit::Files | Unit::Steps => ("{human_pos}", "{human_len}", "{rate}"),
         Unit::Bytes => ("{binary_bytes}", "{binary_total_bytes}", "{binary_bytes_per_sec}"),
     };
     let word = word(unit);
@@ -114,7 +115,17 @@ fn style(unit: Unit, total_known: bool) -> ProgressStyle {
         (false, _) => format!("{{prefix}} {{spinner}} {done}{word}, {rate} {{msg}}"),
     };
     let style = ProgressStyle::with_template(&template).expect("the template is our own");
-    style.progress_chars("=> ")
+    style.progress_chars("=> ").with_key(
+        "rate",
+        |state: &ProgressState, out: &mut dyn fmt::Write| {
+            write!(out, "{}/s", HumanCount(whole(state.per_sec()))).ok();
+        },
+    )
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+fn whole(rate: f64) -> u64 {
+    rate.round() as u64
 }
 
 fn word(unit: Unit) -> &'static str {
