@@ -7,3 +7,4 @@ pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
 pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod generate; // tables made from a seed; any slice alone gives the same rows
+pub mod cli; // the command line, the only part that prints
