@@ -64,7 +64,13 @@ const fn mix(hash: u64) -> u64 {
 ///
 /// # Panics
 /// On an empty sample: there is nothing to draw from, and the caller has said so already.
-pub fn seeds(sample: &Sample, k: usize, draw: Draw, chance: Chance, factors: &[f64]) -> Array2<f64> {
+pub fn seeds(
+    sample: &Sample,
+    k: usize,
+    draw: Draw,
+    chance: Chance,
+    factors: &[f64],
+) -> Array2<f64> {
     assert!(!sample.weights.is_empty(), "a sample has at least one row");
     let mut picked = match draw {
         Draw::PlusPlus => plus_plus(sample, k, chance, factors),

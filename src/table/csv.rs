@@ -68,7 +68,8 @@ pub(crate) async fn inspect(
     let mut columns = Columns::new(&names, delimiter);
     let mut bytes = buffer.freeze();
     loop {
-        let fed = columns.feed(&mut bytes).and_then(|()| if is_last { columns.end() } else { Ok(()) });
+        let fed =
+            columns.feed(&mut bytes).and_then(|()| if is_last { columns.end() } else { Ok(()) });
         fed.map_err(|cause| Error::data(format!("file '{shown}': {}", sentence(&cause))))?;
         if is_last {
             return Ok(columns.facts(names, delimiter));
@@ -101,10 +102,14 @@ fn header_end(bytes: &[u8]) -> Option<usize> {
 fn header(line: &[u8], shown: &str) -> Result<(u8, Vec<String>)> {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     let Ok(line) = str::from_utf8(line) else {
-        return Err(Error::data(format!("file '{shown}' has a header that is not UTF-8: convert it first")));
+        return Err(Error::data(format!(
+            "file '{shown}' has a header that is not UTF-8: convert it first"
+        )));
     };
     if line.is_empty() {
-        return Err(Error::data(format!("file '{shown}' has an empty first line, expected a header")));
+        return Err(Error::data(format!(
+            "file '{shown}' has an empty first line, expected a header"
+        )));
     }
     let count = |delimiter: u8| cut(line, delimiter).len();
     let most = DELIMITERS.map(count).into_iter().max().unwrap_or(1);
@@ -196,9 +201,10 @@ impl Columns {
     }
 
     fn facts(self, names: Vec<String>, delimiter: u8) -> CsvFacts {
-        let fields = names.iter().zip(&self.seen).map(|(name, seen)| {
-            Field::new(name, seen.data_type(), true)
-        });
+        let fields = names
+            .iter()
+            .zip(&self.seen)
+            .map(|(name, seen)| Field::new(name, seen.data_type(), true));
         CsvFacts {
             fields: fields.collect(),
             format: CsvFormat { delimiter, newlines_in_values: self.newlines },
@@ -295,7 +301,8 @@ mod tests {
 
     #[tokio::test]
     async fn delimiter_names_and_types_are_found() {
-        let facts = inspected("\u{feff}id;\"a, b\";x\r\n1;\"one\r\ntwo\";0.5\r\n2;;7\r\n").await.unwrap();
+        let facts =
+            inspected("\u{feff}id;\"a, b\";x\r\n1;\"one\r\ntwo\";0.5\r\n2;;7\r\n").await.unwrap();
         assert_eq!(facts.format, CsvFormat { delimiter: b';', newlines_in_values: true });
         let columns: Vec<_> =
             facts.fields.iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
@@ -314,7 +321,10 @@ mod tests {
     #[rstest]
     #[case("", "file 'x.csv' has an empty first line, expected a header")]
     #[case("a,a\n", "file 'x.csv' has two columns named 'a': rename one in its header")]
-    #[case("a,b\n1,2\n3\n", "file 'x.csv': incorrect number of fields for line 3, expected 2 got 1")]
+    #[case(
+        "a,b\n1,2\n3\n",
+        "file 'x.csv': incorrect number of fields for line 3, expected 2 got 1"
+    )]
     #[tokio::test]
     async fn what_cannot_be_read_is_named(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(inspected(text).await.unwrap_err().to_string(), expected);

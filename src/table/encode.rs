@@ -58,7 +58,11 @@ pub(crate) struct FileWriter {
 impl FileWriter {
     /// Starts the file of these key values; with no key values at all in a keyed table, the file
     /// that holds the schema of an empty one.
-    pub(crate) async fn create(target: &Target, partition: Vec<String>, schema: SchemaRef) -> Result<Self> {
+    pub(crate) async fn create(
+        target: &Target,
+        partition: Vec<String>,
+        schema: SchemaRef,
+    ) -> Result<Self> {
         let pairs: Vec<_> =
             target.keys.iter().map(String::as_str).zip(partition.iter().cloned()).collect();
         let path = layout::file_path(&target.table, &pairs, &target.run)?;
@@ -166,9 +170,10 @@ fn leaf_of(schema: &Schema, column: &str) -> Option<i32> {
     fn leaves(field: &Field) -> usize {
         match field.data_type() {
             DataType::Struct(fields) => fields.iter().map(|field| leaves(field)).sum(),
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) | DataType::Map(item, _) => {
-                leaves(item)
-            }
+            DataType::List(item)
+            | DataType::LargeList(item)
+            | DataType::FixedSizeList(item, _)
+            | DataType::Map(item, _) => leaves(item),
             _ => 1,
         }
     }
@@ -185,7 +190,9 @@ pub(crate) fn plain_type(data_type: &DataType) -> DataType {
         DataType::Utf8View => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::List(item) | DataType::ListView(item) => DataType::List(plain(item)),
-        DataType::LargeList(item) | DataType::LargeListView(item) => DataType::LargeList(plain(item)),
+        DataType::LargeList(item) | DataType::LargeListView(item) => {
+            DataType::LargeList(plain(item))
+        }
         DataType::FixedSizeList(item, size) => DataType::FixedSizeList(plain(item), *size),
         DataType::Map(entries, sorted) => DataType::Map(plain(entries), *sorted),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain).collect::<Fields>()),
@@ -229,7 +236,8 @@ mod tests {
 
     #[test]
     fn a_sorted_column_after_a_struct_has_the_right_leaf() {
-        let pair = vec![Field::new("x", DataType::Int8, true), Field::new("y", DataType::Int8, true)];
+        let pair =
+            vec![Field::new("x", DataType::Int8, true), Field::new("y", DataType::Int8, true)];
         let schema = Schema::new(vec![
             Field::new("pair", DataType::Struct(pair.into()), true),
             Field::new("id", DataType::Int64, true),

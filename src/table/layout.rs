@@ -52,11 +52,7 @@ pub fn decode(name: &str) -> Option<(String, String)> {
 }
 
 /// The path, below the dataset, of a new file of `table` with these key values.
-pub(crate) fn file_path(
-    table: &str,
-    partition: &[(&str, String)],
-    run: &str,
-) -> Result<String> {
+pub(crate) fn file_path(table: &str, partition: &[(&str, String)], run: &str) -> Result<String> {
     let mut path = String::new();
     if !table.is_empty() {
         path.extend([table, "/"]);
@@ -106,7 +102,9 @@ fn escape(text: &str, into: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' => into.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' => {
+                into.push(char::from(byte))
+            }
             _ => into.extend([
                 '%',
                 char::from(HEX[usize::from(byte >> 4)]),
@@ -121,7 +119,8 @@ fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, others)) = rest.split_first() {
-        let pair = others.get(..2).filter(|pair| *first == b'%' && pair.iter().all(u8::is_ascii_hexdigit));
+        let pair =
+            others.get(..2).filter(|pair| *first == b'%' && pair.iter().all(u8::is_ascii_hexdigit));
         let decoded = pair.and_then(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
         match decoded {
             Some(byte) => {

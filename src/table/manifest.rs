@@ -116,7 +116,8 @@ impl Manifest {
             format: u32,
         }
         let broken = |cause| {
-            Error::data(format!("'{place}' is not a manifest of a dataset: {cause}")).caused_by(cause)
+            Error::data(format!("'{place}' is not a manifest of a dataset: {cause}"))
+                .caused_by(cause)
         };
         let OnlyFormat { format } = serde_json::from_slice(bytes).map_err(broken)?;
         if format != FORMAT {
@@ -165,7 +166,12 @@ impl TableRecord {
     ///
     /// # Errors
     /// If a type has no text that reads back as the same type.
-    pub(crate) fn new(name: &str, file_schema: &Schema, keys: &[Field], order: &[String]) -> Result<Self> {
+    pub(crate) fn new(
+        name: &str,
+        file_schema: &Schema,
+        keys: &[Field],
+        order: &[String],
+    ) -> Result<Self> {
         let columns = |fields: &mut dyn Iterator<Item = &Field>| {
             fields.map(ColumnRecord::new).collect::<Result<Vec<_>>>()
         };
@@ -260,7 +266,8 @@ mod tests {
     use super::*;
 
     fn table(columns: &[(&str, DataType)], keys: &[(&str, DataType)]) -> TableRecord {
-        let field = |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        let field =
+            |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
         let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
         let keys: Vec<_> = keys.iter().map(field).collect();
         TableRecord::new("people", &schema, &keys, &[]).unwrap()
@@ -287,7 +294,8 @@ mod tests {
 
     #[test]
     fn an_unknown_format_names_both_numbers() {
-        let error = Manifest::parse(br#"{"format": 7, "else": 1}"#, "x/_manifest/1.json").unwrap_err();
+        let error =
+            Manifest::parse(br#"{"format": 7, "else": 1}"#, "x/_manifest/1.json").unwrap_err();
         assert_eq!(
             error.to_string(),
             "'x/_manifest/1.json' has format 7, expected 1: read it with a newer pleiad"
@@ -299,8 +307,14 @@ mod tests {
         let old = table(&[("id", DataType::Int64)], &[("k", DataType::Int32)]);
         old.appended(&old).unwrap();
         let cases = [
-            (table(&[("id", DataType::Utf8)], &[("k", DataType::Int32)]), "found column 'id' of type Utf8, expected column 'id' of type Int64"),
-            (table(&[("id", DataType::Int64)], &[]), "found no further key, expected key 'k' of type Int32"),
+            (
+                table(&[("id", DataType::Utf8)], &[("k", DataType::Int32)]),
+                "found column 'id' of type Utf8, expected column 'id' of type Int64",
+            ),
+            (
+                table(&[("id", DataType::Int64)], &[]),
+                "found no further key, expected key 'k' of type Int32",
+            ),
         ];
         for (new, expected) in cases {
             let message = old.appended(&new).unwrap_err().to_string();

@@ -16,7 +16,7 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
     ParquetFileMetrics, ParquetFileReaderFactory,
 };
-use datafusion::execution::cache::file_metadata_cache::FileMetadataCache;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -77,7 +77,9 @@ impl PinnedStore {
                     if is_gone { "missing" } else { "not the one it was" }
                 )),
             },
-            None if is_gone => Error::data(format!("file '{shown}' is missing: it was there before")),
+            None if is_gone => {
+                Error::data(format!("file '{shown}' is missing: it was there before"))
+            }
             None => Error::new(
                 Kind::Retry,
                 format!("file '{shown}' was changed while it was read: run it again"),
@@ -93,7 +95,11 @@ impl PinnedStore {
         }
     }
 
-    async fn explained<T>(&self, path: &Path, got: object_store::Result<T>) -> object_store::Result<T> {
+    async fn explained<T>(
+        &self,
+        path: &Path,
+        got: object_store::Result<T>,
+    ) -> object_store::Result<T> {
         match got {
             Err(object_store::Error::NotFound { .. }) => Err(self.lost(path, true).await),
             Err(object_store::Error::Precondition { .. }) => Err(self.lost(path, false).await),
@@ -121,23 +127,34 @@ impl ObjectStore for PinnedStore {
     async fn get_opts(&self, path: &Path, mut how: GetOptions) -> object_store::Result<GetResult> {
         let pinned = self.pinned(path)?;
         how.if_match.clone_from(&pinned.e_tag);
-        let got = self.explained(path, self.place.store.objects().get_opts(path, how).await).await?;
+        let got =
+            self.explained(path, self.place.store.objects().get_opts(path, how).await).await?;
         self.check_size(path, got.meta.size).await?;
         Ok(got)
     }
 
     /// Local files are read in one go, after a look at them; elsewhere each request is checked.
-    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> object_store::Result<Vec<Bytes>> {
+    async fn get_ranges(
+        &self,
+        path: &Path,
+        ranges: &[Range<u64>],
+    ) -> object_store::Result<Vec<Bytes>> {
         if self.place.store.is_local() {
             self.head(path).await?;
             let got = self.place.store.objects().get_ranges(path, ranges).await;
             return self.explained(path, got).await;
         }
         let fetch = |range: Range<u64>| async move { self.get_range(path, range).await };
-        object_store::coalesce_ranges(ranges, fetch, object_store::OBJECT_STORE_COALESCE_DEFAULT).await
+        object_store::coalesce_ranges(ranges, fetch, object_store::OBJECT_STORE_COALESCE_DEFAULT)
+            .await
     }
 
-    async fn put_opts(&self, _: &Path, _: PutPayload, _: PutOptions) -> object_store::Result<PutResult> {
+    async fn put_opts(
+        &self,
+        _: &Path,
+        _: PutPayload,
+        _: PutOptions,
+    ) -> object_store::Result<PutResult> {
         Err(read_only())
     }
 

@@ -41,7 +41,8 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, String>> {
         }
         let (key, value) = cut(&whole);
         let at = |text| {
-            unescape(text).map_err(|what| Error::data(format!("properties, line {}: {what}", number + 1)))
+            unescape(text)
+                .map_err(|what| Error::data(format!("properties, line {}: {what}", number + 1)))
         };
         properties.insert(at(key)?, at(value)?);
     }
@@ -150,7 +151,8 @@ mod tests {
     #[test]
     fn java_forms_are_read() {
         let text = "# comment\r\n! too\r\n Truth = Beauty\nTruth2:Beauty\nfruits  apple, \\\r\n   pear\ncheeses\n";
-        let expected = [("Truth", "Beauty"), ("Truth2", "Beauty"), ("fruits", "apple, pear"), ("cheeses", "")];
+        let expected =
+            [("Truth", "Beauty"), ("Truth2", "Beauty"), ("fruits", "apple, pear"), ("cheeses", "")];
         let expected = expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         assert_eq!(parse(text).unwrap(), expected);
     }
@@ -158,6 +160,9 @@ mod tests {
     #[test]
     fn a_bad_escape_names_its_line() {
         let error = parse("a=1\nb=\\u00G0").unwrap_err();
-        assert_eq!(error.to_string(), "properties, line 2: '\\u00G0' is not \\u and four hex digits");
+        assert_eq!(
+            error.to_string(),
+            "properties, line 2: '\\u00G0' is not \\u and four hex digits"
+        );
     }
 }

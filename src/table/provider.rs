@@ -51,8 +51,9 @@ impl DatasetTable {
             return Ok(files);
         }
         let schema = Arc::new(Schema::new(self.table.keys.clone()));
-        let columns = (0..self.table.keys.len())
-            .map(|key| ScalarValue::iter_to_array(files.iter().map(|file| file.partition[key].clone())));
+        let columns = (0..self.table.keys.len()).map(|key| {
+            ScalarValue::iter_to_array(files.iter().map(|file| file.partition[key].clone()))
+        });
         let keys = RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_>>()?)?;
         let schema = DFSchema::try_from(schema)?;
         let mut kept = files;
@@ -156,8 +157,8 @@ impl TableProvider for DatasetTable {
             self.table.check(&files).await?;
         }
         let streams = state.config().target_partitions();
-        let groups = FileGroup::new(files.into_iter().map(partitioned).collect()).split_files(streams);
-        let groups = groups.into_iter().map(FileGroup::into_inner).collect();
+        let files = FileGroup::new(files.into_iter().map(partitioned).collect());
+        let groups = files.split_files(streams).into_iter().map(FileGroup::into_inner).collect();
         let (groups, statistics) = summary(groups, &self.table.schema)?;
         let url = ObjectStoreUrl::parse(self.table.location().store_url())?;
         let scan = FileScanConfigBuilder::new(url, self.file_source(state))
@@ -175,13 +176,17 @@ fn summary(
     groups: Vec<Vec<PartitionedFile>>,
     schema: &SchemaRef,
 ) -> Result<(Vec<FileGroup>, Statistics)> {
-    let groups = groups.into_iter().map(FileGroup::new).collect();
-    datafusion::datasource::physical_plan::compute_all_files_statistics(
-        groups,
-        Arc::clone(schema),
-        true,
-        false,
-    )
+    let merge = |files: &[PartitionedFile]| {
+        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
+        Statistics::try_merge_iter(statistics, schema)
+    };
+    let all = merge(&groups.concat())?;
+    let groups = groups.into_iter().map(|files| {
+        let statistics = merge(&files)?;
+        Ok(FileGroup::new(files).with_statistics(Arc::new(statistics)))
+    });
+    let groups = groups.collect::<Result<Vec<_>>>()?;
+    Ok((groups, all))
 }
 
 fn partitioned(file: &SourceFile) -> PartitionedFile {

@@ -55,7 +55,8 @@ impl Splitter {
     ) -> Result<Self> {
         let key_columns = target.keys.iter().map(|key| Ok(schema.index_of(key)?));
         let key_columns = key_columns.collect::<Result<Vec<_>>>()?;
-        let file_columns = (0..schema.fields().len()).filter(|i| !key_columns.contains(i)).collect();
+        let file_columns =
+            (0..schema.fields().len()).filter(|i| !key_columns.contains(i)).collect();
         let key_types =
             key_columns.iter().map(|i| SortField::new(schema.field(*i).data_type().clone()));
         Ok(Self {
@@ -174,13 +175,17 @@ impl Splitter {
     }
 
     /// The writer of the key in row `index`, opened if it is new.
-    async fn writer_for(&mut self, encoded: &[u8], keys: &[ArrayRef], index: usize) -> Result<usize> {
+    async fn writer_for(
+        &mut self,
+        encoded: &[u8],
+        keys: &[ArrayRef],
+        index: usize,
+    ) -> Result<usize> {
         if let Some(writer) = self.open.get(encoded) {
             return Ok(*writer);
         }
-        let partition = keys.iter().map(|key| {
-            value::to_text(&ScalarValue::try_from_array(key, index)?)
-        });
+        let partition =
+            keys.iter().map(|key| value::to_text(&ScalarValue::try_from_array(key, index)?));
         let partition = partition.collect::<Result<Vec<_>>>()?;
         let schema = Arc::clone(&self.target.file_schema);
         self.writers.push(FileWriter::create(&self.target, partition, schema).await?);

@@ -127,7 +127,8 @@ impl LocalPart {
         let file = blocking({
             let (files, at) = (files.clone(), at.clone());
             move || files.create_empty(&at)
-        }).await?;
+        })
+        .await?;
         let state = LocalState::Idle(Box::new(Written { file, size: 0, sha: Sha256::new() }));
         Ok(Self { part, files, path: at, state })
     }
@@ -263,8 +264,8 @@ impl Upload {
 
     async fn receive(&mut self) -> Result<()> {
         if let Some(done) = self.in_flight.join_next().await {
-            let (number, part) =
-                done.map_err(|cause| Error::internal("an upload did not finish").caused_by(cause))??;
+            let (number, part) = done
+                .map_err(|cause| Error::internal("an upload did not finish").caused_by(cause))??;
             self.parts.resize(self.parts.len().max(number + 1), None);
             self.parts[number] = Some(part);
         }

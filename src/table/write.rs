@@ -28,12 +28,13 @@ use datafusion::physical_expr::{
     PhysicalSortExpr,
 };
 use datafusion::physical_plan::execution_plan::{EmissionType, EvaluationType, SchedulingType};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    ChildrenPropertiesMode, InputDistributionRequirements, Partitioning, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, Partitioning, PlanProperties, ReplaceChildrenOptions,
     execute_stream_partitioned,
 };
 use futures::{StreamExt, TryStreamExt};
@@ -168,7 +169,11 @@ pub(crate) struct BlockWriteExec {
 }
 
 impl BlockWriteExec {
-    fn new(input: Arc<dyn ExecutionPlan>, target: Arc<Target>, layout: Layout) -> EngineResult<Self> {
+    fn new(
+        input: Arc<dyn ExecutionPlan>,
+        target: Arc<Target>,
+        layout: Layout,
+    ) -> EngineResult<Self> {
         let schema = input.schema();
         let columns = |names: &[String]| {
             names.iter().map(|name| col(name, &schema)).collect::<EngineResult<Vec<_>>>()
@@ -177,8 +182,7 @@ impl BlockWriteExec {
         let before = if layout == Layout::Clustered { keys.clone() } else { Vec::new() };
         let ascending = SortOptions { descending: false, nulls_first: false };
         let sorting = before.into_iter().chain(columns(&target.order)?);
-        let sorting =
-            LexOrdering::new(sorting.map(|expr| PhysicalSortExpr::new(expr, ascending)));
+        let sorting = LexOrdering::new(sorting.map(|expr| PhysicalSortExpr::new(expr, ascending)));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(facts_schema()),
             Partitioning::UnknownPartitioning(input.output_partitioning().partition_count()),
@@ -283,8 +287,8 @@ impl ExecutionPlan for BlockWriteExec {
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
         let input = self.input.execute(partition, Arc::clone(&context))?;
-        let reservation =
-            MemoryConsumer::new(format!("BlockWriteExec[{partition}]")).register(context.memory_pool());
+        let reservation = MemoryConsumer::new(format!("BlockWriteExec[{partition}]"))
+            .register(context.memory_pool());
         let splitter = Splitter::new(&self.target, self.layout, &input.schema(), reservation)?;
         let rows = MetricBuilder::new(&self.metrics).counter(ROWS, partition);
         let facts = futures::stream::once(async move {
@@ -328,8 +332,8 @@ fn facts_schema() -> SchemaRef {
 }
 
 fn facts_batch(facts: &StreamFacts) -> EngineResult<RecordBatch> {
-    let json = serde_json::to_string(facts)
-        .map_err(|cause| DataFusionError::External(Box::new(cause)))?;
+    let json =
+        serde_json::to_string(facts).map_err(|cause| DataFusionError::External(Box::new(cause)))?;
     let column = Arc::new(StringArray::from(vec![json]));
     Ok(RecordBatch::try_new(facts_schema(), vec![column])?)
 }

@@ -25,7 +25,8 @@ pub(crate) async fn current(place: &Place) -> Result<Option<Manifest>> {
     let path = Manifest::path(version);
     let shown = place.location.join(&path).to_string();
     let bytes = place.read(&path).await?;
-    let bytes = bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed and is not there")))?;
+    let bytes =
+        bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed and is not there")))?;
     Ok(Some(Manifest::parse(&bytes, &shown)?))
 }
 
@@ -88,7 +89,8 @@ async fn refuse_foreign(place: &Place) -> Result<()> {
             format!("output '{}' is a file, expected a directory or nothing", path.display()),
         ));
     }
-    let ours = |path: &str| ["_runs/", "_probe/", "_claims/"].iter().any(|ours| path.starts_with(ours));
+    let ours =
+        |path: &str| ["_runs/", "_probe/", "_claims/"].iter().any(|ours| path.starts_with(ours));
     match place.find(|path| !ours(path)).await? {
         None => Ok(()),
         Some(path) => Err(Error::new(
@@ -113,7 +115,10 @@ pub(super) async fn intent(
         Some((files, path)) => {
             let lock = super::place::blocking(move || files.lock(&path)).await?;
             Some(lock.ok_or_else(|| {
-                Error::new(Kind::Retry, format!("run '{run}' was declared dead as it began: run it again"))
+                Error::new(
+                    Kind::Retry,
+                    format!("run '{run}' was declared dead as it began: run it again"),
+                )
             })?)
         }
         None => None,
@@ -176,4 +181,3 @@ pub(super) async fn read<T: serde::de::DeserializeOwned>(
 pub(super) async fn decision(place: &Place, run: &str) -> Result<Option<Decision>> {
     read(place, run, "prepared.json").await
 }
-

@@ -241,7 +241,8 @@ impl Run {
         let place = Place::open(stores, out)?;
         let mut dead = Vec::new();
         for (id, names) in begin::runs(&place).await? {
-            let is_open = !names.iter().any(|name| name == "prepared.json" || name == "report.json");
+            let is_open =
+                !names.iter().any(|name| name == "prepared.json" || name == "report.json");
             let kept: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("kept/")).collect();
             if kept.is_empty() || !is_open {
                 continue;
@@ -249,7 +250,9 @@ impl Run {
             if place.store.is_local() && begin::dead(&place, &id).await?.is_none() {
                 continue;
             }
-            let Some(intent) = begin::read::<Intent>(&place, &id, "intent.json").await? else { continue };
+            let Some(intent) = begin::read::<Intent>(&place, &id, "intent.json").await? else {
+                continue;
+            };
             let mut files = Vec::with_capacity(kept.len());
             for name in kept {
                 if let Some(bytes) = place.read(&record::kept_path(&id, name)).await? {
@@ -292,7 +295,10 @@ impl Run {
     ) -> Result<Prepared> {
         let paths: BTreeSet<_> = staged.iter().map(|staged| &staged.file.path).collect();
         if paths.len() != staged.len() {
-            return Err(Error::new(Kind::Retry, "two files got the same name by chance: run it again"));
+            return Err(Error::new(
+                Kind::Retry,
+                "two files got the same name by chance: run it again",
+            ));
         }
         let base = self.base.as_ref().map_or(0, |base| base.version);
         let manifest = Manifest {
@@ -339,7 +345,9 @@ impl Drop for Run {
         let undone = undo(self.place.clone(), self.id.clone(), self.keeps(), open);
         let undone = async {
             if let Err(error) = undone.await {
-                tracing::warn!("a run that failed left files under _runs/, the next removes them: {error}");
+                tracing::warn!(
+                    "a run that failed left files under _runs/, the next removes them: {error}"
+                );
             }
         };
         // Without a runtime the next run on this output does it.

@@ -38,15 +38,25 @@ pub(crate) enum Created {
 }
 
 impl Place {
+    /// Opens a location to read.
+    pub(crate) fn at(stores: &Arc<Stores>, location: &Location) -> Result<Self> {
+        Ok(Self { location: location.clone(), store: stores.open(location)? })
+    }
+
+    /// Opens a location to write.
     pub(crate) fn open(stores: &Arc<Stores>, location: &Location) -> Result<Self> {
         if location.glob().is_some() {
-            return Err(Error::usage(format!("output '{location}' is a pattern, expected one location")));
+            return Err(Error::usage(format!(
+                "output '{location}' is a pattern, expected one location"
+            )));
         }
-        let store = stores.open(location)?;
-        if store.files().is_none() && store.uploads().is_none() {
-            return Err(Error::usage(format!("output '{location}' is in a store that takes no uploads")));
+        let place = Self::at(stores, location)?;
+        if place.store.files().is_none() && place.store.uploads().is_none() {
+            return Err(Error::usage(format!(
+                "output '{location}' is in a store that takes no uploads"
+            )));
         }
-        Ok(Self { location: location.clone(), store })
+        Ok(place)
     }
 
     /// The key of `relative` in the store.
@@ -80,7 +90,9 @@ impl Place {
             match (found, failure) {
                 (Some(found), _) if found == bytes => return Ok(Created::Ours),
                 (Some(found), _) => return Ok(Created::Theirs(found)),
-                (None, Some(error)) if attempt + 1 == TRIES || is_final(&error) => return Err(error),
+                (None, Some(error)) if attempt + 1 == TRIES || is_final(&error) => {
+                    return Err(error);
+                }
                 (None, _) => tokio::time::sleep(Duration::from_millis(100 << attempt)).await,
             }
         }
@@ -169,7 +181,13 @@ impl Place {
         first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn relative(&self, key: &Path) -> String {
+    /// The file of a key, as a location.
+    pub(crate) fn show(&self, key: &Path) -> String {
+        self.location.join(&self.relative(key)).to_string()
+    }
+
+    /// The path of a key, relative to the dataset.
+    pub(crate) fn relative(&self, key: &Path) -> String {
         let rest = key.as_ref().strip_prefix(self.location.path().as_ref()).unwrap_or(key.as_ref());
         rest.trim_start_matches('/').to_owned()
     }

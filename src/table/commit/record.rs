@@ -92,15 +92,15 @@ pub(crate) fn path(run: &str, name: &str) -> String {
     format!("_runs/{run}/{name}")
 }
 
-/// Where the journal of `run` has the upload of the data file `path`.
-pub(crate) fn upload_path(run: &str, path: &str) -> String {
-    self::path(run, &format!("uploads-{}.json", stem(path)))
+/// Where the journal of `run` has the upload of the data file `file`.
+pub(crate) fn upload_path(run: &str, file: &str) -> String {
+    path(run, &format!("uploads-{}.json", stem(file)))
 }
 
-/// Where `run` stages the local bytes of the data file `path`. The name does not end in
+/// Where `run` stages the local bytes of the data file `file`. The name does not end in
 /// `.parquet`, so no pattern of a reader finds it.
-pub(crate) fn part_path(run: &str, path: &str) -> String {
-    self::path(run, &format!("stage/{}.part", stem(path)))
+pub(crate) fn part_path(run: &str, file: &str) -> String {
+    path(run, &format!("stage/{}.part", stem(file)))
 }
 
 fn stem(path: &str) -> &str {
@@ -109,7 +109,7 @@ fn stem(path: &str) -> &str {
 
 /// Where `run` keeps the small file `name` for a later run.
 pub(crate) fn kept_path(run: &str, name: &str) -> String {
-    self::path(run, &format!("kept/{name}"))
+    path(run, &format!("kept/{name}"))
 }
 
 /// Whether `name`, in the record of a run, is a file kept for a later run.

@@ -42,7 +42,10 @@ pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepare
         (Created::Ours, Decision::Publish(prepared)) => Ok(*prepared),
         _ => Err(Error::new(
             Kind::Retry,
-            format!("run '{run}' was declared dead by another writer of '{}': run it again", place.location),
+            format!(
+                "run '{run}' was declared dead by another writer of '{}': run it again",
+                place.location
+            ),
         )),
     }
 }
@@ -69,7 +72,8 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
 
 /// The version that took the place of `manifest`, if there is one and the mode cannot go on.
 async fn overtaken(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
-    if manifest.mode == Mode::Append || current_version(place).await?.unwrap_or(0) <= manifest.base {
+    if manifest.mode == Mode::Append || current_version(place).await?.unwrap_or(0) <= manifest.base
+    {
         return Ok(None);
     }
     let path = Manifest::path(manifest.base + 1);
@@ -209,7 +213,11 @@ pub(super) fn lost(place: &Place, version: u64) -> Error {
 }
 
 /// The manifest of an append, on top of `base`.
-pub(super) fn rebase(manifest: &Manifest, staged: &[StagedFile], base: &Manifest) -> Result<Manifest> {
+pub(super) fn rebase(
+    manifest: &Manifest,
+    staged: &[StagedFile],
+    base: &Manifest,
+) -> Result<Manifest> {
     let mut tables: BTreeMap<&str, TableRecord> =
         base.tables.iter().map(|table| (table.name.as_str(), table.clone())).collect();
     for table in &manifest.tables {
@@ -275,8 +283,13 @@ async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
     let Some(bytes) = place.read(&path).await? else { return Ok(()) };
     let base = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
     let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
-    let gone: Vec<_> =
-        base.files.iter().map(|file| &file.path).filter(|path| !kept.contains(path)).cloned().collect();
+    let gone: Vec<_> = base
+        .files
+        .iter()
+        .map(|file| &file.path)
+        .filter(|path| !kept.contains(path))
+        .cloned()
+        .collect();
     let emptied = gone.clone();
     place.delete(gone).await?;
     remove_empty_dirs(place, emptied).await
@@ -306,7 +319,8 @@ pub(super) async fn remove_stage(place: &Place, run: &str, staged: &[StagedFile]
     let parts = record::path(run, "stage/");
     let mut leftovers = place.list(&record::path(run, "")).await?;
     leftovers.retain(|path| path.starts_with(&uploads) || path.starts_with(&parts));
-    for path in leftovers.iter().filter(|path| path.starts_with(&uploads) && !named.contains(*path)) {
+    for path in leftovers.iter().filter(|path| path.starts_with(&uploads) && !named.contains(*path))
+    {
         abort_upload(place, path).await?;
     }
     place.delete(leftovers).await?;
@@ -347,8 +361,9 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
 pub(super) async fn remove_record(place: &Place, run: &str) -> Result<()> {
     let names = place.list(&format!("_runs/{run}")).await?;
     // The decision goes last, so that a half-removed record is never taken for an open run.
-    let (last, first): (Vec<_>, Vec<_>) =
-        names.into_iter().partition(|name| name.ends_with("/prepared.json") || name.ends_with("/report.json"));
+    let (last, first): (Vec<_>, Vec<_>) = names
+        .into_iter()
+        .partition(|name| name.ends_with("/prepared.json") || name.ends_with("/report.json"));
     let mut emptied = first.clone();
     emptied.extend(last.clone());
     place.delete(first).await?;
