@@ -8,7 +8,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, TableProvider,
+};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
 use datafusion::execution::SessionStateBuilder;
@@ -91,7 +94,7 @@ impl Session {
     #[must_use]
     pub fn child(&self, change: impl FnOnce(&mut ConfigOptions)) -> Self {
         let mut state = SessionStateBuilder::new_from_existing(self.context.state())
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+            .with_catalog_list(empty_catalog());
         if let Some(config) = state.config() {
             change(config.options_mut());
         }
@@ -183,6 +186,17 @@ impl Session {
     pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         Ok(self.context.execute_logical_plan(plan).await?.collect().await?)
     }
+}
+
+/// A catalog with the default schema and nothing in it.
+fn empty_catalog() -> Arc<MemoryCatalogProviderList> {
+    let (list, catalog) = (MemoryCatalogProviderList::new(), MemoryCatalogProvider::new());
+    let defaults = ConfigOptions::default().catalog;
+    catalog
+        .register_schema(&defaults.default_schema, Arc::new(MemorySchemaProvider::new()))
+        .expect("a catalog in memory takes a schema");
+    list.register_catalog(defaults.default_catalog, Arc::new(catalog));
+    Arc::new(list)
 }
 
 fn set_batch_size(options: &mut ConfigOptions, rows: usize) {
