@@ -6,3 +6,4 @@
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
 pub mod storage; // locations, object stores, credentials
+pub mod table; // layout, write, commit, scan
