@@ -285,13 +285,17 @@ impl Best {
     /// Compares with `<`: a tie stays with the cluster that came first.
     #[inline(always)]
     fn take<const SECOND: bool>(&mut self, squared: &[f64; LANES], cluster: usize) {
-        for (lane, squared) in squared.iter().enumerate() {
-            let less = *squared < self.squared[lane];
-            if SECOND {
-                let passed = if less { self.squared[lane] } else { *squared };
+        if SECOND {
+            // The larger of the two that compete for the first place competes for the second.
+            for (lane, new) in squared.iter().enumerate() {
+                let best = self.squared[lane];
+                let passed = if *new < best { best } else { *new };
                 let second = self.second[lane];
                 self.second[lane] = if passed < second { passed } else { second };
             }
+        }
+        for (lane, squared) in squared.iter().enumerate() {
+            let less = *squared < self.squared[lane];
             self.squared[lane] = if less { *squared } else { self.squared[lane] };
             self.labels[lane] = if less { cluster as u64 } else { self.labels[lane] };
         }
