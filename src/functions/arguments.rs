@@ -81,6 +81,7 @@ pub(super) fn constant(
     // A column fails on an empty schema, anything computed from constants gives a scalar.
     match expr.evaluate(&nothing) {
         Ok(ColumnarValue::Scalar(value)) if !value.is_null() => Ok(value),
+        Err(error) if Error::find_in(&error).is_some() => Err(error),
         _ => misused(
             function,
             format_args!("the {what} must be a constant, found {expr}; bind it as a parameter"),

@@ -146,7 +146,7 @@ pub fn read_extent(array: &dyn Array, row: usize) -> crate::error::Result<TableE
     }
     let count = |array: &dyn Array, row| {
         u64::try_from(array.as_primitive::<Int64Type>().value(row))
-            .map_err(|_| Error::internal("an extent counts below zero"))
+            .map_err(|e| Error::internal("an extent counts below zero").caused_by(e))
     };
     let result = array.as_struct();
     let columns = result.column(2).as_list::<i32>().value(row);
@@ -383,8 +383,8 @@ impl<T: Number> Task for Bounds<'_, T> {
         };
         let (whole, rest) = self.values.as_chunks::<8>();
         for values in whole {
-            for lane in 0..8 {
-                note(lane, values[lane].widen() + 0.0);
+            for (lane, value) in values.iter().enumerate() {
+                note(lane, value.widen() + 0.0);
             }
         }
         for (lane, value) in rest.iter().enumerate() {

@@ -13,14 +13,16 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, LargeBinaryBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{Result, ScalarValue, assert_or_internal_err, plan_err};
+use datafusion::common::{Column, Result, ScalarValue, assert_or_internal_err};
+use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator,
-    Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, Expr, GroupsAccumulator,
+    Signature, Volatility, udaf_default_display_name,
 };
 
+use super::arguments::misused;
 use super::groups::Groups;
 
 /// How many rows [`GroupsAccumulator::convert_to_state`] gives a state of their own at a time.
@@ -104,7 +106,7 @@ struct Function<F> {
 impl<F: Fold> Function<F> {
     fn core(args: &AccumulatorArgs<'_>) -> Result<F::Core> {
         if args.is_distinct {
-            return plan_err!("{} does not take DISTINCT: leave it out", F::NAME);
+            return misused(F::NAME, "DISTINCT is not for it: leave it out");
         }
         F::core(args)
     }
@@ -136,6 +138,13 @@ impl<F: Fold> AggregateUDFImpl for Function<F> {
         AggregateOrderSensitivity::Insensitive
     }
 
+    /// Logical plans would print every byte of a literal.
+    fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
+        let mut params = params.clone();
+        params.args.iter_mut().for_each(abbreviate);
+        udaf_default_display_name(self, &params)
+    }
+
     fn documentation(&self) -> Option<&Documentation> {
         Some(F::documentation())
     }
@@ -155,6 +164,13 @@ impl<F: Fold> AggregateUDFImpl for Function<F> {
     ) -> Result<Box<dyn GroupsAccumulator>> {
         let core = Self::core(&args)?;
         Ok(Box::new(Grouped { core, states: Vec::new(), states_bytes: 0, scratch: None }))
+    }
+}
+
+/// Puts the first bytes of a bulky literal, for a model its hash, in the place of all of them.
+fn abbreviate(arg: &mut Expr) {
+    if let Expr::Literal(value @ ScalarValue::BinaryView(Some(_)), _) = arg {
+        *arg = Expr::Column(Column::new_unqualified(value.to_string()));
     }
 }
 

@@ -8,6 +8,8 @@ mod arguments; // constants, coordinates, weights
 pub mod centroids; // k-means without an engine: fixed point, kernel, model, totals
 mod fold; // one core, both accumulators
 pub mod groups; // where the rows of a batch go
+#[cfg(test)]
+mod tester; // plays the engine
 mod totals_array; // totals as an Arrow struct
 
 mod centroid_sums;

@@ -129,7 +129,8 @@ pub(super) fn from_array(
         return Err(Error::internal(format!("expected k-means sums in row {row}, found {found}")));
     }
     let count = |n: i64| {
-        u64::try_from(n).map_err(|_| Error::internal(format!("k-means sums hold the count {n}")))
+        u64::try_from(n)
+            .map_err(|e| Error::internal(format!("k-means sums hold the count {n}")).caused_by(e))
     };
     let result = array.as_struct();
     let counts = |column| result.column(column).as_primitive::<Int64Type>().value(row);

@@ -95,7 +95,7 @@ impl Scale {
         debug_assert!(bit_length(dividend) + shift <= 127, "the shifted sum fits 127 bits");
         let shifted = dividend << shift;
         let quotient = shifted / divisor;
-        let left_over = u128::from(shifted % divisor != 0);
+        let left_over = u128::from(!shifted.is_multiple_of(divisor));
         #[expect(clippy::cast_precision_loss, reason = "the one rounding of the mean")]
         let rounded = (quotient | left_over) as f64;
         let signed = if sum < 0 { -rounded } else { rounded };

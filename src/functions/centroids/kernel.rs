@@ -214,8 +214,8 @@ impl<const D: usize, const SECOND: bool, const SCALED: bool> Task for Few<'_, D,
     fn run(self) {
         for at in (0..self.rows).step_by(LANES) {
             let mut x = [[0.0; LANES]; D];
-            for j in 0..D {
-                x[j].copy_from_slice(&self.x[j][at..at + LANES]);
+            for (x, column) in x.iter_mut().zip(self.x) {
+                x.copy_from_slice(&column[at..at + LANES]);
             }
             let mut best = Best::new();
             for (cluster, centroid) in self.centroids.iter().enumerate() {
@@ -252,14 +252,14 @@ impl<const SECOND: bool, const SCALED: bool> Task for Many<'_, SECOND, SCALED> {
             let mut best = Best::new();
             for (cluster, centroid) in self.centroids.chunks_exact(self.x.len()).enumerate() {
                 let mut squared = [0.0; LANES];
-                for j in 0..self.x.len() {
-                    let x: &[f64; LANES] = self.x[j][at..].first_chunk().expect("blocks are whole");
-                    for lane in 0..LANES {
-                        let mut t = x[lane] - centroid[j];
+                for (j, (column, center)) in self.x.iter().zip(centroid).enumerate() {
+                    let x: &[f64; LANES] = column[at..].first_chunk().expect("blocks are whole");
+                    for (squared, x) in squared.iter_mut().zip(x) {
+                        let mut t = x - center;
                         if SCALED {
                             t *= self.factors[j];
                         }
-                        squared[lane] = if j == 0 { t * t } else { squared[lane] + t * t };
+                        *squared += t * t;
                     }
                 }
                 best.take::<SECOND>(&squared, cluster);
@@ -285,14 +285,18 @@ impl Best {
     /// Compares with `<`: a tie stays with the cluster that came first.
     #[inline(always)]
     fn take<const SECOND: bool>(&mut self, squared: &[f64; LANES], cluster: usize) {
-        for lane in 0..LANES {
-            let less = squared[lane] < self.squared[lane];
-            if SECOND {
-                let passed = if less { self.squared[lane] } else { squared[lane] };
+        if SECOND {
+            // The larger of the two that compete for the first place competes for the second.
+            for (lane, new) in squared.iter().enumerate() {
+                let best = self.squared[lane];
+                let passed = if *new < best { best } else { *new };
                 let second = self.second[lane];
                 self.second[lane] = if passed < second { passed } else { second };
             }
-            self.squared[lane] = if less { squared[lane] } else { self.squared[lane] };
+        }
+        for (lane, squared) in squared.iter().enumerate() {
+            let less = *squared < self.squared[lane];
+            self.squared[lane] = if less { *squared } else { self.squared[lane] };
             self.labels[lane] = if less { cluster as u64 } else { self.labels[lane] };
         }
     }
@@ -393,7 +397,8 @@ mod tests {
 
     #[test]
     fn a_full_block_is_labelled_to_its_last_row() {
-        let rows: Vec<Vec<f64>> = (0..BLOCK).map(|i| vec![f64::from(i as u16), 1.0]).collect();
+        let rows: Vec<Vec<f64>> =
+            (0..BLOCK).map(|i| vec![f64::from(u16::try_from(i).unwrap()), 1.0]).collect();
         check(&rows, &[0.0, 0.0, 512.0, 1.0, 1023.0, 2.0], None);
     }
 }

@@ -496,7 +496,7 @@ fn measure_silhouette(
         };
         (1..x.len()).fold(term(0), |sum, j| sum + term(j)) + variance
     };
-    for row in 0..rows {
+    for (row, out) in out[..rows].iter_mut().enumerate() {
         let own = label(nearest, row);
         let (mut a, mut b) = (0.0, f64::INFINITY);
         for (cluster, others) in spread.means.rows().into_iter().zip(&spread.variances).enumerate()
@@ -511,7 +511,7 @@ fn measure_silhouette(
         let defined = spread.own_factors[own] > 0.0 && a.is_finite() && b.is_finite();
         let most = if a > b { a } else { b };
         let silhouette = if defined && most > 0.0 { (b - a) / most } else { 0.0 };
-        out[row] = fixed::shifted_bits(silhouette * Scale::UNIT.factor());
+        *out = fixed::shifted_bits(silhouette * Scale::UNIT.factor());
     }
 }
 
@@ -532,8 +532,8 @@ impl<const C: usize> Task for Scatter<'_, C> {
         let add = |table: &mut [i64], row: usize| {
             #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
             let line = &mut table[self.labels[row] as usize * (C + 1)..][..C + 1];
-            for c in 0..C {
-                line[c] = line[c].wrapping_add(self.columns[c][row]);
+            for (sum, column) in line.iter_mut().zip(self.columns) {
+                *sum = sum.wrapping_add(column[row]);
             }
             line[C] += 1;
         };
