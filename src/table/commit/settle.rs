@@ -2,7 +2,7 @@
 //! the run itself or by whoever finds it unfinished, and ends the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::PartId;
@@ -94,14 +94,17 @@ pub(super) async fn reveal(place: &Place, prepared: &mut Prepared) -> Result<()>
         }
     }
     if let Some((files, root)) = place.local("") {
-        let directories = directories(&root, &prepared.staged);
-        blocking(move || directories.iter().try_for_each(|dir| files.sync_dir(dir))).await?;
+        let synced = stream::iter(directories(&root, &prepared.staged)).map(|dir| {
+            let files = files.clone();
+            blocking(move || files.sync_dir(&dir))
+        });
+        synced.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     }
     Ok(())
 }
 
 /// The directories that got new names, up to the dataset's own.
-fn directories(root: &std::path::Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
+fn directories(root: &Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
     let parents = staged.iter().flat_map(|staged| {
         let mut parents: Vec<_> = staged.file.path.match_indices('/').map(|(end, _)| end).collect();
         parents.push(0);
@@ -118,15 +121,15 @@ async fn reveal_file(place: &Place, staged: &StagedFile) -> Result<Option<String
             let (files, from) = place.local(part).ok_or_else(missing)?;
             let (_, to) = place.local(path).ok_or_else(missing)?;
             let size = staged.file.size;
-            blocking(move || rename_once(&files, from, to, size)).await?;
+            blocking(move || rename_once(&files, &from, &to, size)).await?;
             Ok(None)
         }
         Stage::Upload { id, parts } => complete_upload(place, staged, id, parts).await,
     }
 }
 
-fn rename_once(files: &LocalFiles, from: PathBuf, to: PathBuf, size: u64) -> Result<()> {
-    match files.rename(&from, &to) {
+fn rename_once(files: &LocalFiles, from: &Path, to: &Path, size: u64) -> Result<()> {
+    match files.rename(from, to) {
         Ok(()) => Ok(()),
         // Somebody else, or this run before it was stopped, has done it.
         Err(_) if !from.exists() && to.metadata().is_ok_and(|meta| meta.len() == size) => Ok(()),
@@ -353,7 +356,8 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
             remove_stage(place, run, &[]).await?;
             remove_record(place, run).await
         }
-        Created::Theirs(_) => Ok(()),
+        // It was decided between the two looks at it.
+        Created::Theirs(_) => roll_forward(place, run).await,
     }
 }
 
