@@ -1,3 +1,7 @@
 //! The `pleiad` binary: parse, run, print the error chain, exit.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pleiad::cli::main(std::env::args_os())
+}

@@ -310,6 +310,67 @@ impl SourceTable {
         only
     }
 
+    /// The same files under one key, whose value each file gets from its own key values. The keys of
+    /// before are no longer columns.
+    #[must_use]
+    pub fn rekeyed(&self, key: Field, value: impl Fn(&[ScalarValue]) -> ScalarValue) -> Self {
+        let rekey = |file: &SourceFile| SourceFile {
+            partition: vec![value(&file.partition)],
+            ..file.clone()
+        };
+        Self::new(
+            self.name.clone(),
+            vec![key],
+            Arc::clone(&self.file_schema),
+            self.files.iter().map(rekey).collect(),
+            self.format.clone(),
+            (self.place.clone(), self.version),
+        )
+    }
+
+    /// Whether one scan can read this table and `other`: same store, version, format and keys.
+    pub fn unites_with(&self, other: &Self) -> bool {
+        let place = |table: &Self| match table.version {
+            Some(_) => (table.place.location.url().clone(), table.version),
+            None => (table.place.location.store_url(), None),
+        };
+        (&self.format, &self.keys, place(self)) == (&other.format, &other.keys, place(other))
+    }
+
+    /// The rows of tables that [unite](Self::unites_with), with the columns of `columns` only.
+    ///
+    /// # Panics
+    /// Without tables, or with a column that is not in the files of all.
+    pub fn union(tables: &[Self], columns: &[String]) -> Self {
+        let first = tables.first().expect("there is a table to read");
+        let places = |table: &Self| -> Vec<usize> {
+            let place = |name: &String| table.file_schema.index_of(name).expect("a known column");
+            columns.iter().map(place).collect()
+        };
+        let fields: Vec<_> = places(first)
+            .into_iter()
+            .map(|place| first.file_schema.field(place).clone().with_nullable(true))
+            .collect();
+        let narrowed = |table: &Self| -> Vec<SourceFile> {
+            let places = places(table);
+            let narrow = |file: &SourceFile| {
+                let mut statistics = Statistics::clone(&file.statistics);
+                let of = |&place: &usize| file.statistics.column_statistics[place].clone();
+                statistics.column_statistics = places.iter().map(of).collect();
+                SourceFile { statistics: Arc::new(statistics), ..file.clone() }
+            };
+            table.files.iter().map(narrow).collect()
+        };
+        Self::new(
+            first.name.clone(),
+            first.keys.clone(),
+            Arc::new(Schema::new(fields)),
+            tables.iter().flat_map(narrowed).collect(),
+            first.format.clone(),
+            (first.place.clone(), first.version),
+        )
+    }
+
     /// What is another than when the table was opened: the first file that is gone or has another
     /// size or entity tag.
     ///

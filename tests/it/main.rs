@@ -3,11 +3,18 @@
 
 mod support {
     pub(crate) mod faults; // requests that fail on plan
+    pub(crate) mod golden; // expected texts, and how to accept new ones
     pub(crate) mod s3; // an S3 server in process, with and without a socket
     pub(crate) mod scratch; // locations to write to, sessions
     pub(crate) mod scripted; // a server whose answers are written down
+    pub(crate) mod shared; // files that are not kept in the repository
 }
 
+mod cli; // the binary from outside: exit codes, streams, signals, help
+mod functions; // the k-means functions in SQL, and a golden run of them
+mod generate; // law 1: the same rows from any slice, batch size and number of streams
+mod process; // signals, panics, closed pipes, terminals
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent
+mod tidy; // the sources, tested like code

@@ -15,7 +15,7 @@ use object_store::ObjectStoreExt;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use pleiad::error::{Error, Kind, Result};
 use pleiad::event::Silent;
-use pleiad::storage::{Location, Stores};
+use pleiad::storage::{Location, StorageOptions, Stores};
 use pleiad::table::{
     Begin, Layout, Manifest, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
 };
@@ -23,6 +23,7 @@ use rstest::rstest;
 
 use crate::support::faults::Fault;
 use crate::support::scratch::{On, Scratch, session, session_with_pool};
+use crate::support::shared::shared;
 
 /// `n` people in 5 prefectures.
 fn people(n: u64) -> String {
@@ -725,6 +726,46 @@ async fn a_csv_file_is_a_table() {
     store.objects().put(file.path(), "num;catv;km\r\n1;08;1\r\n".into()).await.unwrap();
     let error = number(&place.stores, table, sum).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Retry, "{error}");
+}
+
+/// What Spark writes for NULL is NULL, and not a value of the engine's bounds.
+#[tokio::test]
+async fn keys_of_a_directory_are_text_and_may_be_null() {
+    let place = Scratch::new(On::Files);
+    let manifest = write(&place, &people(10), TableSpec::default(), Mode::Error).await.unwrap();
+    let store = place.stores.open(&place.out).unwrap();
+    let from = place.out.join(&manifest.files[0].path);
+    let bytes = store.objects().get(from.path()).await.unwrap().bytes().await.unwrap();
+    let dir = place.beside("hive");
+    for key in ["k=07", "k=a%2Fb", "k=__HIVE_DEFAULT_PARTITION__"] {
+        let file = dir.join(key).join("x.parquet");
+        store.objects().put(file.path(), bytes.clone().into()).await.unwrap();
+    }
+    let source = open(&place.stores, &dir.to_string()).await.unwrap();
+    let table = &source.tables[0];
+    assert_eq!(table.keys[0].data_type(), &DataType::Utf8);
+    for (sql, expected) in [
+        ("SELECT count(*) FROM t", 30),
+        ("SELECT count(k) FROM t", 20),
+        ("SELECT count(DISTINCT k) FROM t WHERE k IN ('07', 'a/b')", 2),
+        ("SELECT sum(id) FROM t WHERE k IS NULL", 55),
+    ] {
+        assert_eq!(number(&place.stores, table, sql).await.unwrap(), expected, "{sql}");
+    }
+}
+
+/// Counts of the notebook's data: 1452 stations with 14 columns and 15,583 bikes.
+#[tokio::test]
+async fn a_csv_file_of_the_world_has_the_known_counts() {
+    let Some(path) = shared("csv/velib_2023-02-23.csv") else { return };
+    let stores = Stores::new(StorageOptions::default());
+    let source = open(&stores, path.to_str().unwrap()).await.unwrap();
+    let table = &source.tables[0];
+    assert_eq!((table.rows(), table.schema.fields().len()), (Some(1452), 14));
+    assert!(!table.schema.field(0).name().starts_with('\u{feff}'));
+    let bikes = table.schema.fields().iter().find(|f| f.name().contains("Nombre total")).unwrap();
+    let sql = format!("SELECT sum(\"{}\") FROM t", bikes.name());
+    assert_eq!(number(&stores, table, &sql).await.unwrap(), 15_583);
 }
 
 #[tokio::test]

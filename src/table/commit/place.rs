@@ -184,9 +184,13 @@ impl Place {
         first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The file of a key, as a location.
+    /// The file of a key in the store, as a location.
     pub(crate) fn show(&self, key: &Path) -> String {
-        self.location.join(&self.relative(key)).to_string()
+        match key.prefix_matches(self.location.path()) {
+            true => self.location.join(&self.relative(key)).to_string(),
+            false if self.store.is_local() => format!("/{key}"),
+            false => format!("{}/{key}", self.location.store_url()),
+        }
     }
 
     /// The path of a key, relative to the dataset.

@@ -1,0 +1,39 @@
+# Every check, as .ci/run makes it; or some stages: just check fmt lint
+check *STAGES:
+    bash .ci/run {{STAGES}}
+
+# All tests, or those whose name contains a text: just test slices
+test *FILTER:
+    cargo test {{FILTER}}
+
+# Accept what the tests found as the expected texts; then read the diff
+bless:
+    PLEIAD_BLESS=1 INSTA_UPDATE=always cargo test
+
+# Kernels and single functions
+bench *FILTER:
+    cargo bench {{FILTER}}
+
+# 20 steps of k-means, k = 7, over DIR/people (three tables), from process start to committed output
+bench-kmeans DIR:
+    cargo build --release
+    bash -c 'time "${CARGO_TARGET_DIR:-target}"/release/pleiad kmeans "$1/people" "$1/kmeans" --columns age,weight,shoulder_circumference --k 7 --starts 1 --max-steps 20 --tolerance 0 --mode overwrite' bench {{quote(DIR)}}
+
+# The documentation, private parts included
+docs:
+    cargo doc --no-deps --document-private-items --open
+
+# The longest files, for information
+sizes:
+    git ls-files -z '*.rs' | xargs -0 wc -l | sort -n | tail -n 25
+
+# The long tests: ten million rows, kill and fault sweeps
+soak:
+    cargo test -- --ignored
+
+# Doubled versions, advisories, unused crates, spelling; a missing tool is said aloud
+deps:
+    bash .ci/run deps
+    if command -v cargo-deny > /dev/null; then cargo deny check advisories bans; else echo "cargo-deny is not installed: skipped"; fi
+    if command -v cargo-machete > /dev/null; then cargo machete; else echo "cargo-machete is not installed: skipped"; fi
+    if command -v typos > /dev/null; then typos; else echo "typos is not installed: skipped"; fi

@@ -1,0 +1,489 @@
+//! Where a command's answer goes: standard output or `-o FILE`, in one of seven formats.
+//!
+//! An answer is one or more named tables. On a terminal the format is `table`, elsewhere `csv`, or
+//! what the ending of FILE says; `--format` wins. The formats themselves are in [`super::formats`].
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use clap::{Args, ValueEnum};
+use indicatif::HumanCount;
+
+use super::exit::StdoutClosed;
+use super::formats;
+use super::terminal::{Surroundings, Terminal};
+use crate::error::{Error, Result};
+
+/// How to print the answer of a command.
+///
+/// A command may answer with several tables, as k-means does with `models` and `partitions`.
+/// `table` and `markdown` print them below their titles; `json` is one object with an array a
+/// table; each line of `ndjson` begins with the key `table`; `csv`, `tsv` and `arrow` hold one
+/// table, the first or that of `--show`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputFlags {
+    /// Write the answer to FILE instead of standard output (`-`)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Format of the answer: `table` on a terminal, else `csv` or by the ending of FILE
+    ///
+    /// If the answer has several tables: `table` and `markdown` print all of them with titles,
+    /// `json` prints an object with an array for each, every line of `ndjson` begins with the key
+    /// `table`, and `csv`, `tsv` and `arrow` hold one: the first, or the one of --show. NULL is
+    /// empty in csv and tsv. NaN and the infinities are null in json and ndjson.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+
+    /// The same as --format ndjson
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+
+    /// Rows that the format `table` shows: a number or `inf`
+    #[arg(long, value_name = "N", default_value = "40", hide_short_help = true)]
+    pub maxrows: MaxRows,
+
+    /// Print only this table of the answer
+    #[arg(long, value_name = "TABLE", hide_short_help = true)]
+    pub show: Option<String>,
+}
+
+/// How an answer is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Drawn for people, numbers to the right.
+    Table,
+    /// Comma-separated with a header, quoted as in RFC 4180, NULL empty.
+    Csv,
+    /// The same with tabs.
+    Tsv,
+    /// One JSON document: an array of objects.
+    Json,
+    /// One JSON object a line.
+    #[value(alias = "jsonl")]
+    Ndjson,
+    /// An Arrow IPC stream, as `pyarrow.ipc.open_stream` reads it.
+    Arrow,
+    /// A table for a document.
+    #[value(alias = "md")]
+    Markdown,
+}
+
+impl Format {
+    /// Whether one output can hold several tables of an answer.
+    fn holds_several(self) -> bool {
+        match self {
+            Self::Table | Self::Markdown | Self::Json | Self::Ndjson => true,
+            Self::Csv | Self::Tsv | Self::Arrow => false,
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Self> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        match ending.to_ascii_lowercase().as_str() {
+            "csv" => Ok(Self::Csv),
+            "tsv" => Ok(Self::Tsv),
+            "json" => Ok(Self::Json),
+            "ndjson" | "jsonl" => Ok(Self::Ndjson),
+            "arrow" | "arrows" => Ok(Self::Arrow),
+            "md" => Ok(Self::Markdown),
+            "txt" => Ok(Self::Table),
+            _ => Err(Error::usage(format!(
+                "the ending of '{}' names no format: pass --format",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// How many rows `table` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxRows(pub usize);
+
+impl Default for MaxRows {
+    fn default() -> Self {
+        Self(40)
+    }
+}
+
+impl FromStr for MaxRows {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "inf" => Ok(Self(usize::MAX)),
+            _ => text.parse().map(Self).map_err(|cause| format!("{cause}; or `inf` for all")),
+        }
+    }
+}
+
+/// One named table of an answer, in batches.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    name: String,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+}
+
+impl Answer {
+    /// The rows of a query.
+    pub fn rows(name: impl Into<String>, schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
+        Self { name: name.into(), schema, batches }
+    }
+
+    /// A small table, made column by column.
+    ///
+    /// ```
+    /// use arrow::array::{StringArray, UInt64Array};
+    /// use pleiad::cli::output::Answer;
+    ///
+    /// let written = Answer::build("tables")
+    ///     .column("table", StringArray::from(vec!["table1", "table2"]))
+    ///     .column("rows", UInt64Array::from(vec![100_000, 100_000]))
+    ///     .done();
+    /// assert_eq!(written.name(), "tables");
+    /// ```
+    pub fn build(name: impl Into<String>) -> Columns {
+        Columns { name: name.into(), fields: Vec::new(), arrays: Vec::new() }
+    }
+
+    /// What the table is called in `--show` and in the output.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Its rows.
+    pub fn batches(&self) -> &[RecordBatch] {
+        &self.batches
+    }
+}
+
+/// The columns of an [`Answer`] in the making.
+#[derive(Debug)]
+pub struct Columns {
+    name: String,
+    fields: Vec<Field>,
+    arrays: Vec<ArrayRef>,
+}
+
+impl Columns {
+    /// Adds a column; all have the same number of rows.
+    #[must_use]
+    pub fn column(mut self, name: impl Into<String>, values: impl Array + 'static) -> Self {
+        self.fields.push(Field::new(name, values.data_type().clone(), true));
+        self.arrays.push(Arc::new(values));
+        self
+    }
+
+    /// The finished table.
+    pub fn done(self) -> Answer {
+        let schema = Arc::new(Schema::new(self.fields));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), self.arrays)
+            .expect("the columns of an answer have one length");
+        Answer { name: self.name, schema, batches: vec![batch] }
+    }
+}
+
+/// Where the answer goes, decided before any work begins.
+#[derive(Debug, Clone)]
+pub struct Output {
+    format: Format,
+    file: Option<PathBuf>,
+    max_rows: usize,
+    show: Option<String>,
+    terminal: Terminal,
+}
+
+impl Output {
+    /// Settles the format.
+    ///
+    /// # Errors
+    /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
+    pub fn new(flags: &OutputFlags, around: Surroundings, terminal: &Terminal) -> Result<Self> {
+        let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
+        if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
+            return Err(Error::usage(format!(
+                "cannot write the answer to '{}': -o takes a local file",
+                path.display()
+            )));
+        }
+        let on_terminal = file.is_none() && around.stdout_is_terminal;
+        let format = match (flags.format, flags.json, &file) {
+            (Some(format), _, _) => format,
+            (None, true, _) => Format::Ndjson,
+            (None, false, Some(path)) => Format::of_file(path)?,
+            (None, false, None) if on_terminal => Format::Table,
+            (None, false, None) => Format::Csv,
+        };
+        if format == Format::Arrow && on_terminal {
+            return Err(Error::usage(
+                "format 'arrow' is binary and this is a terminal: pass -o FILE or use a pipe",
+            ));
+        }
+        let max_rows = flags.maxrows.0;
+        let show = flags.show.clone();
+        Ok(Self { format, file, max_rows, show, terminal: terminal.clone() })
+    }
+
+    /// Prints the answer of a command; it is called once.
+    ///
+    /// # Errors
+    /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
+    /// [`StdoutClosed`] when nobody reads any more.
+    pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
+        let several = answers.len() > 1 && self.show.is_none() && self.format.holds_several();
+        let answers = self.chosen(answers)?;
+        let left_out = match &self.file {
+            Some(path) => to_file(path, |out| self.encode(answers, several, out))?,
+            None => to_stdout(|out| self.encode(answers, several, out))?,
+        };
+        if left_out.rows > 0 {
+            let rows = if left_out.rows == 1 { "row" } else { "rows" };
+            self.terminal.note(&format!("… {} more {rows}", HumanCount(left_out.rows as u64)));
+        }
+        if left_out.not_finite {
+            self.terminal
+                .warning("NaN and infinite values are written as null, JSON has no others");
+        }
+        Ok(())
+    }
+
+    /// The tables to print, after `--show` and what the format can hold.
+    fn chosen<'a>(&self, answers: &'a [Answer]) -> Result<&'a [Answer]> {
+        if let Some(name) = &self.show {
+            let found = answers.iter().position(|answer| answer.name == *name);
+            return found.map(|index| &answers[index..=index]).ok_or_else(|| {
+                let names: Vec<_> = answers.iter().map(Answer::name).collect();
+                Error::usage(format!(
+                    "the answer has no table '{name}': pass --show with one of {}",
+                    names.join(", ")
+                ))
+            });
+        }
+        if answers.len() < 2 || self.format.holds_several() {
+            return Ok(answers);
+        }
+        for other in &answers[1..] {
+            self.terminal.note(&format!(
+                "not printed: table '{name}', pass --show {name}",
+                name = other.name()
+            ));
+        }
+        Ok(&answers[..1])
+    }
+
+    fn encode(
+        &self,
+        answers: &[Answer],
+        several: bool,
+        out: &mut dyn Write,
+    ) -> Result<formats::LeftOut> {
+        formats::write(self.format, answers, several, self.max_rows, out)
+    }
+}
+
+/// A writer that remembers why it failed: the encoders of Arrow turn that into text.
+struct Remembering<W> {
+    inner: W,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> Remembering<W> {
+    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        result.map_err(|error| {
+            let copy = io::Error::new(error.kind(), error.to_string());
+            self.failure = Some(error);
+            copy
+        })
+    }
+}
+
+impl<W: Write> Write for Remembering<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.inner.write(bytes);
+        self.remember(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.inner.flush();
+        self.remember(result)
+    }
+}
+
+/// Runs `encode` on a buffer before `sink`; the outer error is a failed write.
+fn through<T>(
+    sink: impl Write,
+    encode: impl FnOnce(&mut dyn Write) -> Result<T>,
+) -> io::Result<Result<T>> {
+    let mut sink = Remembering { inner: sink, failure: None };
+    let mut buffer = BufWriter::with_capacity(1 << 16, &mut sink);
+    let result = encode(&mut buffer);
+    let flushed = if result.is_ok() { buffer.flush() } else { Ok(()) };
+    drop(buffer.into_parts()); // without a second try to write what could not be written
+    match sink.failure {
+        Some(failure) => Err(failure),
+        None => flushed.map(|()| result),
+    }
+}
+
+fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Result<T> {
+    match through(io::stdout().lock(), encode) {
+        Ok(result) => Ok(result?),
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
+        Err(cause) => Err(Error::io("write to standard output", cause).into()),
+    }
+}
+
+/// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.
+fn to_file<T>(path: &Path, encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
+    let failed = |cause| Error::io(format!("write '{}'", path.display()), cause);
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        let device = File::options().write(true).open(path).map_err(failed)?;
+        return through(device, encode).map_err(failed)?;
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let result = File::create(&part)
+        .and_then(|file| through(file, encode))
+        .map_err(failed)
+        .and_then(|result| result)
+        .and_then(|done| std::fs::rename(&part, path).map_err(failed).map(|()| done));
+    if result.is_err() {
+        std::fs::remove_file(&part).ok(); // the error that matters is the one above
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::UInt64Array;
+
+    use super::*;
+
+    const PIPE: Surroundings = Surroundings {
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        color: None,
+        no_bars: false,
+    };
+    const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
+
+    fn quiet() -> Terminal {
+        let flags = super::super::terminal::TerminalFlags { quiet: true, ..Default::default() };
+        Terminal::new(&flags, PIPE)
+    }
+
+    fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
+        Output::new(flags, around, &quiet())
+    }
+
+    fn to(path: impl Into<PathBuf>) -> OutputFlags {
+        OutputFlags { output: Some(path.into()), ..OutputFlags::default() }
+    }
+
+    fn answers() -> [Answer; 2] {
+        ["models", "partitions"].map(|name| {
+            Answer::build(name).column("rows", UInt64Array::from(vec![name.len() as u64])).done()
+        })
+    }
+
+    #[test]
+    fn the_format_follows_the_reader_unless_it_is_given() {
+        let none = OutputFlags::default();
+        let json = OutputFlags { json: true, ..OutputFlags::default() };
+        let markdown = OutputFlags { format: Some(Format::Markdown), ..to("x.csv") };
+        let cases = [
+            (&none, TERMINAL, Format::Table),
+            (&none, PIPE, Format::Csv),
+            (&to("-"), TERMINAL, Format::Table),
+            (&to("x.JSON"), TERMINAL, Format::Json),
+            (&to("x.arrows"), TERMINAL, Format::Arrow),
+            (&json, TERMINAL, Format::Ndjson),
+            (&markdown, PIPE, Format::Markdown),
+        ];
+        for (flags, around, expected) in cases {
+            assert_eq!(output(flags, around).expect("a format").format, expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_before_any_work() {
+        let arrow = OutputFlags { format: Some(Format::Arrow), ..OutputFlags::default() };
+        let cases = [
+            (to("x.parquet"), "the ending of 'x.parquet' names no format: pass --format"),
+            (
+                to("s3://b/x.csv"),
+                "cannot write the answer to 's3://b/x.csv': -o takes a local file",
+            ),
+            (arrow, "format 'arrow' is binary and this is a terminal: pass -o FILE or use a pipe"),
+        ];
+        for (flags, message) in cases {
+            assert_eq!(output(&flags, TERMINAL).expect_err(message).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_format_of_one_table_takes_the_first_or_the_one_shown() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.csv");
+        let print = |show: Option<&str>| {
+            let flags = OutputFlags { show: show.map(str::to_owned), ..to(&file) };
+            output(&flags, PIPE)?.print(&answers())?;
+            anyhow::Ok(std::fs::read_to_string(&file)?)
+        };
+        assert_eq!(print(None).expect("the first"), "rows\n6\n");
+        assert_eq!(print(Some("partitions")).expect("the second"), "rows\n10\n");
+        assert_eq!(
+            print(Some("model")).expect_err("no such table").to_string(),
+            "the answer has no table 'model': pass --show with one of models, partitions"
+        );
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no .part");
+    }
+
+    #[test]
+    fn one_shown_table_looks_like_an_answer_of_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.ndjson");
+        let flags = OutputFlags { show: Some("models".to_owned()), ..to(&file) };
+        output(&flags, PIPE).expect("a format").print(&answers()).expect("printed");
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), "{\"rows\":6}\n");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_says_which() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gone").join("x.csv");
+        let error = output(&to(&file), PIPE).expect("a format").print(&answers());
+        let error = error.expect_err("no such folder");
+        let ours = Error::find_in(error.as_ref()).expect("our error");
+        assert_eq!(ours.kind().exit_code(), 74);
+        assert!(ours.to_string().starts_with(&format!("write '{}': ", file.display())));
+    }
+
+    #[test]
+    fn a_writer_that_breaks_is_told_apart_from_a_bad_answer() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let format = |out: &mut dyn Write| formats::write(Format::Csv, &answers(), false, 40, out);
+        let error = through(Broken, format).expect_err("broken");
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -1,0 +1,264 @@
+//! Who reads our streams, and what may be drawn for them.
+//!
+//! Standard output carries data and nothing else, and belongs to [`super::output`]. Everything
+//! said to a person goes to standard error through one [`Terminal`], so that a line never tears a
+//! progress bar. A standard error that cannot be written to is not worth an error.
+
+use std::io::{IsTerminal, Write};
+
+use clap::{Args, ColorChoice, ValueEnum};
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+/// What is told besides the data.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TerminalFlags {
+    /// Say nothing but errors: no progress, no warnings
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Tell more on standard error; twice for debugging
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Colour of messages; `auto` obeys `NO_COLOR` and `CLICOLOR_FORCE`
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    pub color: Color,
+
+    /// Draw no progress bars
+    #[arg(long, hide_short_help = true)]
+    pub no_progress: bool,
+
+    /// Form of log lines; `PLEIAD_LOG` selects them, as in `PLEIAD_LOG=pleiad=debug`
+    #[arg(long, value_name = "FORM", default_value = "text", hide_short_help = true)]
+    pub log_format: LogFormat,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the process finds around it; read once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings {
+    /// Standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Standard error is a terminal.
+    pub stderr_is_terminal: bool,
+    /// The environment asks for colour (`CLICOLOR_FORCE`) or against it (`NO_COLOR`, a dumb
+    /// terminal). `NO_COLOR` wins.
+    pub color: Option<bool>,
+    /// The environment cannot show a bar: `CI`, or a dumb terminal.
+    pub no_bars: bool,
+}
+
+impl Surroundings {
+    /// Looks at the process.
+    pub fn look() -> Self {
+        Self::from(&variable, std::io::stdout().is_terminal(), std::io::stderr().is_terminal())
+    }
+
+    fn from(
+        variable: &dyn Fn(&str) -> Option<String>,
+        stdout_is_terminal: bool,
+        stderr_is_terminal: bool,
+    ) -> Self {
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let forced = variable("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+        let color = match (variable("NO_COLOR").is_some(), forced, dumb) {
+            (true, _, _) => Some(false),
+            (false, true, _) => Some(true),
+            (false, false, true) => Some(false),
+            (false, false, false) => None,
+        };
+        let no_bars = dumb || variable("CI").is_some();
+        Self { stdout_is_terminal, stderr_is_terminal, color, no_bars }
+    }
+
+    /// Whether messages on standard error are coloured.
+    fn colored(&self, when: Color) -> bool {
+        match when {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => self.color.unwrap_or(self.stderr_is_terminal),
+        }
+    }
+
+    /// The same decision for clap, which looks at each stream for itself when nothing was said.
+    pub fn clap_color(&self, when: Color) -> ColorChoice {
+        match (when, self.color) {
+            (Color::Always, _) | (Color::Auto, Some(true)) => ColorChoice::Always,
+            (Color::Never, _) | (Color::Auto, Some(false)) => ColorChoice::Never,
+            (Color::Auto, None) => ColorChoice::Auto,
+        }
+    }
+}
+
+/// A variable of the environment; an empty one counts as unset.
+#[expect(clippy::disallowed_methods, reason = "`cli` reads what concerns the terminal and logs")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Bars, on a terminal.
+    Bars,
+    /// A plain line now and then, in a log.
+    Lines,
+    /// Nothing.
+    Nothing,
+}
+
+/// Standard error, as far as people read it. Clones share the bars.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    bars: MultiProgress,
+    show: Show,
+    colored: bool,
+    quiet: bool,
+}
+
+impl Terminal {
+    /// Decides once what is drawn and coloured.
+    pub fn new(flags: &TerminalFlags, around: Surroundings) -> Self {
+        let show = match () {
+            () if flags.quiet => Show::Nothing,
+            () if around.stderr_is_terminal && !around.no_bars && !flags.no_progress => Show::Bars,
+            () if !around.stderr_is_terminal && flags.verbose > 0 => Show::Lines,
+            () => Show::Nothing,
+        };
+        let target = match show {
+            Show::Bars => ProgressDrawTarget::stderr(),
+            Show::Lines | Show::Nothing => ProgressDrawTarget::hidden(),
+        };
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            show,
+            colored: around.colored(flags.color),
+            quiet: flags.quiet,
+        }
+    }
+
+    /// How progress is shown.
+    pub fn show(&self) -> Show {
+        self.show
+    }
+
+    /// The bars, for the one who draws them.
+    pub fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// `error: …`, and the lines below it.
+    pub fn error(&self, lines: &[String]) {
+        let Some((first, more)) = lines.split_first() else { return };
+        let mut text = format!("{} {first}\n", self.label("error:", "1;31"));
+        for line in more {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+        self.write(text.as_bytes());
+    }
+
+    /// `warning: …`, unless quiet.
+    pub fn warning(&self, message: &str) {
+        if !self.quiet {
+            self.write(format!("{} {message}\n", self.label("warning:", "1;33")).as_bytes());
+        }
+    }
+
+    /// A line of its own, unless quiet.
+    pub fn note(&self, message: &str) {
+        if !self.quiet {
+            self.write(format!("{message}\n").as_bytes());
+        }
+    }
+
+    /// Bytes as they are, in one piece and beside any bar.
+    pub fn write(&self, bytes: &[u8]) {
+        self.bars.suspend(|| std::io::stderr().lock().write_all(bytes).ok());
+    }
+
+    fn label(&self, word: &str, color: &str) -> String {
+        if self.colored { format!("\x1b[{color}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
+    fn around(variables: Variables<'_>, terminal: bool) -> Surroundings {
+        let find = |name: &str| {
+            let found = variables.iter().find(|(key, value)| *key == name && !value.is_empty());
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Surroundings::from(&find, terminal, terminal)
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_environment_and_no_color_over_force() {
+        let cases: &[(Variables<'_>, bool, bool)] = &[
+            (&[], true, true),
+            (&[], false, false),
+            (&[("NO_COLOR", "1")], true, false),
+            (&[("NO_COLOR", "")], true, true),
+            (&[("CLICOLOR_FORCE", "1")], false, true),
+            (&[("CLICOLOR_FORCE", "0")], false, false),
+            (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], true, false),
+            (&[("TERM", "dumb")], true, false),
+            (&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true, true),
+        ];
+        for (variables, terminal, expected) in cases {
+            let around = around(variables, *terminal);
+            assert_eq!(around.colored(Color::Auto), *expected, "{variables:?} on {terminal}");
+            assert!(around.colored(Color::Always));
+            assert!(!around.colored(Color::Never));
+        }
+    }
+
+    #[test]
+    fn bars_need_a_terminal_and_lines_need_verbose() {
+        let plain = TerminalFlags::default();
+        let quiet = TerminalFlags { quiet: true, ..TerminalFlags::default() };
+        let verbose = TerminalFlags { verbose: 1, ..TerminalFlags::default() };
+        let no_progress = TerminalFlags { no_progress: true, ..TerminalFlags::default() };
+        let cases: &[(&TerminalFlags, Variables<'_>, bool, Show)] = &[
+            (&plain, &[], true, Show::Bars),
+            (&verbose, &[], true, Show::Bars),
+            (&plain, &[("CI", "true")], true, Show::Nothing),
+            (&plain, &[("TERM", "dumb")], true, Show::Nothing),
+            (&quiet, &[], true, Show::Nothing),
+            (&no_progress, &[], true, Show::Nothing),
+            (&plain, &[], false, Show::Nothing),
+            (&verbose, &[], false, Show::Lines),
+            (&verbose, &[("CI", "true")], false, Show::Lines),
+        ];
+        for (flags, variables, terminal, expected) in cases {
+            let show = Terminal::new(flags, around(variables, *terminal)).show();
+            assert_eq!(show, *expected, "{flags:?} {variables:?} on {terminal}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Tables made from a seed: the same seed gives the same rows, and any slice alone gives its rows.
+//!
+//! `draws`, `discrete`, `slice` and `people` know no Arrow: row number in, values out. `batches` lays
+//! rows out as Arrow columns and offers a table to the engine, one contiguous row range a stream.
+
+mod batches; // rows as record batches, and as a table of the engine
+mod discrete; // whole numbers with integer probabilities
+mod draws; // random bits by seed, column and row
+mod people; // the three people tables
+mod slice; // i/n: a contiguous part of the rows
+
+pub use batches::PeopleSource;
+pub use people::{People, PeopleTable, Person};
+pub use slice::Slice;

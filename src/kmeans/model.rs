@@ -1,0 +1,194 @@
+//! A model on its way: its centroids, how partial sums merge into new ones, and when it stops. Pure.
+//!
+//! Sums are integers, so merging them has no order; a mean is the f64 nearest to the exact
+//! quotient. Means are taken here and nowhere else: a partition answers with sums and counts.
+
+use ndarray::Array2;
+
+use super::options::Params;
+use crate::functions::centroids::model::ModelSet;
+use crate::functions::centroids::totals::ClusterTotals;
+
+/// Which partitions make the centroids of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// All, by their sums: the answer.
+    Global,
+    /// One alone, for diagnosis.
+    Local {
+        /// Number of the partition.
+        partition: usize,
+    },
+    /// All, by the plain mean of their means, for diagnosis: the mistake to be shown.
+    Unweighted,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// No centroid moved, to the bit.
+    Still,
+    /// The centroids moved less than the tolerance.
+    Tolerance,
+    /// The last allowed step.
+    MaxSteps,
+    /// The time was up.
+    TimeLimit,
+}
+
+impl Stop {
+    /// The reason as tables show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Still => "still",
+            Self::Tolerance => "tolerance",
+            Self::MaxSteps => "max_steps",
+            Self::TimeLimit => "time_limit",
+        }
+    }
+}
+
+/// What one step did to one model.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct StepFacts {
+    /// The step, from 1.
+    pub step: u64,
+    /// Cost of the centroids that entered the step.
+    pub cost: f64,
+    /// ‖C − C'‖ over all clusters and columns, with the factors.
+    pub movement: f64,
+    /// Rows of the smallest cluster.
+    pub smallest: u64,
+    /// Empty clusters that were moved to a far row.
+    pub repaired: usize,
+    /// Wall time of the step, shared by all models in it.
+    pub seconds: f64,
+}
+
+/// A model on its way.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Which partitions make it.
+    pub role: Role,
+    /// Number of the start among those of the same k, from 0.
+    pub start: u32,
+    /// One centroid a row, in the user's units.
+    pub centroids: Array2<f64>,
+    /// Steps so far, in order.
+    pub history: Vec<StepFacts>,
+    /// Why it stopped, once it has.
+    pub stopped: Option<Stop>,
+}
+
+/// A model after the means were taken, before empty clusters are repaired.
+#[derive(Debug, Clone)]
+pub struct Moved {
+    /// New centroids; an empty cluster keeps its old one.
+    pub centroids: Array2<f64>,
+    /// Rows of each cluster.
+    pub rows: Vec<u64>,
+    /// Clusters without rows, ascending.
+    pub empty: Vec<usize>,
+    /// Exact cost of the centroids that entered the step, in units of its scale.
+    pub cost: i128,
+}
+
+impl Model {
+    /// A model at its first centroids.
+    pub fn at(role: Role, start: u32, centroids: Array2<f64>) -> Self {
+        Self { role, start, centroids, history: Vec::new(), stopped: None }
+    }
+
+    /// Number of clusters.
+    pub fn k(&self) -> usize {
+        self.centroids.nrows()
+    }
+
+    /// True if the partition has a part in this model.
+    pub fn counts(&self, partition: usize) -> bool {
+        match self.role {
+            Role::Global | Role::Unweighted => true,
+            Role::Local { partition: own } => partition == own,
+        }
+    }
+
+    /// Merges the sums of the partitions, one line a cluster, and takes the means.
+    pub fn moved_by(&self, parts: &[(usize, &[ClusterTotals<'_>])], set: &ModelSet) -> Moved {
+        let own = parts.iter().filter(|(partition, _)| self.counts(*partition));
+        let own: Vec<&[ClusterTotals<'_>]> = own.map(|(_, clusters)| *clusters).collect();
+        let mut moved = Moved {
+            centroids: self.centroids.clone(),
+            rows: Vec::with_capacity(self.k()),
+            empty: Vec::new(),
+            cost: 0,
+        };
+        for (cluster, mut centroid) in moved.centroids.rows_mut().into_iter().enumerate() {
+            let lines = || own.iter().map(|part| &part[cluster]);
+            let rows = lines().map(|line| line.rows).sum();
+            moved.rows.push(rows);
+            moved.cost += lines().map(|line| line.cost).sum::<i128>();
+            if rows == 0 {
+                moved.empty.push(cluster);
+                continue;
+            }
+            for (column, value) in centroid.iter_mut().enumerate() {
+                let mean = match self.role {
+                    Role::Global | Role::Local { .. } => mean(lines(), column, set),
+                    Role::Unweighted => mean_of_means(lines(), column, set),
+                };
+                // A cluster whose rows all weigh nothing has no mean; it stays where it is.
+                *value = mean.unwrap_or(*value);
+            }
+        }
+        moved
+    }
+
+    /// The reason to stop after a step that ended with these facts, if there is one.
+    pub fn reason_to_stop(
+        &self,
+        next: &Array2<f64>,
+        facts: &StepFacts,
+        params: &Params,
+        late: bool,
+    ) -> Option<Stop> {
+        let same = self.centroids.iter().zip(next).all(|(a, b)| a.to_bits() == b.to_bits());
+        if same && facts.repaired == 0 {
+            Some(Stop::Still)
+        } else if facts.movement < params.tolerance {
+            Some(Stop::Tolerance)
+        } else if facts.step >= params.max_steps {
+            Some(Stop::MaxSteps)
+        } else if late {
+            Some(Stop::TimeLimit)
+        } else {
+            None
+        }
+    }
+}
+
+/// ‖a − b‖ over all clusters and columns (Frobenius), each column times its factor.
+pub fn movement(a: &Array2<f64>, b: &Array2<f64>, factors: &[f64]) -> f64 {
+    let terms = a.iter().zip(b).zip(factors.iter().cycle());
+    terms.fold(0.0, |sum, ((x, y), f)| sum + ((x - y) * f).powi(2)).sqrt()
+}
+
+fn mean<'a>(
+    parts: impl Iterator<Item = &'a ClusterTotals<'a>> + Clone,
+    column: usize,
+    set: &ModelSet,
+) -> Option<f64> {
+    let sum = parts.clone().map(|part| part.sums[column]).sum();
+    set.mean(column, sum, parts.map(|part| part.weight).sum())
+}
+
+/// The plain mean of the means of the partitions that have rows, in the order of the partitions.
+fn mean_of_means<'a>(
+    parts: impl Iterator<Item = &'a ClusterTotals<'a>>,
+    column: usize,
+    set: &ModelSet,
+) -> Option<f64> {
+    let means = parts.filter_map(|part| set.mean(column, part.sums[column], part.weight));
+    let (sum, count) = means.fold((0.0, 0.0), |(sum, count), mean| (sum + mean, count + 1.0));
+    (count > 0.0).then(|| sum / count)
+}

@@ -1,0 +1,154 @@
+//! What a run keeps of each step, durable before the next begins, so that a killed run can go on.
+//!
+//! `OUT/_runs/<run>/kept/steps/00012.json` holds the options, the pinned files and every model with its centroids as bits: going on gives the same bits as never having stopped.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Model, Role, StepFacts, Stop};
+use super::options::Params;
+use crate::error::{Error, Result};
+use crate::table::InputRecord;
+
+/// One kept step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// The step that all moving models have done.
+    pub step: u64,
+    /// Options that decide the result.
+    pub options: Vec<(String, String)>,
+    /// Pinned files.
+    pub inputs: Vec<InputRecord>,
+    /// Models in their order.
+    pub models: Vec<ModelRecord>,
+}
+
+impl StepRecord {
+    /// What is kept after `step`.
+    pub fn new(step: u64, params: &Params, inputs: &[InputRecord], models: &[Model]) -> Self {
+        Self {
+            step,
+            options: params.record(),
+            inputs: inputs.to_vec(),
+            models: models.iter().map(ModelRecord::of).collect(),
+        }
+    }
+
+    /// The record as JSON.
+    ///
+    /// # Errors
+    /// Never for records of this program.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let failed = |cause| Error::internal("a step cannot be written down").caused_by(cause);
+        serde_json::to_vec(self).map_err(failed)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Bytes that are no record are bad data.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))
+    }
+
+    /// Checks that a run with these options over these files may go on from here.
+    ///
+    /// # Errors
+    /// The first difference, as a usage error.
+    pub fn check(&self, params: &Params, inputs: &[InputRecord]) -> Result<()> {
+        for (name, now) in params.record() {
+            let then = self.options.iter().find(|(known, _)| *known == name);
+            let then = then.map_or("not given", |(_, value)| value);
+            if then != now {
+                return Err(Error::usage(format!(
+                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
+                )));
+            }
+        }
+        let differs = |(now, then): &(&InputRecord, &InputRecord)| now != then;
+        let other = inputs.iter().zip(&self.inputs).find(differs).map(|(now, _)| &now.location);
+        match other {
+            Some(location) => Err(Error::usage(format!(
+                "cannot resume: input '{location}' is not the one that the killed run read"
+            ))),
+            None if inputs.len() != self.inputs.len() => Err(Error::usage(format!(
+                "cannot resume: the input has {} files, the killed run read {}",
+                inputs.len(),
+                self.inputs.len()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn damaged() -> Error {
+    Error::data("a kept step is damaged: run without --resume")
+}
+
+/// One kept model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelRecord {
+    /// `global`, `unweighted` or the number of a partition.
+    role: String,
+    start: u32,
+    /// Centroids row by row, as bits in hex.
+    centroids: Vec<Vec<String>>,
+    history: Vec<StepFacts>,
+    stopped: Option<Stop>,
+}
+
+impl ModelRecord {
+    /// What is kept of `model`.
+    pub fn of(model: &Model) -> Self {
+        Self {
+            role: match model.role {
+                Role::Global => "global".to_owned(),
+                Role::Unweighted => "unweighted".to_owned(),
+                Role::Local { partition } => partition.to_string(),
+            },
+            start: model.start,
+            centroids: model.centroids.rows().into_iter().map(|row| to_bits(row.iter())).collect(),
+            history: model.history.clone(),
+            stopped: model.stopped,
+        }
+    }
+
+    /// The model as it was kept.
+    ///
+    /// # Errors
+    /// A record that this program did not write is bad data.
+    pub fn model(&self) -> Result<Model> {
+        let role = match self.role.as_str() {
+            "global" => Role::Global,
+            "unweighted" => Role::Unweighted,
+            number => Role::Local {
+                partition: number.parse().map_err(|cause| damaged().caused_by(cause))?,
+            },
+        };
+        let rows: Vec<Vec<f64>> = self
+            .centroids
+            .iter()
+            .map(|row| from_bits(row))
+            .collect::<Option<_>>()
+            .ok_or_else(damaged)?;
+        let columns = rows.first().map_or(0, Vec::len);
+        let centroids = Array2::from_shape_vec((rows.len(), columns), rows.concat());
+        Ok(Model {
+            role,
+            start: self.start,
+            centroids: centroids.map_err(|cause| damaged().caused_by(cause))?,
+            history: self.history.clone(),
+            stopped: self.stopped,
+        })
+    }
+}
+
+/// Numbers as the hex of their bits: exact, and readable as text.
+pub fn to_bits<'a>(numbers: impl Iterator<Item = &'a f64>) -> Vec<String> {
+    numbers.map(|number| format!("{:016x}", number.to_bits())).collect()
+}
+
+/// The numbers of [`to_bits`]; `None` for anything else.
+pub fn from_bits(texts: &[String]) -> Option<Vec<f64>> {
+    texts.iter().map(|text| u64::from_str_radix(text, 16).ok().map(f64::from_bits)).collect()
+}

@@ -1,0 +1,241 @@
+//! The binary as its user meets it: exit codes, streams, colour, help.
+
+use std::path::Path;
+use std::process::{Command as Process, Stdio};
+
+use arrow::ipc::reader::StreamReader;
+use assert_cmd::Command;
+use clap::error::ErrorKind;
+use pleiad::cli::{self, exit};
+
+/// The binary in an environment that says nothing about terminals or logs.
+pub(crate) fn pleiad(arguments: &[&str]) -> Command {
+    let mut command = assert_cmd::cargo::cargo_bin_cmd!("pleiad");
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "CI", "PLEIAD_LOG", "RUST_BACKTRACE"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm").args(arguments);
+    command
+}
+
+/// Runs to the end: exit code, standard output, standard error.
+pub(crate) fn outcome(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().expect("the binary starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("no signal"), text(output.stdout), text(output.stderr))
+}
+
+/// Nothing on standard output, this code, and this on standard error.
+#[track_caller]
+fn refused(arguments: &[&str], code: i32, message: &str) {
+    let (found, stdout, stderr) = outcome(&mut pleiad(arguments));
+    assert_eq!((found, stdout.as_str()), (code, ""), "{stderr}");
+    assert!(stderr.contains(message), "{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+}
+
+/// Every command that does something, as the words that call it.
+fn commands() -> Vec<Vec<String>> {
+    fn walk(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
+        let mut leaf = true;
+        for inner in command.get_subcommands() {
+            leaf = false;
+            let words = [words, &[inner.get_name().to_owned()]].concat();
+            walk(inner, &words, found);
+        }
+        if leaf {
+            found.push(words.to_vec());
+        }
+    }
+    let mut found = Vec::new();
+    walk(&cli::command(), &[], &mut found);
+    found
+}
+
+#[test]
+fn help_of_every_command_ends_with_two_examples_that_parse() {
+    for words in commands() {
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let (code, stdout, stderr) = outcome(&mut pleiad(&arguments));
+        assert_eq!((code, stderr.as_str()), (0, ""), "{words:?}");
+        let (_, examples) = stdout.split_once("\nExamples:\n").expect("examples at the end");
+        assert_eq!(examples.lines().count(), 2, "{examples}");
+        for example in examples.lines() {
+            let example = example.trim().split(' ');
+            cli::command().try_get_matches_from(example).expect("an example that parses");
+        }
+    }
+}
+
+#[test]
+fn help_lists_every_exit_code() {
+    let (code, stdout, stderr) = outcome(&mut pleiad(&["--help"]));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for (code, meaning) in exit::CODES {
+        assert!(stdout.contains(&format!("\n  {code:>3}  {meaning}\n")), "{code}");
+    }
+}
+
+#[test]
+fn global_flags_stand_before_or_behind_the_command() {
+    for line in ["pleiad -q generate people x", "pleiad generate people x -q --mode overwrite"] {
+        cli::command().try_get_matches_from(line.split(' ')).expect("a valid line");
+    }
+    let line = "pleiad -q -v generate people x";
+    let error = cli::command().try_get_matches_from(line.split(' ')).expect_err("contradiction");
+    assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+}
+
+/// Generates a little into `folder`.
+fn people(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+    outcome(command.args(arguments).current_dir(folder))
+}
+
+#[test]
+fn the_examples_of_help_run() {
+    for words in commands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        arguments.push("--help");
+        let (_, help, _) = outcome(&mut pleiad(&arguments));
+        let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
+        for example in examples.lines() {
+            let words: Vec<&str> = example.trim().split(' ').skip(1).collect();
+            let (code, _, stderr) = outcome(pleiad(&words).current_dir(folder.path()));
+            assert_eq!((code, stderr.as_str()), (0, ""), "{example}");
+        }
+    }
+}
+
+#[test]
+fn standard_output_is_data_in_every_format_however_much_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["csv", "tsv", "json", "ndjson", "table", "markdown", "arrow"] {
+        let arguments = ["-vv", "--mode", "overwrite", "--format", format];
+        let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+        let output = command.args(arguments).current_dir(folder.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines().count();
+        match format {
+            "csv" => assert!(text.starts_with("table,rows,bytes,files\ntable1,1000,"), "{text}"),
+            "tsv" => assert!(text.starts_with("table\trows\tbytes\tfiles\n"), "{text}"),
+            "json" => {
+                let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(found[2]["rows"], 1000);
+            }
+            "ndjson" => {
+                let parse = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+                assert!(text.lines().map(parse).all(|row| row["rows"] == 1000));
+            }
+            "arrow" => {
+                let mut bytes = output.stdout.as_slice();
+                let stream = StreamReader::try_new(&mut bytes, None).expect("a stream");
+                assert_eq!(
+                    stream.map(|batch| batch.expect("a batch").num_rows()).sum::<usize>(),
+                    3
+                );
+            }
+            _ => assert!(lines > 4, "{text}"),
+        }
+        if matches!(format, "csv" | "tsv") {
+            assert_eq!(lines, 4);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_73_and_the_modes_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, first, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, stdout, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (73, ""));
+    assert!(stderr.starts_with("error: output '"), "{stderr}");
+    assert!(stderr.contains("pass --mode overwrite to replace it"), "{stderr}");
+    let (code, kept, stderr) = people(folder.path(), &["--mode", "ignore"]);
+    assert_eq!((code, kept), (0, first));
+    assert!(stderr.contains("version 1 (--mode ignore)"), "{stderr}");
+    let (code, twice, _) = people(folder.path(), &["--mode", "append"]);
+    assert!(code == 0 && twice.contains("table1,2000,"), "{twice}");
+    let (code, once, _) = people(folder.path(), &["--mode", "overwrite"]);
+    assert!(code == 0 && once.contains("table1,1000,"), "{once}");
+}
+
+#[test]
+fn a_log_shows_lines_and_quiet_shows_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, _, stderr) = people(folder.path(), &["-v"]);
+    assert!(stderr.contains("writing table1: 1,000 rows in "), "{stderr}");
+    let (_, _, stderr) = people(folder.path(), &["-q", "--mode", "ignore"]);
+    assert_eq!(stderr, "");
+}
+
+#[test]
+fn version_is_data() {
+    let (code, stdout, stderr) = outcome(&mut pleiad(&["--version"]));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, format!("pleiad {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    refused(&["generate", "people", "x", "--rowz", "7"], 2, "--rows");
+    refused(&["generat"], 2, "generate");
+    refused(&["generate", "people"], 2, "<OUT>");
+    refused(&["generate", "people", "x", "--slice", "5/4"], 2, "expected '1/4' to '4/4'");
+    refused(&["generate", "people", "x", "-m", "lots"], 2, "512MiB, 10g or 256MB");
+    refused(&["generate", "people", "x", "--master", "yarn"], 2, "--threads N");
+    refused(&["generate", "people", "x", "--rows", "0"], 2, "rows is 0, expected 1 to");
+    refused(&["generate", "people", "x", "-o", "x.parquet"], 2, "pass --format");
+    refused(&["generate", "people", "hdfs://host/x"], 2, "distcp");
+}
+
+#[test]
+fn a_setting_that_nobody_knows_is_78() {
+    let conf = |setting| ["generate", "people", "x", "--conf", setting];
+    let (code, stdout, stderr) = outcome(&mut pleiad(&conf("spark.executor.memory=4g")));
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    assert_eq!(stderr, "error: setting 'spark.executor.memory' is Spark's: use --memory-limit\n");
+    refused(&conf("datafusion.execution.batchsize=1"), 78, "datafusion.execution.batch_size");
+    let mut command = pleiad(&["generate", "people", "x"]);
+    let (code, _, stderr) = outcome(command.env("PLEIAD_LOG", "pleiad=loud"));
+    assert_eq!(code, 78);
+    assert!(stderr.starts_with("error: PLEIAD_LOG is 'pleiad=loud', expected"), "{stderr}");
+}
+
+#[test]
+fn colour_is_for_terminals_unless_asked_for() {
+    let ours = ["generate", "people", "x", "--conf", "a=b"];
+    let claps = ["generate", "people", "x", "--rowz"];
+    for arguments in [ours.as_slice(), claps.as_slice()] {
+        let colored = |flag: &[&str], variables: &[(&str, &str)]| {
+            let mut command = pleiad(arguments);
+            let (_, _, stderr) = outcome(command.args(flag).envs(variables.iter().copied()));
+            stderr.contains('\x1b')
+        };
+        assert!(!colored(&[], &[]));
+        assert!(colored(&["--color", "always"], &[]));
+        assert!(colored(&["--color=always"], &[("NO_COLOR", "1")]));
+        assert!(colored(&[], &[("CLICOLOR_FORCE", "1")]));
+        assert!(!colored(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+        assert!(colored(&[], &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "")]));
+        assert!(!colored(&["--color", "never"], &[("CLICOLOR_FORCE", "1")]));
+    }
+}
+
+#[test]
+fn help_for_a_reader_who_left_is_a_quiet_success() {
+    let mut child = Process::new(assert_cmd::cargo::cargo_bin!("pleiad"))
+        .arg("--help")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

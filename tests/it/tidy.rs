@@ -1,0 +1,352 @@
+//! The sources, tested like code: who uses whom, which crate is at home where, no dead files.
+//!
+//! It reads tokens, so comments do not count, macros do, and nested `use` groups are taken apart.
+//! Unit tests obey the same arrows; what needs more belongs here, in `tests/it`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+
+/// Who may use whom, besides `error`, `event` and itself. A new arrow is a line here with its reason
+/// in ARCHITECTURE.md. `a::B` means this one item of `a`; `*` means everything.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("event", &[]),
+    ("grid", &[]),
+    ("storage", &[]),
+    ("table", &["storage"]),
+    ("generate", &["grid"]),
+    ("functions", &["grid"]),
+    ("session", &["storage", "functions", "table"]),
+    ("partition", &["session", "table", "grid"]),
+    // its options and results name locations
+    ("kmeans", &["session", "table", "functions", "storage::Location"]),
+    ("dbscan", &["session", "table", "grid", "partition"]),
+    ("stream", &["session", "table"]),
+    ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),
+    ("inspect", &["session", "table"]),
+    ("report", &["grid"]),
+    ("serve", &["session", "script", "inspect", "report"]),
+    ("distributed", &["session", "functions", "table"]),
+    ("cli", &["*"]),
+    ("main", &["*"]),
+    ("lib", &[]),
+];
+
+/// Crates that only these modules may name.
+const HOMES: &[(&str, &[&str])] = &[
+    ("ballista", &["distributed"]),
+    ("ballista_core", &["distributed"]),
+    ("ballista_executor", &["distributed"]),
+    ("ballista_scheduler", &["distributed"]),
+    ("object_store", &["storage", "table"]),
+    // one definition of options for a command and its procedure
+    ("clap", &["cli", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
+    ("anyhow", &["cli", "main"]),
+    ("indicatif", &["cli"]),
+    ("rustyline", &["cli", "script"]),
+    ("axum", &["serve"]),
+    ("askama", &["serve"]),
+    ("pgwire", &["serve"]),
+    ("kuva", &["report"]),
+    ("cdshealpix", &["grid"]),
+];
+
+/// Files and folders that take values and return values, and the crates that are not for them.
+const PURE: &[&str] = &[
+    "src/grid",
+    "src/dbscan/local",
+    "src/generate/discrete.rs",
+    "src/generate/draws.rs",
+    "src/generate/people.rs",
+    "src/generate/slice.rs",
+];
+const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "parquet", "tokio"];
+
+/// Where files may be published: put, renamed, removed. The last writes one FILE that a user names.
+const WRITERS: &[&str] = &["src/table", "src/storage/local.rs", "src/cli/output.rs"];
+
+/// A token with its line and the number of inline modules around it.
+struct Word {
+    text: String,
+    line: usize,
+    inline: usize,
+}
+
+/// The tokens of a file in one row, brackets included, doc comments left out, `::` as one.
+fn words(stream: TokenStream, inline: usize, words: &mut Vec<Word>) {
+    let (mut joint, mut is_attribute) = (false, false);
+    for token in stream {
+        let line = token.span().start().line;
+        let word = |text: String| Word { text, line, inline };
+        let after_mark = std::mem::take(&mut is_attribute);
+        match token {
+            TokenTree::Group(group) if after_mark && is_documentation(&group.stream()) => {}
+            TokenTree::Group(group) => {
+                let [open, close] = match group.delimiter() {
+                    Delimiter::Parenthesis => ["(", ")"],
+                    Delimiter::Brace => ["{", "}"],
+                    Delimiter::Bracket => ["[", "]"],
+                    Delimiter::None => ["", ""],
+                };
+                let is_module = words.len() > 1 && words[words.len() - 2].text == "mod";
+                words.push(word(open.into()));
+                self::words(group.stream(), inline + usize::from(is_module), words);
+                words.push(word(close.into()));
+            }
+            TokenTree::Punct(punct) => {
+                match words.last_mut() {
+                    Some(last) if joint && last.text == ":" && punct.as_char() == ':' => {
+                        last.text = "::".into();
+                    }
+                    _ => words.push(word(punct.to_string())),
+                }
+                joint = punct.spacing() == Spacing::Joint;
+                is_attribute = matches!(punct.as_char(), '#' | '!');
+            }
+            other => words.push(word(other.to_string())),
+        }
+    }
+}
+
+fn is_documentation(attribute: &TokenStream) -> bool {
+    matches!(attribute.clone().into_iter().next(), Some(TokenTree::Ident(name)) if name == "doc")
+}
+
+/// The paths that go on at `words[at]` from `path`, group by group; and where they end.
+fn paths(words: &[Word], mut at: usize, mut path: String, found: &mut Vec<String>) -> usize {
+    let text = |at: usize| words.get(at).map_or("", |word| word.text.as_str());
+    while text(at) == "::" {
+        at += 2;
+        if text(at - 1) == "{" {
+            while !matches!(text(at), "}" | "") {
+                at = match text(at) {
+                    "," => at + 1,
+                    segment => paths(words, at + 1, format!("{path}::{segment}"), found),
+                };
+                if text(at) == "as" {
+                    at += 2;
+                }
+            }
+            return at + 1;
+        }
+        path = format!("{path}::{}", text(at - 1));
+    }
+    found.push(path);
+    at
+}
+
+/// A source file, its path from the root with `/`.
+struct Source<'a> {
+    file: &'a str,
+    module: &'a str,
+    words: Vec<Word>,
+}
+
+impl<'a> Source<'a> {
+    fn read(file: &'a str, text: &str) -> Self {
+        let stream = text.parse().unwrap_or_else(|error| panic!("{file}: {error}"));
+        let mut all = Vec::new();
+        words(stream, 0, &mut all);
+        let inside = file.trim_start_matches("src/").trim_end_matches(".rs");
+        Self { file, module: inside.split('/').next().unwrap_or_default(), words: all }
+    }
+
+    /// What is wrong with it, each with file, line and rule.
+    fn findings(&self) -> Vec<String> {
+        let Some((_, arrows)) = ARROWS.iter().find(|(module, _)| *module == self.module) else {
+            let module = self.module;
+            return vec![format!("{}:1: '{module}' has no line in ARROWS of tidy.rs", self.file)];
+        };
+        let found = self.words.iter().enumerate().flat_map(|(at, word)| {
+            let rules = [self.strayed(at), self.homeless(at), self.forbidden(at)];
+            let rules = self.arrows(at, arrows).into_iter().chain(rules.into_iter().flatten());
+            rules.map(|rule| format!("{}:{}: {rule}", self.file, word.line)).collect::<Vec<_>>()
+        });
+        found.collect()
+    }
+
+    fn text(&self, at: usize) -> &str {
+        self.words.get(at).map_or("", |word| word.text.as_str())
+    }
+
+    fn before(&self, at: usize) -> &str {
+        if at == 0 { "" } else { self.text(at - 1) }
+    }
+
+    /// Modules used against the arrows.
+    fn arrows(&self, at: usize, arrows: &[&str]) -> Vec<String> {
+        let mut used = Vec::new();
+        if self.text(at) == "crate" && self.text(at + 1) == "::" {
+            paths(&self.words, at + 1, String::new(), &mut used);
+        }
+        let is_under = |path: &str, root: &str| {
+            root == "*" || path == root || path.starts_with(&format!("{root}::"))
+        };
+        let free = [self.module, "error", "event"];
+        used.retain_mut(|path| {
+            *path = path.trim_start_matches("::").to_owned();
+            !free.iter().chain(arrows).any(|root| is_under(path, root))
+        });
+        used.iter().map(|path| format!("'{}' may not use 'crate::{path}'", self.module)).collect()
+    }
+
+    /// A path that climbs out of its module, past the arrows.
+    fn strayed(&self, at: usize) -> Option<String> {
+        let root = [format!("src/{}.rs", self.module), format!("src/{}/mod.rs", self.module)];
+        let climbs = root.contains(&self.file.to_owned()) && self.words[at].inline == 0;
+        let leaves = self.text(at) == "super" && (self.before(at) == "::" || climbs);
+        leaves.then(|| "'super' leaves the module: write the path from 'crate'".into())
+    }
+
+    /// A crate away from home.
+    fn homeless(&self, at: usize) -> Option<String> {
+        let (name, module) = (self.text(at), self.module);
+        let starts =
+            self.before(at) != "::" && (self.text(at + 1) == "::" || self.before(at) == "use");
+        if starts && IMPURE.contains(&name) && PURE.iter().any(|pure| self.file.starts_with(pure)) {
+            return Some(format!("this file is pure: no '{name}', values in and values out"));
+        }
+        let (_, modules) = HOMES.iter().find(|(home, _)| starts && *home == name)?;
+        let away = !modules.contains(&module);
+        away.then(|| format!("'{module}' may not use the crate '{name}'"))
+    }
+
+    /// A call or a literal that has one place only.
+    fn forbidden(&self, at: usize) -> Option<String> {
+        let (name, next, module) = (self.text(at), self.text(at + 1), self.module);
+        let prints = ["print", "println", "eprint", "eprintln"].contains(&name) && next == "!";
+        if prints && !["cli", "main"].contains(&module) {
+            return Some(format!("'{name}!' outside 'cli': return a value or report an event"));
+        }
+        let publishes = ["put", "rename", "remove_file"].contains(&name)
+            && next == "("
+            && self.before(at) != "fn"
+            && self.words[at].inline == 0; // unit tests may
+        if publishes && !WRITERS.iter().any(|home| self.file.starts_with(home)) {
+            return Some(format!("'{name}' outside 'table': what a run publishes, it commits"));
+        }
+        let names_variable = name.contains('"') && name.contains("AWS_");
+        (names_variable && module != "storage")
+            .then(|| "only 'storage' knows the variables AWS_*".into())
+    }
+}
+
+/// The text files under `folder` of the repository, by their path from its root.
+fn files(folder: &str) -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open: Vec<PathBuf> = vec![root.join(folder)];
+    let mut files = BTreeMap::new();
+    while let Some(path) = open.pop() {
+        if let Ok(entries) = fs::read_dir(&path) {
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+            files.insert(name, text);
+        }
+    }
+    files
+}
+
+#[track_caller]
+fn expect_none(findings: &[String]) {
+    assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
+}
+
+#[test]
+fn every_source_keeps_to_its_arrows_and_homes() {
+    let sources = files("src");
+    assert!(sources.contains_key("src/lib.rs"));
+    let found = sources.iter().flat_map(|(file, text)| Source::read(file, text).findings());
+    expect_none(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_step_is_included_once_and_every_script_is_tested() {
+    let (sources, tests) = (files("src"), files("tests"));
+    let named = |texts: &BTreeMap<String, String>, name: &str| {
+        texts.values().map(|text| text.matches(name).count()).sum::<usize>()
+    };
+    let found = files("sql").into_keys().filter_map(|file| {
+        let (name, count) = match file.strip_prefix("sql/steps/") {
+            Some(_) => ("include_str!", named(&sources, &format!("{file}\""))),
+            None => ("a test", named(&tests, &file).min(1)),
+        };
+        (count != 1).then(|| format!("{file}: named by {name} {count} times, expected once"))
+    });
+    expect_none(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat()];
+    let folders = ["src", "tests", "benches", "sql", "docs", ".ci", "justfile", "Cargo.toml"];
+    let found = folders.iter().flat_map(|folder| files(folder)).flat_map(|(file, text)| {
+        let marked = |line: &str| marks.iter().any(|mark| line.contains(mark));
+        let lines = text.lines().enumerate().filter(|(_, line)| marked(line));
+        lines.map(|(i, line)| format!("{file}:{}: {}", i + 1, line.trim())).collect::<Vec<_>>()
+    });
+    expect_none(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_checker_sees_what_it_should() {
+    let leaves = "'super' leaves the module: write the path from 'crate'";
+    for (file, source, expected) in [
+        ("table/a.rs", "use crate::{error::Result, storage::{Store, local as l}};", &[][..]),
+        (
+            "table/a.rs",
+            "use crate::{storage::Store, kmeans::{self as k, Params}};",
+            &[
+                "'table' may not use 'crate::kmeans::self'",
+                "'table' may not use 'crate::kmeans::Params'",
+            ],
+        ),
+        (
+            "kmeans/mod.rs",
+            "use crate::storage::{Location, Stores};",
+            &["'kmeans' may not use 'crate::storage::Stores'"],
+        ),
+        (
+            "grid/a.rs",
+            "//! no `arrow::array`: `AWS_`\nuse super::b; mod tests { use super::*; }",
+            &[],
+        ),
+        ("session.rs", "mod tests { use super::*; }", &[]),
+        ("session.rs", "use super::grid;", &[leaves]),
+        ("grid/a/b.rs", "use super::super::c;", &[leaves]),
+        (
+            "grid/a.rs",
+            "fn f(x: arrow::array::ArrayRef) {}",
+            &["this file is pure: no 'arrow', values in and values out"],
+        ),
+        (
+            "kmeans/a.rs",
+            "mac! { object_store::path::Path }",
+            &["'kmeans' may not use the crate 'object_store'"],
+        ),
+        (
+            "report/a.rs",
+            "fn f() { println!(); }",
+            &["'println!' outside 'cli': return a value or report an event"],
+        ),
+        (
+            "kmeans/a.rs",
+            "fn put() { store.put(x); } mod tests { fn f() { store.put(x); } }",
+            &["'put' outside 'table': what a run publishes, it commits"],
+        ),
+        (
+            "cli/mod.rs",
+            "const A: &str = \"AWS_REGION\";",
+            &["only 'storage' knows the variables AWS_*"],
+        ),
+        ("surprise.rs", "", &["'surprise' has no line in ARROWS of tidy.rs"]),
+    ] {
+        let file = format!("src/{file}");
+        let expected: Vec<_> = expected.iter().map(|rule| format!("{file}:1: {rule}")).collect();
+        let found = Source::read(&file, source).findings();
+        assert_eq!(found, expected, "{source}");
+    }
+}
