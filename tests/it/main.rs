@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod faults; // requests that fail on plan
     pub(crate) mod golden; // expected texts, and how to accept new ones
     pub(crate) mod s3; // an S3 server in process, with and without a socket
     pub(crate) mod scratch; // locations to write to, sessions
