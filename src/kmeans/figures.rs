@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(got.davies_bouldin, None);
         assert_eq!(got.simplified_silhouette, None);
         assert_eq!(got.explained, Some(0.0));
-        assert_eq!(got.mean_distance, 1.25);
+        assert_eq!(got.mean_distance.to_bits(), 1.25_f64.to_bits());
     }
 
     #[test]
