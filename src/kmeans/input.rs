@@ -6,7 +6,7 @@
 //!   of each file, and nothing is kept;
 //! - memory: the used columns are decoded once into batches, accounted to the memory pool. Each
 //!   partition is then a table of its own, so that no row is hashed to find its group; with more
-//!   than [`SEPARATE_PARTITIONS`] of them they share one table that carries the number.
+//!   than 16 of them they share one table that carries the number.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
