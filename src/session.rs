@@ -172,9 +172,7 @@ impl Session {
         let frame = if values.is_empty() {
             frame
         } else {
-            frame.with_param_values(ParamValues::from(
-                values.into_iter().map(|(name, value)| (name, value)).collect::<Vec<_>>(),
-            ))?
+            frame.with_param_values(ParamValues::from(values))?
         };
         Ok(frame.logical_plan().clone())
     }

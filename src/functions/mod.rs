@@ -1,6 +1,6 @@
 //! What SQL gains: one file a function, and here the only list of them.
 //!
-//! The functions of k-means stand on a pure core in [`centroids`]; [`fold`] is what aggregates share.
+//! The functions of k-means stand on a pure core in [`centroids`]; `fold` is what aggregates share.
 
 use datafusion::logical_expr::{AggregateUDF, DocSection, ScalarUDF};
 

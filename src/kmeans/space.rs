@@ -62,7 +62,7 @@ impl Space {
         };
         space.factors = match params.scale {
             Scale::None => space.factors,
-            Scale::Range => space.ranges().map(|range| inverse(range)).collect(),
+            Scale::Range => space.ranges().map(inverse).collect(),
             Scale::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
         };
         Ok(space)

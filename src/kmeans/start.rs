@@ -149,10 +149,10 @@ fn pick(weights: &[f64], unit: f64) -> usize {
 
 fn distances(sample: &Sample, row: usize, factors: &[f64]) -> Vec<f64> {
     let centre = sample.rows.row(row);
-    sample.rows.rows().into_iter().map(|other| squared(other, centre, factors)).collect()
+    sample.rows.rows().into_iter().map(|other| squared(&other, &centre, factors)).collect()
 }
 
-fn squared(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>, factors: &[f64]) -> f64 {
+fn squared(a: &ArrayView1<'_, f64>, b: &ArrayView1<'_, f64>, factors: &[f64]) -> f64 {
     let terms = a.iter().zip(b).zip(factors);
     terms.fold(0.0, |sum, ((x, y), f)| {
         let t = (x - y) * f;

@@ -72,7 +72,7 @@ pub(crate) async fn inspect(
             columns.feed(&mut bytes).and_then(|()| if is_last { columns.end() } else { Ok(()) });
         fed.map_err(|cause| Error::data(format!("file '{shown}': {}", sentence(&cause))))?;
         if is_last {
-            return Ok(columns.facts(names, delimiter));
+            return Ok(columns.facts(&names, delimiter));
         }
         match stream.try_next().await? {
             Some(next) => bytes = next,
@@ -200,7 +200,7 @@ impl Columns {
         }
     }
 
-    fn facts(self, names: Vec<String>, delimiter: u8) -> CsvFacts {
+    fn facts(&self, names: &[String], delimiter: u8) -> CsvFacts {
         let fields = names
             .iter()
             .zip(&self.seen)
@@ -215,6 +215,7 @@ impl Columns {
 
 /// The kinds of value a column has shown.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of four kinds")]
 struct Seen {
     integer: bool,
     /// An integer that a float may not hold exactly.

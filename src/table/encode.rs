@@ -32,6 +32,11 @@ const ROW_GROUP_ROWS: usize = 100_000;
 /// Bytes of a row group, for wide rows.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 
+/// Bytes of a column's dictionary in a row group. A column with more distinct values (16,000 numbers)
+/// is written plain: with the usual 1 MiB every column of unique values would pay for a dictionary
+/// of all its values, since a row group ends before that is full.
+const DICTIONARY_BYTES: usize = 128 * 1024;
+
 /// Where the files of a table go and what they look like.
 #[derive(Debug)]
 pub(crate) struct Target {
@@ -160,6 +165,7 @@ fn settings(schema: &Schema, order: &[String]) -> WriterProperties {
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(sorting)
         .build()

@@ -132,19 +132,16 @@ async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(Obje
 
 /// What an unfinished job, or another table format, leaves in a directory.
 fn unfinished(path: &str, size: u64) -> Option<&'static str> {
-    let mut segments = path.split('/');
-    if path.starts_with("_runs/") && path.ends_with("/intent.json") {
-        return Some("the record of a run that has not published");
-    }
-    if size == 0 && Kind::of(path) == Some(Kind::Parquet) {
-        return Some("an empty file");
-    }
-    segments.find_map(|segment| match segment {
+    let mark = path.split('/').find_map(|segment| match segment {
         "_temporary" => Some("left by a Spark or Hadoop job"),
         "_delta_log" => Some("part of a Delta table, which lists its own files"),
         _ if segment.starts_with(".spark-staging") => Some("left by a Spark job"),
         _ => None,
-    })
+    });
+    let is_run = path.starts_with("_runs/") && path.ends_with("/intent.json");
+    let is_empty = size == 0 && Kind::of(path) == Some(Kind::Parquet);
+    mark.or(is_run.then_some("the record of a run that has not published"))
+        .or(is_empty.then_some("an empty file"))
 }
 
 type Partitioned = Vec<(ObjectMeta, Vec<ScalarValue>)>;

@@ -11,7 +11,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::CsvOptions;
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::stats::Precision;
+use datafusion::common::{
+    ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics,
+};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{
@@ -190,7 +193,25 @@ fn summary(
 }
 
 fn partitioned(file: &SourceFile) -> PartitionedFile {
-    PartitionedFile::new_from_meta(file.meta.clone())
-        .with_partition_values(file.partition.clone())
-        .with_statistics(Arc::clone(&file.statistics))
+    let mut statistics = file.statistics.as_ref().clone();
+    let keys = file.partition.iter().map(|value| key_statistics(value, &statistics.num_rows));
+    let keys: Vec<_> = keys.collect();
+    statistics.column_statistics.extend(keys);
+    let mut partitioned = PartitionedFile::new_from_meta(file.meta.clone())
+        .with_partition_values(file.partition.clone());
+    // Its own method takes every key value for one that is not NULL.
+    partitioned.statistics = Some(Arc::new(statistics));
+    partitioned
+}
+
+/// A key is the same in all rows of a file.
+fn key_statistics(value: &ScalarValue, rows: &Precision<usize>) -> ColumnStatistics {
+    if value.is_null() {
+        return ColumnStatistics::new_unknown().with_null_count(*rows);
+    }
+    ColumnStatistics::new_unknown()
+        .with_null_count(Precision::Exact(0))
+        .with_min_value(Precision::Exact(value.clone()))
+        .with_max_value(Precision::Exact(value.clone()))
+        .with_distinct_count(Precision::Exact(1))
 }

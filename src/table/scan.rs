@@ -149,7 +149,10 @@ async fn dataset_above(
     stores: &Arc<Stores>,
     location: &Location,
 ) -> Result<Option<(Place, Manifest)>> {
-    let mut next = Some(Place::at(stores, &location.join(""))?.location);
+    let place = Place::at(stores, &location.join(""))?.location;
+    // Nothing can be listed below a file, and some file systems say so with an error.
+    let is_file = place.local_path().is_some_and(std::path::Path::is_file);
+    let mut next = if is_file { parent(stores, &place)? } else { Some(place) };
     for _ in 0..LEVELS_UP {
         let Some(location) = next else { break };
         let place = Place::at(stores, &location)?;

@@ -52,9 +52,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(value: ScalarValue) {
-        let text = to_text(&value).unwrap();
-        assert_eq!(from_text(&text, &value.data_type()).unwrap(), value, "by way of '{text}'");
+    fn check(value: &ScalarValue) {
+        let text = to_text(value).unwrap();
+        assert_eq!(from_text(&text, &value.data_type()).unwrap(), *value, "by way of '{text}'");
     }
 
     proptest! {
@@ -64,15 +64,15 @@ mod tests {
             micros in -60_000_000_000_000_000_i64..250_000_000_000_000_000, yes in any::<bool>(),
             float in any::<f64>().prop_filter("NaN differs from itself", |f| !f.is_nan()),
         ) {
-            check(ScalarValue::Int64(Some(int)));
-            check(ScalarValue::UInt64(Some(unsigned)));
-            check(ScalarValue::Utf8(Some(text)));
-            check(ScalarValue::Date32(Some(days)));
-            check(ScalarValue::Boolean(Some(yes)));
-            check(ScalarValue::Float64(Some(float)));
-            check(ScalarValue::TimestampMicrosecond(Some(micros), None));
-            check(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
-            check(ScalarValue::Decimal128(Some(i128::from(int)), 22, 3));
+            check(&ScalarValue::Int64(Some(int)));
+            check(&ScalarValue::UInt64(Some(unsigned)));
+            check(&ScalarValue::Utf8(Some(text)));
+            check(&ScalarValue::Date32(Some(days)));
+            check(&ScalarValue::Boolean(Some(yes)));
+            check(&ScalarValue::Float64(Some(float)));
+            check(&ScalarValue::TimestampMicrosecond(Some(micros), None));
+            check(&ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+            check(&ScalarValue::Decimal128(Some(i128::from(int)), 22, 3));
         }
     }
 

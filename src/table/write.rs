@@ -67,12 +67,7 @@ pub(crate) async fn run(
     layout: Layout,
     watch: &dyn Observer,
 ) -> Result<Vec<StreamFacts>> {
-    let schema = Arc::clone(plan.schema().inner());
-    let sink = SinkTable { target: Arc::clone(target), layout, schema };
-    let source = provider_as_source(Arc::new(sink));
-    let name = if target.table.is_empty() { "output" } else { &target.table };
-    let plan = LogicalPlanBuilder::insert_into(plan, name, source, InsertOp::Append)?.build()?;
-    let plan = state.create_physical_plan(&plan).await?;
+    let plan = physical(state, plan, target, layout).await?;
     let mut streams = JoinSet::new();
     for stream in execute_stream_partitioned(Arc::clone(&plan), state.task_ctx())? {
         streams.spawn(stream.try_collect::<Vec<_>>());
@@ -91,6 +86,21 @@ pub(crate) async fn run(
     }
     watch.report(Event::Progress { done: rows_so_far(&plan) });
     Ok(facts)
+}
+
+/// `plan` with the writing node on top, optimized.
+async fn physical(
+    state: &SessionState,
+    plan: LogicalPlan,
+    target: &Arc<Target>,
+    layout: Layout,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = Arc::clone(plan.schema().inner());
+    let sink = SinkTable { target: Arc::clone(target), layout, schema };
+    let source = provider_as_source(Arc::new(sink));
+    let name = if target.table.is_empty() { "output" } else { &target.table };
+    let plan = LogicalPlanBuilder::insert_into(plan, name, source, InsertOp::Append)?.build()?;
+    Ok(state.create_physical_plan(&plan).await?)
 }
 
 fn stream_died(cause: tokio::task::JoinError) -> Error {
@@ -336,4 +346,76 @@ fn facts_batch(facts: &StreamFacts) -> EngineResult<RecordBatch> {
         serde_json::to_string(facts).map_err(|cause| DataFusionError::External(Box::new(cause)))?;
     let column = Arc::new(StringArray::from(vec![json]));
     Ok(RecordBatch::try_new(facts_schema(), vec![column])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::datasource::MemTable;
+    use datafusion::physical_plan::displayable;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::*;
+    use crate::storage::{Location, StorageOptions, Stores};
+    use crate::table::commit::place::Place;
+
+    /// The nodes of the plan that writes table `t`, from the top, without their details.
+    #[expect(clippy::disallowed_methods, reason = "session.rs is above this module")]
+    async fn nodes(layout: Layout, keys: &[&str], order: &[&str]) -> Vec<String> {
+        let config = SessionConfig::new().with_target_partitions(4);
+        let session = SessionContext::new_with_config(config);
+        // More rows than the engine thinks worth spreading.
+        let sql = "SELECT value AS id, value % 7 AS k FROM generate_series(1, 30000)";
+        let rows = session.sql(sql).await.unwrap();
+        let schema = Arc::clone(rows.schema().inner());
+        let batches = rows.collect().await.unwrap();
+        let (some, others) = batches.split_at(batches.len() / 2);
+        let table = MemTable::try_new(Arc::clone(&schema), vec![some.to_vec(), others.to_vec()]);
+        session.register_table("t", Arc::new(table.unwrap())).unwrap();
+        let plan = session.table("t").await.unwrap().into_unoptimized_plan();
+        let location = Location::parse("memory://plans/out").unwrap();
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let target = Target {
+            place: Place::at(&Stores::new(StorageOptions::default()), &location).unwrap(),
+            run: "run".to_owned(),
+            table: "t".to_owned(),
+            keys: owned(keys),
+            file_schema: schema,
+            order: owned(order),
+        };
+        let plan = physical(&session.state(), plan, &Arc::new(target), layout).await.unwrap();
+        let shown = displayable(plan.as_ref()).indent(false).to_string();
+        let name = |line: &str| {
+            let name = line.trim().split(':').next().unwrap_or_default();
+            let hash = if line.contains("partitioning=Hash([k@1]") { " by key" } else { "" };
+            let kept = if line.contains("preserve_partitioning=[true]") { " a stream" } else { "" };
+            format!("{name}{hash}{kept}")
+        };
+        shown.lines().map(name).collect()
+    }
+
+    #[tokio::test]
+    async fn many_keys_are_hashed_and_sorted_by_the_optimizer() {
+        let found = nodes(Layout::Clustered, &["k"], &["id"]).await;
+        let expected =
+            ["BlockWriteExec", "SortExec a stream", "RepartitionExec by key", "DataSourceExec"];
+        assert_eq!(found, expected);
+    }
+
+    #[tokio::test]
+    async fn few_keys_are_neither_shuffled_nor_sorted() {
+        let spread = nodes(Layout::Spread, &["k"], &[]).await;
+        assert_eq!(spread[0], "BlockWriteExec");
+        assert!(
+            spread.iter().all(|node| !node.contains("by key") && !node.contains("Sort")),
+            "{spread:?}"
+        );
+        let ordered = nodes(Layout::Spread, &["k"], &["id"]).await;
+        assert_eq!(ordered[..2], ["BlockWriteExec", "SortExec a stream"]);
+    }
+
+    #[tokio::test]
+    async fn a_table_without_keys_can_be_one_sorted_file() {
+        let found = nodes(Layout::Clustered, &[], &["id"]).await;
+        assert_eq!(found[..2], ["BlockWriteExec", "SortPreservingMergeExec"]);
+    }
 }

@@ -277,13 +277,16 @@ impl Run {
             return Err(Error::internal("a run whose write failed cannot be committed"));
         }
         let prepared = self.prepared(tables, files, properties)?;
-        let prepared = settle::prepare(&self.place, prepared).await?;
-        // Decided: dropping the run must not undo it. The lock goes when all is done.
+        // From here on dropping the run undoes nothing: the decision may stand whatever the store
+        // answers. The lock goes when all is done.
         let _open = self.open.take();
-        match settle::settle(&self.place, prepared).await? {
+        let prepared = settle::prepare(&self.place, prepared).await?;
+        let settled = settle::settle(&self.place, prepared).await;
+        match settled.map_err(|cause| settle::unfinished(&self.place, &self.id, cause))? {
             Settled::Published(manifest) => Ok(manifest),
             Settled::Lost(theirs) if self.options.mode == Mode::Ignore => Ok(theirs),
             Settled::Lost(theirs) => Err(settle::lost(&self.place, theirs.version)),
+            Settled::Refused(error) => Err(error),
         }
     }
 

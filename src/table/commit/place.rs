@@ -142,8 +142,11 @@ impl Place {
         }
     }
 
-    /// The relative paths of everything under `prefix`, sorted.
+    /// The relative paths of everything under `prefix`, sorted. In a local file there is nothing.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+            return Ok(Vec::new());
+        }
         let listed = self.store.objects().list(Some(&self.key(prefix)));
         let mut paths: Vec<_> =
             listed.map_ok(|meta| self.relative(&meta.location)).try_collect().await?;
@@ -181,9 +184,13 @@ impl Place {
         first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The file of a key, as a location.
+    /// The file of a key in the store, as a location.
     pub(crate) fn show(&self, key: &Path) -> String {
-        self.location.join(&self.relative(key)).to_string()
+        match key.prefix_matches(self.location.path()) {
+            true => self.location.join(&self.relative(key)).to_string(),
+            false if self.store.is_local() => format!("/{key}"),
+            false => format!("{}/{key}", self.location.store_url()),
+        }
     }
 
     /// The path of a key, relative to the dataset.

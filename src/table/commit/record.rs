@@ -85,6 +85,8 @@ pub(crate) enum Outcome {
     Published,
     /// Another run published first; its files are removed.
     Lost,
+    /// What others published first cannot be appended to; its files are removed.
+    Refused,
 }
 
 /// The path of `name` in the record of `run`, relative to the dataset.

@@ -2,7 +2,7 @@
 //! the run itself or by whoever finds it unfinished, and ends the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::PartId;
@@ -31,6 +31,8 @@ pub(super) enum Settled {
     Published(Manifest),
     /// Another run published this version first; this run's files are removed.
     Lost(Manifest),
+    /// What others published meanwhile cannot be appended to; this run's files are removed.
+    Refused(Error),
 }
 
 /// Step 5: the decision, taken once. From here on the run is finished, not undone.
@@ -50,13 +52,10 @@ pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepare
     }
 }
 
-/// Steps 6 to 8. A run that cannot win any more reveals nothing.
+/// Steps 6 to 8. A run whose end is known already reveals nothing.
 pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Settled> {
-    let settled = match overtaken(place, &prepared.manifest).await? {
-        Some(theirs) => {
-            remove_files(place, &prepared).await?;
-            Settled::Lost(theirs)
-        }
+    let settled = match verdict(place, &prepared).await? {
+        Some(settled) => settled,
         None => {
             if prepared.manifest.base > 0 {
                 // Readers that only list trust a listing beside this file.
@@ -66,20 +65,32 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
             publish(place, &mut prepared).await?
         }
     };
-    finish(place, &prepared, &settled).await;
+    if !matches!(settled, Settled::Published(_)) {
+        remove_files(place, &prepared).await?;
+    }
+    if let Err(error) = finish(place, &prepared, &settled).await {
+        tracing::warn!(
+            "run '{}' of '{}' has ended, but cleaning up failed; the next run repeats it: {error}",
+            prepared.manifest.run,
+            place.location
+        );
+    }
     Ok(settled)
 }
 
-/// The version that took the place of `manifest`, if there is one and the mode cannot go on.
-async fn overtaken(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
-    if manifest.mode == Mode::Append || current_version(place).await?.unwrap_or(0) <= manifest.base
-    {
+/// How the run ends, if the versions after its base tell it already.
+async fn verdict(place: &Place, prepared: &Prepared) -> Result<Option<Settled>> {
+    let manifest = &prepared.manifest;
+    let Some(newest) = current(place).await?.filter(|newest| newest.version > manifest.base) else {
         return Ok(None);
+    };
+    if let Some(ours) = published_by(place, manifest).await? {
+        return Ok(Some(Settled::Published(ours)));
     }
-    let path = Manifest::path(manifest.base + 1);
-    let Some(bytes) = place.read(&path).await? else { return Ok(None) };
-    let theirs = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
-    Ok(Some(theirs).filter(|theirs| theirs.run != manifest.run))
+    Ok(match manifest.mode {
+        Mode::Append => rebase(manifest, &prepared.staged, &newest).err().map(Settled::Refused),
+        Mode::Error | Mode::Overwrite | Mode::Ignore => Some(Settled::Lost(newest)),
+    })
 }
 
 /// Step 6: gives every staged file its name. A file that has it already is left as it is.
@@ -94,14 +105,17 @@ pub(super) async fn reveal(place: &Place, prepared: &mut Prepared) -> Result<()>
         }
     }
     if let Some((files, root)) = place.local("") {
-        let directories = directories(&root, &prepared.staged);
-        blocking(move || directories.iter().try_for_each(|dir| files.sync_dir(dir))).await?;
+        let synced = stream::iter(directories(&root, &prepared.staged)).map(|dir| {
+            let files = files.clone();
+            blocking(move || files.sync_dir(&dir))
+        });
+        synced.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     }
     Ok(())
 }
 
 /// The directories that got new names, up to the dataset's own.
-fn directories(root: &std::path::Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
+fn directories(root: &Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
     let parents = staged.iter().flat_map(|staged| {
         let mut parents: Vec<_> = staged.file.path.match_indices('/').map(|(end, _)| end).collect();
         parents.push(0);
@@ -118,15 +132,15 @@ async fn reveal_file(place: &Place, staged: &StagedFile) -> Result<Option<String
             let (files, from) = place.local(part).ok_or_else(missing)?;
             let (_, to) = place.local(path).ok_or_else(missing)?;
             let size = staged.file.size;
-            blocking(move || rename_once(&files, from, to, size)).await?;
+            blocking(move || rename_once(&files, &from, &to, size)).await?;
             Ok(None)
         }
         Stage::Upload { id, parts } => complete_upload(place, staged, id, parts).await,
     }
 }
 
-fn rename_once(files: &LocalFiles, from: PathBuf, to: PathBuf, size: u64) -> Result<()> {
-    match files.rename(&from, &to) {
+fn rename_once(files: &LocalFiles, from: &Path, to: &Path, size: u64) -> Result<()> {
+    match files.rename(from, to) {
         Ok(()) => Ok(()),
         // Somebody else, or this run before it was stopped, has done it.
         Err(_) if !from.exists() && to.metadata().is_ok_and(|meta| meta.len() == size) => Ok(()),
@@ -180,7 +194,6 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
             return Ok(Settled::Published(theirs));
         }
         if manifest.mode != Mode::Append {
-            remove_files(place, prepared).await?;
             return Ok(Settled::Lost(theirs));
         }
         let newer = current(place).await?.unwrap_or(theirs);
@@ -188,16 +201,15 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
         if let Some(ours) = published_by(place, manifest).await? {
             return Ok(Settled::Published(ours));
         }
-        match rebase(&prepared.manifest, &prepared.staged, &newer) {
+        match rebase(manifest, &prepared.staged, &newer) {
             Ok(rebased) => prepared.manifest = rebased,
-            Err(error) => {
-                remove_files(place, prepared).await?;
-                return Err(error);
-            }
+            Err(error) => return Ok(Settled::Refused(error)),
         }
     }
-    remove_files(place, prepared).await?;
-    Err(lost(place, prepared.manifest.version))
+    Err(Error::new(
+        Kind::Retry,
+        format!("'{}' has so many writers that this append found no turn", place.location),
+    ))
 }
 
 /// The error of a run whose place in the order was taken.
@@ -244,27 +256,22 @@ async fn remove_files(place: &Place, prepared: &Prepared) -> Result<()> {
     place.delete(prepared.staged.iter().map(|staged| staged.file.path.clone())).await
 }
 
-/// Step 8. The version stands whatever fails here; the next run repeats it.
-async fn finish(place: &Place, prepared: &Prepared, settled: &Settled) {
-    if let Err(error) = try_finish(place, prepared, settled).await {
-        tracing::warn!(
-            "'{}' is published, but cleaning up failed; the next run repeats it: {error}",
-            place.location
-        );
-    }
-}
-
-async fn try_finish(place: &Place, prepared: &Prepared, settled: &Settled) -> Result<()> {
+/// Step 8: what is left to do once the end is known. All of it can be repeated.
+pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled) -> Result<()> {
     let run = &prepared.manifest.run;
-    let (outcome, version) = match settled {
-        Settled::Published(manifest) => (Outcome::Published, manifest.version),
-        Settled::Lost(theirs) => (Outcome::Lost, theirs.version),
+    // What an ended upload leaves is its journal; without a publication no upload is wanted.
+    let (outcome, version, completed) = match settled {
+        Settled::Published(manifest) => {
+            if manifest.mode == Mode::Overwrite {
+                delete_replaced(place, manifest).await?;
+            }
+            (Outcome::Published, manifest.version, prepared.staged.as_slice())
+        }
+        Settled::Lost(theirs) => (Outcome::Lost, theirs.version, [].as_slice()),
+        Settled::Refused(_) => (Outcome::Refused, prepared.manifest.base, [].as_slice()),
     };
-    if outcome == Outcome::Published && prepared.manifest.mode == Mode::Overwrite {
-        delete_replaced(place, &prepared.manifest).await?;
-    }
     render(place).await?;
-    remove_stage(place, run, &prepared.staged).await?;
+    remove_stage(place, run, completed).await?;
     let report = Report {
         run: run.clone(),
         outcome,
@@ -353,7 +360,8 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
             remove_stage(place, run, &[]).await?;
             remove_record(place, run).await
         }
-        Created::Theirs(_) => Ok(()),
+        // It was decided between the two looks at it.
+        Created::Theirs(_) => roll_forward(place, run).await,
     }
 }
 
@@ -415,13 +423,20 @@ pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
         None => return Ok(()),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);
-    match published_by(place, &prepared.manifest).await? {
-        Some(manifest) => {
-            let prepared = Prepared { manifest: manifest.clone(), ..prepared };
-            try_finish(place, &prepared, &Settled::Published(manifest)).await
-        }
-        None => settle(place, prepared).await.map(drop),
+    match settle(place, prepared).await {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(unfinished(place, run, cause)),
     }
+}
+
+/// An error after the decision: repeating the command would do its work twice.
+pub(super) fn unfinished(place: &Place, run: &str, cause: Error) -> Error {
+    let message = format!(
+        "run '{run}' is decided but not finished ({cause}): the next command that writes to '{}' \
+         finishes it, do not repeat it",
+        place.location
+    );
+    Error::new(cause.kind(), message).caused_by(cause)
 }
 
 /// The version that the run of `prepared` has published, if it has.

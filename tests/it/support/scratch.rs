@@ -5,8 +5,9 @@ use std::sync::Arc;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
-use pleiad::storage::{Location, StorageOptions, Stores};
+use pleiad::storage::{Environment, Location, StorageOptions, Stores};
 
+use crate::support::faults::Fault;
 use crate::support::s3::TestS3;
 
 /// The kinds of store every test of tables runs on.
@@ -53,9 +54,10 @@ impl Scratch {
         }
     }
 
-    /// The server, if this is on S3.
-    pub(crate) fn server(&self) -> &TestS3 {
-        self.server.as_ref().unwrap()
+    /// A location beside the output.
+    pub(crate) fn beside(&self, name: &str) -> Location {
+        let out = self.out.to_string();
+        Location::parse(out.strip_suffix("/out").unwrap()).unwrap().join(name)
     }
 
     /// The paths of all objects under the location, sorted.
@@ -67,6 +69,14 @@ impl Scratch {
         let mut paths: Vec<_> = paths.try_collect().await.unwrap();
         paths.sort();
         paths
+    }
+
+    /// Stores of another process whose requests to S3 `under` lets through, or not.
+    pub(crate) fn under(&self, fault: Fault) -> Arc<Stores> {
+        let server = self.server.as_ref().unwrap();
+        let options = StorageOptions::default();
+        let options = options.with_environment(Environment::of(TestS3::variables()));
+        Stores::with_http(options, Arc::new(fault.over(server.connector())))
     }
 
     /// The paths of all objects that some reader could take for data or for a finished job.
@@ -83,14 +93,25 @@ impl Scratch {
 }
 
 /// A session on `stores`.
-#[expect(clippy::disallowed_methods, reason = "tests of tables need no session of the library")]
 pub(crate) fn session(stores: &Arc<Stores>, streams: usize, batch_rows: usize) -> SessionContext {
+    build(RuntimeEnvBuilder::new(), stores, streams, batch_rows)
+}
+
+/// A session of two streams that share `bytes` of memory.
+pub(crate) fn session_with_pool(stores: &Arc<Stores>, bytes: usize) -> SessionContext {
+    build(RuntimeEnvBuilder::new().with_memory_limit(bytes, 1.0), stores, 2, 8192)
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests of tables need no session of the library")]
+fn build(
+    runtime: RuntimeEnvBuilder,
+    stores: &Arc<Stores>,
+    streams: usize,
+    batch_rows: usize,
+) -> SessionContext {
     let stores: Arc<Stores> = Arc::clone(stores);
-    let runtime = RuntimeEnvBuilder::new()
-        .with_object_store_registry(stores)
-        .with_object_list_cache_limit(0)
-        .build_arc()
-        .unwrap();
+    let runtime = runtime.with_object_store_registry(stores).with_object_list_cache_limit(0);
+    let runtime = runtime.build_arc().unwrap();
     let config = SessionConfig::new()
         .with_target_partitions(streams)
         .with_batch_size(batch_rows)
