@@ -93,7 +93,8 @@ impl Loop<'_> {
             let model = &mut models[number];
             let facts = StepFacts {
                 step: model.history.len() as u64 + 1,
-                cost: set.distance_scales(place).cost.to_float(moved.cost),
+                cost: set.distance_scales(place).cost.to_float(moved.cost)
+                    / set.weight_scale().factor(),
                 movement: movement(&model.centroids, &moved.centroids, self.space.factors()),
                 smallest: moved.rows.iter().copied().min().unwrap_or_default(),
                 repaired: repaired[place],

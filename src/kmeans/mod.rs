@@ -47,7 +47,9 @@ use crate::table::{Layout, Run, Source, SourceTable, TableSpec};
 use input::Input;
 use iterate::Loop;
 use model::Model;
+use options::Start;
 use record::{ModelRecord, StepRecord};
+use result::ModelResult;
 use space::Space;
 
 /// Clusters the tables of `source`; with `run`, keeps every step and publishes the tables of
@@ -83,6 +85,7 @@ pub async fn run(
     };
     work.run(&mut models, keep).await?;
     let results = evaluate::evaluate(&work, &models).await?;
+    warn_of_empty(&results, params, watch);
     if params.recheck {
         recheck(&work, session, &models).await?;
     }
@@ -114,6 +117,16 @@ pub async fn last_step(stores: &Arc<Stores>, out: &Location) -> Result<Option<St
         steps.max_by(|a, b| a.0.cmp(&b.0))
     });
     steps.map(|(_, bytes)| StepRecord::parse(bytes)).transpose()
+}
+
+/// Given centroids may be more than there are distinct rows, which nobody has counted.
+fn warn_of_empty(results: &[ModelResult], params: &Params, watch: &dyn Observer) {
+    for model in results.iter().filter(|_| params.start == Start::Given) {
+        let (k, empty) = (model.k(), model.k() - model.figures.clusters_used);
+        if empty > 0 {
+            watch.report(Event::Warning(format!("of {k} given centroids {empty} have no rows")));
+        }
+    }
 }
 
 /// Reads all rows once more, in one stream and odd batches, and compares every integer.

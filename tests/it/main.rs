@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod clustering; // small tables, and k-means over them
     pub(crate) mod faults; // requests that fail on plan
     pub(crate) mod golden; // expected texts, and how to accept new ones
     pub(crate) mod s3; // an S3 server in process, with and without a socket
@@ -13,6 +14,9 @@ mod support {
 mod cli; // the binary from outside: exit codes, streams, signals, help
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
+mod kmeans; // golden runs of the driver, and scikit-learn's cost
+mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
+mod kmeans_mistakes; // input and options that k-means refuses
 mod process; // signals, panics, closed pipes, terminals
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
