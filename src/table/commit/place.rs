@@ -142,8 +142,11 @@ impl Place {
         }
     }
 
-    /// The relative paths of everything under `prefix`, sorted.
+    /// The relative paths of everything under `prefix`, sorted. Under a file there is nothing.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if self.location.local_path().is_some_and(|path| path.is_file()) {
+            return Ok(Vec::new());
+        }
         let listed = self.store.objects().list(Some(&self.key(prefix)));
         let mut paths: Vec<_> =
             listed.map_ok(|meta| self.relative(&meta.location)).try_collect().await?;
