@@ -18,8 +18,6 @@ use crate::session::Session;
 use crate::storage::Location;
 use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec};
 
-/// Rows of each of the three tables.
-const ROWS: u64 = 100_000;
 /// What is clustered, and how.
 const OPTIONS: &str = "--columns age,weight,shoulder_circumference --k 7 --starts 1 --diagnose";
 
@@ -37,6 +35,10 @@ pub struct Demo {
     /// Where to write; what an earlier demo wrote there is replaced
     #[arg(value_name = "DIR", default_value = "pleiad-demo")]
     dir: String,
+
+    /// Rows of each of the three tables
+    #[arg(long, value_name = "N", default_value_t = 100_000, hide = true)]
+    rows: u64,
 }
 
 #[derive(Parser)]
@@ -53,8 +55,9 @@ impl Demo {
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let dir = context.stores.parse(&self.dir)?;
         let session = context.session()?;
-        let people = Arc::new(People::new(ROWS, 42, None)?);
-        context.note(&format!("1. three tables of {ROWS} people, cut by id_pref: {dir}/people"));
+        let people = Arc::new(People::new(self.rows, 42, None)?);
+        let rows = self.rows;
+        context.note(&format!("1. three tables of {rows} people, cut by id_pref: {dir}/people"));
         write(context, &session, &dir.join("people"), &people, true).await?;
         context.note(&format!("2. the same rows as one table without partitions: {dir}/central"));
         write(context, &session, &dir.join("central"), &people, false).await?;
@@ -114,7 +117,7 @@ async fn write(
         let spec = TableSpec { name: "all".to_owned(), ..TableSpec::default() };
         run.write(&session.state(), all.build()?, spec, &context.watch).await?;
     }
-    run.commit([("rows".to_owned(), ROWS.to_string())].into()).await?;
+    run.commit([("rows".to_owned(), people.rows().to_string())].into()).await?;
     Ok(())
 }
 

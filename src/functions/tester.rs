@@ -454,7 +454,10 @@ mod tests {
             Tester::new(centroid_sums(), vec![bytes(&models)], columns(&[], Weights::None));
         let answer = tester.plain().evaluate().unwrap();
         let totals = read_centroid_sums(&models, &array(&answer), 0).unwrap();
-        assert_eq!(totals, Totals::new(&models, super::super::centroids::totals::Measures::Step));
+        assert_eq!(
+            totals,
+            Totals::new(&models, crate::functions::centroids::totals::Measures::Step)
+        );
         assert_eq!(totals.clusters().len(), 6);
     }
 

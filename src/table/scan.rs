@@ -331,8 +331,12 @@ impl SourceTable {
         )
     }
 
-    /// Whether one scan can read this table and `other`: same store, version, format and keys.
+    /// Whether one scan can read this table and `other`: same store, version, format and keys, and
+    /// the same columns where they are found by their place.
     pub fn unites_with(&self, other: &Self) -> bool {
+        if matches!(self.format, Format::Csv(_)) && self.file_schema != other.file_schema {
+            return false;
+        }
         let place = |table: &Self| match table.version {
             Some(_) => (table.place.location.url().clone(), table.version),
             None => (table.place.location.store_url(), None),
@@ -340,12 +344,21 @@ impl SourceTable {
         (&self.format, &self.keys, place(self)) == (&other.format, &other.keys, place(other))
     }
 
-    /// The rows of tables that [unite](Self::unites_with), with the columns of `columns` only.
+    /// The rows of tables that [unite](Self::unites_with), with the columns of `columns` only; of
+    /// CSV with all, since a line names none.
     ///
     /// # Panics
     /// Without tables, or with a column that is not in the files of all.
     pub fn union(tables: &[Self], columns: &[String]) -> Self {
         let first = tables.first().expect("there is a table to read");
+        let all: Vec<String>;
+        let columns = match first.format {
+            Format::Parquet => columns,
+            Format::Csv(_) => {
+                all = first.file_schema.fields().iter().map(|field| field.name().clone()).collect();
+                &all
+            }
+        };
         let places = |table: &Self| -> Vec<usize> {
             let place = |name: &String| table.file_schema.index_of(name).expect("a known column");
             columns.iter().map(place).collect()

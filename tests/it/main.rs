@@ -12,6 +12,7 @@ mod support {
 }
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
+mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
