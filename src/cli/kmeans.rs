@@ -65,7 +65,7 @@ impl Kmeans {
         let mut run = None;
         if let Some(out) = &out {
             if params.resume {
-                resumed = kmeans::last_step(&context.stores, out).await?;
+                resumed = kmeans::last_step(&session, out).await?;
                 match &resumed {
                     Some(step) => context.note(&format!("going on after step {}", step.step)),
                     None => context.note("no killed run to resume: starting anew"),

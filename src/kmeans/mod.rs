@@ -42,7 +42,7 @@ use datafusion::scalar::ScalarValue;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::{Session, quote_identifier};
-use crate::storage::{Location, Stores};
+use crate::storage::Location;
 use crate::table::{Layout, Run, Source, SourceTable, TableSpec};
 use input::Input;
 use iterate::Loop;
@@ -110,8 +110,8 @@ pub async fn run(
 ///
 /// # Errors
 /// Storage that fails; a kept step that cannot be read.
-pub async fn last_step(stores: &Arc<Stores>, out: &Location) -> Result<Option<StepRecord>> {
-    let dead = Run::kept(stores, out).await?;
+pub async fn last_step(session: &Session, out: &Location) -> Result<Option<StepRecord>> {
+    let dead = Run::kept(session.stores(), out).await?;
     let steps = dead.iter().rev().find_map(|run| {
         let steps = run.files.iter().filter(|(name, _)| name.starts_with("steps/"));
         steps.max_by(|a, b| a.0.cmp(&b.0))

@@ -55,8 +55,10 @@ pub struct StepFacts {
     /// The step, from 1.
     pub step: u64,
     /// Cost of the centroids that entered the step.
+    #[serde(with = "super::record::exact")]
     pub cost: f64,
     /// ‖C − C'‖ over all clusters and columns, with the factors.
+    #[serde(with = "super::record::exact")]
     pub movement: f64,
     /// Rows of the smallest cluster.
     pub smallest: u64,

@@ -176,16 +176,18 @@ async fn read_all(
                 names.join(", ")
             )));
         }
-        parts.push(format!("CAST({} AS DOUBLE)", quote_identifier(&name)));
+        parts.push(format!("TRY_CAST({} AS DOUBLE)", quote_identifier(&name)));
     }
     let session = session.child(|options| options.execution.target_partitions = 1);
     session.register("given", table.provider())?;
     let order = if is_model { " ORDER BY model, cluster" } else { "" };
-    let text = format!("SELECT {} FROM given{order}", parts.join(", "));
+    let named = parts.iter().enumerate().map(|(place, part)| format!("{part} AS part{place}"));
+    let text = format!("SELECT {} FROM given{order}", named.collect::<Vec<_>>().join(", "));
     let plan = session.plan(&text, &[], Vec::new()).await?;
     session.collect(plan).await
 }
 
+/// Text too: a CSV column that mixes notations of numbers is read as text.
 fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
+    data_type.is_numeric() || data_type.is_string()
 }

@@ -16,6 +16,9 @@ use crate::functions::{TableExtent, read_centroid_sums, read_extent};
 
 const EXTENT: &str = include_str!("../../sql/steps/kmeans_extent.sql");
 
+/// A spread below this (2^-400) counts as none: its inverse would leave the range of the sums.
+const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
+
 /// The range of the input and the factors of its columns.
 #[derive(Debug, Clone)]
 pub struct Space {
@@ -139,9 +142,9 @@ impl Space {
     }
 }
 
-/// 1/x, and 0 for a constant column, which then has no say.
+/// 1/x, and 0 for a column that is constant, or nearly so: it then has no say.
 fn inverse(x: f64) -> f64 {
-    if x > 0.0 { 1.0 / x } else { 0.0 }
+    if x > LEAST_SPREAD { 1.0 / x } else { 0.0 }
 }
 
 fn weight(input: &Input, params: &Params, range: Option<(f64, f64)>) -> Result<Weight> {

@@ -121,7 +121,7 @@ async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(Obje
         found.push((meta, path));
     }
     if is_spark_part && !has_success {
-        tracing::warn!(
+        tracing::info!(
             "directory '{}' has part- files and no _SUCCESS: it may be incomplete",
             place.location
         );

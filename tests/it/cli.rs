@@ -108,7 +108,8 @@ fn the_examples_of_help_run() {
         let (_, help, _) = outcome(&mut pleiad(&arguments));
         let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
         for example in examples.lines() {
-            let words: Vec<&str> = example.trim().split(' ').skip(1).collect();
+            let words = example.trim().split(' ').skip(1).map(|word| word.trim_matches('\''));
+            let words: Vec<&str> = words.collect();
             let mut command = pleiad(&words);
             let (code, stdout, stderr) = outcome(command.args(fewer).current_dir(folder.path()));
             assert!(code == 0 && !stdout.is_empty(), "{example}: {stderr}");

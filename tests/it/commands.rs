@@ -52,10 +52,10 @@ impl Lab {
 
     /// The same with other variables.
     fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
-        let words = self.words(line);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut command = pleiad(&words);
-        outcome(command.envs(self.variables()).envs(variables.iter().copied()))
+        let mut command = pleiad(&[]);
+        outcome(
+            command.args(self.words(line)).envs(self.variables()).envs(variables.iter().copied()),
+        )
     }
 
     /// Runs `line`, which has to succeed, and gives its standard output.
@@ -236,9 +236,8 @@ async fn bad_input_is_named_and_nothing_is_published() {
         match name {
             "null" => lab.refused(&format!("{kmeans} --columns a,b"), 65, "'b' not found in 't'"),
             "nan" => {
-                let skipped = lab.done(&format!("{kmeans}/skipped --columns a --nulls skip"));
-                assert!(skipped.contains("model"), "{skipped}");
-                std::fs::remove_dir_all(lab.location("out").local_path().unwrap()).unwrap();
+                let skipped = lab.done("kmeans @nan --k 1 --columns a --nulls skip --format csv");
+                assert!(skipped.starts_with("model,k,"), "{skipped}");
             }
             _ => {}
         }
@@ -314,12 +313,11 @@ fn an_output_that_exists_is_73_unless_the_mode_says_more() {
 fn refusals_of_a_store_have_their_codes() {
     let lab = Lab::new(On::S3);
     lab.people(20);
-    let jobs = ["generate people @out".to_owned(), format!("kmeans @people @out --columns age")];
-    for job in &jobs {
+    for job in ["generate people @out", "kmeans @people @out --columns age"] {
         for (variable, value, code, said) in [
             ("AWS_SECRET_ACCESS_KEY", "canary", 77, "wrong secret key for the key '…4F2A'"),
             ("AWS_ACCESS_KEY_ID", "canary-BCDE", 77, "does not know the key '…BCDE'"),
-            ("AWS_ACCESS_KEY_ID", "", 78, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            ("AWS_ACCESS_KEY_ID", "", 78, "is set, but AWS_ACCESS_KEY_ID is not"),
             ("AWS_S3_ENDPOINT", "http://127.0.0.1:1", 69, "cannot reach 'http://127.0.0.1:1'"),
         ] {
             let begun = Instant::now();
@@ -328,11 +326,14 @@ fn refusals_of_a_store_have_their_codes() {
             check_refused(job, found, code, said);
             assert!(begun.elapsed() < Duration::from_secs(20), "{variable} took too long");
         }
+        let none = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+        check_refused(job, lab.run_with(job, &none), 78, "no keys for S3: set AWS_ACCESS_KEY_ID");
     }
     for job in ["generate people s3://nowhere/x", "kmeans s3://nowhere/x @out --columns age"] {
         lab.refused(job, 66, "bucket 'nowhere'");
     }
-    assert_eq!(futures::executor::block_on(lab.files("out")), Vec::<String>::new());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert_eq!(runtime.block_on(lab.files("out")), Vec::<String>::new());
 }
 
 #[test]
@@ -407,7 +408,7 @@ async fn a_killed_generator_left_nothing_and_the_next_one_succeeds() {
             killed += 1;
             assert_eq!(lab.visible("out").await, Vec::<String>::new());
             let error = lab.rows("out").await.unwrap_err();
-            assert_eq!(error.kind(), Kind::InputMissing, "{error}");
+            assert!(matches!(error.kind(), Kind::InputMissing | Kind::Data), "{error}");
             lab.done(next);
         } else {
             // After its decision a run counts: whoever comes next finishes it.

@@ -182,13 +182,12 @@ async fn all_models_share_the_scans() {
 }
 
 #[tokio::test]
-async fn the_plan_of_a_step_names_the_model_by_a_short_hash() {
+async fn the_plan_of_a_step_does_not_print_the_model() {
     let (tables, input) = laid_out("alone");
     let session = tables.session(2, 8192);
     session.register("points", tables.source(input).await.tables[0].provider()).unwrap();
     let text = include_str!("../../sql/steps/kmeans_step.sql");
     let parts = [("keys", ""), ("columns", "age, weight"), ("group_by", "")];
-    let mut plans = Vec::new();
     for x in [1.0, 2.0] {
         let extent = Extent { lows: vec![0.0; 2], highs: vec![200.0; 2], weight: Weight::None };
         let model = Model::new(array![[x, 70.0], [50.0, 70.0], [30.0, 60.0]]);
@@ -199,9 +198,7 @@ async fn the_plan_of_a_step_names_the_model_by_a_short_hash() {
         let shown = displayable(plan.as_ref()).indent(false).to_string();
         let aggregate = shown.lines().find(|line| line.contains("centroid_sums(")).unwrap();
         assert!(aggregate.len() < 200, "{aggregate}");
-        plans.push(aggregate.to_owned());
     }
-    assert_ne!(plans[0], plans[1]);
 }
 
 /// All floats of all tables.

@@ -21,8 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("functions", &["grid"]),
     ("session", &["storage", "functions", "table"]),
     ("partition", &["session", "table", "grid"]),
-    // its options and results name locations, and a killed run is looked for in the stores
-    ("kmeans", &["session", "table", "functions", "storage::Location", "storage::Stores"]),
+    // its options and results name locations
+    ("kmeans", &["session", "table", "functions", "storage::Location"]),
     ("dbscan", &["session", "table", "grid", "partition"]),
     ("stream", &["session", "table"]),
     ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),

@@ -60,6 +60,11 @@ impl Scratch {
         Location::parse(out.strip_suffix("/out").unwrap()).unwrap().join(name)
     }
 
+    /// The server, if this is on S3.
+    pub(crate) fn server(&self) -> &TestS3 {
+        self.server.as_ref().unwrap()
+    }
+
     /// The paths of all objects under the location, sorted.
     pub(crate) async fn objects(&self) -> Vec<String> {
         let store = self.stores.open(&self.out).unwrap();
