@@ -169,7 +169,10 @@ impl Loop<'_> {
         for (_, rows) in parts.iter().filter(|(partition, _)| model.counts(**partition)) {
             far.merge(rows)?;
         }
-        Ok(far.rows(0).to_vec())
+        // A mean is exact to the grid of the sums: a row that far off its centroid is on it.
+        let scale = set.distance_scales(0).cost;
+        let is_off = |row: &&FarRow| scale.quantise(row.squared).is_some_and(|units| units > 0);
+        Ok(far.rows(0).iter().filter(is_off).cloned().collect())
     }
 }
 
