@@ -153,7 +153,7 @@ fn until(what: &str, mut happens: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happens() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        pause(Duration::from_millis(5));
     }
 }
 
@@ -399,7 +399,7 @@ async fn a_killed_generator_left_nothing_and_the_next_one_succeeds() {
     for millis in [0, 50, 150, 400, 900] {
         let mut child = lab.start("generate people @out --rows 60000");
         until("an intent", || records(&lab).iter().any(|name| name == "intent.json"));
-        std::thread::sleep(Duration::from_millis(millis));
+        pause(Duration::from_millis(millis));
         let was_killed = kill(&mut child);
         let is_decided = records(&lab).iter().any(|name| name == "prepared.json");
         let next = "generate people @out --rows 20";
@@ -431,7 +431,7 @@ async fn a_killed_kmeans_goes_on_to_the_same_bytes() {
     let line = format!("kmeans @people @out {options}");
     let step = |step: &str| {
         let kept = format!("kept/steps/{step}.json");
-        records(&lab).iter().any(|name| *name == kept)
+        records(&lab).contains(&kept)
     };
     for resume in [false, true] {
         let mut child = lab.start(&line);
@@ -469,4 +469,9 @@ fn wait<T: Send>(answer: impl Future<Output = T> + Send) -> T {
         builder.enable_all().build().unwrap().block_on(answer)
     };
     std::thread::scope(|scope| scope.spawn(work).join().unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process is waited for")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
