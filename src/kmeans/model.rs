@@ -135,6 +135,15 @@ impl Model {
                 continue;
             }
             for (column, value) in centroid.iter_mut().enumerate() {
+                // Rows that lie on the centroid, to the grid of the sums, leave it as it is.
+                let weight: i128 = lines().map(|line| line.weight).sum();
+                let sum: i128 = lines().map(|line| line.sums[column]).sum();
+                let old = set.column_scale(column).quantise(*value);
+                if self.role != Role::Unweighted
+                    && old.is_some_and(|old| i128::from(old) * weight == sum)
+                {
+                    continue;
+                }
                 let mean = match self.role {
                     Role::Global | Role::Local { .. } => mean(lines(), column, set),
                     Role::Unweighted => mean_of_means(lines(), column, set),
