@@ -158,7 +158,7 @@ impl Search {
         Self {
             function: function.to_owned(),
             isa: Isa::best(),
-            x: vec![[0.0; BLOCK]; columns.len()],
+            x: vec![Lanes::filled(0.0); columns.len()],
             columns,
             nearest: Nearest::default(),
             labels: vec![None; rows],

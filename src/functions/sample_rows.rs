@@ -22,7 +22,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use super::SECTION;
 use super::arguments::{self, Columns};
 use super::centroids::block::Block;
-use super::centroids::kernel::{BLOCK, Isa, Lanes};
+use super::centroids::kernel::{Isa, Lanes};
 use super::centroids::model::ModelSet;
 use super::centroids::sample::{HashRows, Sample, SampleRow};
 use super::fold::{self, Core, Fold};
@@ -158,7 +158,7 @@ impl Core for Sampling {
         let columns = self.models.columns();
         Scratch {
             block: Block::new(columns, 0),
-            hashes: Box::new([0; BLOCK]),
+            hashes: Box::new(Lanes::filled(0)),
             values: Vec::with_capacity(columns),
         }
     }

@@ -106,10 +106,10 @@ impl Block {
         Self {
             rows: 0,
             columns,
-            x: vec![[0.0; BLOCK]; columns],
-            measures: vec![[0; BLOCK]; columns + extra],
-            weights: Box::new([1; BLOCK]),
-            origins: Box::new([0; BLOCK]),
+            x: vec![Lanes::filled(0.0); columns],
+            measures: vec![Lanes::filled(0); columns + extra],
+            weights: Box::new(Lanes::filled(1)),
+            origins: Box::new(Lanes::filled(0)),
             skipped: Vec::with_capacity(BLOCK),
         }
     }

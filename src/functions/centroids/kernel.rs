@@ -4,22 +4,47 @@
 //! times `f_j` in a scaled model. No fused multiply-add, which would round once less and change
 //! labels near ties, and no `‖x‖² − 2x·c + ‖c‖²`, which cancels. Ties go to the lowest cluster.
 //!
-//! There is one body, written for eight rows at a time so that a compiler turns it into vector
+//! There is one body, written for sixteen rows at a time so that a compiler turns it into vector
 //! instructions, and compiled once per instruction set ([`Isa`]). Vector addition, multiplication,
 //! division and square root round exactly like the scalar ones (IEEE 754), so all sets agree.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 
 use super::model::Model;
 
 /// How many rows the kernels take at once: the scratch of few columns stays in the first caches.
-pub const BLOCK: usize = 1024;
+pub const BLOCK: usize = 512;
 
-/// Rows whose best distance and label live in registers during the loop over clusters.
-const LANES: usize = 8;
+/// Rows whose best distance and label live in registers during the loop over clusters: two of the
+/// widest registers, so that one comparison need not wait for the other.
+const LANES: usize = 16;
 
-/// One column of a block.
-pub type Lanes<T> = [T; BLOCK];
+/// One column of a block. It begins with a cache line, as wide loads like it.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub struct Lanes<T>([T; BLOCK]);
+
+impl<T: Copy> Lanes<T> {
+    /// Every row holds `value`.
+    pub fn filled(value: T) -> Self {
+        Self([value; BLOCK])
+    }
+}
+
+impl<T> Deref for Lanes<T> {
+    type Target = [T; BLOCK];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Lanes<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// An instruction set that this processor has; there is no way to name another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +90,18 @@ impl Isa {
     /// The widest set of this processor.
     pub fn best() -> Self {
         Self::available()[0]
+    }
+
+    /// Up to how many clusters it is faster to look at every row for each of them than to add each
+    /// row to its cluster in memory. Measured, see `benches/kernel.rs`.
+    pub(super) fn sifted_clusters(self) -> usize {
+        match self.0 {
+            Level::Baseline => 1,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 5,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 10,
+        }
     }
 
     /// Runs `task`, compiled for this set.
@@ -117,9 +154,9 @@ pub struct Nearest {
 impl Default for Nearest {
     fn default() -> Self {
         Self {
-            squared: Box::new([0.0; BLOCK]),
-            second: Box::new([f64::INFINITY; BLOCK]),
-            labels: Box::new([0; BLOCK]),
+            squared: Box::new(Lanes::filled(0.0)),
+            second: Box::new(Lanes::filled(f64::INFINITY)),
+            labels: Box::new(Lanes::filled(0)),
         }
     }
 }
@@ -143,7 +180,7 @@ impl<'a> Centroids<'a> {
     }
 }
 
-/// Finds the nearest centroid of the first `rows` rows. Rows up to the next multiple of eight are
+/// Finds the nearest centroid of the first `rows` rows. Rows up to the next multiple of sixteen are
 /// computed too, whatever they hold.
 pub fn nearest(isa: Isa, x: &[Lanes<f64>], rows: usize, to: Centroids<'_>, out: &mut Nearest) {
     search::<false>(isa, x, rows, to, out);
@@ -269,7 +306,7 @@ impl<const SECOND: bool, const SCALED: bool> Task for Many<'_, SECOND, SCALED> {
     }
 }
 
-/// The nearest centroids so far of eight rows.
+/// The nearest centroids so far of sixteen rows.
 struct Best {
     squared: [f64; LANES],
     second: [f64; LANES],
@@ -335,7 +372,7 @@ mod tests {
     #[track_caller]
     fn check(rows: &[Vec<f64>], centroids: &[f64], factors: Option<&[f64]>) {
         let columns = rows[0].len();
-        let mut x = vec![[0.0; BLOCK]; columns];
+        let mut x = vec![Lanes::filled(0.0); columns];
         for (i, row) in rows.iter().enumerate() {
             for j in 0..columns {
                 x[j][i] = row[j];
@@ -380,7 +417,7 @@ mod tests {
         // 5 lies between 0 and 10; 10 is there twice.
         let rows = [vec![5.0], vec![10.0], vec![-1.0]];
         let x = {
-            let mut x = vec![[0.0; BLOCK]];
+            let mut x = vec![Lanes::filled(0.0)];
             for (i, row) in rows.iter().enumerate() {
                 x[0][i] = row[0];
             }

@@ -4,7 +4,7 @@
 //! [`totals`]; what all of them need to know about centroids and columns is a [`model`]. A [`sample`]
 //! starts a run, the [`farthest`] rows repair empty clusters.
 
-pub mod block; // 1024 usable rows, widened and quantised
+pub mod block; // 512 usable rows, widened and quantised
 pub mod farthest; // the rows farthest from their centroids
 pub mod fixed; // floats as integers, and means of them as floats
 pub mod kernel; // nearest centroids, one body for every instruction set

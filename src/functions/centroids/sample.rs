@@ -223,7 +223,7 @@ impl Task for HashRows<'_> {
         let hashes = &mut self.hashes[..self.rows];
         hashes.fill(self.seed);
         for x in self.x {
-            for (hash, x) in hashes.iter_mut().zip(x) {
+            for (hash, x) in hashes.iter_mut().zip(x.iter()) {
                 *hash = mix(*hash ^ (x + 0.0).to_bits());
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! Integer addition has no order, so the totals of a table do not depend on how its rows were split
 //! into batches, streams, files or machines: law 2 and law 3 rest on this file. Within a block sums
-//! are 64 bits wide (1024 × 2^51 < 2^63), then 128.
+//! are 64 bits wide (512 × 2^51 < 2^63), then 128.
 
 use ndarray::ArrayView1;
 
@@ -361,22 +361,10 @@ impl Adder {
         let width = columns.len() + 1;
         let table = &mut self.table[..2 * clusters * width];
         table.fill(0);
-        macro_rules! few {
-            ($c:literal) => {{
-                let columns: &[Lanes<i64>; $c] = columns.try_into().expect("matched");
-                self.isa.run(Scatter { columns, labels, rows, table });
-            }};
-        }
-        match columns.len() {
-            2 => few!(2),
-            3 => few!(3),
-            4 => few!(4),
-            5 => few!(5),
-            6 => few!(6),
-            7 => few!(7),
-            8 => few!(8),
-            9 => few!(9),
-            _ => self.isa.run(ScatterMany { columns, labels, rows, table }),
+        if clusters <= self.isa.sifted_clusters() {
+            self.isa.run(Sift { columns, labels, rows, table: &mut table[..clusters * width] });
+        } else {
+            scatter(columns, labels, rows, table);
         }
         let (even, odd) = self.table[..2 * clusters * width].split_at(clusters * width);
         let lines = even.chunks_exact(width).zip(odd.chunks_exact(width));
@@ -515,57 +503,117 @@ fn measure_silhouette(
     }
 }
 
-/// Adds `C` columns and the count of rows to the line of each row's label, even and odd rows to
-/// tables of their own: neighbours often share a label, and an addition waits for the last one.
-struct Scatter<'a, const C: usize> {
-    columns: &'a [Lanes<i64>; C],
-    labels: &'a Lanes<u64>,
-    rows: usize,
-    table: &'a mut [i64],
-}
-
-impl<const C: usize> Task for Scatter<'_, C> {
-    #[inline(always)]
-    fn run(self) {
-        debug_assert!(self.rows <= BLOCK);
-        let (even, odd) = self.table.split_at_mut(self.table.len() / 2);
-        let add = |table: &mut [i64], row: usize| {
-            #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
-            let line = &mut table[self.labels[row] as usize * (C + 1)..][..C + 1];
-            for (sum, column) in line.iter_mut().zip(self.columns) {
-                *sum = sum.wrapping_add(column[row]);
-            }
-            line[C] += 1;
-        };
-        for row in (0..self.rows - self.rows % 2).step_by(2) {
-            add(even, row);
-            add(odd, row + 1);
-        }
-        if !self.rows.is_multiple_of(2) {
-            add(even, self.rows - 1);
-        }
-    }
-}
-
-/// [`Scatter`] for any number of columns.
-struct ScatterMany<'a> {
+/// For each cluster, the sums of all rows with the others masked out: for few clusters faster than
+/// [`scatter`], which reads and writes memory for each number.
+struct Sift<'a> {
     columns: &'a [Lanes<i64>],
     labels: &'a Lanes<u64>,
     rows: usize,
     table: &'a mut [i64],
 }
 
-impl Task for ScatterMany<'_> {
+impl Task for Sift<'_> {
     #[inline(always)]
     fn run(self) {
-        let width = self.columns.len() + 1;
-        for row in 0..self.rows {
-            #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
-            let line = &mut self.table[self.labels[row] as usize * width..][..width];
-            for (sum, column) in line.iter_mut().zip(self.columns) {
-                *sum = sum.wrapping_add(column[row]);
+        let labels = &self.labels[..self.rows];
+        for (cluster, line) in (0..).zip(self.table.chunks_exact_mut(self.columns.len() + 1)) {
+            let (fours, ones) = self.columns.as_chunks::<4>();
+            let (sums, count) = line.split_at_mut(self.columns.len());
+            for (sums, columns) in sums.chunks_exact_mut(4).zip(fours) {
+                sums.copy_from_slice(&sift_four(cluster, labels, columns));
             }
-            line[width - 1] += 1;
+            for (sum, column) in sums.iter_mut().skip(4 * fours.len()).zip(ones) {
+                *sum = sift(cluster, labels, column);
+            }
+            count[0] = labels.iter().map(|label| i64::from(*label == cluster)).sum();
         }
+    }
+}
+
+/// All bits where `label` is of `cluster`.
+#[inline(always)]
+fn mask(cluster: u64, label: u64) -> i64 {
+    -i64::from(label == cluster)
+}
+
+#[inline(always)]
+fn sift(cluster: u64, labels: &[u64], column: &Lanes<i64>) -> i64 {
+    let rows = labels.iter().zip(column.iter());
+    rows.fold(0, |sum: i64, (label, x)| sum.wrapping_add(x & mask(cluster, *label)))
+}
+
+/// Four columns with one look at each label; written out, or it would not become vectors.
+#[inline(always)]
+fn sift_four(cluster: u64, labels: &[u64], columns: &[Lanes<i64>; 4]) -> [i64; 4] {
+    let [a, b, c, d] = columns.each_ref().map(|column| &column[..labels.len()]);
+    let (mut in_a, mut in_b, mut in_c, mut in_d) = (0_i64, 0_i64, 0_i64, 0_i64);
+    for row in 0..labels.len() {
+        let mask = mask(cluster, labels[row]);
+        in_a = in_a.wrapping_add(a[row] & mask);
+        in_b = in_b.wrapping_add(b[row] & mask);
+        in_c = in_c.wrapping_add(c[row] & mask);
+        in_d = in_d.wrapping_add(d[row] & mask);
+    }
+    [in_a, in_b, in_c, in_d]
+}
+
+/// Adds the columns and the count of rows to the line of each row's label, even and odd rows to
+/// tables of their own: neighbours often share a label, and an addition waits for the last one.
+///
+/// Wider instructions gain nothing here, so it is no [`Task`].
+fn scatter(columns: &[Lanes<i64>], labels: &Lanes<u64>, rows: usize, table: &mut [i64]) {
+    macro_rules! few {
+        ($c:literal) => {
+            scatter_few::<$c>(columns.try_into().expect("matched"), labels, rows, table)
+        };
+    }
+    match columns.len() {
+        2 => few!(2),
+        3 => few!(3),
+        4 => few!(4),
+        5 => few!(5),
+        6 => few!(6),
+        7 => few!(7),
+        8 => few!(8),
+        9 => few!(9),
+        _ => scatter_many(columns, labels, rows, table),
+    }
+}
+
+fn scatter_few<const C: usize>(
+    columns: &[Lanes<i64>; C],
+    labels: &Lanes<u64>,
+    rows: usize,
+    table: &mut [i64],
+) {
+    debug_assert!(rows <= BLOCK);
+    let (even, odd) = table.split_at_mut(table.len() / 2);
+    let add = |table: &mut [i64], row: usize| {
+        #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
+        let line = &mut table[labels[row] as usize * (C + 1)..][..C + 1];
+        for (sum, column) in line.iter_mut().zip(columns) {
+            *sum = sum.wrapping_add(column[row]);
+        }
+        line[C] += 1;
+    };
+    for row in (0..rows - rows % 2).step_by(2) {
+        add(even, row);
+        add(odd, row + 1);
+    }
+    if !rows.is_multiple_of(2) {
+        add(even, rows - 1);
+    }
+}
+
+/// [`scatter`] for any number of columns.
+fn scatter_many(columns: &[Lanes<i64>], labels: &Lanes<u64>, rows: usize, table: &mut [i64]) {
+    let width = columns.len() + 1;
+    for (row, label) in labels[..rows].iter().enumerate() {
+        #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
+        let line = &mut table[*label as usize * width..][..width];
+        for (sum, column) in line.iter_mut().zip(columns) {
+            *sum = sum.wrapping_add(column[row]);
+        }
+        line[width - 1] += 1;
     }
 }
