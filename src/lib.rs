@@ -5,3 +5,4 @@
 
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
+pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure

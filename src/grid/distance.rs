@@ -14,7 +14,7 @@ pub fn angular_distance(lon_a_deg: f64, lat_a_deg: f64, lon_b_deg: f64, lat_b_de
 
 /// The angle between a position and the nearest point of `block`, borders included; 0 inside.
 ///
-/// Longitudes may differ by whole turns. On the longitudes of the block the nearest point is due
+/// Longitudes may differ by up to two whole turns. On the longitudes of the block the nearest point is due
 /// north or south. Elsewhere it is on the edge meridian that is nearer in longitude, since on any
 /// parallel the angle grows with the difference of longitudes: at the foot of the perpendicular
 /// if that lies on the edge, else at one of its ends.
@@ -41,7 +41,9 @@ pub fn distance_to_block(lon_deg: f64, lat_deg: f64, block: &Bounds) -> f64 {
 #[inline]
 pub(super) fn lon_apart(lon_deg: f64, block: &Bounds) -> f64 {
     let mut apart = f64::INFINITY;
-    for lon in [lon_deg, lon_deg - 360.0, lon_deg + 360.0] {
+    // Both are within -360..=720, so two turns are enough.
+    for turn in [-720.0, -360.0, 0.0, 360.0, 720.0] {
+        let lon = lon_deg + turn;
         apart = apart.min((block.lon_min - lon).max(lon - block.lon_max).max(0.0));
     }
     apart

@@ -84,17 +84,12 @@ impl Edges {
         index as u32
     }
 
-    /// The cells that a closed range touches, as a half-open range of indices.
-    pub(super) fn touched(&self, from: f64, to: f64) -> std::ops::Range<u32> {
+    /// The cells that hold the values of a closed range, as a half-open range of indices.
+    pub(super) fn holding(&self, from: f64, to: f64) -> std::ops::Range<u32> {
         if to < self.min() || from > self.max() {
             return 0..0;
         }
-        // A range that begins on an edge touches the cell below it too.
-        let first = self.nearest(from);
-        let first = if first > 0 && from <= self.cell(first).0 { first - 1 } else { first };
-        // All cells of an axis without width share one place.
-        let first = if self.min() >= self.max() { 0 } else { first };
-        first..self.nearest(to) + 1
+        self.nearest(from)..self.nearest(to) + 1
     }
 }
 
@@ -107,7 +102,7 @@ mod tests {
     fn an_axis_without_width_puts_all_in_the_last_cell() {
         let edges = Edges::equal(10.0, 10.0, 4);
         assert_eq!(edges.index_of(10.0), Some(3));
-        assert_eq!(edges.touched(9.0, 10.0), 0..4);
+        assert_eq!(edges.holding(9.0, 10.0), 3..4);
     }
 
     #[test]

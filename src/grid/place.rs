@@ -176,12 +176,12 @@ fn reaches(plan: &Plan) -> Vec<Reach> {
 /// The same areas a turn down, in place and a turn up: everywhere they meet the grid.
 const TURNS: [f64; 3] = [-360.0, 0.0, 360.0];
 
-/// Calls `found` with every block that an area of `reach` meets; some come more than once.
+/// Calls `found` with every block that owns a place of the areas of `reach`; some come more than once.
 fn visit(plan: &Plan, reach: &Reach, mut found: impl FnMut(u32)) {
     for area in &reach.areas {
         let turns = if area.lon_min.is_finite() { &TURNS[..] } else { &TURNS[1..2] };
         for turn in turns {
-            plan.blocks_meeting(&area.shifted(*turn), &mut found);
+            plan.blocks_holding(&area.shifted(*turn), &mut found);
         }
     }
 }

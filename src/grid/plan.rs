@@ -1,8 +1,4 @@
 //! A plan of blocks: a grid of base blocks, some of them cut further, and the margin of each.
-//!
-//! The blocks of a plan tile the bounds of its grid: [`Plan::new`] refuses anything else. A block
-//! is `[lon_min, lon_max) x [lat_min, lat_max)`, closed where it lies on the upper border of the
-//! grid. Its id is its index.
 
 use super::bytes::{Reader, Writer};
 use super::tree::Tree;
@@ -123,7 +119,10 @@ pub struct Block {
     pub bounds: Bounds,
 }
 
-/// Blocks that tile a grid, and their margin. See the [module](self).
+/// Blocks that tile the bounds of a grid, and their margin.
+///
+/// A block is `[lon_min, lon_max) x [lat_min, lat_max)`, closed where it lies on the upper border
+/// of the grid. Its id is its index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     grid: Grid,
@@ -187,16 +186,16 @@ impl Plan {
         Some(if self.tree.is_empty() { base } else { self.tree.leaf(base, lon, lat) })
     }
 
-    /// Calls `found` with every block that shares a place with `area`, once each.
-    pub(super) fn blocks_meeting(&self, area: &Bounds, mut found: impl FnMut(u32)) {
-        let rows = self.grid.rows.touched(area.lat_min, area.lat_max);
-        for column in self.grid.columns.touched(area.lon_min, area.lon_max) {
+    /// Calls `found` with every block that owns a place of `area`, borders included, once each.
+    pub(super) fn blocks_holding(&self, area: &Bounds, mut found: impl FnMut(u32)) {
+        let rows = self.grid.rows.holding(area.lat_min, area.lat_max);
+        for column in self.grid.columns.holding(area.lon_min, area.lon_max) {
             for row in rows.clone() {
                 let base = column * self.grid.rows.cells() + row;
                 if self.tree.is_empty() {
                     found(base);
                 } else {
-                    self.tree.leaves_meeting(base, area, &mut found);
+                    self.tree.leaves_holding(base, area, &mut found);
                 }
             }
         }

@@ -1,26 +1,4 @@
 //! Splitting until no block holds more than `max_rows` own rows: decisions on counts alone.
-//!
-//! ```text
-//! splitting = Splitting::new(grid, rows of the base blocks, …)
-//! while let Some(cells) = splitting.next_cells()
-//!     splitting.take_counts(cells, rows per cell)          one query: block_counts
-//!     if splitting.has_crowded()
-//!         splitting.take_extents(extent per crowded block)   one query: extent
-//! splitting.finish(margin)
-//! ```
-//!
-//! A block that is too full is *open*. Its cells are counted, then it is cut:
-//!
-//! - [`Rule::Balanced`]: across its longer side in true angle, at the edge of a cell where the two
-//!   parts are most equal and none is empty, and so on inside, until a part has few enough rows
-//!   or all its rows are in one cell.
-//! - [`Rule::Lon`]: into `ceil(rows / max_rows)` equal slices of longitude; the rule of 2017 done
-//!   right. Slices may be empty.
-//!
-//! A block whose rows are all in one cell is *crowded*: the extent of its rows decides. Rows in
-//! one place (for `Lon`: at one longitude) cannot be told apart, so the block stays as it is,
-//! *dense*. So it does where no float is left for a cut, and after 32 rounds. Otherwise the next
-//! round counts finer: inside the extent, or for `Lon` inside the slice that holds all.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -58,7 +36,29 @@ impl FromStr for Rule {
     }
 }
 
-/// A splitting under way. See the [module](self).
+/// A splitting under way.
+///
+/// ```text
+/// splitting = Splitting::new(grid, rows of the base blocks, …)
+/// while let Some(cells) = splitting.next_cells()
+///     splitting.take_counts(cells, rows per cell)          one query: block_counts
+///     if splitting.has_crowded()
+///         splitting.take_extents(extent per crowded block)   one query: extent
+/// splitting.finish(margin)
+/// ```
+///
+/// A block that is too full is *open*. Its cells are counted, then it is cut:
+///
+/// - [`Rule::Balanced`]: across its longer side in true angle, at the edge of a cell where the two
+///   parts are most equal and none is empty, and so on inside, until a part has few enough rows
+///   or all its rows are in one cell.
+/// - [`Rule::Lon`]: into `ceil(rows / max_rows)` equal slices of longitude; the rule of 2017 done
+///   right. Slices may be empty.
+///
+/// A block whose rows are all in one cell is *crowded*: the extent of its rows decides. Rows in
+/// one place (for `Lon`: at one longitude) cannot be told apart, so the block stays as it is,
+/// *dense*. So it does where no float is left for a cut, and after 32 rounds. Otherwise the next
+/// round counts finer: inside the extent, or for `Lon` inside the slice that holds all.
 #[derive(Debug, Clone)]
 pub struct Splitting {
     grid: Grid,
@@ -313,9 +313,8 @@ fn halves(whole: &Piece, part: &Part, counts: &[u64], max_rows: u64) -> Vec<Piec
             fit.push(piece);
             continue;
         }
-        let lon =
-            || fairest(&by_column, &part.columns, columns.start, bounds.lon_min, bounds.lon_max);
-        let lat = || fairest(&by_row, &part.rows, rows.start, bounds.lat_min, bounds.lat_max);
+        let lon = || fairest(&by_column, &part.columns, columns.start, bounds.lon_max);
+        let lat = || fairest(&by_row, &part.rows, rows.start, bounds.lat_max);
         let cut_lon = |cut: u32| {
             let at = part.columns.cell(cut).0;
             let (west, east) = (columns.start..cut, cut..columns.end);
@@ -369,9 +368,9 @@ fn sums(
 }
 
 /// The edge, by the index of the cell above it, that leaves both sides most equal and neither
-/// empty; the lowest of several. It must lie strictly within the block: there is no block without
-/// width.
-fn fairest(sums: &[u64], edges: &Edges, first: u32, min: f64, max: f64) -> Option<u32> {
+/// empty; the lowest of several. It lies below `max`, so that the upper part has a width, and above
+/// the rows of the lower part.
+fn fairest(sums: &[u64], edges: &Edges, first: u32, max: f64) -> Option<u32> {
     let total: u64 = sums.iter().sum();
     let mut below = 0;
     (first + 1..)
@@ -379,7 +378,7 @@ fn fairest(sums: &[u64], edges: &Edges, first: u32, min: f64, max: f64) -> Optio
         .filter_map(|(cell, sum)| {
             below += sum;
             let edge = edges.cell(cell).0;
-            let parts = below > 0 && below < total && edge > min && edge < max;
+            let parts = below > 0 && below < total && edge < max;
             parts.then(|| (below.abs_diff(total - below), cell))
         })
         .min()

@@ -101,8 +101,8 @@ impl Tree {
         link.0 & !LEAF
     }
 
-    /// Calls `found` with the blocks of `base` that share a place with `area`.
-    pub(super) fn leaves_meeting(&self, base: u32, area: &Bounds, found: &mut impl FnMut(u32)) {
+    /// Calls `found` with the blocks of `base` that own a place of `area`.
+    pub(super) fn leaves_holding(&self, base: u32, area: &Bounds, found: &mut impl FnMut(u32)) {
         let mut open = vec![self.links[base as usize]];
         while let Some(link) = open.pop() {
             if link.0 & LEAF != 0 {
@@ -115,8 +115,7 @@ impl Tree {
                 Axis::Lat => (area.lat_min, area.lat_max),
             };
             let cuts = &self.cuts[node.cuts.start as usize..node.cuts.end as usize];
-            // A border belongs to both sides here: margins are closed.
-            let first = cuts.partition_point(|cut| *cut < from);
+            let first = cuts.partition_point(|cut| *cut <= from);
             let last = cuts.partition_point(|cut| *cut <= to);
             let children = node.children as usize;
             open.extend_from_slice(&self.links[children + first..=children + last]);
