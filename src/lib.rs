@@ -5,6 +5,7 @@
 
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
+pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure
 pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod table; // tables on storage: one sink, one commit, one way to read
 pub mod generate; // tables made from a seed; any slice alone gives the same rows
