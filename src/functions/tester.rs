@@ -262,9 +262,10 @@ mod tests {
     use crate::functions::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
     use crate::functions::centroids::totals::Totals;
     use crate::functions::{
-        centroid_sums, cluster_scores, extent, farthest_rows, read_centroid_sums, read_extent,
-        read_sample_rows, sample_rows,
+        block_counts, centroid_sums, cluster_scores, extent, farthest_rows, read_block_counts,
+        read_centroid_sums, read_extent, read_sample_rows, sample_rows,
     };
+    use crate::grid::{Bounds, Frame, Grid, Margin, Plan, Shape};
 
     /// A row: a float, an integer, a weight.
     type Row = (Option<f64>, Option<i16>, Option<i64>);
@@ -444,6 +445,32 @@ mod tests {
         #[test]
         fn extents_do_not_depend_on_the_way(rows in rows(), seed: u64) {
             Tester::new(extent(), vec![], columns(&rows, Weights::Float)).check(seed);
+        }
+
+        #[test]
+        fn counts_of_blocks_do_not_depend_on_the_way(
+            rows in prop::collection::vec(
+                prop::option::weighted(0.9, (-20.0..400.0f64, -95.0..95.0f64)), 0..200,
+            ),
+            seed: u64,
+        ) {
+            let bounds = Bounds { lon_min: 10.0, lon_max: 340.0, lat_min: -60.0, lat_max: 90.0 };
+            let grid = Grid::new(Frame::Equatorial, 0.0, bounds, Shape::new(5, 3).unwrap()).unwrap();
+            let plan = Plan::uncut(grid, Margin::None);
+            let angles = |of: fn((f64, f64)) -> f64| -> ArrayRef {
+                Arc::new(rows.iter().map(|row| row.map(of)).collect::<Float64Array>())
+            };
+            let columns = vec![angles(|row| row.0), angles(|row| row.1)];
+            let constant = ScalarValue::BinaryView(Some(plan.encode()));
+            let tester = Tester::new(block_counts(), vec![constant], columns);
+            tester.check(seed);
+            let all: Vec<_> = (0..rows.len()).collect();
+            let found = read_block_counts(&array(&tester.answer(&all).unwrap()), 0).unwrap();
+            let mut expected = vec![0; 15];
+            for block in rows.iter().flatten().filter_map(|row| plan.block_of(row.0, row.1)) {
+                expected[block as usize] += 1;
+            }
+            prop_assert_eq!(found, expected);
         }
     }
 
