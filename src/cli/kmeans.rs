@@ -59,7 +59,8 @@ impl Kmeans {
             return Err(Error::usage(format!("{option} needs OUT: name an output")).into());
         }
         let session = context.session()?;
-        let options = SourceOptions { allow_incomplete: self.allow_incomplete };
+        let options =
+            SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let mut resumed = None;
         let mut run = None;

@@ -12,10 +12,10 @@ pub mod generate; // `pleiad generate`
 pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
+pub mod partition; // `pleiad partition`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
-pub mod sizes; // 512MiB, 10g, 256MB
 pub mod terminal; // who reads standard error
 
 use std::ffi::OsString;
@@ -28,6 +28,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 
 use crate::error::Kind;
 use crate::session::{Session, SessionOptions};
+use crate::sizes;
 use crate::storage::{StorageOptions, Stores};
 use crate::table::Mode;
 use output::{Answer, Output};
@@ -57,6 +58,8 @@ pub enum Command {
     Generate(generate::Generate),
     /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
     Kmeans(Box<kmeans::Kmeans>),
+    /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
+    Partition(Box<partition::Partition>),
     /// Show the main job on local files: people, their clusters, and what averaging would cost
     Demo(demo::Demo),
 }
@@ -66,6 +69,7 @@ impl Command {
         match self {
             Self::Generate(command) => command.run(context).await,
             Self::Kmeans(command) => command.run(context).await,
+            Self::Partition(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
         }
     }

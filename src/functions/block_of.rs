@@ -38,7 +38,7 @@ impl ScalarUDFImpl for BlockOf {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        positions::coerce(self.name(), types, 2, true)
+        positions::coerce_position(self.name(), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -56,7 +56,10 @@ impl ScalarUDFImpl for BlockOf {
                 "The block that owns a position; NULL outside the grid.",
                 "block_of(lon, lat, plan)",
             )
-            .with_argument("lon, lat", "A position in the frame of the plan, in degrees.")
+            .with_argument(
+                "lon, lat",
+                "A position in the frame of the plan, in degrees; or one struct of both.",
+            )
             .with_argument("plan", "A plan of blocks, constant or bound.")
             .with_sql_example("SELECT block_of(ra, decl, sky_grid(16, 10, 0)) FROM sources")
             .with_related_udf("places_of")
@@ -66,12 +69,12 @@ impl ScalarUDFImpl for BlockOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (plan, position) = args.args.split_last().expect("coerced to three");
+        let (plan, position) = args.args.split_last().expect("coerced to a position and a plan");
         let (rows, constant) = positions::rows_of(position, args.number_rows);
         let columns = positions::columns(position, rows)?;
         let places = positions::plan(self.name(), plan)?;
         let blocks = places.as_ref().map(|places| places.plan());
-        let found: Int32Array = Positions::of(&columns[0], &columns[1])
+        let found: Int32Array = Positions::in_columns(&columns)
             .iter()
             .map(|position| {
                 let (lon, lat) = position?;

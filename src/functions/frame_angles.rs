@@ -3,14 +3,14 @@
 //!
 //! Right ascension and declination are ICRS; see [`Frame`] for the frames. Longitudes are in
 //! `[0, 360)`. NULL in, NULL out; a position that is none (NaN, infinite, |dec| > 90, ra outside
-//! -360..=720) gives NULL. `sky_position` answers `STRUCT(lon, lat)`, both NULL for such a position,
-//! and costs half of two calls.
+//! -360..=720) gives NULL. `sky_position` answers `STRUCT(lon, lat)`, which is NULL for such a position, and
+//! costs half of two calls.
 
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, Float64Array, StructArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -116,11 +116,6 @@ struct SkyPosition {
     signature: Signature,
 }
 
-fn fields() -> Fields {
-    vec![Field::new("lon", DataType::Float64, true), Field::new("lat", DataType::Float64, true)]
-        .into()
-}
-
 impl ScalarUDFImpl for SkyPosition {
     fn name(&self) -> &'static str {
         "sky_position"
@@ -143,7 +138,7 @@ impl ScalarUDFImpl for SkyPosition {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Struct(fields()))
+        Ok(positions::position_type())
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -151,7 +146,7 @@ impl ScalarUDFImpl for SkyPosition {
             Documentation::builder(
                 SKY,
                 "Longitude and latitude in a frame, in degrees, with the longitude in 0 to 360; \
-                 both NULL for a position that is none.",
+                 NULL for a position that is none.",
                 "sky_position(frame, ra, dec)",
             )
             .with_argument("frame", "'equatorial', 'ecliptic' or 'galactic', a constant.")
@@ -184,9 +179,10 @@ impl ScalarUDFImpl for SkyPosition {
         let known = Some(NullBuffer::from(known)).filter(|known| known.null_count() > 0);
         let angles: Vec<ArrayRef> = vec![
             Arc::new(Float64Array::new(lons.into(), known.clone())),
-            Arc::new(Float64Array::new(lats.into(), known)),
+            Arc::new(Float64Array::new(lats.into(), known.clone())),
         ];
-        let found: ArrayRef = Arc::new(StructArray::new(fields(), angles, None));
+        let found: ArrayRef =
+            Arc::new(StructArray::new(positions::position_fields(), angles, known));
         debug_assert_eq!(found.len(), rows);
         positions::answer(&found, constant)
     }

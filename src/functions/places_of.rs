@@ -38,7 +38,7 @@ impl ScalarUDFImpl for PlacesOf {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        positions::coerce(self.name(), types, 2, true)
+        positions::coerce_position(self.name(), types)
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -57,7 +57,10 @@ impl ScalarUDFImpl for PlacesOf {
                  that of each block whose margin holds it.",
                 "places_of(lon, lat, plan)",
             )
-            .with_argument("lon, lat", "A position in the frame of the plan, in degrees.")
+            .with_argument(
+                "lon, lat",
+                "A position in the frame of the plan, in degrees; or one struct of both.",
+            )
             .with_argument("plan", "A plan of blocks, constant or bound.")
             .with_sql_example(
                 "SELECT unnest(places_of(ra, decl, sky_grid(16, 10, 5))) FROM sources",
@@ -69,13 +72,13 @@ impl ScalarUDFImpl for PlacesOf {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (plan, position) = args.args.split_last().expect("coerced to three");
+        let (plan, position) = args.args.split_last().expect("coerced to a position and a plan");
         let (rows, constant) = positions::rows_of(position, args.number_rows);
         let columns = positions::columns(position, rows)?;
         let places = positions::plan(self.name(), plan)?;
         let mut lists = ListBuilder::with_capacity(Int32Builder::with_capacity(rows), rows);
         let mut found = Vec::new();
-        for position in Positions::of(&columns[0], &columns[1]).iter() {
+        for position in Positions::in_columns(&columns).iter() {
             let (Some(places), Some((lon, lat))) = (&places, position) else {
                 lists.append(false);
                 continue;

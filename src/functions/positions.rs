@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 
@@ -39,6 +39,27 @@ pub(super) fn coerce(
         misused(function, format_args!("argument {} is {found}, expected a number", index + 1))
     };
     types.iter().enumerate().map(of).collect()
+}
+
+/// The types of a position and a plan; a position is two numbers, or one struct of them as
+/// `sky_position` gives it.
+pub(super) fn coerce_position(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    match types {
+        [position, found] if *position == position_type() => {
+            Ok(vec![position_type(), coerce_plan(function, found)?])
+        }
+        _ => coerce(function, types, 2, true),
+    }
+}
+
+/// `STRUCT(lon, lat)`.
+pub(super) fn position_type() -> DataType {
+    DataType::Struct(position_fields())
+}
+
+pub(super) fn position_fields() -> Fields {
+    let field = |name| Field::new(name, DataType::Float64, true);
+    vec![field("lon"), field("lat")].into()
 }
 
 /// The type of a plan; an unbound placeholder is Null.
@@ -75,6 +96,17 @@ pub(super) struct Positions<'a> {
 }
 
 impl<'a> Positions<'a> {
+    /// The positions in two columns, or in one of structs.
+    pub(super) fn in_columns(columns: &'a [ArrayRef]) -> Self {
+        match columns {
+            [position] => {
+                let position = position.as_struct();
+                Self::of(position.column(0), position.column(1))
+            }
+            _ => Self::of(&columns[0], &columns[1]),
+        }
+    }
+
     /// The positions in two columns of `Float64`.
     pub(super) fn of(lon: &'a ArrayRef, lat: &'a ArrayRef) -> Self {
         Self { lon: lon.as_primitive::<Float64Type>(), lat: lat.as_primitive::<Float64Type>() }

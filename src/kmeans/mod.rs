@@ -43,7 +43,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::{Session, quote_identifier};
 use crate::storage::Location;
-use crate::table::{Layout, Run, Source, SourceTable, TableSpec};
+use crate::table::{Run, Source, SourceTable, TableSpec};
 use input::Input;
 use iterate::Loop;
 use model::Model;
@@ -160,12 +160,7 @@ async fn publish(
     }
     if params.assign {
         let (plan, keys) = assignments(&session, input, params, outcome).await?;
-        let spec = TableSpec {
-            name: "assignments".to_owned(),
-            keys,
-            order: Vec::new(),
-            layout: Layout::Spread,
-        };
+        let spec = TableSpec { name: "assignments".to_owned(), keys, ..TableSpec::default() };
         let unit = crate::event::Unit::Rows;
         watch.report(Event::Stage { name: "writing assignments".into(), total: None, unit });
         run.write(&session.state(), plan, spec, watch).await?;

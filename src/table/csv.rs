@@ -15,8 +15,9 @@ use arrow::csv::reader::Decoder;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryStreamExt;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 
+use super::gunzip;
 use crate::error::{Error, Result};
 
 /// Delimiters that are looked for; of two as frequent the first.
@@ -32,6 +33,10 @@ pub struct CsvFormat {
     pub delimiter: u8,
     /// Whether a quoted value holds a line end; such a file is read by one stream.
     pub newlines_in_values: bool,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// Whether the files are compressed by gzip; each is then read by one stream.
+    pub gzip: bool,
 }
 
 /// What reading a CSV file through has told.
@@ -42,13 +47,17 @@ pub(crate) struct CsvFacts {
     pub(crate) rows: u64,
 }
 
-/// Reads the file through; `shown` names it in errors.
+/// Reads the file through; `shown` names it in errors. With `names` it has no header but these
+/// columns, without them a first line that holds a number is no header: its columns are then
+/// `column_1` and so on.
 pub(crate) async fn inspect(
     store: &dyn ObjectStore,
     meta: &ObjectMeta,
     shown: &str,
+    names: Option<&[String]>,
 ) -> Result<CsvFacts> {
-    let mut stream = store.get(&meta.location).await?.into_stream();
+    let gzip = gunzip::is_gzip(&meta.location);
+    let mut stream = gunzip::bytes(store, &meta.location, shown).await?;
     let mut buffer = BytesMut::new();
     let (header_end, mut is_last) = loop {
         if let Some(end) = header_end(&buffer) {
@@ -64,15 +73,16 @@ pub(crate) async fn inspect(
             None => break (buffer.len(), true),
         }
     };
-    let (delimiter, names) = header(&buffer[..header_end], shown)?;
-    let mut columns = Columns::new(&names, delimiter);
+    let Header { delimiter, is_header, names } = header(&buffer[..header_end], shown, names)?;
+    let format = CsvFormat { delimiter, newlines_in_values: false, header: is_header, gzip };
+    let mut columns = Columns::new(&names, format);
     let mut bytes = buffer.freeze();
     loop {
         let fed =
             columns.feed(&mut bytes).and_then(|()| if is_last { columns.end() } else { Ok(()) });
         fed.map_err(|cause| Error::data(format!("file '{shown}': {}", sentence(&cause))))?;
         if is_last {
-            return Ok(columns.facts(&names, delimiter));
+            return Ok(columns.facts(&names));
         }
         match stream.try_next().await? {
             Some(next) => bytes = next,
@@ -98,8 +108,15 @@ fn header_end(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// The delimiter of a header line, and the names in it.
-fn header(line: &[u8], shown: &str) -> Result<(u8, Vec<String>)> {
+/// What a first line tells.
+struct Header {
+    delimiter: u8,
+    is_header: bool,
+    names: Vec<String>,
+}
+
+/// The delimiter of a first line, and the names of the columns.
+fn header(line: &[u8], shown: &str, given: Option<&[String]>) -> Result<Header> {
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
     let Ok(line) = str::from_utf8(line) else {
         return Err(Error::data(format!(
@@ -115,6 +132,23 @@ fn header(line: &[u8], shown: &str) -> Result<(u8, Vec<String>)> {
     let most = DELIMITERS.map(count).into_iter().max().unwrap_or(1);
     let delimiter = DELIMITERS.into_iter().find(|d| count(*d) == most).unwrap_or(b',');
     let mut names = cut(line, delimiter);
+    if let Some(given) = given {
+        if given.len() != names.len() {
+            return Err(Error::data(format!(
+                "file '{shown}': line 1 has {} fields, the schema has {}",
+                names.len(),
+                given.len()
+            )));
+        }
+        return Ok(Header { delimiter, is_header: false, names: given.to_vec() });
+    }
+    let is_number = |name: &String| {
+        name.parse::<f64>().is_ok() && name.bytes().any(|byte| byte.is_ascii_digit())
+    };
+    if names.iter().any(is_number) {
+        let names = (1..=names.len()).map(|number| format!("column_{number}")).collect();
+        return Ok(Header { delimiter, is_header: false, names });
+    }
     let mut seen = BTreeSet::new();
     for (number, name) in (1..).zip(&mut names) {
         if name.is_empty() {
@@ -126,7 +160,7 @@ fn header(line: &[u8], shown: &str) -> Result<(u8, Vec<String>)> {
             )));
         }
     }
-    Ok((delimiter, names))
+    Ok(Header { delimiter, is_header: true, names })
 }
 
 /// The values of one line.
@@ -152,18 +186,22 @@ fn cut(line: &str, delimiter: u8) -> Vec<String> {
 /// The columns of a file while it is read.
 struct Columns {
     decoder: Decoder,
+    format: CsvFormat,
     seen: Vec<Seen>,
     newlines: bool,
     rows: u64,
 }
 
 impl Columns {
-    fn new(names: &[String], delimiter: u8) -> Self {
+    fn new(names: &[String], format: CsvFormat) -> Self {
         let text = names.iter().map(|name| Field::new(name, DataType::Utf8, true));
         let schema = Arc::new(Schema::new(text.collect::<Vec<_>>()));
-        let decoder =
-            ReaderBuilder::new(schema).with_header(true).with_delimiter(delimiter).build_decoder();
-        Self { decoder, seen: vec![Seen::default(); names.len()], newlines: false, rows: 0 }
+        let decoder = ReaderBuilder::new(schema)
+            .with_header(format.header)
+            .with_delimiter(format.delimiter)
+            .build_decoder();
+        let seen = vec![Seen::default(); names.len()];
+        Self { decoder, format, seen, newlines: false, rows: 0 }
     }
 
     fn feed(&mut self, bytes: &mut Bytes) -> Result<(), arrow::error::ArrowError> {
@@ -200,14 +238,14 @@ impl Columns {
         }
     }
 
-    fn facts(&self, names: &[String], delimiter: u8) -> CsvFacts {
+    fn facts(&self, names: &[String]) -> CsvFacts {
         let fields = names
             .iter()
             .zip(&self.seen)
             .map(|(name, seen)| Field::new(name, seen.data_type(), true));
         CsvFacts {
             fields: fields.collect(),
-            format: CsvFormat { delimiter, newlines_in_values: self.newlines },
+            format: CsvFormat { newlines_in_values: self.newlines, ..self.format },
             rows: self.rows,
         }
     }
@@ -269,6 +307,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
     use rstest::rstest;
 
@@ -278,7 +317,7 @@ mod tests {
         let store = InMemory::new();
         let path = object_store::path::Path::from("x.csv");
         store.put(&path, text.to_owned().into()).await.unwrap();
-        inspect(&store, &store.head(&path).await.unwrap(), "x.csv").await
+        inspect(&store, &store.head(&path).await.unwrap(), "x.csv", None).await
     }
 
     #[rstest]
@@ -304,13 +343,23 @@ mod tests {
     async fn delimiter_names_and_types_are_found() {
         let facts =
             inspected("\u{feff}id;\"a, b\";x\r\n1;\"one\r\ntwo\";0.5\r\n2;;7\r\n").await.unwrap();
-        assert_eq!(facts.format, CsvFormat { delimiter: b';', newlines_in_values: true });
+        let expected =
+            CsvFormat { delimiter: b';', newlines_in_values: true, header: true, gzip: false };
+        assert_eq!(facts.format, expected);
         let columns: Vec<_> =
             facts.fields.iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
         let expected =
             [("id", DataType::Int64), ("a, b", DataType::Utf8), ("x", DataType::Float64)];
         assert_eq!(columns, expected);
         assert_eq!(facts.rows, 2);
+    }
+
+    #[tokio::test]
+    async fn a_first_line_with_a_number_is_no_header() {
+        let facts = inspected("1\tNULL\t-0.5\n").await.unwrap();
+        let names: Vec<_> = facts.fields.iter().map(|field| field.name().as_str()).collect();
+        assert_eq!((names, facts.rows), (vec!["column_1", "column_2", "column_3"], 1));
+        assert!(!facts.format.header);
     }
 
     #[tokio::test]

@@ -11,9 +11,10 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{BatchCoalescer, cast};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use parquet::arrow::AsyncArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::commit::place::Place;
 use super::commit::record::StagedFile;
@@ -47,6 +48,23 @@ pub(crate) struct Target {
     /// The columns of a file: those of the plan without the keys, in plain types.
     pub(crate) file_schema: SchemaRef,
     pub(crate) order: Vec<String>,
+    /// The table of rows whose first key is odd, if there is one.
+    pub(crate) odd: Option<String>,
+    /// Numbers hardly repeat.
+    pub(crate) distinct: bool,
+}
+
+impl Target {
+    /// The table of these key values, and the values there.
+    pub(crate) fn home(&self, mut partition: Vec<String>) -> Result<(&str, Vec<String>)> {
+        let Some(odd) = &self.odd else { return Ok((&self.table, partition)) };
+        let number = partition.first().and_then(|key| key.parse::<u64>().ok());
+        let Some(number) = number else {
+            return Err(Error::internal("the key of two tables is no whole number"));
+        };
+        partition[0] = (number / 2).to_string();
+        Ok((if number.is_multiple_of(2) { &self.table } else { odd }, partition))
+    }
 }
 
 /// A file in the making.
@@ -65,19 +83,20 @@ impl FileWriter {
     /// that holds the schema of an empty one.
     pub(crate) async fn create(
         target: &Target,
+        table: &str,
         partition: Vec<String>,
         schema: SchemaRef,
     ) -> Result<Self> {
         let pairs: Vec<_> =
             target.keys.iter().map(String::as_str).zip(partition.iter().cloned()).collect();
-        let path = layout::file_path(&target.table, &pairs, &target.run)?;
+        let path = layout::file_path(table, &pairs, &target.run)?;
         let staged = Staged::create(&target.place, &target.run, &path).await?;
         let held = staged.held();
-        let settings = settings(&schema, &target.order);
+        let settings = settings(&schema, &target.order, target.distinct);
         let writer = AsyncArrowWriter::try_new(staged, Arc::clone(&schema), Some(settings))?;
         let record = FileRecord {
             path,
-            table: target.table.clone(),
+            table: table.to_owned(),
             partition,
             size: 0,
             rows: 0,
@@ -153,14 +172,28 @@ impl FileWriter {
 }
 
 /// zstd, page statistics and page index; what the rows are sorted by is declared.
-fn settings(schema: &Schema, order: &[String]) -> WriterProperties {
+fn settings(schema: &Schema, order: &[String], distinct: bool) -> WriterProperties {
     let sorting = order.iter().map(|column| {
         let leaf = leaf_of(schema, column)?;
         Some(SortingColumn { column_idx: leaf, descending: false, nulls_first: false })
     });
     let sorting = sorting.collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty());
     let level = ZstdLevel::try_new(3).expect("3 is between 1 and 22");
-    WriterProperties::builder()
+    let mut builder = WriterProperties::builder();
+    let fields = schema.fields().iter().filter(|_| distinct);
+    for field in fields {
+        let column = ColumnPath::new(vec![field.name().clone()]);
+        builder = match field.data_type() {
+            DataType::Float32 | DataType::Float64 => builder
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
+            DataType::Int64 | DataType::UInt64 => builder
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+            _ => builder,
+        };
+    }
+    builder
         .set_created_by(concat!("pleiad ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

@@ -40,7 +40,13 @@ enum Kind {
 
 impl Kind {
     fn of(path: &str) -> Option<Self> {
-        match path.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
+        let path = path.to_ascii_lowercase();
+        let (is_gzip, path) = match path.strip_suffix(".gz") {
+            Some(inner) => (true, inner),
+            None => (false, &*path),
+        };
+        match path.rsplit_once('.')?.1 {
+            "parquet" | "parq" if is_gzip => None,
             "parquet" | "parq" => Some(Self::Parquet),
             "csv" | "tsv" | "txt" => Some(Self::Csv),
             _ => None,
@@ -58,8 +64,10 @@ pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<Source
                 place.location
             )));
         };
+        let name = name.strip_suffix(".gz").unwrap_or(name);
         let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
-        return table(place, name, kind, Vec::new(), vec![(meta, Vec::new())]).await;
+        let files = vec![(meta, Vec::new())];
+        return table(place, name, kind, Vec::new(), files, options).await;
     }
     let name = name.to_owned();
     let found = files_under(&place, options).await?;
@@ -81,7 +89,7 @@ pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<Source
         )));
     }
     let (keys, files) = partitioned(&place, found)?;
-    table(place, name, kind, keys, files).await
+    table(place, name, kind, keys, files, options).await
 }
 
 /// The file at the location itself, if it is one.
@@ -188,6 +196,7 @@ async fn table(
     kind: Kind,
     keys: Vec<Field>,
     files: Partitioned,
+    options: &SourceOptions,
 ) -> Result<SourceTable> {
     let is_key = |field: &Field| keys.iter().any(|key| key.name() == field.name());
     let (format, fields, statistics) = match kind {
@@ -195,7 +204,7 @@ async fn table(
             let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
             (Format::Parquet, fields, statistics)
         }
-        Kind::Csv => inspect_csv(&place, &files).await?,
+        Kind::Csv => inspect_csv(&place, &files, options).await?,
     };
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
         SourceFile { meta, partition, statistics: Arc::new(statistics) }
@@ -251,6 +260,7 @@ async fn footer(place: &Place, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>
 async fn inspect_csv(
     place: &Place,
     files: &Partitioned,
+    options: &SourceOptions,
 ) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
     let store = place.store.objects().as_ref();
     let mut columns = Columns::default();
@@ -258,11 +268,30 @@ async fn inspect_csv(
     let mut rows = Vec::with_capacity(files.len());
     for (meta, _) in files {
         let shown = place.show(&meta.location);
-        let facts = csv::inspect(store, meta, &shown).await?;
+        let facts = csv::inspect(store, meta, &shown, options.columns.as_deref()).await?;
         rows.push(facts.rows);
-        columns.add_text(&shown, facts.fields)?;
+        let fields = facts.fields.into_iter();
+        let as_text = |field: Field| match options.text {
+            true => field.with_data_type(DataType::Utf8),
+            false => field,
+        };
+        columns.add_text(&shown, fields.map(as_text).collect())?;
         match &mut format {
             None => format = Some(facts.format),
+            Some(format) if format.header != facts.format.header => {
+                return Err(Error::data(format!(
+                    "of the files of '{}' some begin with names of columns, '{shown}' is the first \
+                     that differs: read them one by one",
+                    place.location
+                )));
+            }
+            Some(format) if format.gzip != facts.format.gzip => {
+                return Err(Error::data(format!(
+                    "of the files of '{}' some are compressed, '{shown}' is the first that \
+                     differs: name some of them by a pattern",
+                    place.location
+                )));
+            }
             Some(format) if format.delimiter != facts.format.delimiter => {
                 return Err(Error::data(format!(
                     "file '{shown}' has the delimiter '{}', the files before it have '{}'",

@@ -44,9 +44,10 @@ pub struct Manifest {
     pub files: Vec<FileRecord>,
     /// What `properties` renders.
     pub properties: BTreeMap<String, String>,
-    /// The blocks of a sky or plane, if it is cut into some.
+    /// The blocks of a sky or plane, if it is cut into some: the lines of `blocks.csv`, the names
+    /// of its columns first.
     #[serde(default)]
-    pub blocks: Vec<serde_json::Value>,
+    pub blocks: Vec<Vec<String>>,
 }
 
 /// One table of a dataset.

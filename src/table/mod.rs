@@ -7,6 +7,7 @@ pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 mod csv; // delimiter and types of a CSV file
 mod encode; // one Parquet file: settings, chunks, facts
 mod foreign; // directories and files that have no manifest
+mod gunzip; // compressed text
 pub mod layout; // Hive paths and file names
 pub mod manifest; // what is published: tables, files, their facts
 mod pinned; // a store that answers only for the files it was told of
@@ -53,6 +54,13 @@ pub struct TableSpec {
     pub order: Vec<String>,
     /// How rows find their file.
     pub layout: Layout,
+    /// A second table, for rows of an odd key. The first key of the plan, a whole number, is then
+    /// twice the key of a row of this table, and twice plus one that of a row of the second table,
+    /// which has the same columns.
+    pub odd: Option<String>,
+    /// Whether numbers hardly repeat: floats and integers of 64 bits are then written without
+    /// dictionary, floats byte by byte.
+    pub distinct: bool,
 }
 
 /// How rows find the file of their key.
@@ -63,6 +71,9 @@ pub enum Layout {
     /// write start over as [`Layout::Clustered`].
     #[default]
     Spread,
+    /// For keys that were counted: every stream keeps a writer open for each, however many there
+    /// are. Row groups end early where memory is short.
+    Counted,
     /// For many keys: rows are hashed by key and sorted, a stream has one writer open, and a key
     /// has one file. Without keys the table becomes one file.
     Clustered,

@@ -26,9 +26,13 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
+use super::csv::CsvFormat;
+use super::gunzip::GzipFile;
 use super::pinned::{PinnedReaders, PinnedStore};
 use super::scan::{Format, SourceFile, SourceTable};
+use crate::error::Error;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -86,6 +90,40 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
+    /// A scan of compressed text, a stream a file. Keys are not for it: see [`SourceTable::keys`].
+    fn compressed(
+        &self,
+        files: &[&SourceFile],
+        format: CsvFormat,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if !self.table.keys.is_empty() {
+            return Err(DataFusionError::External(Box::new(Error::data(format!(
+                "directory '{}' holds compressed text under keys: decompress it",
+                self.table.location()
+            )))));
+        }
+        let partitions = files.iter().map(|file| -> Arc<dyn PartitionStream> {
+            Arc::new(GzipFile {
+                store: self.table.objects(),
+                path: file.meta.location.clone(),
+                shown: self.table.show(file),
+                format,
+                schema: self.schema(),
+            })
+        });
+        let plan = StreamingTableExec::try_new(
+            self.schema(),
+            partitions.collect(),
+            projection,
+            [], // no ordering is promised
+            false,
+            limit,
+        )?;
+        Ok(Arc::new(plan))
+    }
+
     fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         let keys: Vec<_> = self.table.keys.iter().cloned().map(Arc::new).collect();
         let schema = TableSchema::builder(Arc::clone(&self.table.file_schema))
@@ -104,7 +142,7 @@ impl DatasetTable {
                 )
             }
             Format::Csv(format) => Arc::new(CsvSource::new(schema).with_csv_options(CsvOptions {
-                has_header: Some(true),
+                has_header: Some(format.header),
                 delimiter: format.delimiter,
                 newlines_in_values: Some(format.newlines_in_values),
                 ..CsvOptions::default()
@@ -158,6 +196,11 @@ impl TableProvider for DatasetTable {
         if let Format::Csv(_) = self.table.format {
             // The CSV reader takes no store of ours: this is the last look before it reads.
             self.table.check(&files).await?;
+        }
+        if let Format::Csv(format) = self.table.format
+            && format.gzip
+        {
+            return self.compressed(&files, format, projection, limit);
         }
         let streams = state.config().target_partitions();
         let files = FileGroup::new(files.into_iter().map(partitioned).collect());

@@ -33,6 +33,10 @@ const LEVELS_UP: usize = 4;
 pub struct SourceOptions {
     /// Read a directory even if it looks like the output of a job that has not ended.
     pub allow_incomplete: bool,
+    /// The columns of CSV files, which then have no header.
+    pub columns: Option<Vec<String>>,
+    /// Take every column of CSV files as text, each value as it is written.
+    pub text: bool,
 }
 
 /// What a location names.
@@ -79,7 +83,7 @@ pub struct SourceFile {
 pub enum Format {
     /// Apache Parquet.
     Parquet,
-    /// Text with a header line.
+    /// Text.
     Csv(CsvFormat),
 }
 
@@ -92,6 +96,12 @@ impl Source {
     pub async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<Self> {
         let location = stores.parse(text)?;
         let mut source = match dataset_above(stores, &location).await? {
+            // It holds text only; what is published is whole.
+            Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
+                let options = SourceOptions { allow_incomplete: true, ..options.clone() };
+                let table = foreign::open(Place::at(stores, &location)?, &options).await?;
+                Self { tables: vec![table], manifest: None }
+            }
             Some((place, manifest)) => Self::of_dataset(&place, manifest, &location)?,
             None if location.glob().is_some() => open_pattern(stores, &location, options).await?,
             None => {
@@ -437,6 +447,16 @@ impl SourceTable {
             e_tag: file.meta.e_tag.clone(),
         };
         self.files.iter().map(record).collect()
+    }
+
+    /// The store of its files.
+    pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(self.place.store.objects())
+    }
+
+    /// A file as errors name it.
+    pub(super) fn show(&self, file: &SourceFile) -> String {
+        self.place.show(&file.meta.location)
     }
 
     pub(super) fn pinned_store(&self) -> PinnedStore {

@@ -87,7 +87,7 @@ impl Splitter {
                 self.writers[0].push(rows).await?;
                 Taken::Yes
             }
-            Layout::Spread => self.push_spread(&keys, rows).await?,
+            Layout::Spread | Layout::Counted => self.push_spread(&keys, rows).await?,
             Layout::Clustered => self.push_clustered(&keys, &rows).await?,
         };
         self.account().await?;
@@ -135,7 +135,9 @@ impl Splitter {
             let known = self.open.get(key.as_ref()).copied();
             let writer = match known {
                 Some(writer) => writer,
-                None if self.writers.len() == MOST_KEYS => return Ok(Taken::TooManyKeys),
+                None if self.layout == Layout::Spread && self.writers.len() == MOST_KEYS => {
+                    return Ok(Taken::TooManyKeys);
+                }
                 None => self.writer_for(key.as_ref(), keys, index).await?,
             };
             writer_of.push(writer);
@@ -187,8 +189,9 @@ impl Splitter {
         let partition =
             keys.iter().map(|key| value::to_text(&ScalarValue::try_from_array(key, index)?));
         let partition = partition.collect::<Result<Vec<_>>>()?;
+        let (table, partition) = self.target.home(partition)?;
         let schema = Arc::clone(&self.target.file_schema);
-        self.writers.push(FileWriter::create(&self.target, partition, schema).await?);
+        self.writers.push(FileWriter::create(&self.target, table, partition, schema).await?);
         self.open.insert(encoded.into(), self.writers.len() - 1);
         Ok(self.writers.len() - 1)
     }

@@ -237,7 +237,7 @@ impl ExecutionPlan for BlockWriteExec {
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.layout {
-            Layout::Spread => Distribution::UnspecifiedDistribution,
+            Layout::Spread | Layout::Counted => Distribution::UnspecifiedDistribution,
             Layout::Clustered if self.keys.is_empty() => Distribution::SinglePartition,
             Layout::Clustered => Distribution::KeyPartitioned(self.keys.clone()),
         }])
@@ -381,6 +381,8 @@ mod tests {
             keys: owned(keys),
             file_schema: schema,
             order: owned(order),
+            odd: None,
+            distinct: false,
         };
         let plan = physical(&session.state(), plan, &Arc::new(target), layout).await.unwrap();
         let shown = displayable(plan.as_ref()).indent(false).to_string();

@@ -21,6 +21,7 @@ mod grid_golden; // blocks and margins, against tables computed by independent s
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
+mod partition; // the sky partitioner, whole jobs
 mod process; // signals, panics, closed pipes, terminals
 mod sky_functions; // the functions of the sky in SQL
 mod storage; // one suite for all stores

@@ -28,6 +28,8 @@ use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use futures::{Stream, TryStreamExt};
+use parquet::arrow::async_writer::AsyncFileWriter;
 
 pub(crate) use begin::{current, current_version};
 
@@ -36,7 +38,8 @@ use self::place::{Created, Place};
 use self::record::{Intent, Prepared, StagedFile};
 use self::settle::Settled;
 use super::encode::{FileWriter, Target, plain_field};
-use super::manifest::{FORMAT, Manifest, TableRecord};
+use super::manifest::{FORMAT, FileRecord, Manifest, TableRecord};
+use super::staged::Staged;
 use super::write::StreamFacts;
 use super::{InputRecord, Layout, Mode, TableFacts, TableSpec, layout, value, write};
 use crate::error::{Error, Kind, Result};
@@ -149,19 +152,21 @@ impl Run {
         spec: TableSpec,
         watch: &dyn Observer,
     ) -> Result<TableFacts> {
-        let written = self.write_table(state, plan, &spec, watch).await;
+        let written = self.write_tables(state, plan, &spec, watch).await;
         let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = written.and_then(|(record, files)| {
+        let stored = written.and_then(|(records, files)| {
             let facts = TableFacts {
                 rows: files.iter().map(|staged| staged.file.rows).sum(),
                 bytes: files.iter().map(|staged| staged.file.size).sum(),
                 files: files.len(),
             };
-            let record = match all.tables.get(&spec.name) {
-                Some(before) => before.appended(&record)?,
-                None => record,
-            };
-            all.tables.insert(spec.name, record);
+            for record in records {
+                let record = match all.tables.get(&record.name) {
+                    Some(before) => before.appended(&record)?,
+                    None => record,
+                };
+                all.tables.insert(record.name.clone(), record);
+            }
             all.files.extend(files);
             Ok(facts)
         });
@@ -169,29 +174,32 @@ impl Run {
         stored
     }
 
-    async fn write_table(
+    async fn write_tables(
         &self,
         state: &SessionState,
         plan: LogicalPlan,
         spec: &TableSpec,
         watch: &dyn Observer,
-    ) -> Result<(TableRecord, Vec<StagedFile>)> {
-        let (record, target) = self.target(plan.schema().as_arrow(), spec)?;
+    ) -> Result<(Vec<TableRecord>, Vec<StagedFile>)> {
+        let (records, target) = self.target(plan.schema().as_arrow(), spec)?;
         let mut facts = write::run(state, plan.clone(), &target, spec.layout, watch).await?;
         if facts.iter().any(|facts| facts.too_many_keys) {
             tracing::debug!("table '{}' has many keys: written again by key", spec.name);
             facts = write::run(state, plan, &target, Layout::Clustered, watch).await?;
         }
         let mut files = account(&target, facts)?;
-        if files.is_empty() {
-            files.push(write_empty(&target, &record).await?);
+        for record in &records {
+            if !files.iter().any(|staged| staged.file.table == record.name) {
+                files.push(write_empty(&target, record).await?);
+            }
         }
-        Ok((record, files))
+        Ok((records, files))
     }
 
-    /// The table's record and its target, checked against the plan and the base.
-    fn target(&self, schema: &Schema, spec: &TableSpec) -> Result<(TableRecord, Arc<Target>)> {
-        layout::check_table_name(&spec.name)?;
+    /// The records of the tables and their target, checked against the plan and the base.
+    fn target(&self, schema: &Schema, spec: &TableSpec) -> Result<(Vec<TableRecord>, Arc<Target>)> {
+        let names = || std::iter::once(&spec.name).chain(&spec.odd);
+        names().try_for_each(|name| layout::check_table_name(name))?;
         check_columns(schema, spec)?;
         let is_key = |field: &Field| spec.keys.contains(field.name());
         let columns = schema.fields().iter().filter(|field| !is_key(field));
@@ -202,11 +210,15 @@ impl Run {
             Ok(plain_field(field).with_nullable(false))
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
-        let record = TableRecord::new(&spec.name, &file_schema, &keys, &spec.order)?;
-        if let (Mode::Append, Some(base)) = (self.options.mode, &self.base)
-            && let Some(before) = base.table(&spec.name)
-        {
-            before.appended(&record)?;
+        let mut records = Vec::new();
+        for name in names() {
+            let record = TableRecord::new(name, &file_schema, &keys, &spec.order)?;
+            if let (Mode::Append, Some(base)) = (self.options.mode, &self.base)
+                && let Some(before) = base.table(name)
+            {
+                before.appended(&record)?;
+            }
+            records.push(record);
         }
         let target = Target {
             place: self.place.clone(),
@@ -215,8 +227,67 @@ impl Run {
             keys: spec.keys.clone(),
             file_schema: Arc::new(file_schema),
             order: spec.order.clone(),
+            odd: spec.odd.clone(),
+            distinct: spec.distinct,
         };
-        Ok((record, Arc::new(target)))
+        Ok((records, Arc::new(target)))
+    }
+
+    /// Stages a file that is no table, `path` below the dataset, of the texts of `chunks`, each with
+    /// the number of its lines.
+    ///
+    /// # Errors
+    /// If the chunks fail, or storage does. After an error the run cannot be committed.
+    pub async fn write_text(
+        &self,
+        path: &str,
+        chunks: impl Stream<Item = Result<(Bytes, u64)>> + Send,
+    ) -> Result<TableFacts> {
+        let staged = self.stage_text(path, chunks).await;
+        let mut all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = staged.map(|staged| {
+            let FileRecord { rows, size, .. } = staged.file;
+            all.files.push(staged);
+            TableFacts { rows, bytes: size, files: 1 }
+        });
+        all.failed |= stored.is_err();
+        stored
+    }
+
+    async fn stage_text(
+        &self,
+        path: &str,
+        chunks: impl Stream<Item = Result<(Bytes, u64)>> + Send,
+    ) -> Result<StagedFile> {
+        let mut staged = Staged::create(&self.place, &self.id, path).await?;
+        let mut chunks = std::pin::pin!(chunks);
+        let mut rows = 0;
+        while let Some((bytes, lines)) = chunks.try_next().await? {
+            rows += lines;
+            staged.write(bytes).await?;
+        }
+        staged.complete().await?;
+        let bytes = staged.finished()?;
+        let file = FileRecord {
+            path: path.to_owned(),
+            table: String::new(),
+            partition: Vec::new(),
+            size: bytes.size,
+            rows,
+            sha256: bytes.sha256,
+            e_tag: None,
+            min: BTreeMap::new(),
+            max: BTreeMap::new(),
+            nulls: BTreeMap::new(),
+        };
+        Ok(StagedFile { file, stage: bytes.stage })
+    }
+
+    /// What was written of table `name` so far, nothing of it visible.
+    pub fn files_of(&self, name: &str) -> Vec<FileRecord> {
+        let all = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = all.files.iter().map(|staged| &staged.file);
+        files.filter(|file| file.table == name).cloned().collect()
     }
 
     /// Keeps a small file in the run's record, durable on return, for a later run to go on from if
@@ -270,13 +341,25 @@ impl Run {
     /// Of kind [`Kind::Retry`] if another run published first (in mode `append` the run goes on
     /// from there, and in mode `ignore` that version is the result); or if storage fails. A
     /// run that fails after its decision is finished by the next command on the same output.
-    pub async fn commit(mut self, properties: BTreeMap<String, String>) -> Result<Manifest> {
+    pub async fn commit(self, properties: BTreeMap<String, String>) -> Result<Manifest> {
+        self.commit_blocks(properties, Vec::new()).await
+    }
+
+    /// As [`Self::commit`], with the lines of `blocks.csv`, the names of its columns first.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_blocks(
+        mut self,
+        properties: BTreeMap<String, String>,
+        blocks: Vec<Vec<String>>,
+    ) -> Result<Manifest> {
         let Written { tables, files, failed } =
             std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
         if failed {
             return Err(Error::internal("a run whose write failed cannot be committed"));
         }
-        let prepared = self.prepared(tables, files, properties)?;
+        let prepared = self.prepared(tables, files, properties, blocks)?;
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
         let _open = self.open.take();
@@ -295,6 +378,7 @@ impl Run {
         tables: BTreeMap<String, TableRecord>,
         staged: Vec<StagedFile>,
         properties: BTreeMap<String, String>,
+        blocks: Vec<Vec<String>>,
     ) -> Result<Prepared> {
         let paths: BTreeSet<_> = staged.iter().map(|staged| &staged.file.path).collect();
         if paths.len() != staged.len() {
@@ -317,7 +401,7 @@ impl Run {
             tables: tables.into_values().collect(),
             files: staged.iter().map(|staged| staged.file.clone()).collect(),
             properties,
-            blocks: Vec::new(),
+            blocks,
         };
         let manifest = match (self.options.mode, &self.base) {
             (Mode::Append, Some(base)) => settle::rebase(&manifest, &staged, base)?,
@@ -443,5 +527,6 @@ fn account(target: &Target, facts: Vec<StreamFacts>) -> Result<Vec<StagedFile>> 
 async fn write_empty(target: &Target, record: &TableRecord) -> Result<StagedFile> {
     let mut fields = record.file_schema().fields().to_vec();
     fields.extend(record.key_fields().into_iter().map(Arc::new));
-    FileWriter::create(target, Vec::new(), Arc::new(Schema::new(fields))).await?.finish().await
+    let schema = Arc::new(Schema::new(fields));
+    FileWriter::create(target, &record.name, Vec::new(), schema).await?.finish().await
 }

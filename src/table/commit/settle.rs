@@ -306,7 +306,16 @@ async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
 async fn render(place: &Place) -> Result<()> {
     let Some(manifest) = current(place).await? else { return Ok(()) };
     let text = properties::render(&manifest.properties);
-    place.replace("properties", text.into_bytes()).await?;
+    // One layout has a directory of that name.
+    if !manifest.files.iter().any(|file| file.path.starts_with("properties/")) {
+        place.replace("properties", text.into_bytes()).await?;
+    }
+    if !manifest.blocks.is_empty() {
+        let lines: Vec<_> = manifest.blocks.iter().map(|line| line.join(",") + "\n").collect();
+        place.replace("blocks.csv", lines.concat().into_bytes()).await?;
+    } else if manifest.base > 0 {
+        place.delete(["blocks.csv".to_owned()]).await?;
+    }
     let success = BTreeMap::from([
         ("version".to_owned(), manifest.version.to_string()),
         ("run".to_owned(), manifest.run.clone()),
