@@ -18,6 +18,10 @@ bench *FILTER:
 bench-kmeans DIR PYTHON="python3":
     bash benches/kmeans.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
+# The sky of DIR (made by a peer's data maker) cut by Pleiad, Polars and DuckDB in turn, three times
+bench-partition DIR PYTHON="python3":
+    bash benches/partition.sh {{quote(DIR)}} {{quote(PYTHON)}}
+
 # The documentation, private parts included
 docs:
     cargo doc --no-deps --document-private-items --open

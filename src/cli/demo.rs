@@ -1,4 +1,4 @@
-//! `pleiad demo`: the main job from nothing, on local files.
+//! `pleiad demo`: the main jobs from nothing, on local files.
 
 use std::sync::Arc;
 
@@ -10,22 +10,27 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use super::Context;
 use super::kmeans::answers;
 use super::output::Answer;
+use super::partition::summary;
 use crate::error::Error;
 use crate::event::Silent;
-use crate::generate::{People, PeopleSource, PeopleTable};
+use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Width};
 use crate::kmeans::{self, Options, Outcome, Params};
+use crate::partition;
 use crate::session::Session;
 use crate::storage::Location;
-use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec};
+use crate::table::{
+    Begin, InputRecord, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
+};
 
 /// What is clustered, and how.
 const OPTIONS: &str = "--columns age,weight,shoulder_circumference --k 7 --starts 1 --diagnose";
 
-/// Show the main job on local files: people, their clusters, and what averaging would cost
+/// Show the main jobs on local files: people and their clusters, the sky and its blocks
 ///
 /// Writes three tables of people, cut by `id_pref`, and the same rows once more as one table
 /// without partitions. Clusters both, and shows that they agree to the bit and what averaging the
-/// means of partitions would have cost instead.
+/// means of partitions would have cost instead. Then it writes sources of the sky and cuts them into
+/// blocks as each preset does, with a picture of the rows of each.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -45,6 +50,12 @@ pub struct Demo {
 struct Line {
     #[command(flatten)]
     options: Options,
+}
+
+#[derive(Parser)]
+struct PartitionLine {
+    #[command(flatten)]
+    options: partition::Options,
 }
 
 impl Demo {
@@ -69,6 +80,7 @@ impl Demo {
         let central = cluster(context, &session, &params, &dir, "central", None).await?;
         let mut tables = vec![compared(&central, &parts)?];
         tables.extend(answers(&parts)?.into_iter().filter(|table| table.name() != "models"));
+        tables.push(cut_the_sky(context, &session, &dir, self.rows).await?);
         context.print(&tables)?;
         if let Some(found) = parts.models[0].diagnosis {
             context.note(&format!(
@@ -93,14 +105,7 @@ async fn write(
     people: &Arc<People>,
     partitioned: bool,
 ) -> anyhow::Result<()> {
-    let options = RunOptions {
-        mode: Mode::Overwrite,
-        arguments: context.arguments.clone(),
-        inputs: Vec::new(),
-    };
-    let Begin::Run(run) = Run::begin(&context.stores, out, options).await? else {
-        return Err(Error::internal("mode overwrite always writes").into());
-    };
+    let run = begin(context, out, Vec::new()).await?;
     let scan = |table: PeopleTable| {
         let source = provider_as_source(Arc::new(PeopleSource::new(Arc::clone(people), table)));
         LogicalPlanBuilder::scan(table.name(), source, None)
@@ -133,16 +138,58 @@ async fn cluster(
     let source = Source::open(&context.stores, &input, &SourceOptions::default()).await?;
     let mut run = None;
     if let Some(out) = out {
-        let options = RunOptions {
-            mode: Mode::Overwrite,
-            arguments: context.arguments.clone(),
-            inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
-        };
-        if let Begin::Run(begun) = Run::begin(&context.stores, &dir.join(out), options).await? {
-            run = Some(*begun);
-        }
+        let inputs = source.tables.iter().flat_map(SourceTable::input_records).collect();
+        run = Some(begin(context, &dir.join(out), inputs).await?);
     }
     Ok(kmeans::run(session, source, params, run, None, &Silent).await?)
+}
+
+/// Sources of the sky, cut into blocks as each preset does; a line for each.
+async fn cut_the_sky(
+    context: &Context,
+    session: &Session,
+    dir: &Location,
+    rows: u64,
+) -> anyhow::Result<Answer> {
+    context.note(&format!("5. {rows} sources of the sky: {dir}/sky"));
+    let run = begin(context, &dir.join("sky"), Vec::new()).await?;
+    let sky = SkySource::new(Arc::new(Sky::new(rows, 42, None)?), Width::Narrow);
+    let plan = LogicalPlanBuilder::scan("sky", provider_as_source(Arc::new(sky)), None)?.build()?;
+    let spec = TableSpec { name: "sky".to_owned(), distinct: true, ..TableSpec::default() };
+    run.write(&session.state(), plan, spec, &context.watch).await?;
+    run.commit([("rows".to_owned(), rows.to_string())].into()).await?;
+    let max_rows = (rows / 60).max(1);
+    let mut outcomes = Vec::new();
+    for preset in ["v1", "v2", "v3", "v4"] {
+        let mut options = format!("--preset {preset} --blocks 40");
+        if preset == "v4" {
+            options += &format!(" --max-rows {max_rows}");
+        }
+        context.note(&format!("   pleiad partition {dir}/sky {options} {dir}/sky-{preset}"));
+        let input = dir.join("sky").to_string();
+        let source = Source::open(&context.stores, &input, &SourceOptions::default()).await?;
+        let inputs = source.tables.iter().flat_map(SourceTable::input_records).collect();
+        let run = begin(context, &dir.join(&format!("sky-{preset}")), inputs).await?;
+        let words = ["pleiad"].into_iter().chain(options.split_whitespace());
+        let params = partition::Params::new(PartitionLine::try_parse_from(words)?.options)?;
+        let outcome = partition::run(session, &source, &params, None, Some(run), &Silent).await?;
+        outcomes.push(outcome);
+    }
+    context.note(&format!(
+        "   Look at the rows of the blocks: pleiad plot blocks {dir}/sky-v4 -o blocks.svg; at where \
+         they are: pleiad plot sky {dir}/sky-v4 -o sky.svg"
+    ));
+    Ok(summary(&outcomes))
+}
+
+/// A run that replaces what an earlier demo wrote.
+async fn begin(context: &Context, out: &Location, inputs: Vec<InputRecord>) -> anyhow::Result<Run> {
+    let options =
+        RunOptions { mode: Mode::Overwrite, arguments: context.arguments.clone(), inputs };
+    match Run::begin(&context.stores, out, options).await? {
+        Begin::Run(run) => Ok(*run),
+        Begin::Kept(_) => Err(Error::internal("mode overwrite always writes").into()),
+    }
 }
 
 /// A line for each run, and whether all centroids are the same bits.

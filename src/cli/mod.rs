@@ -13,6 +13,7 @@ pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
 pub mod partition; // `pleiad partition`
+pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
@@ -60,16 +61,24 @@ pub enum Command {
     Kmeans(Box<kmeans::Kmeans>),
     /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
     Partition(Box<partition::Partition>),
-    /// Show the main job on local files: people, their clusters, and what averaging would cost
+    /// Draw a picture of a dataset, as SVG
+    Plot(plot::Plot),
+    /// Show the main jobs on local files: people and their clusters, the sky and its blocks
     Demo(demo::Demo),
 }
 
 impl Command {
+    /// Whether the answer is a picture, in no format of tables.
+    fn draws(&self) -> bool {
+        matches!(self, Self::Plot(_))
+    }
+
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Generate(command) => command.run(context).await,
             Self::Kmeans(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
+            Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
         }
     }
@@ -173,6 +182,14 @@ impl Context {
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
         self.output.print(answers)
     }
+
+    /// Prints a picture, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_figure`].
+    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+        self.output.print_figure(figure)
+    }
 }
 
 /// Parses `arguments`, runs the command, tells what went wrong, and gives the exit code.
@@ -207,7 +224,7 @@ fn start(
         arguments: recorded(matches),
         watch: Progress::new(terminal.clone()),
         terminal: terminal.clone(),
-        output: Output::new(&cli.flags.output, around, terminal)?,
+        output: Output::new(&cli.flags.output, around, terminal, cli.command.draws())?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };

@@ -205,11 +205,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// Settles the format.
+    /// Settles the format; a picture has none, and no table may be asked for.
     ///
     /// # Errors
     /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
-    pub fn new(flags: &OutputFlags, around: Surroundings, terminal: &Terminal) -> Result<Self> {
+    pub fn new(
+        flags: &OutputFlags,
+        around: Surroundings,
+        terminal: &Terminal,
+        draws: bool,
+    ) -> Result<Self> {
+        if draws && (flags.format.is_some() || flags.json || flags.show.is_some()) {
+            return Err(Error::usage("a picture is SVG: leave --format, --json and --show out"));
+        }
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
             return Err(Error::usage(format!(
@@ -221,9 +229,9 @@ impl Output {
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) => Format::of_file(path)?,
+            (None, false, Some(path)) if !draws => Format::of_file(path)?,
             (None, false, None) if on_terminal => Format::Table,
-            (None, false, None) => Format::Csv,
+            (None, false, _) => Format::Csv,
         };
         if format == Format::Arrow && on_terminal {
             return Err(Error::usage(
@@ -254,6 +262,22 @@ impl Output {
         if left_out.not_finite {
             self.terminal
                 .warning("NaN and infinite values are written as null, JSON has no others");
+        }
+        Ok(())
+    }
+
+    /// Prints a picture.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+        let write = |out: &mut dyn Write| {
+            out.write_all(figure.as_bytes())
+                .map_err(|cause| Error::io("cannot write the picture", cause))
+        };
+        match &self.file {
+            Some(path) => to_file(path, write)?,
+            None => to_stdout(write)?,
         }
         Ok(())
     }
@@ -385,7 +409,7 @@ mod tests {
     }
 
     fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet())
+        Output::new(flags, around, &quiet(), false)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {

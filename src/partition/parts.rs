@@ -109,7 +109,8 @@ impl Cursor {
     /// The next rows of one place of `block`: whether they are margin rows, their text, how many.
     async fn next(&mut self, block: i32) -> Result<Option<(bool, Bytes, u64)>> {
         let place = self.next_place().await?.filter(|place| place / 2 == block);
-        let (Some(place), Some(batch)) = (place, self.batch.take()) else { return Ok(None) };
+        let Some(place) = place else { return Ok(None) };
+        let Some(batch) = self.batch.take() else { return Ok(None) };
         let count = places(&batch).partition_point(|next| *next <= place);
         let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
         let rows = batch.slice(0, count).project(&columns)?;

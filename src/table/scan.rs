@@ -146,6 +146,15 @@ impl Source {
     }
 }
 
+/// The current version of the dataset at `location`.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`] if there is none; or if storage fails.
+pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
+    let manifest = current(&Place::at(stores, location)?).await?;
+    manifest.ok_or_else(|| Error::missing(format!("'{location}' is no dataset of pleiad")))
+}
+
 /// Whether `path` is `root` or something in it; everything is in the root ''.
 fn is_at_or_under(path: &str, root: &str) -> bool {
     match path.strip_prefix(root) {

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, is_not_null, partition, take_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{HashMap, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -21,6 +21,12 @@ use crate::error::Result;
 /// Writers a stream keeps open at most.
 pub(crate) const MOST_KEYS: usize = 64;
 
+/// Keys below this are found by index.
+const MOST_SMALL: i32 = 1 << 22;
+
+/// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
+const MOST_HELD: usize = 320 * 1024 * 1024;
+
 /// Sends the rows of one stream to their files.
 pub(crate) struct Splitter {
     target: Arc<Target>,
@@ -32,6 +38,8 @@ pub(crate) struct Splitter {
     rows_of: RowConverter,
     /// Open writers by the encoded key values.
     open: HashMap<Box<[u8]>, usize>,
+    /// Open writers by the only key, where it is a small whole number.
+    by_number: Vec<Option<usize>>,
     writers: Vec<FileWriter>,
     finished: Vec<StagedFile>,
     null_keys: Vec<u64>,
@@ -65,6 +73,7 @@ impl Splitter {
             file_columns,
             rows_of: RowConverter::new(key_types.collect())?,
             open: HashMap::new(),
+            by_number: Vec::new(),
             writers: Vec::new(),
             finished: Vec::new(),
             null_keys: vec![0; key_columns.len()],
@@ -124,24 +133,11 @@ impl Splitter {
 
     /// Rows in any order: gathers those of a key, so that a batch is copied once.
     async fn push_spread(&mut self, keys: &[ArrayRef], rows: RecordBatch) -> Result<Taken> {
-        let encoded = self.rows_of.convert_columns(keys)?;
-        let mut writer_of: Vec<usize> = Vec::with_capacity(rows.num_rows());
-        for (index, key) in encoded.iter().enumerate() {
-            // Neighbours often share their key.
-            if index > 0 && encoded.row(index - 1) == key {
-                writer_of.push(writer_of[index - 1]);
-                continue;
-            }
-            let known = self.open.get(key.as_ref()).copied();
-            let writer = match known {
-                Some(writer) => writer,
-                None if self.layout == Layout::Spread && self.writers.len() == MOST_KEYS => {
-                    return Ok(Taken::TooManyKeys);
-                }
-                None => self.writer_for(key.as_ref(), keys, index).await?,
-            };
-            writer_of.push(writer);
-        }
+        let found = match small_numbers(keys) {
+            Some(numbers) => self.writers_of_numbers(keys, numbers).await?,
+            None => self.writers_of(keys).await?,
+        };
+        let Some(writer_of) = found else { return Ok(Taken::TooManyKeys) };
         if writer_of.iter().all(|writer| *writer == writer_of[0]) {
             self.writers[writer_of[0]].push(rows).await?;
             return Ok(Taken::Yes);
@@ -156,6 +152,59 @@ impl Splitter {
             }
         }
         Ok(Taken::Yes)
+    }
+
+    /// The writer of each row; none if there are too many keys.
+    async fn writers_of(&mut self, keys: &[ArrayRef]) -> Result<Option<Vec<usize>>> {
+        let encoded = self.rows_of.convert_columns(keys)?;
+        let mut writer_of: Vec<usize> = Vec::with_capacity(encoded.num_rows());
+        for (index, key) in encoded.iter().enumerate() {
+            // Neighbours often share their key.
+            if index > 0 && encoded.row(index - 1) == key {
+                writer_of.push(writer_of[index - 1]);
+                continue;
+            }
+            let known = self.open.get(key.as_ref()).copied();
+            let writer = match known {
+                Some(writer) => writer,
+                None if self.is_full() => return Ok(None),
+                None => self.writer_for(key.as_ref(), keys, index).await?,
+            };
+            writer_of.push(writer);
+        }
+        Ok(Some(writer_of))
+    }
+
+    /// The same for one key of small whole numbers, which need no encoding.
+    async fn writers_of_numbers(
+        &mut self,
+        keys: &[ArrayRef],
+        numbers: &[i32],
+    ) -> Result<Option<Vec<usize>>> {
+        let mut writer_of = Vec::with_capacity(numbers.len());
+        for (index, number) in numbers.iter().enumerate() {
+            let number = usize::try_from(*number).expect("checked to be small");
+            if number >= self.by_number.len() {
+                self.by_number.resize(number + 1, None);
+            }
+            let writer = match self.by_number[number] {
+                Some(writer) => writer,
+                None if self.is_full() => return Ok(None),
+                None => {
+                    let encoded = self.rows_of.convert_columns(&[keys[0].slice(index, 1)])?;
+                    let writer = self.writer_for(encoded.row(0).as_ref(), keys, index).await?;
+                    self.by_number[number] = Some(writer);
+                    writer
+                }
+            };
+            writer_of.push(writer);
+        }
+        Ok(Some(writer_of))
+    }
+
+    /// Whether no further key gets a writer.
+    fn is_full(&self) -> bool {
+        self.layout == Layout::Spread && self.writers.len() == MOST_KEYS
     }
 
     /// Rows sorted by key: one writer is open, and finished when the key changes.
@@ -196,18 +245,30 @@ impl Splitter {
         Ok(self.writers.len() - 1)
     }
 
-    /// Tells the memory pool what is held. If it refuses, the fullest row group is ended, until it
-    /// does not.
+    /// Tells the memory pool what is held. If it refuses, or many writers hold much, the fullest row
+    /// group is ended, until that is over.
     async fn account(&mut self) -> Result<()> {
         loop {
             let held = self.writers.iter().map(FileWriter::memory).sum();
-            let Err(refused) = self.reservation.try_resize(held) else { return Ok(()) };
+            let is_much = self.layout == Layout::Counted && held > MOST_HELD;
+            let refused = match self.reservation.try_resize(held) {
+                Ok(()) if !is_much => return Ok(()),
+                Ok(()) => None,
+                Err(refused) => Some(refused),
+            };
             match self.writers.iter_mut().max_by_key(|writer| writer.open_rows()) {
                 Some(fullest) if fullest.open_rows() > 0 => fullest.end_row_group().await?,
-                _ => return Err(refused.into()),
+                _ => return refused.map_or(Ok(()), |refused| Err(refused.into())),
             }
         }
     }
+}
+
+/// The values of a key that is alone and a small whole number in every row; without NULLs.
+fn small_numbers(keys: &[ArrayRef]) -> Option<&[i32]> {
+    let [key] = keys else { return None };
+    let numbers = key.as_primitive_opt::<Int32Type>()?.values();
+    numbers.iter().all(|number| (0..MOST_SMALL).contains(number)).then_some(numbers)
 }
 
 /// The rows in the order of their writer, and where the rows of each writer end.

@@ -113,5 +113,7 @@ async fn counts_are_those_of_the_blocks() {
 #[case("sky_position('mars', 1, 2)", "frame is 'mars', expected equatorial, ecliptic or galactic")]
 #[tokio::test]
 async fn mistakes_are_named(#[case] call: &str, #[case] expected: &str) {
-    assert_eq!(ask(&format!("SELECT {call}")).await.unwrap_err().to_string(), expected);
+    // The engine wraps what is found while it plans.
+    let found = ask(&format!("SELECT {call}")).await.unwrap_err().to_string();
+    assert!(found.contains(expected), "{found}");
 }

@@ -105,8 +105,12 @@ pub(crate) fn part_path(run: &str, file: &str) -> String {
     path(run, &format!("stage/{}.part", stem(file)))
 }
 
-fn stem(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path).trim_end_matches(".parquet")
+/// What is unique of a path: names of Parquet files are, alone; text files are named by their path.
+fn stem(path: &str) -> String {
+    match path.strip_suffix(".parquet") {
+        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+        None => path.replace('/', "+"),
+    }
 }
 
 /// Where `run` keeps the small file `name` for a later run.
