@@ -86,7 +86,7 @@ impl Partition {
         let schema = schema.as_ref();
         let outcome =
             partition::run(&session, &source, &params, schema, run, &context.watch).await?;
-        context.print(&[summary(&[outcome.clone()]), blocks(&outcome)])
+        context.print(&[summary(std::slice::from_ref(&outcome)), blocks(&outcome)])
     }
 
     fn schema(&self) -> Result<Option<Schema>, Error> {

@@ -135,9 +135,12 @@ pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Ar
     }
 }
 
+/// The bytes of a plan, and the plan.
+type Ready = (Box<[u8]>, Arc<Places>);
+
 /// The plan of these bytes, decoded unless it is among the latest.
 fn ready(bytes: &[u8]) -> Result<Arc<Places>, Error> {
-    static LATEST: Mutex<Vec<(Box<[u8]>, Arc<Places>)>> = Mutex::new(Vec::new());
+    static LATEST: Mutex<Vec<Ready>> = Mutex::new(Vec::new());
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, places)) = latest.iter().find(|(known, _)| **known == *bytes) {
         return Ok(Arc::clone(places));

@@ -65,8 +65,9 @@ impl TableProvider for PeopleSource {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let rows = Rows { people: Arc::clone(&self.people), table: self.table };
-        scan(Arc::new(rows), self.people.slice_rows(), state, projection, limit)
+        let rows: Arc<dyn Generator> =
+            Arc::new(Rows { people: Arc::clone(&self.people), table: self.table });
+        scan(&rows, self.people.slice_rows(), state, projection, limit)
     }
 }
 
@@ -81,7 +82,7 @@ pub(super) trait Generator: fmt::Debug + Send + Sync + 'static {
 
 /// A scan of `rows`, one contiguous part a stream.
 pub(super) fn scan(
-    generator: Arc<dyn Generator>,
+    generator: &Arc<dyn Generator>,
     rows: Range<u64>,
     state: &dyn Session,
     projection: Option<&Vec<usize>>,
@@ -91,7 +92,7 @@ pub(super) fn scan(
     let streams = state.config().target_partitions() as u64;
     let partitions = (1..=streams).map(|index| -> Arc<dyn PartitionStream> {
         let part = Slice::new(index, streams).expect("an index from 1 to the count");
-        Arc::new(Part { generator: Arc::clone(&generator), rows: part.of(rows.clone()) })
+        Arc::new(Part { generator: Arc::clone(generator), rows: part.of(rows.clone()) })
     });
     let plan = StreamingTableExec::try_new(
         schema,

@@ -175,10 +175,10 @@ mod tests {
         let all: Vec<Source> = (0..sky.rows()).map(|row| sky.source(row)).collect();
         let count = |of: &dyn Fn(&Source) -> bool| all.iter().filter(|source| of(source)).count();
         assert_eq!(count(&|s| (0.0..360.0).contains(&s.ra) && s.decl.abs() <= 90.0), all.len());
-        assert!(count(&|s| s.decl == 90.0 || s.decl == -90.0) > 0);
+        assert!(count(&|s| s.decl.abs() >= 90.0) > 0);
         assert!(count(&|s| s.decl > 89.0) > 50 && count(&|s| s.decl < -89.0) > 50);
         assert!(count(&|s| s.ra < 0.01) > 50 && count(&|s| s.ra > 359.99) > 50);
-        assert!(count(&|s| s.ra == 0.0) > 0);
+        assert!(count(&|s| s.ra <= 0.0) > 0);
         let galactic = |s: &Source| Frame::Galactic.from_equatorial(s.ra, s.decl).1.abs();
         // 60 % of a Laplace law within its scale, and 14 % of the others
         let near = count(&|s| galactic(s) < PLANE_DEG) as f64 / all.len() as f64;

@@ -141,6 +141,7 @@ impl TableProvider for SkySource {
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let rows = self.sky.slice_rows();
-        batches::scan(Arc::new(self.clone()), rows, state, projection, limit)
+        let generator: Arc<dyn Generator> = Arc::new(self.clone());
+        batches::scan(&generator, rows, state, projection, limit)
     }
 }

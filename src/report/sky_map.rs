@@ -132,8 +132,8 @@ fn shapes(frame: Frame, bounds: &Bounds) -> Vec<Vec<(f64, f64)>> {
     let meets = turns.filter(|turn| low + turn < 180.0 && high + turn > -180.0);
     meets
         .map(|turn| {
-            let moved = border.iter().map(|(lon, lat)| (lon + turn, *lat)).collect();
-            let cut = clipped(clipped(moved, -180.0, true), 180.0, false);
+            let moved: Vec<_> = border.iter().map(|(lon, lat)| (lon + turn, *lat)).collect();
+            let cut = clipped(&clipped(&moved, -180.0, true), 180.0, false);
             densified(&cut).into_iter().map(pixel).collect::<Vec<_>>()
         })
         .filter(|shape: &Vec<_>| shape.len() > 2)
@@ -188,7 +188,7 @@ fn densified(shape: &[(f64, f64)]) -> Vec<(f64, f64)> {
 }
 
 /// The part of a shape above (or below) a longitude (I. Sutherland and G. Hodgman, CACM 17, 1974).
-fn clipped(shape: Vec<(f64, f64)>, at: f64, above: bool) -> Vec<(f64, f64)> {
+fn clipped(shape: &[(f64, f64)], at: f64, above: bool) -> Vec<(f64, f64)> {
     let is_in = |point: &(f64, f64)| if above { point.0 >= at } else { point.0 <= at };
     let mut kept = Vec::with_capacity(shape.len());
     for (index, to) in shape.iter().enumerate() {
