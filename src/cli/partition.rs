@@ -10,7 +10,7 @@ use super::output::Answer;
 use crate::error::Error;
 use crate::partition::options::Layout;
 use crate::partition::{self, Options, Outcome, Params, Schema};
-use crate::table::{Begin, Run, RunOptions, Source, SourceOptions, SourceTable};
+use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
 
 /// Cut a catalogue of the sky into blocks of bounded size, neighbours included
 ///
@@ -56,6 +56,13 @@ impl Partition {
     /// Options that make no sense, input that cannot be used, storage that fails.
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let params = Params::new(self.options.clone())?;
+        if context.flags.mode == Mode::Append {
+            return Err(Error::usage(
+                "mode 'append' is not for partition, whose blocks are counted as a whole: \
+                 partition all rows with --mode overwrite",
+            )
+            .into());
+        }
         let out = self.out.as_deref().filter(|_| !params.options.dry_run);
         let out = out.map(|out| context.stores.parse(out)).transpose()?;
         let schema = self.schema()?;

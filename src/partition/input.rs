@@ -141,6 +141,15 @@ impl Input {
         &self.table.schema
     }
 
+    /// A coordinate with fewer digits than positions need.
+    pub fn imprecise(&self) -> Option<&str> {
+        let is_short = |name: &&String| {
+            let field = self.table.schema.field_with_name(name);
+            field.is_ok_and(|field| *field.data_type() == DataType::Float32)
+        };
+        self.coordinates.iter().find(is_short).map(String::as_str)
+    }
+
     /// Its size as stored.
     pub fn bytes(&self) -> u64 {
         self.table.files.iter().map(|file| file.meta.size).sum()

@@ -98,6 +98,11 @@ pub async fn run(
     watch: &dyn Observer,
 ) -> Result<Outcome> {
     let mut input = Input::open(session, &source.tables, params, schema)?;
+    if let Some(name) = input.imprecise() {
+        watch.report(Event::Warning(format!(
+            "column '{name}' is a 32-bit float: positions are good to a tenth of an arc second"
+        )));
+    }
     if params.frame.is_none() {
         let (blocks, rows) = legacy::run(&input, params, run).await?;
         input.check_unchanged().await?;

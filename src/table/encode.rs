@@ -73,6 +73,9 @@ pub(crate) struct FileWriter {
     schema: SchemaRef,
     /// Rows short of a chunk.
     chunks: BatchCoalescer,
+    /// Whole chunks that wait for their row group, if they are to: encoders of hundreds of open files
+    /// would need more memory than the rows.
+    waiting: Option<Vec<RecordBatch>>,
     /// Bytes of parts waiting and on their way.
     held: Arc<AtomicUsize>,
     record: FileRecord,
@@ -107,7 +110,13 @@ impl FileWriter {
             nulls: Default::default(),
         };
         let chunks = BatchCoalescer::new(Arc::clone(&schema), CHUNK_ROWS);
-        Ok(Self { writer, schema, chunks, held, record })
+        Ok(Self { writer, schema, chunks, waiting: None, held, record })
+    }
+
+    /// The same file, encoded a row group at a time.
+    pub(crate) fn waiting(mut self) -> Self {
+        self.waiting = Some(Vec::new());
+        self
     }
 
     /// Adds rows, which have the columns of the file.
@@ -115,7 +124,10 @@ impl FileWriter {
         self.record.rows += batch.num_rows() as u64;
         let mut batch = plain_batch(&batch, &self.schema)?;
         // Whole chunks need no copy while nothing waits before them.
-        while self.chunks.get_buffered_rows() == 0 && batch.num_rows() >= CHUNK_ROWS {
+        while self.waiting.is_none()
+            && self.chunks.get_buffered_rows() == 0
+            && batch.num_rows() >= CHUNK_ROWS
+        {
             self.writer.write(&batch.slice(0, CHUNK_ROWS)).await?;
             batch = batch.slice(CHUNK_ROWS, batch.num_rows() - CHUNK_ROWS);
         }
@@ -125,23 +137,41 @@ impl FileWriter {
 
     async fn write_chunks(&mut self) -> Result<()> {
         while let Some(chunk) = self.chunks.next_completed_batch() {
-            self.writer.write(&chunk).await?;
+            match &mut self.waiting {
+                Some(waiting) => waiting.push(chunk),
+                None => self.writer.write(&chunk).await?,
+            }
+        }
+        if self.waiting_rows() + CHUNK_ROWS > ROW_GROUP_ROWS {
+            self.end_row_group().await?;
         }
         Ok(())
     }
 
     /// Bytes of memory held: encoded pages, waiting rows, parts on their way.
     pub(crate) fn memory(&self) -> usize {
-        self.writer.memory_size() + self.chunks.size() + self.held.load(Ordering::Relaxed)
+        let waiting = self.waiting.iter().flatten();
+        let waiting: usize = waiting.map(RecordBatch::get_array_memory_size).sum();
+        let held = self.held.load(Ordering::Relaxed);
+        self.writer.memory_size() + self.chunks.size() + waiting + held
+    }
+
+    fn waiting_rows(&self) -> usize {
+        self.waiting.iter().flatten().map(RecordBatch::num_rows).sum()
     }
 
     /// Whether ending the row group would free memory.
     pub(crate) fn open_rows(&self) -> usize {
-        self.writer.in_progress_rows()
+        self.writer.in_progress_rows() + self.waiting_rows()
     }
 
     /// Ends the row group, to free its memory.
     pub(crate) async fn end_row_group(&mut self) -> Result<()> {
+        if let Some(waiting) = &mut self.waiting {
+            for chunk in std::mem::take(waiting) {
+                self.writer.write(&chunk).await?;
+            }
+        }
         Ok(self.writer.flush().await?)
     }
 
@@ -149,6 +179,9 @@ impl FileWriter {
     pub(crate) async fn finish(mut self) -> Result<StagedFile> {
         self.chunks.finish_buffered_batch()?;
         self.write_chunks().await?;
+        for chunk in self.waiting.take().into_iter().flatten() {
+            self.writer.write(&chunk).await?;
+        }
         let footer = self.writer.finish().await?;
         let rows = footer.file_metadata().num_rows();
         if u64::try_from(rows).ok() != Some(self.record.rows) {
@@ -178,7 +211,8 @@ fn settings(schema: &Schema, order: &[String], distinct: bool) -> WriterProperti
         Some(SortingColumn { column_idx: leaf, descending: false, nulls_first: false })
     });
     let sorting = sorting.collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty());
-    let level = ZstdLevel::try_new(3).expect("3 is between 1 and 22");
+    // Numbers that hardly repeat gain nothing from a longer search.
+    let level = ZstdLevel::try_new(if distinct { 1 } else { 3 }).expect("between 1 and 22");
     let mut builder = WriterProperties::builder();
     let fields = schema.fields().iter().filter(|_| distinct);
     for field in fields {

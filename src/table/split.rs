@@ -25,7 +25,7 @@ pub(crate) const MOST_KEYS: usize = 64;
 const MOST_SMALL: i32 = 1 << 22;
 
 /// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
-const MOST_HELD: usize = 320 * 1024 * 1024;
+const MOST_HELD: usize = 224 * 1024 * 1024;
 
 /// Sends the rows of one stream to their files.
 pub(crate) struct Splitter {
@@ -240,7 +240,9 @@ impl Splitter {
         let partition = partition.collect::<Result<Vec<_>>>()?;
         let (table, partition) = self.target.home(partition)?;
         let schema = Arc::clone(&self.target.file_schema);
-        self.writers.push(FileWriter::create(&self.target, table, partition, schema).await?);
+        let writer = FileWriter::create(&self.target, table, partition, schema).await?;
+        let writer = if self.layout == Layout::Counted { writer.waiting() } else { writer };
+        self.writers.push(writer);
         self.open.insert(encoded.into(), self.writers.len() - 1);
         Ok(self.writers.len() - 1)
     }

@@ -381,6 +381,7 @@ fn nothing_depends_on_streams_batches_or_memory() {
 #[case("ra,dec\nNULL,1\n", "", 65, "of 1 rows of 'in' none has a position")]
 #[case("ra,dec\n1,2\n", "--ra x --dec dec", 65, "column 'x' not found in 'in', which has ra, dec")]
 #[case("ra,dec\n1,2\n", "--grid 0x2", 2, "grid is 0x2, expected at least 1x1")]
+#[case("ra,dec\n1,2\n", "--mode append", 2, "partition all rows with --mode overwrite")]
 #[case("ra,dec\n1,2\n", "--blocks 4 --grid 2x2", 2, "cannot be used with")]
 fn mistakes_are_named(
     #[case] text: &str,
