@@ -56,7 +56,7 @@ pub async fn write(
 /// Writes the rows without a position, with the reason, if there are any.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn quarantine(
     input: &Input,
     counted: &Counted,
