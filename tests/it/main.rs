@@ -2,13 +2,23 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod children; // the program as a process that dies
+    pub(crate) mod endpoint; // all S3 servers that a suite can run on
+    pub(crate) mod fault_http; // a connection that goes wrong on purpose
+    pub(crate) mod fault_store; // a bucket in memory that goes wrong on purpose
     pub(crate) mod golden; // expected texts, and how to accept new ones
+    pub(crate) mod http_answers; // what such a connection answers
+    pub(crate) mod moto; // a second S3 server, in Python
+    pub(crate) mod proxy; // a line that is slow, or breaks
     pub(crate) mod s3; // an S3 server in process, with and without a socket
     pub(crate) mod scripted; // a server whose answers are written down
+    pub(crate) mod seeded; // chance that repeats, lives that end
     pub(crate) mod shared; // files that are not kept in the repository
+    pub(crate) mod simulation; // several actors, in an order that a seed decides
 }
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
+mod faults; // the tools that break things: each does what it says
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
 mod process; // signals, panics, closed pipes, terminals
 mod storage; // one suite for all stores

@@ -56,6 +56,13 @@ impl TestS3 {
         self.dir.path().join(name)
     }
 
+    /// How many uploads are begun and neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> usize {
+        let names = std::fs::read_dir(self.dir.path()).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload-") && name.ends_with(".json")).count()
+    }
+
     /// The variables that lead to this server without a socket.
     pub(crate) fn variables() -> Vec<(String, String)> {
         variables(ENDPOINT)
@@ -94,7 +101,7 @@ impl TestS3 {
 }
 
 /// What an Onyxia pod sets, for a server at `endpoint`.
-fn variables(endpoint: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(endpoint: &str) -> Vec<(String, String)> {
     let pairs = [
         ("AWS_ACCESS_KEY_ID", KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
