@@ -27,9 +27,13 @@ docs:
 sizes:
     git ls-files -z '*.rs' | xargs -0 wc -l | sort -n | tail -n 25
 
+# The program killed at its calls, with kill points built in; or a part of it: just kill files
+kill FILTER="killed":
+    cargo test --features test-hooks --test it {{FILTER}}
+
 # The long tests: ten million rows, kill and fault sweeps
 soak:
-    cargo test -- --ignored
+    cargo test --features test-hooks -- --ignored
 
 # Doubled versions, advisories, unused crates, spelling; a missing tool is said aloud
 deps:

@@ -3,8 +3,8 @@
 //! One idea carries all of it: rows stay in their block; SQL computes small partial results per
 //! block with our aggregate functions; a driver loop merges them, decides, and runs the next plan.
 
-pub mod cli;
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
+pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod generate; // tables made from a seed; any slice alone gives the same rows
-pub mod storage; // where bytes live: locations, object stores, credentials // the command line, the only part that prints
+pub mod cli; // the command line, the only part that prints
