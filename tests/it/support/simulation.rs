@@ -273,8 +273,13 @@ impl Actor {
     /// Runs its work; `None` if it died, and its work was dropped where it was. What its work has
     /// left to other tasks gets no turn any more.
     pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.pause(Duration::ZERO).await; // who begins is drawn, too
-        self.life.run(work).await
+        let begins = self.pause(Duration::ZERO); // who does so first is drawn, too
+        self.life
+            .run(async {
+                begins.await;
+                work.await
+            })
+            .await
     }
 
     /// Waits for the turn of a call.
