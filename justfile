@@ -14,10 +14,9 @@ bless:
 bench *FILTER:
     cargo bench {{FILTER}}
 
-# 20 steps of k-means, k = 7, over DIR/people (three tables), from process start to committed output
-bench-kmeans DIR:
-    cargo build --release
-    bash -c 'time "${CARGO_TARGET_DIR:-target}"/release/pleiad kmeans "$1/people" "$1/kmeans" --columns age,weight,shoulder_circumference --k 7 --starts 1 --max-steps 20 --tolerance 0 --mode overwrite' bench {{quote(DIR)}}
+# k-means of DIR/people (made by a peer's data maker) by Pleiad and by scikit-learn in turn, three times
+bench-kmeans DIR PYTHON="python3":
+    bash benches/kmeans.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
 # The documentation, private parts included
 docs:

@@ -1,10 +1,19 @@
 //! `pleiad generate`: datasets made from a seed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{StringArray, UInt64Array};
 use clap::{Args, Subcommand};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::Context;
-use crate::error::Error;
-use crate::generate::{People, Slice};
+use super::output::Answer;
+use crate::event::{Event, Observer, Unit};
+use crate::generate::{People, PeopleSource, PeopleTable, Slice};
+use crate::session::Session;
+use crate::table::{Begin, Manifest, Run, RunOptions, TableSpec};
 
 /// Make data: the same seed gives the same rows, and any slice alone gives its rows
 #[derive(Debug, Args)]
@@ -61,10 +70,79 @@ impl Generate {
 }
 
 impl PeopleArgs {
-    #[expect(clippy::unused_async, reason = "writing a dataset awaits")]
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let _people = People::new(self.rows, self.seed, Some(self.slice))?;
-        let _out = context.stores.parse(&self.out)?;
-        Err(Error::internal("the writer of datasets is not part of this build").into())
+        let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
+        let out = context.stores.parse(&self.out)?;
+        let session = context.session()?;
+        let options = RunOptions {
+            mode: context.flags.mode,
+            arguments: context.arguments.clone(),
+            inputs: Vec::new(),
+        };
+        let manifest = match Run::begin(&context.stores, &out, options).await? {
+            Begin::Kept(manifest) => {
+                let version = manifest.version;
+                context.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                *manifest
+            }
+            Begin::Run(run) => {
+                for table in PeopleTable::ALL {
+                    write(&run, &session, &people, table, context).await?;
+                }
+                run.commit(self.properties()).await?
+            }
+        };
+        context.print(&[written(&manifest)])
     }
+
+    fn properties(&self) -> BTreeMap<String, String> {
+        let words = [
+            ("generator", "people".to_owned()),
+            ("rows", self.rows.to_string()),
+            ("seed", self.seed.to_string()),
+            ("slice", self.slice.to_string()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+async fn write(
+    run: &Run,
+    session: &Session,
+    people: &Arc<People>,
+    table: PeopleTable,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let rows = people.slice_rows();
+    context.watch.report(Event::Stage {
+        name: format!("writing {table}"),
+        total: Some(rows.end - rows.start),
+        unit: Unit::Rows,
+    });
+    let source = provider_as_source(Arc::new(PeopleSource::new(Arc::clone(people), table)));
+    let plan = LogicalPlanBuilder::scan(table.name(), source, None)?.build()?;
+    let keys = vec!["id_pref".to_owned()];
+    let spec = TableSpec { name: table.name().to_owned(), keys, ..TableSpec::default() };
+    run.write(&session.state(), plan, spec, &context.watch).await?;
+    context.watch.report(Event::Done);
+    Ok(())
+}
+
+/// One line a table of the dataset.
+fn written(manifest: &Manifest) -> Answer {
+    let sums = |table: &str| {
+        let files = manifest.files.iter().filter(|file| file.table == table);
+        files.fold([0; 3], |[rows, bytes, files], file| {
+            [rows + file.rows, bytes + file.size, files + 1_u64]
+        })
+    };
+    let names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
+    let sums: Vec<[u64; 3]> = names.iter().map(|name| sums(name)).collect();
+    let column = |index: usize| UInt64Array::from_iter_values(sums.iter().map(|sums| sums[index]));
+    Answer::build("tables")
+        .column("table", StringArray::from(names))
+        .column("rows", column(0))
+        .column("bytes", column(1))
+        .column("files", column(2))
+        .done()
 }

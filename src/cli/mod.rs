@@ -5,9 +5,11 @@
 //! ends with two worked examples, and a `run` that opens, calls a driver and prints. A new command
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
+pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
+pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
 pub mod process; // threads and signals
@@ -25,7 +27,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
+use crate::session::{Session, SessionOptions};
 use crate::storage::{StorageOptions, Stores};
+use crate::table::Mode;
 use output::{Answer, Output};
 use progress::Progress;
 use settings::Master;
@@ -51,12 +55,18 @@ pub struct Cli {
 pub enum Command {
     /// Make data: the same seed gives the same rows, and any slice alone gives its rows
     Generate(generate::Generate),
+    /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
+    Kmeans(Box<kmeans::Kmeans>),
+    /// Show the main job on local files: people, their clusters, and what averaging would cost
+    Demo(demo::Demo),
 }
 
 impl Command {
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Generate(command) => command.run(context).await,
+            Self::Kmeans(command) => command.run(context).await,
+            Self::Demo(command) => command.run(context).await,
         }
     }
 }
@@ -116,20 +126,6 @@ impl Flags {
     }
 }
 
-/// What to do when the output already holds a version. The names are Spark's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// Refuse.
-    #[default]
-    Error,
-    /// Replace it.
-    Overwrite,
-    /// Add to it.
-    Append,
-    /// Keep what is there and write nothing.
-    Ignore,
-}
-
 /// What a command works with.
 #[derive(Debug)]
 pub struct Context {
@@ -142,10 +138,30 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
     pub watch: Progress,
+    terminal: Terminal,
     output: Output,
 }
 
 impl Context {
+    /// A session of the engine with these flags.
+    ///
+    /// # Errors
+    /// A setting that the engine refuses.
+    pub fn session(&self) -> crate::error::Result<Session> {
+        let options = SessionOptions {
+            threads: Some(self.flags.threads()),
+            memory_limit: self.flags.memory_limit_bytes,
+            disk_limit: self.flags.disk_limit_bytes,
+            settings: self.flags.settings.clone(),
+        };
+        Session::new(Arc::clone(&self.stores), &options)
+    }
+
+    /// Tells a line on standard error, unless quiet.
+    pub fn note(&self, message: &str) {
+        self.terminal.note(message);
+    }
+
     /// Prints the answer of the command: once, at its end.
     ///
     /// # Errors
@@ -186,6 +202,7 @@ fn start(
     let context = Context {
         arguments: recorded(matches),
         watch: Progress::new(terminal.clone()),
+        terminal: terminal.clone(),
         output: Output::new(&cli.flags.output, around, terminal)?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,

@@ -380,7 +380,7 @@ mod tests {
     const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
 
     fn quiet() -> Terminal {
-        let flags = super::super::terminal::TerminalFlags { quiet: true, ..Default::default() };
+        let flags = crate::cli::terminal::TerminalFlags { quiet: true, ..Default::default() };
         Terminal::new(&flags, PIPE)
     }
 

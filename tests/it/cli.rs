@@ -1,7 +1,9 @@
 //! The binary as its user meets it: exit codes, streams, colour, help.
 
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
+use arrow::ipc::reader::StreamReader;
 use assert_cmd::Command;
 use clap::error::ErrorKind;
 use pleiad::cli::{self, exit};
@@ -83,6 +85,101 @@ fn global_flags_stand_before_or_behind_the_command() {
     let line = "pleiad -q -v generate people x";
     let error = cli::command().try_get_matches_from(line.split(' ')).expect_err("contradiction");
     assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
+}
+
+/// Generates a little into `folder`.
+fn people(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+    outcome(command.args(arguments).current_dir(folder))
+}
+
+#[test]
+fn the_examples_of_help_run() {
+    for words in commands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        // What the examples read, and a demo that does not take a minute in a debug build.
+        let fewer: &[&str] = if words == ["demo"] { &["--rows", "200"] } else { &[] };
+        if words == ["kmeans"] {
+            let input = ["generate", "people", "people", "--rows", "200"];
+            assert_eq!(outcome(pleiad(&input).current_dir(folder.path())).0, 0);
+        }
+        arguments.push("--help");
+        let (_, help, _) = outcome(&mut pleiad(&arguments));
+        let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
+        for example in examples.lines() {
+            let words = example.trim().split(' ').skip(1).map(|word| word.trim_matches('\''));
+            let words: Vec<&str> = words.collect();
+            let mut command = pleiad(&words);
+            let (code, stdout, stderr) = outcome(command.args(fewer).current_dir(folder.path()));
+            assert!(code == 0 && !stdout.is_empty(), "{example}: {stderr}");
+            assert!(!stderr.contains("error") && !stderr.contains("warning"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn standard_output_is_data_in_every_format_however_much_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["csv", "tsv", "json", "ndjson", "table", "markdown", "arrow"] {
+        let arguments = ["-vv", "--mode", "overwrite", "--format", format];
+        let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+        let output = command.args(arguments).current_dir(folder.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines().count();
+        match format {
+            "csv" => assert!(text.starts_with("table,rows,bytes,files\ntable1,1000,"), "{text}"),
+            "tsv" => assert!(text.starts_with("table\trows\tbytes\tfiles\n"), "{text}"),
+            "json" => {
+                let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(found[2]["rows"], 1000);
+            }
+            "ndjson" => {
+                let parse = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+                assert!(text.lines().map(parse).all(|row| row["rows"] == 1000));
+            }
+            "arrow" => {
+                let mut bytes = output.stdout.as_slice();
+                let stream = StreamReader::try_new(&mut bytes, None).expect("a stream");
+                assert_eq!(
+                    stream.map(|batch| batch.expect("a batch").num_rows()).sum::<usize>(),
+                    3
+                );
+            }
+            _ => assert!(lines > 4, "{text}"),
+        }
+        if matches!(format, "csv" | "tsv") {
+            assert_eq!(lines, 4);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_73_and_the_modes_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, first, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, stdout, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (73, ""));
+    assert!(stderr.starts_with("error: output '"), "{stderr}");
+    assert!(stderr.contains("pass --mode overwrite to replace it"), "{stderr}");
+    let (code, kept, stderr) = people(folder.path(), &["--mode", "ignore"]);
+    assert_eq!((code, kept), (0, first));
+    assert!(stderr.contains("version 1 (--mode ignore)"), "{stderr}");
+    let (code, twice, _) = people(folder.path(), &["--mode", "append"]);
+    assert!(code == 0 && twice.contains("table1,2000,"), "{twice}");
+    let (code, once, _) = people(folder.path(), &["--mode", "overwrite"]);
+    assert!(code == 0 && once.contains("table1,1000,"), "{once}");
+}
+
+#[test]
+fn a_log_shows_lines_and_quiet_shows_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, _, stderr) = people(folder.path(), &["-v"]);
+    assert!(stderr.contains("writing table1: 1,000 rows in "), "{stderr}");
+    let (_, _, stderr) = people(folder.path(), &["-q", "--mode", "ignore"]);
+    assert_eq!(stderr, "");
 }
 
 #[test]
