@@ -5,6 +5,7 @@
 //! ends with two worked examples, and a `run` that opens, calls a driver and prints. A new command
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
+pub mod check; // `pleiad check`
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
@@ -17,6 +18,7 @@ pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
 pub mod sizes; // 512MiB, 10g, 256MB
 pub mod terminal; // who reads standard error
+pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -59,6 +61,14 @@ pub enum Command {
     Kmeans(Box<kmeans::Kmeans>),
     /// Show the main job on local files: people, their clusters, and what averaging would cost
     Demo(demo::Demo),
+    /// Say what stands at a location, whether it is whole, and what to do
+    Check(check::Check),
+    /// Finish what a dead run had decided
+    Recover(upkeep::Recover),
+    /// Remove what dead runs and old versions left
+    Gc(upkeep::Gc),
+    /// Remove the claims of dead writers, on a store that cannot keep two apart
+    Unlock(upkeep::Unlock),
 }
 
 impl Command {
@@ -67,6 +77,10 @@ impl Command {
             Self::Generate(command) => command.run(context).await,
             Self::Kmeans(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
+            Self::Check(command) => command.run(context).await,
+            Self::Recover(command) => command.run(context).await,
+            Self::Gc(command) => command.run(context).await,
+            Self::Unlock(command) => command.run(context).await,
         }
     }
 }

@@ -24,4 +24,4 @@ pub use local::{LocalFiles, Lock};
 pub use location::{Glob, Location};
 pub use registry::Stores;
 pub use settings::StorageOptions;
-pub use store::{Pause, Store};
+pub use store::{CreateOnly, Pause, Store};

@@ -18,6 +18,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
     Result, UploadPart,
 };
+use tokio::sync::OnceCell;
 
 use super::crash;
 use super::explain::{Place, Verb};
@@ -29,6 +30,18 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     backing: Backing,
     pause: Option<Pause>,
+    create_only: Arc<OnceCell<CreateOnly>>,
+}
+
+/// What a store makes of "put this only if the name is free".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateOnly {
+    /// It refuses if the name is taken.
+    Enforced,
+    /// It puts it whatever is there.
+    Ignored,
+    /// It answers that it cannot do this.
+    Refused,
 }
 
 /// How a test lets a store wait, in place of the clock.
@@ -58,17 +71,22 @@ impl Store {
     pub(super) fn remote<S: ObjectStore + MultipartStore>(explained: Explained<S>) -> Self {
         let store = Arc::new(explained);
         let objects: Arc<dyn ObjectStore> = Arc::<Explained<S>>::clone(&store);
-        Self { objects, backing: Backing::Uploads(store), pause: None }
+        Self { objects, backing: Backing::Uploads(store), pause: None, create_only: Arc::default() }
     }
 
     /// The files of this machine.
     pub(super) fn local<S: ObjectStore>(explained: Explained<S>, files: LocalFiles) -> Self {
-        Self { objects: Arc::new(explained), backing: Backing::Files(files), pause: None }
+        Self {
+            objects: Arc::new(explained),
+            backing: Backing::Files(files),
+            pause: None,
+            create_only: Arc::default(),
+        }
     }
 
     /// A store that somebody else made.
     pub(super) fn foreign(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, backing: Backing::Foreign, pause: None }
+        Self { objects, backing: Backing::Foreign, pause: None, create_only: Arc::default() }
     }
 
     /// The same store, whose pauses a test decides.
@@ -110,6 +128,11 @@ impl Store {
                 tokio::time::sleep(at_most.mul_f64(share)).await;
             }
         }
+    }
+
+    /// What this store makes of create-only puts, once somebody has tried; clones know it together.
+    pub(crate) fn create_only(&self) -> &OnceCell<CreateOnly> {
+        &self.create_only
     }
 
     /// Whether this is the local file system.

@@ -22,6 +22,7 @@ mod support {
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
 mod faults; // the tools that break things: each does what it says
+mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
 mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams

@@ -15,10 +15,16 @@
 //! reader that only lists sees nothing of a run before step 6, and `_SUCCESS` only beside a whole
 //! listing.
 
-mod begin;
-pub(crate) mod place;
-pub(crate) mod record;
-mod settle;
+mod alive; // whether the process of a run lives
+mod begin; // preflight and intent
+mod inspect; // what stands at a location
+mod upkeep; // finish, remove, unlock
+mod claims; // publishing where a store ignores create-only puts
+pub(crate) mod place; // the dataset's location and its few operations
+mod probe; // whether it does
+pub(crate) mod record; // what a run leaves for whoever comes next
+mod settle; // prepare, reveal, publish, finish
+mod versions; // which manifests there are
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,11 +32,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
-pub(crate) use begin::{current, current_version};
+pub use inspect::{Checkup, Finding, Subject, check};
+pub use upkeep::{gc, recover, unlock};
+pub(crate) use versions::{current, current_version};
 
+use self::alive::Holder;
 use self::begin::Preflight;
 use self::place::{Created, Place};
 use self::record::{Intent, Prepared, StagedFile};
@@ -94,6 +104,8 @@ pub struct Run {
 #[derive(Debug)]
 struct Open {
     _lock: Option<Lock>,
+    /// Says that the run lives, where a lock does not.
+    _beat: Option<SpawnedTask<()>>,
     /// The run made the dataset's directory.
     made_root: bool,
 }
@@ -115,15 +127,18 @@ impl Run {
         let place = Place::open(stores, out)?;
         let id = uuid::Uuid::now_v7().simple().to_string();
         let made_root = out.local_path().is_some_and(|path| !path.exists());
-        let base = match begin::preflight(&place, options.mode, &id).await? {
+        let base = match begin::preflight(&place, options.mode).await? {
             Preflight::From(base) => base,
             Preflight::Kept(manifest) => return Ok(Begin::Kept(Box::new(manifest))),
         };
         let base_version = base.as_ref().map_or(0, |base| base.version);
         let lock = begin::intent(&place, &id, base_version, &options).await?;
-        let open = Some(Open { _lock: lock, made_root });
+        let beat = (!place.store.is_local()).then(|| alive::beat(place.clone(), &id));
+        let open = Some(Open { _lock: lock, _beat: beat, made_root });
         let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Begin::Run(Box::new(Self { id, place, options, base, written, keeps, open })))
+        let run = Self { id, place, options, base, written, keeps, open };
+        begin::sweep(&run.place, &run.id).await?;
+        Ok(Begin::Run(Box::new(run)))
     }
 
     /// The run's id: a UUIDv7 in 32 hex digits, so ids sort by time.
@@ -241,13 +256,13 @@ impl Run {
         let place = Place::open(stores, out)?;
         let mut dead = Vec::new();
         for (id, names) in begin::runs(&place).await? {
-            let is_open =
-                !names.iter().any(|name| name == "prepared.json" || name == "report.json");
             let kept: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("kept/")).collect();
-            if kept.is_empty() || !is_open {
+            if kept.is_empty() || !record::is_open(&names) {
                 continue;
             }
-            if place.store.is_local() && begin::dead(&place, &id).await?.is_none() {
+            if place.store.is_local()
+                && matches!(alive::holder(&place, &id, None).await?, Holder::Alive)
+            {
                 continue;
             }
             let Some(intent) = begin::read::<Intent>(&place, &id, "intent.json").await? else {

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::multipart::PartId;
 
-use super::begin::{self, current, current_version};
+use super::alive::{self, Holder};
+use super::claims::{self, Claimed};
 use super::place::{Created, Place, blocking};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile, UploadRecord};
+use super::versions::{self, current, published_by};
+use super::{begin, probe};
 use crate::error::{Error, Kind, Result};
-use crate::storage::LocalFiles;
+use crate::storage::{CreateOnly, LocalFiles};
 use crate::table::Mode;
 use crate::table::manifest::{Manifest, TableRecord};
 use crate::table::properties;
@@ -184,23 +187,21 @@ async fn complete_upload(
 pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
     for _ in 0..=REBASES {
         let manifest = &prepared.manifest;
-        let path = Manifest::path(manifest.version);
-        let theirs = match place.create(&path, manifest.to_bytes()).await? {
-            Created::Ours => return Ok(Settled::Published(manifest.clone())),
-            Created::Theirs(bytes) => bytes,
+        let Some(theirs) = put(place, manifest).await? else {
+            return Ok(Settled::Published(manifest.clone()));
         };
-        let theirs = Manifest::parse(&theirs, &place.location.join(&path).to_string())?;
         if theirs.run == manifest.run {
             return Ok(Settled::Published(theirs));
+        }
+        // Whoever found this run unfinished may have published it meanwhile.
+        if let Some(ours) = published_by(place, manifest).await? {
+            return Ok(Settled::Published(ours));
         }
         if manifest.mode != Mode::Append {
             return Ok(Settled::Lost(theirs));
         }
-        let newer = current(place).await?.unwrap_or(theirs);
-        // Whoever found this run unfinished may have published it meanwhile, on a newer base.
-        if let Some(ours) = published_by(place, manifest).await? {
-            return Ok(Settled::Published(ours));
-        }
+        let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
+        let newer = newer.unwrap_or(theirs);
         match rebase(manifest, &prepared.staged, &newer) {
             Ok(rebased) => prepared.manifest = rebased,
             Err(error) => return Ok(Settled::Refused(error)),
@@ -210,6 +211,23 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
         Kind::Retry,
         format!("'{}' has so many writers that this append found no turn", place.location),
     ))
+}
+
+/// Puts a manifest under its version; the manifest that stands in its way, if one does.
+async fn put(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
+    if probe::create_only(place).await? == CreateOnly::Enforced {
+        let path = Manifest::path(manifest.version);
+        return match place.create(&path, manifest.to_bytes()).await? {
+            Created::Ours => Ok(None),
+            Created::Theirs(bytes) => {
+                Manifest::parse(&bytes, &place.location.join(&path).to_string()).map(Some)
+            }
+        };
+    }
+    match claims::publish(place, manifest).await? {
+        Claimed::Ours => Ok(None),
+        Claimed::Taken(theirs) => Ok(Some(*theirs)),
+    }
 }
 
 /// The error of a run whose place in the order was taken.
@@ -286,9 +304,7 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
 
 /// Deletes exactly the files the base names and the new version does not.
 async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
-    let path = Manifest::path(manifest.base);
-    let Some(bytes) = place.read(&path).await? else { return Ok(()) };
-    let base = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
+    let Some(base) = versions::version(place, manifest.base).await? else { return Ok(()) };
     let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
     let gone: Vec<_> = base
         .files
@@ -297,9 +313,22 @@ async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
         .filter(|path| !kept.contains(path))
         .cloned()
         .collect();
+    delete_files(place, gone).await
+}
+
+/// Deletes data files, and the local directories this leaves empty.
+pub(super) async fn delete_files(place: &Place, gone: Vec<String>) -> Result<()> {
     let emptied = gone.clone();
     place.delete(gone).await?;
     remove_empty_dirs(place, emptied).await
+}
+
+/// Step 8 once more, for a version whose run is over.
+pub(super) async fn refinish(place: &Place, manifest: &Manifest) -> Result<()> {
+    if manifest.mode == Mode::Overwrite {
+        delete_replaced(place, manifest).await?;
+    }
+    render(place).await
 }
 
 /// Writes what other tools and people read: the current version's properties and `_SUCCESS`.
@@ -389,7 +418,7 @@ async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
             over.push(other);
         } else if other.as_str() < run
             && !has("prepared.json")
-            && begin::dead(place, &other).await?.is_some()
+            && matches!(alive::holder(place, &other, None).await?, Holder::Dead(_))
         {
             remove_record(place, &other).await?;
         }
@@ -437,19 +466,4 @@ pub(super) fn unfinished(place: &Place, run: &str, cause: Error) -> Error {
         place.location
     );
     Error::new(cause.kind(), message).caused_by(cause)
-}
-
-/// The version that the run of `prepared` has published, if it has.
-async fn published_by(place: &Place, prepared: &Manifest) -> Result<Option<Manifest>> {
-    let newest = current_version(place).await?.unwrap_or(0);
-    for version in prepared.base + 1..=newest {
-        let path = Manifest::path(version);
-        if let Some(bytes) = place.read(&path).await? {
-            let manifest = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
-            if manifest.run == prepared.run {
-                return Ok(Some(manifest));
-            }
-        }
-    }
-    Ok(None)
 }

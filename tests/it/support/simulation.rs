@@ -144,6 +144,11 @@ impl Simulation {
         self.state().rates.push((percent, fate));
     }
 
+    /// From here on no call fails by chance.
+    pub(crate) fn calm(&self) {
+        self.state().rates.clear();
+    }
+
     /// Calls `check` before each turn: what it sees is what anybody can see. It may
     /// panic.
     pub(crate) fn between_turns(&self, check: impl FnMut() + Send + 'static) {
