@@ -235,7 +235,7 @@ async fn judge(
     } else {
         assert!(data(bucket).is_empty());
     }
-    assert_eq!(bucket.open_uploads(), Vec::<String>::new(), "no upload is left open");
+    assert_eq!(bucket.uploaded(), Vec::<String>::new(), "no upload is left open");
     told
 }
 

@@ -26,6 +26,7 @@ mod commit_races; // law 7 as a state machine over an order of calls that a seed
 mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
+mod killed; // the program killed at its calls
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
@@ -33,4 +34,5 @@ mod process; // signals, panics, closed pipes, terminals
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent
+mod unwell; // stores in trouble, changed files, and what check says
 mod tidy; // the sources, tested like code

@@ -377,11 +377,10 @@ impl Drop for Run {
 
 /// Removes what a run staged, and its record unless it keeps files.
 async fn undo(place: Place, run: String, keeps: bool, open: Open) -> Result<()> {
-    settle::remove_stage(&place, &run, &[]).await?;
     if keeps {
-        return Ok(());
+        return settle::remove_stage(&place, &run, &[]).await;
     }
-    settle::remove_record(&place, &run).await?;
+    settle::remove_run(&place, &run).await?;
     match place.local("") {
         Some((files, root)) if open.made_root => {
             place::blocking(move || files.remove_empty_dir(&root).map(drop)).await

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::Error as StoreError;
 use object_store::multipart::PartId;
 
 use super::alive::{self, Holder};
 use super::claims::{self, Claimed};
-use super::place::{Created, Place, blocking};
+use super::place::{Created, Place, backoff, blocking};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile, UploadRecord};
 use super::versions::{self, current, published_by};
 use super::{begin, probe};
@@ -24,6 +25,9 @@ const AT_ONCE: usize = 16;
 
 /// How often an append starts from a newer version before it gives up.
 const REBASES: usize = 10;
+
+/// How often an upload is told to end.
+const ABORTS: u32 = 3;
 
 /// How many records of ended runs are kept.
 const KEPT_RECORDS: usize = 20;
@@ -59,14 +63,11 @@ pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepare
 pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Settled> {
     let settled = match verdict(place, &prepared).await? {
         Some(settled) => settled,
-        None => {
-            if prepared.manifest.base > 0 {
-                // Readers that only list trust a listing beside this file.
-                place.delete(["_SUCCESS".to_owned()]).await?;
-            }
-            reveal(place, &mut prepared).await?;
-            publish(place, &mut prepared).await?
-        }
+        None => match reveal_and_publish(place, &mut prepared).await {
+            Ok(settled) => settled,
+            // Another may have finished this run meanwhile, and a third replaced its files.
+            Err(error) => verdict(place, &prepared).await?.ok_or(error)?,
+        },
     };
     if !matches!(settled, Settled::Published(_)) {
         remove_files(place, &prepared).await?;
@@ -79,6 +80,15 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
         );
     }
     Ok(settled)
+}
+
+async fn reveal_and_publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
+    if prepared.manifest.base > 0 {
+        // Readers that only list trust a listing beside this file.
+        place.delete(["_SUCCESS".to_owned()]).await?;
+    }
+    reveal(place, prepared).await?;
+    publish(place, prepared).await
 }
 
 /// How the run ends, if the versions after its base tell it already.
@@ -193,14 +203,15 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
         if theirs.run == manifest.run {
             return Ok(Settled::Published(theirs));
         }
-        // Whoever found this run unfinished may have published it meanwhile.
+        let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
+        // Whoever found this run unfinished may have published it meanwhile. Asked after the newest
+        // version is known: it must not be one that holds this run's files.
         if let Some(ours) = published_by(place, manifest).await? {
             return Ok(Settled::Published(ours));
         }
         if manifest.mode != Mode::Append {
             return Ok(Settled::Lost(theirs));
         }
-        let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
         let newer = newer.unwrap_or(theirs);
         match rebase(manifest, &prepared.staged, &newer) {
             Ok(rebased) => prepared.manifest = rebased,
@@ -355,25 +366,40 @@ pub(super) async fn remove_stage(place: &Place, run: &str, staged: &[StagedFile]
     let parts = record::path(run, "stage/");
     let mut leftovers = place.list(&record::path(run, "")).await?;
     leftovers.retain(|path| path.starts_with(&uploads) || path.starts_with(&parts));
-    for path in leftovers.iter().filter(|path| path.starts_with(&uploads) && !named.contains(*path))
-    {
-        abort_upload(place, path).await?;
+    let mut over = Vec::with_capacity(leftovers.len());
+    for path in leftovers {
+        let is_upload = path.starts_with(&uploads) && !named.contains(&path);
+        if !is_upload || abort_upload(place, &path).await? {
+            over.push(path);
+        }
     }
-    place.delete(leftovers).await?;
+    place.delete(over).await?;
     remove_empty_dirs(place, [parts]).await
 }
 
-/// Aborts the upload of a journal entry. One that is gone already is fine; what a server answers
-/// then differs, so its answer does not count.
-async fn abort_upload(place: &Place, path: &str) -> Result<()> {
+/// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to
+/// stay for the next who cleans. One that is gone already is fine: servers then answer "not found",
+/// or that nobody may abort it.
+async fn abort_upload(place: &Place, path: &str) -> Result<bool> {
     let (Some(uploads), Some(bytes)) = (place.store.uploads(), place.read(path).await?) else {
-        return Ok(());
+        return Ok(true);
     };
-    let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(()) };
-    if let Err(error) = uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
-        tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
+    let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(true) };
+    for attempt in 0..ABORTS {
+        match uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
+            Ok(())
+            | Err(
+                StoreError::NotFound { .. }
+                | StoreError::PermissionDenied { .. }
+                | StoreError::Unauthenticated { .. },
+            ) => return Ok(true),
+            Err(error) => {
+                tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
+                place.store.pause(backoff(attempt)).await;
+            }
+        }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Ends a run that is not decided, in the name of run `by`: what it staged is removed, and its
@@ -385,12 +411,20 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
     let path = record::path(run, "prepared.json");
     let decision = record::to_bytes(&Decision::Void { void_by: by.to_owned() });
     match place.create(&path, decision).await? {
-        Created::Ours => {
-            remove_stage(place, run, &[]).await?;
-            remove_record(place, run).await
-        }
+        Created::Ours => remove_run(place, run).await,
         // It was decided between the two looks at it.
         Created::Theirs(_) => roll_forward(place, run).await,
+    }
+}
+
+/// Removes all that a run left which publishes nothing. Its record stays while an upload may.
+pub(super) async fn remove_run(place: &Place, run: &str) -> Result<()> {
+    remove_stage(place, run, &[]).await?;
+    let uploads = record::path(run, "uploads-");
+    let names = place.list(&record::path(run, "")).await?;
+    match names.iter().any(|name| name.starts_with(&uploads)) {
+        true => Ok(()),
+        false => remove_record(place, run).await,
     }
 }
 
@@ -448,7 +482,7 @@ async fn remove_empty_dirs(place: &Place, paths: impl IntoIterator<Item = String
 pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
     let prepared = match begin::decision(place, run).await? {
         Some(Decision::Publish(prepared)) => *prepared,
-        Some(Decision::Void { .. }) => return remove_record(place, run).await,
+        Some(Decision::Void { .. }) => return remove_run(place, run).await,
         None => return Ok(()),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);

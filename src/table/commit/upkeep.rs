@@ -113,8 +113,7 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
             if matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. })) {
                 found.push(format!("the ended run {run}"));
                 if !dry_run {
-                    settle::remove_stage(&place, &run, &[]).await?;
-                    settle::remove_record(&place, &run).await?;
+                    settle::remove_run(&place, &run).await?;
                 }
             }
         } else if record::is_open(&names) && enforced {
@@ -167,7 +166,8 @@ pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>>
         let Some(claim) = claims::read(&place, path).await? else { continue };
         let claims::Claim { run, host, pid, started } = claim;
         let who = format!("run {run} of process {pid} on '{host}', begun {started}");
-        if host == record::host() && std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        let is_other = host == record::host() && pid != std::process::id();
+        if is_other && std::path::Path::new(&format!("/proc/{pid}")).exists() {
             return Err(Error::new(
                 Kind::Retry,
                 format!("the claim of {who} stands: that process lives, wait for it or end it"),

@@ -102,6 +102,14 @@ impl Bucket {
         books.uploads.values().map(|(path, _)| path.to_string()).collect()
     }
 
+    /// The names that open uploads hold bytes for: these cost. One that its writer died with before
+    /// it could note it has none.
+    pub(crate) fn uploaded(&self) -> Vec<String> {
+        let books = self.books.lock().unwrap();
+        let with_bytes = books.uploads.values().filter(|(_, parts)| !parts.is_empty());
+        with_bytes.map(|(path, _)| path.to_string()).collect()
+    }
+
     /// Notes that `path` was written at `time`.
     fn note(&self, path: &Path, time: Duration) {
         let mut books = self.books.lock().unwrap();
