@@ -21,6 +21,7 @@ mod support {
 }
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
+mod corrupt; // damaged files are read or refused
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
 mod commands; // whole jobs with the binary, on files and on S3

@@ -65,6 +65,12 @@ pub(super) async fn holder(place: &Place, run: &str, now: Option<i64>) -> Result
     for name in ["alive", "intent.json"] {
         last = last.max(time_of(place, &record::path(run, name)).await?);
     }
+    if last.is_none() {
+        // What was on its way when its sender died came after the rest was removed.
+        for path in place.list(&record::path(run, "")).await? {
+            last = last.max(time_of(place, &path).await?);
+        }
+    }
     Ok(match last {
         Some(last) if now - last > SILENCE => Holder::Dead(None),
         _ => Holder::Alive,

@@ -293,10 +293,14 @@ async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
 /// The runs that are not over.
 async fn runs(checkup: &mut Checkup, place: &Place, now: Option<i64>) -> Result<()> {
     for (run, names) in begin::runs(place).await? {
-        if record::has(&names, "report.json") {
+        if record::is_over(&names) {
+            if names.iter().any(|name| record::is_staged(name)) {
+                let what = format!("run {run} is over and left staged bytes");
+                checkup.note(Subject::Run, what, Some(command("gc", place, "")));
+            }
             continue;
         }
-        if record::has(&names, "prepared.json") {
+        if record::is_decided(&names) {
             let what = match begin::decision(place, &run).await? {
                 Some(Decision::Void { void_by }) => {
                     let what = format!("run {run} was ended by run {void_by}");

@@ -295,7 +295,15 @@ impl Run {
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
         let _open = self.open.take();
-        let prepared = settle::prepare(&self.place, prepared).await?;
+        let prepared = match settle::prepare(&self.place, prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                if error.kind() == Kind::Retry {
+                    settle::remove_stage(&self.place, &self.id, &[]).await?; // it is void
+                }
+                return Err(error);
+            }
+        };
         let settled = settle::settle(&self.place, prepared).await;
         match settled.map_err(|cause| settle::unfinished(&self.place, &self.id, cause))? {
             Settled::Published(manifest) => Ok(manifest),

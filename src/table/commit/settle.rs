@@ -411,10 +411,23 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
     let path = record::path(run, "prepared.json");
     let decision = record::to_bytes(&Decision::Void { void_by: by.to_owned() });
     match place.create(&path, decision).await? {
-        Created::Ours => remove_run(place, run).await,
+        Created::Ours => remove_void(place, run).await,
         // It was decided between the two looks at it.
         Created::Theirs(_) => roll_forward(place, run).await,
     }
+}
+
+/// Removes what a void run left. On an object store its process may live after all: the decision
+/// stays there, or it could take another.
+pub(super) async fn remove_void(place: &Place, run: &str) -> Result<()> {
+    if place.store.is_local() {
+        return remove_run(place, run).await;
+    }
+    remove_stage(place, run, &[]).await?;
+    let names = place.list(&record::path(run, "")).await?;
+    let uploads = record::path(run, "uploads-");
+    let over = |name: &String| !name.ends_with("/prepared.json") && !name.starts_with(&uploads);
+    place.delete(names.into_iter().filter(over)).await
 }
 
 /// Removes all that a run left which publishes nothing. Its record stays while an upload may.
@@ -447,11 +460,10 @@ pub(super) async fn remove_record(place: &Place, run: &str) -> Result<()> {
 async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
     let mut over = Vec::new();
     for (other, names) in begin::runs(place).await? {
-        let has = |name: &str| names.iter().any(|found| found == name);
-        if has("report.json") {
+        if record::is_over(&names) {
             over.push(other);
         } else if other.as_str() < run
-            && !has("prepared.json")
+            && record::is_open(&names)
             && matches!(alive::holder(place, &other, None).await?, Holder::Dead(_))
         {
             remove_record(place, &other).await?;
@@ -482,7 +494,7 @@ async fn remove_empty_dirs(place: &Place, paths: impl IntoIterator<Item = String
 pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
     let prepared = match begin::decision(place, run).await? {
         Some(Decision::Publish(prepared)) => *prepared,
-        Some(Decision::Void { .. }) => return remove_run(place, run).await,
+        Some(Decision::Void { .. }) => return remove_void(place, run).await,
         None => return Ok(()),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);

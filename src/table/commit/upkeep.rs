@@ -101,19 +101,18 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
     let enforced = probe::create_only(&place).await? == CreateOnly::Enforced;
     let now = probe::server_time(&place).await?;
     for (run, names) in begin::runs(&place).await? {
-        let is_over = record::has(&names, "report.json");
-        let leftover =
-            names.iter().any(|name| name.starts_with("stage/") || name.starts_with("uploads-"));
-        if is_over && leftover {
-            found.push(format!("what run {run} staged"));
-            if !dry_run {
-                settle::remove_stage(&place, &run, &[]).await?;
+        if record::is_over(&names) {
+            if names.iter().any(|name| record::is_staged(name)) {
+                found.push(format!("what run {run} staged"));
+                if !dry_run {
+                    settle::remove_stage(&place, &run, &[]).await?;
+                }
             }
         } else if record::is_decided(&names) {
             if matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. })) {
                 found.push(format!("the ended run {run}"));
                 if !dry_run {
-                    settle::remove_run(&place, &run).await?;
+                    settle::remove_void(&place, &run).await?;
                 }
             }
         } else if record::is_open(&names) && enforced {
