@@ -32,6 +32,7 @@ mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
 mod process; // signals, panics, closed pipes, terminals
+mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent

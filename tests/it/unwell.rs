@@ -140,3 +140,62 @@ fn check_says_what_is_there_and_what_to_do() {
     assert!(tell("gc --dry-run").1.contains("nothing to remove"));
     assert!(tell("unlock").1.contains("is not claimed"));
 }
+
+/// A small file system of memory, where the user may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let arguments = ["-t", "tmpfs", "-o", &options, "none", dir.path().to_str().unwrap()];
+        let mounted = std::process::Command::new("mount").args(arguments).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("skipped: this user cannot mount a file system");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg(self.0.path()).output());
+    }
+}
+
+#[test]
+fn a_full_disk_is_74_and_leaves_nothing() {
+    let Some(disk) = SmallDisk::new("1m") else { return };
+    let output = Output::files();
+    let out = disk.0.path().join("out");
+    let line = ["generate", "people", out.to_str().unwrap(), "--rows", "200000"];
+    let ended = children::run(output.pleiad(&line), &Kill::Never);
+    assert_eq!(ended.status.code(), Some(74), "{ended:?}");
+    assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
+    assert!(!out.exists(), "what was staged is removed");
+}
+
+/// A link inside a dataset could lead what is written, or removed, anywhere.
+#[test]
+fn a_symbolic_link_inside_a_dataset_is_refused() {
+    let output = Output::files();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let run = |line: &str| {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        children::run(output.pleiad(&words), &Kill::Never)
+    };
+    let generate = format!("generate people {} --rows 90", output.out);
+    assert!(run(&generate).status.success());
+    let table = std::path::Path::new(&output.out).join("table1");
+    let moved = elsewhere.path().join("table1");
+    std::fs::rename(&table, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &table).unwrap();
+    let before = std::fs::read_dir(moved.join("id_pref=0")).unwrap().count();
+    let ended = run(&format!("{generate} --mode overwrite"));
+    assert_eq!(ended.status.code(), Some(65), "{ended:?}");
+    assert!(ended.stderr.contains("is a symbolic link inside a dataset"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_dir(moved.join("id_pref=0")).unwrap().count(), before);
+}

@@ -291,6 +291,8 @@ impl Run {
         if failed {
             return Err(Error::internal("a run whose write failed cannot be committed"));
         }
+        let paths = files.iter().map(|staged| staged.file.path.clone()).collect();
+        settle::refuse_links(&self.place, paths).await?;
         let prepared = self.prepared(tables, files, properties)?;
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.

@@ -327,8 +327,28 @@ async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
     delete_files(place, gone).await
 }
 
+/// Refuses data files that a symbolic link under the dataset would lead elsewhere.
+pub(super) async fn refuse_links(place: &Place, paths: Vec<String>) -> Result<()> {
+    let Some((_, root)) = place.local("") else { return Ok(()) };
+    blocking(move || {
+        for path in paths {
+            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+            let mut parts = ends.map(|end| root.join(&path[..end]));
+            if let Some(link) = parts.find(|part| part.is_symlink()) {
+                return Err(Error::data(format!(
+                    "'{}' is a symbolic link inside a dataset: replace it by a directory",
+                    link.display()
+                )));
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Deletes data files, and the local directories this leaves empty.
 pub(super) async fn delete_files(place: &Place, gone: Vec<String>) -> Result<()> {
+    refuse_links(place, gone.clone()).await?;
     let emptied = gone.clone();
     place.delete(gone).await?;
     remove_empty_dirs(place, emptied).await

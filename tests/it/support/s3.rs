@@ -178,7 +178,10 @@ impl Server {
                 let server = self.clone();
                 let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
                     let server = server.clone();
-                    async move { server.answer(request.map(s3s::Body::from)).await }
+                    // A task of its own: as on a real server, what was asked for is done to its end
+                    // although the client that asked has died.
+                    let answer = async move { server.answer(request.map(s3s::Body::from)).await };
+                    async move { tokio::spawn(answer).await.expect("answers do not panic") }
                 });
                 drop(runtime.spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());
