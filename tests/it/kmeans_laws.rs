@@ -115,6 +115,18 @@ async fn streams_batches_files_and_memory_change_no_bit(
     same(&bits(&outcome), expected().await);
 }
 
+/// An idle stream may read files of another, or not.
+#[rstest]
+#[tokio::test]
+async fn work_stealing_changes_no_bit(#[values("true", "false")] steals: &str) {
+    let (tables, input) = laid_out("three each");
+    let arguments = params(&format!("{OPTIONS} --diagnose --cache never"));
+    let settings = [("batch_size", "7"), ("enable_file_stream_work_stealing", steals)];
+    let (session, source) = (tables.session_with(3, &settings), tables.source(input).await);
+    let outcome = kmeans::run(&session, source, &arguments, None, None, &Silent).await.unwrap();
+    same(&bits(&outcome), expected().await);
+}
+
 #[rstest]
 #[tokio::test]
 async fn partitions_change_no_bit_of_the_models(#[values("auto", "never")] cache: &str) {
