@@ -161,6 +161,13 @@ impl Default for Nearest {
     }
 }
 
+impl Nearest {
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.squared) + size_of_val(&*self.second) + size_of_val(&*self.labels)
+    }
+}
+
 /// The centroids of one model, as the kernel reads them.
 #[derive(Debug, Clone, Copy)]
 pub struct Centroids<'a> {
