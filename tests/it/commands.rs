@@ -70,6 +70,7 @@ impl Lab {
     fn start(&self, line: &str) -> Child {
         let mut command = Process::new(assert_cmd::cargo::cargo_bin!("pleiad"));
         command.args(self.words(line)).envs(self.variables());
+        command.env("XDG_CONFIG_HOME", "/nonexistent");
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 

@@ -69,9 +69,12 @@ pub trait Task {
 impl Isa {
     /// Every set this processor has, the widest first.
     pub fn available() -> Vec<Self> {
-        let mut levels = Vec::new();
+        let mut levels = vec![Self(Level::Baseline)];
         #[cfg(target_arch = "x86_64")]
         {
+            if is_x86_feature_detected!("avx2") {
+                levels.push(Self(Level::Avx2));
+            }
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bw")
@@ -79,11 +82,8 @@ impl Isa {
             if avx512 {
                 levels.push(Self(Level::Avx512));
             }
-            if is_x86_feature_detected!("avx2") {
-                levels.push(Self(Level::Avx2));
-            }
         }
-        levels.push(Self(Level::Baseline));
+        levels.reverse();
         levels
     }
 
