@@ -322,7 +322,7 @@ fn a_result_is_not_appended_to_another() {
 fn a_memory_limit_that_is_too_small_is_71(#[values(On::Files, On::S3)] on: On) {
     let lab = Lab::new(on);
     lab.people(20);
-    // The table of sums of one stream, or one open Parquet file, takes more than 65 % of this.
+    // One open Parquet file takes more than 65 % of this.
     for job in ["kmeans @people @out --columns age --assign", "generate people @out --rows 20"] {
         let found = lab.run(&format!("{job} --memory-limit 500kB"));
         assert_eq!(found.2.lines().count(), 1, "{}", found.2);
@@ -396,7 +396,7 @@ fn has_intent(lab: &Lab) -> bool {
     records(lab).iter().any(|name| name == "intent.json")
 }
 
-/// Sends a signal by its name; the process must still be ours to name.
+/// Sends a signal by its name to a process that has not been waited for.
 fn signal(child: &Child, name: &str) {
     let sent = Process::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
