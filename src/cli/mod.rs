@@ -6,6 +6,7 @@
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
 pub mod check; // `pleiad check`
+pub mod config; // settings from files and variables
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
@@ -40,6 +41,10 @@ use terminal::{Color, Surroundings, Terminal};
 /// Partitions, clusters and streams tables kept as Parquet on S3-compatible storage
 ///
 /// Data goes to standard output, everything else to standard error.
+///
+/// --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region, --profile and
+/// --virtual-host may be set for all commands: as a variable (PLEIAD_MEMORY_LIMIT), in ./pleiad.toml
+/// or in ~/.config/pleiad/config.toml (memory-limit = "10g"). The flag wins, then the variable.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 pub struct Cli {
@@ -135,8 +140,8 @@ pub struct Flags {
 impl Flags {
     /// The number of worker threads.
     pub fn threads(&self) -> NonZeroUsize {
-        let master = self.master.and_then(|Master(threads)| threads);
-        self.threads.or(master).unwrap_or_else(process::cores)
+        let asked = self.master.map_or(self.threads, |Master(threads)| threads);
+        asked.unwrap_or_else(process::cores)
     }
 }
 
@@ -194,12 +199,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let code = exit::code_of(&terminal, || start(cli, &matches, around, &terminal));
+    let work = || configured.and_then(|()| start(cli, &matches, around, &terminal));
+    let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
 

@@ -8,6 +8,7 @@ mod arguments; // constants, coordinates, weights
 pub mod centroids; // k-means without an engine: fixed point, kernel, model, totals
 mod fold; // one core, both accumulators
 pub mod groups; // where the rows of a batch go
+mod row_lists; // lists of rows in Arrow
 #[cfg(test)]
 mod tester; // plays the engine
 mod totals_array; // totals as an Arrow struct

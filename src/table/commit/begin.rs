@@ -48,10 +48,10 @@ pub(super) async fn preflight(place: &Place, mode: Mode) -> Result<Preflight> {
 
 /// A place that holds something but no manifest is not ours, in every mode.
 async fn refuse_foreign(place: &Place) -> Result<()> {
-    if let Some(path) = place.location.local_path().filter(|path| path.is_file()) {
+    if place.is_local_file() {
         return Err(Error::new(
             Kind::OutputExists,
-            format!("output '{}' is a file, expected a directory or nothing", path.display()),
+            format!("output '{}' is a file, expected a directory or nothing", place.location),
         ));
     }
     let ours =

@@ -148,9 +148,14 @@ impl Place {
         }
     }
 
+    /// Whether this is one local file: some file systems fail to list below it.
+    pub(crate) fn is_local_file(&self) -> bool {
+        self.location.local_path().is_some_and(std::path::Path::is_file)
+    }
+
     /// The relative paths of everything under `prefix`, sorted. In a local file there is nothing.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+        if self.is_local_file() {
             return Ok(Vec::new());
         }
         let listed = self.store.objects().list(Some(&self.key(prefix)));
