@@ -19,8 +19,8 @@ use crate::table::commit::{self, Finding};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad check clusters --verify
-  pleiad check s3://bucket/people --json")]
+  pleiad check people --verify
+  pleiad check people --json")]
 pub struct Check {
     /// What to look at: a directory, or s3://bucket/prefix
     #[arg(value_name = "LOCATION")]

@@ -183,10 +183,9 @@ fn explain_panics(terminal: Terminal) {
 
 /// Whether a source file is of the crates that decode Parquet, CSV and Arrow.
 fn is_of_a_reader(file: &str) -> bool {
-    file.split('/').any(|part| {
-        let krate =
-            ["parquet-", "arrow-", "bytes-"].iter().find_map(|name| part.strip_prefix(name));
-        krate.is_some_and(|rest| rest.contains('.'))
+    file.split('/').filter_map(|part| part.rsplit_once('-')).any(|(name, version)| {
+        let is_reader = ["parquet", "arrow", "bytes"].contains(&name) || name.starts_with("arrow-");
+        is_reader && version.starts_with(|first: char| first.is_ascii_digit())
     })
 }
 

@@ -15,8 +15,8 @@ use crate::table::commit;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad recover clusters
-  pleiad recover s3://bucket/people --keep 0198f3c2b1d07d0c9a4e5f60718293a4")]
+  pleiad recover people
+  pleiad recover people --json")]
 pub struct Recover {
     /// The dataset
     #[arg(value_name = "OUT")]
@@ -45,8 +45,8 @@ impl Recover {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad gc clusters --dry-run
-  pleiad gc s3://bucket/people")]
+  pleiad gc people --dry-run
+  pleiad gc people --json")]
 pub struct Gc {
     /// The dataset
     #[arg(value_name = "OUT")]
@@ -82,8 +82,8 @@ impl Gc {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad unlock s3://bucket/people
-  pleiad unlock garage/bucket/people --json")]
+  pleiad unlock people
+  pleiad unlock people --json")]
 pub struct Unlock {
     /// The dataset
     #[arg(value_name = "OUT")]

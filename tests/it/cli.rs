@@ -100,7 +100,7 @@ fn the_examples_of_help_run() {
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
         // What the examples read, and a demo that does not take a minute in a debug build.
         let fewer: &[&str] = if words == ["demo"] { &["--rows", "200"] } else { &[] };
-        if words == ["kmeans"] {
+        if !["demo", "generate"].contains(&words[0].as_str()) {
             let input = ["generate", "people", "people", "--rows", "200"];
             assert_eq!(outcome(pleiad(&input).current_dir(folder.path())).0, 0);
         }
