@@ -5,9 +5,12 @@ use std::process::Command;
 
 use crate::support::children::{self, Ended, Kill, Output};
 
+/// Names and values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// Runs a command at trace level; what it says and leaves must be clean.
 #[track_caller]
-fn run(output: &Output, line: &str, variables: &[(&str, &str)]) -> Ended {
+fn run(output: &Output, line: &str, variables: Variables<'_>) -> Ended {
     let words: Vec<&str> = line.split(' ').collect();
     let mut command: Command = output.pleiad(&words);
     command.env("PLEIAD_LOG", "trace").envs(variables.iter().copied());
@@ -49,7 +52,7 @@ fn nothing_that_fails_tells_a_secret() {
     std::fs::write(&profile, text).unwrap();
     let profile = profile.to_str().unwrap();
     let generate = "generate people s3://bucket/out --rows 60";
-    let cases: [(&str, &[(&str, &str)], i32); 7] = [
+    let cases: [(&str, Variables, i32); 7] = [
         (generate, &[("AWS_SECRET_ACCESS_KEY", "canary-1")], 77),
         (generate, &[("AWS_SESSION_TOKEN", "canary-2")], 0),
         (

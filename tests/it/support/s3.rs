@@ -171,17 +171,19 @@ impl Server {
 
     fn listen(&self, listener: std::net::TcpListener, stopped: oneshot::Receiver<()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tasks = runtime.handle();
         let accept = async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let server = self.clone();
+                let (server, tasks) = (self.clone(), tasks.clone());
                 let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
                     let server = server.clone();
                     // A task of its own: as on a real server, what was asked for is done to its end
                     // although the client that asked has died.
                     let answer = async move { server.answer(request.map(s3s::Body::from)).await };
-                    async move { tokio::spawn(answer).await.expect("answers do not panic") }
+                    let answer = tasks.spawn(answer);
+                    async move { answer.await.expect("answers do not panic") }
                 });
                 drop(runtime.spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
 use super::seeded::{Chance, Life, Moment};
@@ -277,14 +278,17 @@ impl Actor {
 
     /// Runs its work; `None` if it died, and its work was dropped where it was. What its work has
     /// left to other tasks gets no turn any more.
-    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(crate) fn run<'a, T: 'a>(
+        &'a self,
+        work: impl Future<Output = T> + 'a,
+    ) -> LocalBoxFuture<'a, Option<T>> {
+        let work = Box::pin(work);
         let begins = self.pause(Duration::ZERO); // who does so first is drawn, too
-        self.life
-            .run(async {
-                begins.await;
-                work.await
-            })
-            .await
+        let living = async {
+            begins.await;
+            work.await
+        };
+        Box::pin(self.life.run(living))
     }
 
     /// Waits for the turn of a call.
