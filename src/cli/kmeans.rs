@@ -9,7 +9,7 @@ use super::Context;
 use super::output::Answer;
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
-use crate::table::{Begin, Run, RunOptions, Source, SourceOptions, SourceTable};
+use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
 
 /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
 ///
@@ -24,6 +24,8 @@ use crate::table::{Begin, Run, RunOptions, Source, SourceOptions, SourceTable};
 ///
 /// What is published reveals sums over rows: a cluster of one row is that row, and first centroids
 /// are real rows. --min-rows leaves small clusters out of the published tables.
+///
+/// Models count from 0, so two results cannot share one OUT: --mode append is refused.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -57,6 +59,13 @@ impl Kmeans {
         if out.is_none() && (params.resume || params.assign) {
             let option = if params.resume { "resume" } else { "assign" };
             return Err(Error::usage(format!("{option} needs OUT: name an output")).into());
+        }
+        if out.is_some() && context.flags.mode == Mode::Append {
+            return Err(Error::usage(
+                "mode 'append' would give two models the same number: name another output, or pass \
+                 --mode overwrite to replace the result",
+            )
+            .into());
         }
         let session = context.session()?;
         let options =

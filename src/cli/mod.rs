@@ -5,6 +5,8 @@
 //! ends with two worked examples, and a `run` that opens, calls a driver and prints. A new command
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
+pub mod check; // `pleiad check`
+pub mod config; // settings from files and variables
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
@@ -18,6 +20,7 @@ pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
 pub mod terminal; // who reads standard error
+pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -40,6 +43,10 @@ use terminal::{Color, Surroundings, Terminal};
 /// Partitions, clusters and streams tables kept as Parquet on S3-compatible storage
 ///
 /// Data goes to standard output, everything else to standard error.
+///
+/// --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region, --profile and
+/// --virtual-host may be set for all commands: as a variable (PLEIAD_MEMORY_LIMIT), in ./pleiad.toml
+/// or in ~/.config/pleiad/config.toml (memory-limit = "10g"). The flag wins, then the variable.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 pub struct Cli {
@@ -65,6 +72,14 @@ pub enum Command {
     Plot(plot::Plot),
     /// Show the main jobs on local files: people and their clusters, the sky and its blocks
     Demo(demo::Demo),
+    /// Say what stands at a location, whether it is whole, and what to do
+    Check(check::Check),
+    /// Finish what a dead run had decided
+    Recover(upkeep::Recover),
+    /// Remove what dead runs and old versions left
+    Gc(upkeep::Gc),
+    /// Remove the claims of dead writers, on a store that cannot keep two apart
+    Unlock(upkeep::Unlock),
 }
 
 impl Command {
@@ -80,6 +95,10 @@ impl Command {
             Self::Partition(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
+            Self::Check(command) => command.run(context).await,
+            Self::Recover(command) => command.run(context).await,
+            Self::Gc(command) => command.run(context).await,
+            Self::Unlock(command) => command.run(context).await,
         }
     }
 }
@@ -134,8 +153,8 @@ pub struct Flags {
 impl Flags {
     /// The number of worker threads.
     pub fn threads(&self) -> NonZeroUsize {
-        let master = self.master.and_then(|Master(threads)| threads);
-        self.threads.or(master).unwrap_or_else(process::cores)
+        let asked = self.master.map_or(self.threads, |Master(threads)| threads);
+        asked.unwrap_or_else(process::cores)
     }
 }
 
@@ -201,12 +220,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let code = exit::code_of(&terminal, || start(cli, &matches, around, &terminal));
+    let work = || configured.and_then(|()| start(cli, &matches, around, &terminal));
+    let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
 

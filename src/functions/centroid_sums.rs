@@ -103,6 +103,12 @@ impl Summing {
         let columns = Columns::of(function, &models, args, 1)?;
         Ok(Self { isa: Isa::best(), measures, models, columns })
     }
+
+    /// The same with another instruction set.
+    #[cfg(test)]
+    pub(super) fn on(self, isa: Isa) -> Self {
+        Self { isa, ..self }
+    }
 }
 
 impl Core for Summing {

@@ -7,10 +7,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, ListArray, StructArray,
-};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array};
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
@@ -20,10 +17,11 @@ use super::SECTION;
 use super::arguments::{self, Columns};
 use super::centroids::block::Block;
 use super::centroids::farthest::{FarRow, Farthest};
-use super::centroids::kernel::{self, BLOCK, Centroids, Isa, Lanes, Nearest};
+use super::centroids::kernel::{self, BLOCK, Centroids, Isa, Nearest};
 use super::centroids::model::{CLUSTER_LIMIT, ModelSet};
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
+use super::row_lists;
 use crate::error::Error;
 
 /// The function, for a session.
@@ -42,21 +40,15 @@ pub fn read_farthest_rows(
     row: usize,
 ) -> crate::error::Result<Farthest> {
     let foreign = || Error::internal("expected the farthest rows of this query");
-    if *array.data_type() != FarthestRows::result() || row >= array.len() || array.is_null(row) {
-        return Err(foreign());
-    }
-    let list = array.as_list::<i32>().value(row);
-    let list = list.as_struct();
+    let list = row_lists::rows_of(row_fields(), array, row).ok_or_else(foreign)?;
     let numbers = list.column(0).as_primitive::<Int32Type>();
     let squared = list.column(1).as_primitive::<Float64Type>();
-    let values = list.column(2).as_list::<i32>();
     let mut far = Farthest::new(limit, models.columns(), models.models().len());
     for i in 0..list.len() {
-        let values = values.value(i);
-        let values = values.as_primitive::<Float64Type>().values();
+        let values = row_lists::values_of(list.column(2), i);
         let number = usize::try_from(numbers.value(i)).ok();
         let number = number.filter(|n| *n < far.models() && values.len() == models.columns());
-        far.add(number.ok_or_else(foreign)?, squared.value(i), values);
+        far.add(number.ok_or_else(foreign)?, squared.value(i), values.values());
     }
     Ok(far)
 }
@@ -74,7 +66,7 @@ impl Fold for FarthestRows {
     }
 
     fn result() -> DataType {
-        DataType::new_list(DataType::Struct(row_fields()), false)
+        row_lists::data_type(row_fields())
     }
 
     fn documentation() -> &'static Documentation {
@@ -109,7 +101,7 @@ fn row_fields() -> Fields {
     vec![
         Field::new("model", DataType::Int32, false),
         Field::new("squared_distance", DataType::Float64, false),
-        Field::new("values", DataType::new_list(DataType::Float64, false), false),
+        row_lists::values_field(),
     ]
     .into()
 }
@@ -185,26 +177,14 @@ impl Core for Searching {
         };
         let rows = || lists().flat_map(|(number, rows)| rows.iter().map(move |row| (number, row)));
         let number = |n: usize| i32::try_from(n).expect("models are few");
-        let values = rows().flat_map(|(_, row)| row.values.iter().copied());
-        let values = ListArray::new(
-            Arc::new(Field::new_list_field(DataType::Float64, false)),
-            OffsetBuffer::from_lengths(rows().map(|(_, row)| row.values.len())),
-            Arc::new(Float64Array::from_iter_values(values)),
-            None,
-        );
         let squared = |(_, row): (usize, &FarRow)| row.squared;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int32Array::from_iter_values(rows().map(|(n, _)| number(n)))),
             Arc::new(Float64Array::from_iter_values(rows().map(squared))),
-            Arc::new(values),
+            row_lists::values(rows().map(|(_, row)| row.values.as_slice())),
         ];
         let found = |far: &Farthest| (0..far.models()).map(|number| far.rows(number).len()).sum();
-        Ok(Arc::new(ListArray::new(
-            Arc::new(Field::new_list_field(DataType::Struct(row_fields()), false)),
-            OffsetBuffer::from_lengths(states.iter().map(found)),
-            Arc::new(StructArray::new(row_fields(), columns, None)),
-            None,
-        )))
+        Ok(row_lists::answer(row_fields(), columns, states.iter().map(found)))
     }
 
     fn state_bytes(&self, state: &Farthest) -> usize {
@@ -212,7 +192,7 @@ impl Core for Searching {
     }
 
     fn scratch_bytes(&self, scratch: &Scratch) -> usize {
-        scratch.block.bytes() + 3 * size_of::<Lanes<f64>>() + scratch.values.capacity() * 8
+        scratch.block.bytes() + scratch.nearest.bytes() + scratch.values.capacity() * 8
     }
 }
 

@@ -19,10 +19,11 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::{AggregateOrderSensitivity, format_state_name};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, Expr, GroupsAccumulator,
-    Signature, Volatility, udaf_default_display_name,
+    Signature, Volatility, udaf_default_display_name, udaf_default_human_display,
 };
 
 use super::arguments::misused;
+use super::centroids::model::ModelSet;
 use super::groups::Groups;
 
 /// How many rows [`GroupsAccumulator::convert_to_state`] gives a state of their own at a time.
@@ -138,11 +139,14 @@ impl<F: Fold> AggregateUDFImpl for Function<F> {
         AggregateOrderSensitivity::Insensitive
     }
 
-    /// Logical plans would print every byte of a literal.
+    /// Logical plans would print every byte of a model.
     fn display_name(&self, params: &AggregateFunctionParams) -> Result<String> {
-        let mut params = params.clone();
-        params.args.iter_mut().for_each(abbreviate);
-        udaf_default_display_name(self, &params)
+        udaf_default_display_name(self, &abbreviated(params))
+    }
+
+    /// What EXPLAIN prints of a physical plan: two models, two texts.
+    fn human_display(&self, params: &AggregateFunctionParams) -> Result<String> {
+        udaf_default_human_display(self, &abbreviated(params))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -167,11 +171,15 @@ impl<F: Fold> AggregateUDFImpl for Function<F> {
     }
 }
 
-/// Puts the first bytes of a bulky literal, for a model its hash, in the place of all of them.
-fn abbreviate(arg: &mut Expr) {
-    if let Expr::Literal(value @ ScalarValue::BinaryView(Some(_)), _) = arg {
-        *arg = Expr::Column(Column::new_unqualified(value.to_string()));
+/// `params` with the short name of a model, `kmeans_model(3f2a91c0)`, in the place of its bytes.
+fn abbreviated(params: &AggregateFunctionParams) -> AggregateFunctionParams {
+    let mut params = params.clone();
+    for arg in &mut params.args {
+        if let Expr::Literal(ScalarValue::BinaryView(Some(bytes)), _) = arg {
+            *arg = Expr::Column(Column::new_unqualified(ModelSet::short_name(bytes)));
+        }
     }
+    params
 }
 
 /// One state: queries without GROUP BY, and windows.

@@ -10,6 +10,7 @@ pub mod centroids; // k-means without an engine: fixed point, kernel, model, tot
 mod fold; // one core, both accumulators
 pub mod groups; // where the rows of a batch go
 mod positions; // positions and plans of blocks as arguments
+mod row_lists; // lists of rows in Arrow
 #[cfg(test)]
 mod tester; // plays the engine
 mod totals_array; // totals as an Arrow struct

@@ -8,13 +8,9 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray,
-    StructArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
 };
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{
-    DataType, Decimal128Type, Field, Fields, Float64Type, Int64Type, UInt64Type,
-};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Fields, Int64Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
@@ -27,6 +23,7 @@ use super::centroids::model::ModelSet;
 use super::centroids::sample::{HashRows, Sample, SampleRow};
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
+use super::row_lists;
 use crate::error::Error;
 
 /// The most rows of a sample.
@@ -50,19 +47,14 @@ pub fn read_sample_rows(
     row: usize,
 ) -> crate::error::Result<Sample> {
     let foreign = || Error::internal("expected sampled rows of this query");
-    if *array.data_type() != SampleRows::result() || row >= array.len() || array.is_null(row) {
-        return Err(foreign());
-    }
-    let list = array.as_list::<i32>().value(row);
-    let list = list.as_struct();
+    let list = row_lists::rows_of(row_fields(), array, row).ok_or_else(foreign)?;
     let hashes = list.column(0).as_primitive::<UInt64Type>();
-    let values = list.column(1).as_list::<i32>();
     let rows = list.column(2).as_primitive::<Int64Type>();
     let weights = list.column(3).as_primitive::<Decimal128Type>();
     let mut sample = Sample::new(limit, columns);
     for i in 0..list.len() {
-        let values = values.value(i);
-        let values = values.as_primitive::<Float64Type>().values();
+        let values = row_lists::values_of(list.column(1), i);
+        let values = values.values();
         let rows = u64::try_from(rows.value(i)).ok().filter(|_| values.len() == columns);
         let (hash, weight) = (hashes.value(i), weights.value(i));
         sample.add(&SampleRow { hash, values, rows: rows.ok_or_else(foreign)?, weight });
@@ -84,7 +76,7 @@ impl Fold for SampleRows {
     }
 
     fn result() -> DataType {
-        DataType::new_list(DataType::Struct(row_fields()), false)
+        row_lists::data_type(row_fields())
     }
 
     fn documentation() -> &'static Documentation {
@@ -123,7 +115,7 @@ impl Fold for SampleRows {
 fn row_fields() -> Fields {
     vec![
         Field::new("hash", DataType::UInt64, false),
-        Field::new("values", DataType::new_list(DataType::Float64, false), false),
+        row_lists::values_field(),
         Field::new("rows", DataType::Int64, false),
         Field::new("weight", SUM, false),
     ]
@@ -209,27 +201,15 @@ impl Core for Sampling {
     fn evaluate(&self, states: &[Sample]) -> Result<ArrayRef> {
         let samples: Vec<Vec<SampleRow<'_>>> = states.iter().map(Sample::rows).collect();
         let rows = || samples.iter().flatten();
-        let values = rows().flat_map(|row| row.values.iter().copied());
-        let values = ListArray::new(
-            Arc::new(Field::new_list_field(DataType::Float64, false)),
-            OffsetBuffer::from_lengths(rows().map(|row| row.values.len())),
-            Arc::new(Float64Array::from_iter_values(values)),
-            None,
-        );
         let count = |n: u64| i64::try_from(n).expect("at most 2^44 rows");
         let weights = Decimal128Array::from_iter_values(rows().map(|row| row.weight));
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt64Array::from_iter_values(rows().map(|row| row.hash))),
-            Arc::new(values),
+            row_lists::values(rows().map(|row| row.values)),
             Arc::new(Int64Array::from_iter_values(rows().map(|row| count(row.rows)))),
             Arc::new(weights.with_data_type(SUM)),
         ];
-        Ok(Arc::new(ListArray::new(
-            Arc::new(Field::new_list_field(DataType::Struct(row_fields()), false)),
-            OffsetBuffer::from_lengths(samples.iter().map(Vec::len)),
-            Arc::new(StructArray::new(row_fields(), columns, None)),
-            None,
-        )))
+        Ok(row_lists::answer(row_fields(), columns, samples.iter().map(Vec::len)))
     }
 
     fn state_bytes(&self, state: &Sample) -> usize {

@@ -259,8 +259,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::functions::centroid_sums::Summing;
+    use crate::functions::centroids::kernel::Isa;
     use crate::functions::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
-    use crate::functions::centroids::totals::Totals;
+    use crate::functions::centroids::totals::{Measures, Totals};
+    use crate::functions::fold::Core;
+    use crate::functions::groups::Groups;
     use crate::functions::{
         block_counts, centroid_sums, cluster_scores, extent, farthest_rows, read_block_counts,
         read_centroid_sums, read_extent, read_sample_rows, sample_rows,
@@ -427,6 +431,39 @@ mod tests {
         }
 
         #[test]
+        fn every_instruction_set_gives_the_same_sums(rows in rows(), weights in weights()) {
+            let models = models(weights);
+            let all: Vec<_> = (0..rows.len()).collect();
+            let groups: Vec<_> = all.iter().map(|row| row % 2).collect();
+            for (function, measures) in
+                [(centroid_sums(), Measures::Step), (cluster_scores(), Measures::Scores)]
+            {
+                let tester = Tester::new(function, vec![bytes(&models)], columns(&rows, weights));
+                let expected = array(&tester.answer(&all).unwrap());
+                let batch = tester.batch(&all);
+                for isa in Isa::available() {
+                    let made = |args: AccumulatorArgs<'_>| Summing::new("tested", measures, &args);
+                    let core = tester.with_args(made).unwrap().on(isa);
+                    let mut scratch = core.scratch();
+                    let mut one = core.start();
+                    core.update(&mut scratch, &batch, None, Groups::One(&mut one)).unwrap();
+                    let [mut even, odd] = {
+                        let mut states = [core.start(), core.start()];
+                        let into = Groups::Each { states: &mut states, groups: &groups };
+                        core.update(&mut scratch, &batch, None, into).unwrap();
+                        states
+                    };
+                    let mut sent = Vec::new();
+                    core.write(&odd, &mut sent);
+                    core.merge(&mut even, &sent).unwrap();
+                    for state in [one, even] {
+                        prop_assert_eq!(&core.evaluate(&[state]).unwrap(), &expected, "{:?}", isa);
+                    }
+                }
+            }
+        }
+
+        #[test]
         fn farthest_rows_do_not_depend_on_the_way(
             rows in rows(), weights in weights(), limit in 1..6i64, seed: u64,
         ) {
@@ -481,10 +518,7 @@ mod tests {
             Tester::new(centroid_sums(), vec![bytes(&models)], columns(&[], Weights::None));
         let answer = tester.plain().evaluate().unwrap();
         let totals = read_centroid_sums(&models, &array(&answer), 0).unwrap();
-        assert_eq!(
-            totals,
-            Totals::new(&models, crate::functions::centroids::totals::Measures::Step)
-        );
+        assert_eq!(totals, Totals::new(&models, Measures::Step));
         assert_eq!(totals.clusters().len(), 6);
     }
 

@@ -66,7 +66,7 @@ impl ModelResult {
 pub struct PartitionFigures {
     /// Rows that counted.
     pub rows: u64,
-    /// Rows left out for NULL, NaN or infinity.
+    /// Rows left out: for NULL, NaN or an infinity in a used column, or a weight of zero.
     pub skipped: u64,
     /// Σ w·d².
     pub cost: f64,

@@ -4,14 +4,14 @@
 //! of all files (of the first, if there are more than 1000), which also give rows and bounds. What looks
 //! like the output of a job that has not ended is refused.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
-use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::parquet_to_arrow_schema;
@@ -23,7 +23,7 @@ use super::encode::plain_field;
 use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, guarded};
 
 /// The most files whose footers are read beforehand.
 const MOST_FOOTERS: usize = 1000;
@@ -225,14 +225,20 @@ async fn inspect_parquet(
     let mut columns = Columns::default();
     for ((meta, _), footer) in read.iter().zip(&footers) {
         let file = footer.file_metadata();
-        let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
+        let shown = place.show(&meta.location);
+        let schema = unbroken(&shown, || {
+            parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+        })??;
         let own = schema.fields().iter().filter(|field| !is_key(field));
-        columns.add(&place.show(&meta.location), own.map(|field| plain_field(field)).collect())?;
+        columns.add(&shown, own.map(|field| plain_field(field)).collect())?;
     }
     let fields = columns.fields();
     let schema: SchemaRef = Arc::new(Schema::new(fields.clone()));
-    let known = footers.iter().map(|footer| {
-        Ok(honest(DFParquetMetadata::statistics_from_parquet_metadata(footer, &schema)?))
+    let known = read.iter().zip(&footers).map(|((meta, _), footer)| {
+        let statistics = unbroken(&place.show(&meta.location), || {
+            DFParquetMetadata::statistics_from_parquet_metadata(footer, &schema)
+        });
+        Ok(honest(statistics??))
     });
     let mut statistics = known.collect::<Result<Vec<_>>>()?;
     statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
@@ -243,18 +249,31 @@ async fn inspect_parquet(
 async fn footer(place: &Place, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
     let store: &dyn ObjectStore = place.store.objects().as_ref();
     let reader = DFParquetMetadata::new(store, meta).with_metadata_size_hint(Some(FOOTER_HINT));
-    let read = AssertUnwindSafe(reader.fetch_metadata()).catch_unwind().await;
+    let mut reading = Box::pin(reader.fetch_metadata());
+    let read = poll_fn(|context| match guarded(|| reading.as_mut().poll(context)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    });
     let shown = place.show(&meta.location);
-    match read {
-        Ok(Ok(footer)) => Ok(footer),
-        Ok(Err(cause)) if Error::find_in(&cause).is_some() => Err(cause.into()),
-        Ok(Err(cause)) => {
+    match read.await {
+        Some(Ok(footer)) => Ok(footer),
+        Some(Err(cause)) if Error::find_in(&cause).is_some() => Err(cause.into()),
+        Some(Err(cause)) => {
             let cause = Error::from(cause);
             Err(Error::data(format!("file '{shown}' is not a whole Parquet file: {cause}"))
                 .caused_by(cause))
         }
-        Err(_panic) => Err(Error::data(format!("file '{shown}' is not a whole Parquet file"))),
+        None => Err(broken(&shown)),
     }
+}
+
+/// What `read` makes of a footer. Readers panic on some broken ones; that is an error here.
+fn unbroken<T>(shown: &str, read: impl FnOnce() -> T) -> Result<T> {
+    guarded(read).ok_or_else(|| broken(shown))
+}
+
+fn broken(shown: &str) -> Error {
+    Error::data(format!("file '{shown}' is not a whole Parquet file"))
 }
 
 async fn inspect_csv(

@@ -25,8 +25,8 @@ use crate::storage::{Location, Stores};
 /// Files looked at at a time.
 pub(super) const AT_ONCE: usize = 16;
 
-/// How far above a location its dataset is looked for: `OUT/table/key=1/key=2`, and one more.
-const LEVELS_UP: usize = 4;
+/// How far up a dataset is looked for, from `OUT/table/key=1/key=2/file` at most.
+const LEVELS_UP: usize = 5;
 
 /// How a source may be read.
 #[derive(Clone, Debug, Default)]
@@ -168,10 +168,7 @@ async fn dataset_above(
     stores: &Arc<Stores>,
     location: &Location,
 ) -> Result<Option<(Place, Manifest)>> {
-    let place = Place::at(stores, &location.join(""))?.location;
-    // Nothing can be listed below a file, and some file systems say so with an error.
-    let is_file = place.local_path().is_some_and(std::path::Path::is_file);
-    let mut next = if is_file { parent(stores, &place)? } else { Some(place) };
+    let mut next = Some(Place::at(stores, &location.join(""))?.location);
     for _ in 0..LEVELS_UP {
         let Some(location) = next else { break };
         let place = Place::at(stores, &location)?;

@@ -14,7 +14,7 @@ pub(crate) fn pleiad(arguments: &[&str]) -> Command {
     for name in ["NO_COLOR", "CLICOLOR_FORCE", "CI", "PLEIAD_LOG", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
-    command.env("TERM", "xterm").args(arguments);
+    command.env("TERM", "xterm").env("XDG_CONFIG_HOME", "/nonexistent").args(arguments);
     command
 }
 
@@ -101,7 +101,9 @@ fn the_examples_of_help_run() {
         // What the examples read, and a demo that does not take a minute in a debug build.
         let fewer: &[&str] = if words == ["demo"] { &["--rows", "200"] } else { &[] };
         let prepared: &[&str] = match words[0].as_str() {
-            "kmeans" => &["generate people people --rows 200"],
+            "kmeans" | "check" | "recover" | "gc" | "unlock" => {
+                &["generate people people --rows 200"]
+            }
             "partition" => &["generate sky sky --rows 500"],
             "plot" => &["generate sky sky --rows 500", "partition sky blocks --blocks 6"],
             _ => &[],
@@ -220,6 +222,25 @@ fn a_setting_that_nobody_knows_is_78() {
     let (code, _, stderr) = outcome(command.env("PLEIAD_LOG", "pleiad=loud"));
     assert_eq!(code, 78);
     assert!(stderr.starts_with("error: PLEIAD_LOG is 'pleiad=loud', expected"), "{stderr}");
+}
+
+#[test]
+fn a_file_and_a_variable_set_what_no_flag_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pleiad.toml");
+    std::fs::write(&file, "memory-limit = \"1kB\"\n").expect("a file");
+    let (code, _, stderr) = people(folder.path(), &[]);
+    assert_eq!(code, 71, "{stderr}");
+    assert_eq!(people(folder.path(), &["-m", "1g"]).0, 0);
+    let mut command = pleiad(&["generate", "people", "more", "--rows", "10"]);
+    command.current_dir(folder.path()).env("PLEIAD_MEMORY_LIMIT", "1g");
+    assert_eq!(outcome(&mut command).0, 0);
+    std::fs::write(&file, "memory_limit = \"1g\"\n").expect("a file");
+    let (code, stdout, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    let expected = "error: setting 'memory_limit' of './pleiad.toml' is not known: \
+                    did you mean 'memory-limit'?\n";
+    assert_eq!(stderr, expected);
 }
 
 #[test]

@@ -115,6 +115,18 @@ async fn streams_batches_files_and_memory_change_no_bit(
     same(&bits(&outcome), expected().await);
 }
 
+/// An idle stream may read files of another, or not.
+#[rstest]
+#[tokio::test]
+async fn work_stealing_changes_no_bit(#[values("true", "false")] steals: &str) {
+    let (tables, input) = laid_out("three each");
+    let arguments = params(&format!("{OPTIONS} --diagnose --cache never"));
+    let settings = [("batch_size", "7"), ("enable_file_stream_work_stealing", steals)];
+    let (session, source) = (tables.session_with(3, &settings), tables.source(input).await);
+    let outcome = kmeans::run(&session, source, &arguments, None, None, &Silent).await.unwrap();
+    same(&bits(&outcome), expected().await);
+}
+
 #[rstest]
 #[tokio::test]
 async fn partitions_change_no_bit_of_the_models(#[values("auto", "never")] cache: &str) {
@@ -182,23 +194,31 @@ async fn all_models_share_the_scans() {
 }
 
 #[tokio::test]
-async fn the_plan_of_a_step_does_not_print_the_model() {
+async fn the_plan_of_a_step_shows_a_short_name_of_the_model() {
     let (tables, input) = laid_out("alone");
     let session = tables.session(2, 8192);
     session.register("points", tables.source(input).await.tables[0].provider()).unwrap();
     let text = include_str!("../../sql/steps/kmeans_step.sql");
     let parts = [("keys", ""), ("columns", "age, weight"), ("group_by", "")];
-    for x in [1.0, 2.0] {
+    let shown = async |x: f64| {
         let extent = Extent { lows: vec![0.0; 2], highs: vec![200.0; 2], weight: Weight::None };
         let model = Model::new(array![[x, 70.0], [50.0, 70.0], [30.0, 60.0]]);
         let bytes = ModelSet::new(extent, vec![model]).unwrap().encode();
+        let expected = format!("centroid_sums({}, ", ModelSet::short_name(&bytes));
         let value = ScalarValue::BinaryView(Some(bytes));
         let plan = session.plan(text, &parts, vec![("model", value)]).await.unwrap();
+        let logical = plan.display_indent().to_string();
         let plan = session.state().create_physical_plan(&plan).await.unwrap();
-        let shown = displayable(plan.as_ref()).indent(false).to_string();
-        let aggregate = shown.lines().find(|line| line.contains("centroid_sums(")).unwrap();
-        assert!(aggregate.len() < 200, "{aggregate}");
-    }
+        let physical = displayable(plan.as_ref()).indent(false).to_string();
+        for shown in [&logical, &physical] {
+            assert!(shown.contains(&expected), "{expected} not in:\n{shown}");
+            assert!(shown.lines().all(|line| line.len() < 200), "{shown}");
+        }
+        [logical, physical]
+    };
+    let (one, other) = (shown(1.0).await, shown(2.0).await);
+    assert_ne!(one[0], other[0]);
+    assert_ne!(one[1], other[1]);
 }
 
 /// All floats of all tables.

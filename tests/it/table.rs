@@ -600,7 +600,8 @@ async fn a_run_stopped_anywhere_is_published_or_absent(#[case] on: On, #[case] m
     for polls in (0..).step_by(3) {
         let place = Scratch::new(on);
         write(&place, &people(100), spec("people"), Mode::Error).await.unwrap();
-        let done = stopped_after(polls, write(&place, &people(10), spec("people"), mode)).await;
+        let done =
+            stopped_after(polls, Box::pin(write(&place, &people(10), spec("people"), mode))).await;
         let after = if mode == Mode::Append { 110 } else { 10 };
         let found = rows_found(&place).await.unwrap();
         assert!(found == 100 || found == after, "stopped after {polls} polls: {found} rows");

@@ -69,9 +69,12 @@ pub trait Task {
 impl Isa {
     /// Every set this processor has, the widest first.
     pub fn available() -> Vec<Self> {
-        let mut levels = Vec::new();
+        let mut levels = vec![Self(Level::Baseline)];
         #[cfg(target_arch = "x86_64")]
         {
+            if is_x86_feature_detected!("avx2") {
+                levels.push(Self(Level::Avx2));
+            }
             let avx512 = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512bw")
@@ -79,11 +82,8 @@ impl Isa {
             if avx512 {
                 levels.push(Self(Level::Avx512));
             }
-            if is_x86_feature_detected!("avx2") {
-                levels.push(Self(Level::Avx2));
-            }
         }
-        levels.push(Self(Level::Baseline));
+        levels.reverse();
         levels
     }
 
@@ -158,6 +158,13 @@ impl Default for Nearest {
             second: Box::new(Lanes::filled(f64::INFINITY)),
             labels: Box::new(Lanes::filled(0)),
         }
+    }
+}
+
+impl Nearest {
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.squared) + size_of_val(&*self.second) + size_of_val(&*self.labels)
     }
 }
 

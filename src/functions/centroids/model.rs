@@ -1,8 +1,8 @@
 //! The parameter of the k-means functions: centroids of one or more models, and the box of the rows.
 //!
 //! A [`ModelSet`] is an ordinary value here and a short run of bytes in a plan, where it is bound as
-//! one binary literal. The bytes open with an eight-byte hash of the rest: plans print the first ten
-//! bytes only, and two models in one SELECT must not get one column name.
+//! one binary literal. The bytes open with an eight-byte hash of the rest: it notices damage, and its
+//! first half is what plans print, so that two models have two names.
 //!
 //! Everything that turns rows into integers (the [`Scale`]s) follows from these values alone, so it
 //! is the same in every stream and on every machine.
@@ -217,6 +217,13 @@ impl ModelSet {
         let hash = hash(&bytes[8..]);
         bytes[..8].copy_from_slice(&hash.to_le_bytes());
         bytes
+    }
+
+    /// What plans print in the place of the bytes that [`Self::encode`] wrote: the first half of their
+    /// hash, as `kmeans_model(3f2a91c0)`.
+    pub fn short_name(bytes: &[u8]) -> String {
+        let hash: String = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("kmeans_model({hash})")
     }
 
     /// Reads what [`Self::encode`] wrote.

@@ -275,7 +275,7 @@ impl Adder {
 
     /// How many bytes it occupies.
     pub fn bytes(&self) -> usize {
-        self.block.bytes() + 3 * size_of::<Lanes<f64>>() + size_of_val(&*self.table)
+        self.block.bytes() + self.nearest.bytes() + size_of_val(&*self.table)
     }
 
     /// Adds the rows of the block to the totals of their groups.

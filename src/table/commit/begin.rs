@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::alive::{self, Holder};
 use super::place::{Created, Place};
 use super::record::{self, Decision, Intent};
-use super::settle;
+use super::versions::current;
+use super::{probe, settle};
 use crate::error::{Error, Kind, Result};
-use crate::storage::Lock;
+use crate::storage::{CreateOnly, Lock};
 use crate::table::manifest::Manifest;
 use crate::table::{Mode, RunOptions};
 
@@ -19,48 +21,11 @@ pub(super) enum Preflight {
     Kept(Manifest),
 }
 
-/// The current version of the dataset at `place`; `None` if there is no manifest.
-pub(crate) async fn current(place: &Place) -> Result<Option<Manifest>> {
-    let Some(version) = current_version(place).await? else { return Ok(None) };
-    let path = Manifest::path(version);
-    let shown = place.location.join(&path).to_string();
-    let bytes = place.read(&path).await?;
-    let bytes =
-        bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed and is not there")))?;
-    Ok(Some(Manifest::parse(&bytes, &shown)?))
-}
-
-/// The number of the current version.
-pub(crate) async fn current_version(place: &Place) -> Result<Option<u64>> {
-    let mut versions = BTreeMap::new();
-    for path in place.list("_manifest").await? {
-        let name = path.trim_start_matches("_manifest/");
-        let Some(stem) = name.strip_suffix(".json") else { continue };
-        let number = stem.split('-').next().unwrap_or(stem);
-        let Ok(version) = number.parse::<u64>() else { continue };
-        if let Some(other) = versions.insert(version, name.to_owned()) {
-            return Err(Error::data(format!(
-                "dataset '{}' has two manifests of version {version}, '{other}' and '{name}': \
-                 remove the one whose run is not wanted",
-                place.location
-            )));
-        }
-    }
-    Ok(versions.pop_last().map(|(version, _)| version))
-}
-
-/// Step 1. Decided runs that were not finished are finished; dead ones that were not decided are
-/// cleaned up where that can be told (locally, by their lock).
-pub(super) async fn preflight(place: &Place, mode: Mode, by: &str) -> Result<Preflight> {
-    for (run, files) in runs(place).await? {
-        let has = |name: &str| files.iter().any(|file| file == name);
-        if has("report.json") {
-            continue;
-        }
-        if has("prepared.json") {
+/// Step 1. Decided runs that were not finished are finished.
+pub(super) async fn preflight(place: &Place, mode: Mode) -> Result<Preflight> {
+    for (run, names) in runs(place).await? {
+        if record::is_decided(&names) {
             settle::roll_forward(place, &run).await?;
-        } else if let Some(_lock) = dead(place, &run).await? {
-            settle::void(place, &run, &files, by).await?;
         }
     }
     let base = current(place).await?;
@@ -83,10 +48,10 @@ pub(super) async fn preflight(place: &Place, mode: Mode, by: &str) -> Result<Pre
 
 /// A place that holds something but no manifest is not ours, in every mode.
 async fn refuse_foreign(place: &Place) -> Result<()> {
-    if let Some(path) = place.location.local_path().filter(|path| path.is_file()) {
+    if place.is_local_file() {
         return Err(Error::new(
             Kind::OutputExists,
-            format!("output '{}' is a file, expected a directory or nothing", path.display()),
+            format!("output '{}' is a file, expected a directory or nothing", place.location),
         ));
     }
     let ours =
@@ -140,6 +105,24 @@ pub(super) async fn intent(
     }
 }
 
+/// The rest of step 1, once the run `by` has an intent, whose time tells how old others are: dead
+/// runs that were not decided are undone. On a store that takes any put nobody may decide for
+/// another.
+pub(super) async fn sweep(place: &Place, by: &str) -> Result<()> {
+    let mut others = runs(place).await?;
+    others.retain(|run, names| run != by && record::is_open(names));
+    if others.is_empty() || probe::create_only(place).await? != CreateOnly::Enforced {
+        return Ok(());
+    }
+    let now = alive::time_of(place, &record::path(by, "intent.json")).await?;
+    for (run, names) in others {
+        if let Holder::Dead(_lock) = alive::holder(place, &run, now).await? {
+            settle::void(place, &run, &names, by).await?;
+        }
+    }
+    Ok(())
+}
+
 /// All runs with a record, and the names in it, oldest first.
 pub(super) async fn runs(place: &Place) -> Result<BTreeMap<String, Vec<String>>> {
     let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -150,17 +133,6 @@ pub(super) async fn runs(place: &Place) -> Result<BTreeMap<String, Vec<String>>>
         }
     }
     Ok(runs)
-}
-
-/// The lock of a run of this machine whose process is dead. `None` if it lives, or if that cannot
-/// be told: on an object store, or for a run of another host.
-pub(super) async fn dead(place: &Place, run: &str) -> Result<Option<Lock>> {
-    let Some((files, path)) = place.local(&record::path(run, "lock")) else { return Ok(None) };
-    let lock = super::place::blocking(move || files.lock(&path)).await?;
-    let intent: Option<Intent> = read(place, run, "intent.json").await?;
-    // Without an intent the process died before it had one.
-    let is_here = intent.is_none_or(|intent| intent.host == record::host());
-    Ok(lock.filter(|_| is_here))
 }
 
 /// Reads a record of a run; `None` if it is not there.

@@ -15,10 +15,16 @@
 //! reader that only lists sees nothing of a run before step 6, and `_SUCCESS` only beside a whole
 //! listing.
 
-mod begin;
-pub(crate) mod place;
-pub(crate) mod record;
-mod settle;
+mod alive; // whether the process of a run lives
+mod begin; // preflight and intent
+mod inspect; // what stands at a location
+mod upkeep; // finish, remove, unlock
+mod claims; // publishing where a store ignores create-only puts
+pub(crate) mod place; // the dataset's location and its few operations
+mod probe; // whether it does
+pub(crate) mod record; // what a run leaves for whoever comes next
+mod settle; // prepare, reveal, publish, finish
+mod versions; // which manifests there are
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,13 +32,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::{Field, Schema};
 use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, TryStreamExt};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
-pub(crate) use begin::{current, current_version};
+pub use inspect::{Checkup, Finding, Subject, check};
+pub use upkeep::{gc, recover, unlock};
+pub(crate) use versions::{current, current_version};
 
+use self::alive::Holder;
 use self::begin::Preflight;
 use self::place::{Created, Place};
 use self::record::{Intent, Prepared, StagedFile};
@@ -97,6 +107,8 @@ pub struct Run {
 #[derive(Debug)]
 struct Open {
     _lock: Option<Lock>,
+    /// Says that the run lives, where a lock does not.
+    _beat: Option<SpawnedTask<()>>,
     /// The run made the dataset's directory.
     made_root: bool,
 }
@@ -118,15 +130,18 @@ impl Run {
         let place = Place::open(stores, out)?;
         let id = uuid::Uuid::now_v7().simple().to_string();
         let made_root = out.local_path().is_some_and(|path| !path.exists());
-        let base = match begin::preflight(&place, options.mode, &id).await? {
+        let base = match begin::preflight(&place, options.mode).await? {
             Preflight::From(base) => base,
             Preflight::Kept(manifest) => return Ok(Begin::Kept(Box::new(manifest))),
         };
         let base_version = base.as_ref().map_or(0, |base| base.version);
         let lock = begin::intent(&place, &id, base_version, &options).await?;
-        let open = Some(Open { _lock: lock, made_root });
+        let beat = (!place.store.is_local()).then(|| alive::beat(place.clone(), &id));
+        let open = Some(Open { _lock: lock, _beat: beat, made_root });
         let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Begin::Run(Box::new(Self { id, place, options, base, written, keeps, open })))
+        let run = Self { id, place, options, base, written, keeps, open };
+        begin::sweep(&run.place, &run.id).await?;
+        Ok(Begin::Run(Box::new(run)))
     }
 
     /// The run's id: a UUIDv7 in 32 hex digits, so ids sort by time.
@@ -312,13 +327,13 @@ impl Run {
         let place = Place::open(stores, out)?;
         let mut dead = Vec::new();
         for (id, names) in begin::runs(&place).await? {
-            let is_open =
-                !names.iter().any(|name| name == "prepared.json" || name == "report.json");
             let kept: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("kept/")).collect();
-            if kept.is_empty() || !is_open {
+            if kept.is_empty() || !record::is_open(&names) {
                 continue;
             }
-            if place.store.is_local() && begin::dead(&place, &id).await?.is_none() {
+            if place.store.is_local()
+                && matches!(alive::holder(&place, &id, None).await?, Holder::Alive)
+            {
                 continue;
             }
             let Some(intent) = begin::read::<Intent>(&place, &id, "intent.json").await? else {
@@ -359,11 +374,21 @@ impl Run {
         if failed {
             return Err(Error::internal("a run whose write failed cannot be committed"));
         }
+        let paths = files.iter().map(|staged| staged.file.path.clone()).collect();
+        settle::refuse_links(&self.place, paths).await?;
         let prepared = self.prepared(tables, files, properties, blocks)?;
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
         let _open = self.open.take();
-        let prepared = settle::prepare(&self.place, prepared).await?;
+        let prepared = match settle::prepare(&self.place, prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                if error.kind() == Kind::Retry {
+                    settle::remove_stage(&self.place, &self.id, &[]).await?; // it is void
+                }
+                return Err(error);
+            }
+        };
         let settled = settle::settle(&self.place, prepared).await;
         match settled.map_err(|cause| settle::unfinished(&self.place, &self.id, cause))? {
             Settled::Published(manifest) => Ok(manifest),
@@ -446,11 +471,10 @@ impl Drop for Run {
 
 /// Removes what a run staged, and its record unless it keeps files.
 async fn undo(place: Place, run: String, keeps: bool, open: Open) -> Result<()> {
-    settle::remove_stage(&place, &run, &[]).await?;
     if keeps {
-        return Ok(());
+        return settle::remove_stage(&place, &run, &[]).await;
     }
-    settle::remove_record(&place, &run).await?;
+    settle::remove_run(&place, &run).await?;
     match place.local("") {
         Some((files, root)) if open.made_root => {
             place::blocking(move || files.remove_empty_dir(&root).map(drop)).await

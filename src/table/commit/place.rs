@@ -5,6 +5,7 @@
 //! is not there. Whatever error a store answers, the file is read back, because a put may have
 //! succeeded although its answer says otherwise (a retried request meets its own success).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use super::probe;
 use crate::error::{Error, Kind, Result};
-use crate::storage::{LocalFiles, Location, Store, Stores};
+use crate::storage::{CreateOnly, LocalFiles, Location, Store, Stores};
 
 /// How often a put is tried that failed and left nothing.
 const TRIES: u32 = 5;
@@ -93,7 +95,7 @@ impl Place {
                 (None, Some(error)) if attempt + 1 == TRIES || is_final(&error) => {
                     return Err(error);
                 }
-                (None, _) => tokio::time::sleep(Duration::from_millis(100 << attempt)).await,
+                (None, _) => self.store.pause(backoff(attempt)).await,
             }
         }
         Err(Error::new(
@@ -107,7 +109,11 @@ impl Place {
         if let Some((files, path)) = self.local(relative) {
             return blocking(move || files.create(&path, &bytes)).await;
         }
-        let options = PutOptions::from(PutMode::Create);
+        // A store that cannot refuse is given the file as it is: these names have one writer each.
+        let options = match probe::create_only(self).await? {
+            CreateOnly::Enforced => PutOptions::from(PutMode::Create),
+            CreateOnly::Ignored | CreateOnly::Refused => PutOptions::default(),
+        };
         match self.store.objects().put_opts(&self.key(relative), bytes.into(), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
@@ -142,9 +148,14 @@ impl Place {
         }
     }
 
+    /// Whether this is one local file: some file systems fail to list below it.
+    pub(crate) fn is_local_file(&self) -> bool {
+        self.location.local_path().is_some_and(std::path::Path::is_file)
+    }
+
     /// The relative paths of everything under `prefix`, sorted. In a local file there is nothing.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+        if self.is_local_file() {
             return Ok(Vec::new());
         }
         let listed = self.store.objects().list(Some(&self.key(prefix)));
@@ -152,6 +163,15 @@ impl Place {
             listed.map_ok(|meta| self.relative(&meta.location)).try_collect().await?;
         paths.sort_unstable();
         Ok(paths)
+    }
+
+    /// All files of the location with their sizes.
+    pub(crate) async fn sizes(&self) -> Result<BTreeMap<String, u64>> {
+        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+            return Ok(BTreeMap::new());
+        }
+        let listed = self.store.objects().list(Some(self.location.path()));
+        Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta.size)).try_collect().await?)
     }
 
     /// The first file of the location, in listing order, that `matches`.
@@ -200,8 +220,13 @@ impl Place {
     }
 }
 
+/// How long at most to wait after try number `attempt`.
+pub(super) fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(100 << attempt)
+}
+
 /// Errors that another try cannot change.
-fn is_final(error: &Error) -> bool {
+pub(super) fn is_final(error: &Error) -> bool {
     matches!(error.kind(), Kind::Denied | Kind::Configuration | Kind::InputMissing | Kind::Usage)
 }
 

@@ -123,6 +123,32 @@ pub(crate) fn is_kept(name: &str) -> bool {
     name.starts_with("kept/")
 }
 
+/// Whether a run with these records is decided and not finished.
+pub(crate) fn is_decided(names: &[String]) -> bool {
+    has(names, "prepared.json") && has(names, "intent.json") && !has(names, "report.json")
+}
+
+/// Whether a run with these records is not decided.
+pub(crate) fn is_open(names: &[String]) -> bool {
+    !has(names, "prepared.json") && !has(names, "report.json")
+}
+
+/// Whether nothing will come of a run with these records: it has a report, or only the decision of
+/// another that it is void, kept so that its process cannot decide if it lives after all.
+pub(crate) fn is_over(names: &[String]) -> bool {
+    !is_open(names) && !is_decided(names)
+}
+
+/// Whether `name`, in the record of a run, is of what it staged.
+pub(crate) fn is_staged(name: &str) -> bool {
+    name.starts_with("stage/") || name.starts_with("uploads-")
+}
+
+/// Whether `name` is one of `names`.
+pub(crate) fn has(names: &[String], name: &str) -> bool {
+    names.iter().any(|found| found == name)
+}
+
 /// JSON bytes of a record.
 pub(crate) fn to_bytes(record: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(record).expect("records have only text keys");

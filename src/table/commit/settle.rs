@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::Error as StoreError;
 use object_store::multipart::PartId;
 
-use super::begin::{self, current, current_version};
-use super::place::{Created, Place, blocking};
+use super::alive::{self, Holder};
+use super::claims::{self, Claimed};
+use super::place::{Created, Place, backoff, blocking};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile, UploadRecord};
+use super::versions::{self, current, published_by};
+use super::{begin, probe};
 use crate::error::{Error, Kind, Result};
-use crate::storage::LocalFiles;
+use crate::storage::{CreateOnly, LocalFiles};
 use crate::table::Mode;
 use crate::table::manifest::{Manifest, TableRecord};
 use crate::table::properties;
@@ -21,6 +25,9 @@ const AT_ONCE: usize = 16;
 
 /// How often an append starts from a newer version before it gives up.
 const REBASES: usize = 10;
+
+/// How often an upload is told to end.
+const ABORTS: u32 = 3;
 
 /// How many records of ended runs are kept.
 const KEPT_RECORDS: usize = 20;
@@ -56,14 +63,11 @@ pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepare
 pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Settled> {
     let settled = match verdict(place, &prepared).await? {
         Some(settled) => settled,
-        None => {
-            if prepared.manifest.base > 0 {
-                // Readers that only list trust a listing beside this file.
-                place.delete(["_SUCCESS".to_owned()]).await?;
-            }
-            reveal(place, &mut prepared).await?;
-            publish(place, &mut prepared).await?
-        }
+        None => match reveal_and_publish(place, &mut prepared).await {
+            Ok(settled) => settled,
+            // Another may have finished this run meanwhile, and a third replaced its files.
+            Err(error) => verdict(place, &prepared).await?.ok_or(error)?,
+        },
     };
     if !matches!(settled, Settled::Published(_)) {
         remove_files(place, &prepared).await?;
@@ -76,6 +80,15 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
         );
     }
     Ok(settled)
+}
+
+async fn reveal_and_publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
+    if prepared.manifest.base > 0 {
+        // Readers that only list trust a listing beside this file.
+        place.delete(["_SUCCESS".to_owned()]).await?;
+    }
+    reveal(place, prepared).await?;
+    publish(place, prepared).await
 }
 
 /// How the run ends, if the versions after its base tell it already.
@@ -184,23 +197,22 @@ async fn complete_upload(
 pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
     for _ in 0..=REBASES {
         let manifest = &prepared.manifest;
-        let path = Manifest::path(manifest.version);
-        let theirs = match place.create(&path, manifest.to_bytes()).await? {
-            Created::Ours => return Ok(Settled::Published(manifest.clone())),
-            Created::Theirs(bytes) => bytes,
+        let Some(theirs) = put(place, manifest).await? else {
+            return Ok(Settled::Published(manifest.clone()));
         };
-        let theirs = Manifest::parse(&theirs, &place.location.join(&path).to_string())?;
         if theirs.run == manifest.run {
             return Ok(Settled::Published(theirs));
+        }
+        let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
+        // Whoever found this run unfinished may have published it meanwhile. Asked after the newest
+        // version is known: it must not be one that holds this run's files.
+        if let Some(ours) = published_by(place, manifest).await? {
+            return Ok(Settled::Published(ours));
         }
         if manifest.mode != Mode::Append {
             return Ok(Settled::Lost(theirs));
         }
-        let newer = current(place).await?.unwrap_or(theirs);
-        // Whoever found this run unfinished may have published it meanwhile, on a newer base.
-        if let Some(ours) = published_by(place, manifest).await? {
-            return Ok(Settled::Published(ours));
-        }
+        let newer = newer.unwrap_or(theirs);
         match rebase(manifest, &prepared.staged, &newer) {
             Ok(rebased) => prepared.manifest = rebased,
             Err(error) => return Ok(Settled::Refused(error)),
@@ -210,6 +222,23 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
         Kind::Retry,
         format!("'{}' has so many writers that this append found no turn", place.location),
     ))
+}
+
+/// Puts a manifest under its version; the manifest that stands in its way, if one does.
+async fn put(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
+    if probe::create_only(place).await? == CreateOnly::Enforced {
+        let path = Manifest::path(manifest.version);
+        return match place.create(&path, manifest.to_bytes()).await? {
+            Created::Ours => Ok(None),
+            Created::Theirs(bytes) => {
+                Manifest::parse(&bytes, &place.location.join(&path).to_string()).map(Some)
+            }
+        };
+    }
+    match claims::publish(place, manifest).await? {
+        Claimed::Ours => Ok(None),
+        Claimed::Taken(theirs) => Ok(Some(*theirs)),
+    }
 }
 
 /// The error of a run whose place in the order was taken.
@@ -286,9 +315,7 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
 
 /// Deletes exactly the files the base names and the new version does not.
 async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
-    let path = Manifest::path(manifest.base);
-    let Some(bytes) = place.read(&path).await? else { return Ok(()) };
-    let base = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
+    let Some(base) = versions::version(place, manifest.base).await? else { return Ok(()) };
     let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
     let gone: Vec<_> = base
         .files
@@ -297,9 +324,42 @@ async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
         .filter(|path| !kept.contains(path))
         .cloned()
         .collect();
+    delete_files(place, gone).await
+}
+
+/// Refuses data files that a symbolic link under the dataset would lead elsewhere.
+pub(super) async fn refuse_links(place: &Place, paths: Vec<String>) -> Result<()> {
+    let Some((_, root)) = place.local("") else { return Ok(()) };
+    blocking(move || {
+        for path in paths {
+            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+            let mut parts = ends.map(|end| root.join(&path[..end]));
+            if let Some(link) = parts.find(|part| part.is_symlink()) {
+                return Err(Error::data(format!(
+                    "'{}' is a symbolic link inside a dataset: replace it by a directory",
+                    link.display()
+                )));
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes data files, and the local directories this leaves empty.
+pub(super) async fn delete_files(place: &Place, gone: Vec<String>) -> Result<()> {
+    refuse_links(place, gone.clone()).await?;
     let emptied = gone.clone();
     place.delete(gone).await?;
     remove_empty_dirs(place, emptied).await
+}
+
+/// Step 8 once more, for a version whose run is over.
+pub(super) async fn refinish(place: &Place, manifest: &Manifest) -> Result<()> {
+    if manifest.mode == Mode::Overwrite {
+        delete_replaced(place, manifest).await?;
+    }
+    render(place).await
 }
 
 /// Writes what other tools and people read: the current version's properties and `_SUCCESS`.
@@ -335,25 +395,40 @@ pub(super) async fn remove_stage(place: &Place, run: &str, staged: &[StagedFile]
     let parts = record::path(run, "stage/");
     let mut leftovers = place.list(&record::path(run, "")).await?;
     leftovers.retain(|path| path.starts_with(&uploads) || path.starts_with(&parts));
-    for path in leftovers.iter().filter(|path| path.starts_with(&uploads) && !named.contains(*path))
-    {
-        abort_upload(place, path).await?;
+    let mut over = Vec::with_capacity(leftovers.len());
+    for path in leftovers {
+        let is_upload = path.starts_with(&uploads) && !named.contains(&path);
+        if !is_upload || abort_upload(place, &path).await? {
+            over.push(path);
+        }
     }
-    place.delete(leftovers).await?;
+    place.delete(over).await?;
     remove_empty_dirs(place, [parts]).await
 }
 
-/// Aborts the upload of a journal entry. One that is gone already is fine; what a server answers
-/// then differs, so its answer does not count.
-async fn abort_upload(place: &Place, path: &str) -> Result<()> {
+/// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to
+/// stay for the next who cleans. One that is gone already is fine: servers then answer "not found",
+/// or that nobody may abort it.
+async fn abort_upload(place: &Place, path: &str) -> Result<bool> {
     let (Some(uploads), Some(bytes)) = (place.store.uploads(), place.read(path).await?) else {
-        return Ok(());
+        return Ok(true);
     };
-    let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(()) };
-    if let Err(error) = uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
-        tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
+    let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(true) };
+    for attempt in 0..ABORTS {
+        match uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
+            Ok(())
+            | Err(
+                StoreError::NotFound { .. }
+                | StoreError::PermissionDenied { .. }
+                | StoreError::Unauthenticated { .. },
+            ) => return Ok(true),
+            Err(error) => {
+                tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
+                place.store.pause(backoff(attempt)).await;
+            }
+        }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Ends a run that is not decided, in the name of run `by`: what it staged is removed, and its
@@ -365,12 +440,33 @@ pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -
     let path = record::path(run, "prepared.json");
     let decision = record::to_bytes(&Decision::Void { void_by: by.to_owned() });
     match place.create(&path, decision).await? {
-        Created::Ours => {
-            remove_stage(place, run, &[]).await?;
-            remove_record(place, run).await
-        }
+        Created::Ours => remove_void(place, run).await,
         // It was decided between the two looks at it.
         Created::Theirs(_) => roll_forward(place, run).await,
+    }
+}
+
+/// Removes what a void run left. On an object store its process may live after all: the decision
+/// stays there, or it could take another.
+pub(super) async fn remove_void(place: &Place, run: &str) -> Result<()> {
+    if place.store.is_local() {
+        return remove_run(place, run).await;
+    }
+    remove_stage(place, run, &[]).await?;
+    let names = place.list(&record::path(run, "")).await?;
+    let uploads = record::path(run, "uploads-");
+    let over = |name: &String| !name.ends_with("/prepared.json") && !name.starts_with(&uploads);
+    place.delete(names.into_iter().filter(over)).await
+}
+
+/// Removes all that a run left which publishes nothing. Its record stays while an upload may.
+pub(super) async fn remove_run(place: &Place, run: &str) -> Result<()> {
+    remove_stage(place, run, &[]).await?;
+    let uploads = record::path(run, "uploads-");
+    let names = place.list(&record::path(run, "")).await?;
+    match names.iter().any(|name| name.starts_with(&uploads)) {
+        true => Ok(()),
+        false => remove_record(place, run).await,
     }
 }
 
@@ -393,12 +489,11 @@ pub(super) async fn remove_record(place: &Place, run: &str) -> Result<()> {
 async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
     let mut over = Vec::new();
     for (other, names) in begin::runs(place).await? {
-        let has = |name: &str| names.iter().any(|found| found == name);
-        if has("report.json") {
+        if record::is_over(&names) {
             over.push(other);
         } else if other.as_str() < run
-            && !has("prepared.json")
-            && begin::dead(place, &other).await?.is_some()
+            && record::is_open(&names)
+            && matches!(alive::holder(place, &other, None).await?, Holder::Dead(_))
         {
             remove_record(place, &other).await?;
         }
@@ -428,7 +523,7 @@ async fn remove_empty_dirs(place: &Place, paths: impl IntoIterator<Item = String
 pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
     let prepared = match begin::decision(place, run).await? {
         Some(Decision::Publish(prepared)) => *prepared,
-        Some(Decision::Void { .. }) => return remove_record(place, run).await,
+        Some(Decision::Void { .. }) => return remove_void(place, run).await,
         None => return Ok(()),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);
@@ -446,19 +541,4 @@ pub(super) fn unfinished(place: &Place, run: &str, cause: Error) -> Error {
         place.location
     );
     Error::new(cause.kind(), message).caused_by(cause)
-}
-
-/// The version that the run of `prepared` has published, if it has.
-async fn published_by(place: &Place, prepared: &Manifest) -> Result<Option<Manifest>> {
-    let newest = current_version(place).await?.unwrap_or(0);
-    for version in prepared.base + 1..=newest {
-        let path = Manifest::path(version);
-        if let Some(bytes) = place.read(&path).await? {
-            let manifest = Manifest::parse(&bytes, &place.location.join(&path).to_string())?;
-            if manifest.run == prepared.run {
-                return Ok(Some(manifest));
-            }
-        }
-    }
-    Ok(None)
 }

@@ -77,12 +77,19 @@ impl Tables {
 
     /// A session with so many streams, and batches of so many rows.
     pub(crate) fn session(&self, streams: usize, batch_rows: usize) -> Session {
-        let batch_size = ("datafusion.execution.batch_size".to_owned(), batch_rows.to_string());
+        self.session_with(streams, &[("batch_size", &batch_rows.to_string())])
+    }
+
+    /// A session with so many streams and these settings of `datafusion.execution`.
+    pub(crate) fn session_with(&self, streams: usize, settings: &[(&str, &str)]) -> Session {
+        let setting = |(name, value): &(&str, &str)| {
+            (format!("datafusion.execution.{name}"), (*value).to_owned())
+        };
         let options = SessionOptions {
             threads: NonZeroUsize::new(streams),
             memory_limit: Some(1 << 30),
             disk_limit: None,
-            settings: vec![batch_size],
+            settings: settings.iter().map(setting).collect(),
         };
         Session::new(Arc::clone(&self.stores), &options).unwrap()
     }
