@@ -9,8 +9,9 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::Context;
 use super::kmeans::answers;
-use super::output::Answer;
+use super::output::{Answer, write_figure};
 use super::partition::summary;
+use super::plot::block_bars;
 use crate::error::Error;
 use crate::event::Silent;
 use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Width};
@@ -20,6 +21,7 @@ use crate::session::Session;
 use crate::storage::Location;
 use crate::table::{
     Begin, InputRecord, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
+    current_manifest,
 };
 
 /// What is clustered, and how.
@@ -169,15 +171,20 @@ async fn cut_the_sky(
         let input = dir.join("sky").to_string();
         let source = Source::open(&context.stores, &input, &SourceOptions::default()).await?;
         let inputs = source.tables.iter().flat_map(SourceTable::input_records).collect();
-        let run = begin(context, &dir.join(&format!("sky-{preset}")), inputs).await?;
+        let out = dir.join(&format!("sky-{preset}"));
+        let run = begin(context, &out, inputs).await?;
         let words = ["pleiad"].into_iter().chain(options.split_whitespace());
         let params = partition::Params::new(PartitionLine::try_parse_from(words)?.options)?;
         let outcome = partition::run(session, &source, &params, None, Some(run), &Silent).await?;
         outcomes.push(outcome);
+        if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {
+            let manifest = current_manifest(&context.stores, &out).await?;
+            write_figure(picture, &block_bars(&format!("sky-{preset}"), &manifest)?)?;
+        }
     }
     context.note(&format!(
-        "   Look at the rows of the blocks: pleiad plot blocks {dir}/sky-v4 -o blocks.svg; at where \
-         they are: pleiad plot sky {dir}/sky-v4 -o sky.svg"
+        "   Look at the rows of the blocks: {dir}/sky-v1.svg to sky-v4.svg; at where they are: \
+         pleiad plot sky {dir}/sky-v4 -o sky.svg"
     ));
     Ok(summary(&outcomes))
 }

@@ -271,13 +271,9 @@ impl Output {
     /// # Errors
     /// As [`Self::print`].
     pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
-        let write = |out: &mut dyn Write| {
-            out.write_all(figure.as_bytes())
-                .map_err(|cause| Error::io("cannot write the picture", cause))
-        };
         match &self.file {
-            Some(path) => to_file(path, write)?,
-            None => to_stdout(write)?,
+            Some(path) => write_figure(path, figure)?,
+            None => to_stdout(|out| draw(out, figure))?,
         }
         Ok(())
     }
@@ -366,6 +362,18 @@ fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Res
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
         Err(cause) => Err(Error::io("write to standard output", cause).into()),
     }
+}
+
+/// Writes a picture to a file of its own.
+///
+/// # Errors
+/// If a call fails.
+pub(super) fn write_figure(path: &Path, figure: &str) -> Result<()> {
+    to_file(path, |out| draw(out, figure))
+}
+
+fn draw(out: &mut dyn Write, figure: &str) -> Result<()> {
+    out.write_all(figure.as_bytes()).map_err(|cause| Error::io("cannot write the picture", cause))
 }
 
 /// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.

@@ -61,25 +61,30 @@ impl Plot {
             Kind::Sky(args) => &args.dataset,
         };
         let manifest = current_manifest(&context.stores, &context.stores.parse(name)?).await?;
-        let blocks = blocks(&manifest)?;
-        let property = |name: &str| manifest.properties.get(name).map(String::as_str);
-        let title = format!(
-            "{name}: preset {}, {} frame",
-            property("preset").unwrap_or("?"),
-            property("frame").unwrap_or("?")
-        );
         let figure = match &self.kind {
-            Kind::Blocks(_) => {
-                let max_rows = property("split.max_rows").and_then(|rows| rows.parse().ok());
-                report::block_bars(&title, &blocks, max_rows)
-            }
+            Kind::Blocks(_) => block_bars(name, &manifest)?,
             Kind::Sky(_) => {
-                let frame: Frame = property("frame").unwrap_or_default().parse()?;
-                report::sky_map(&title, frame, &blocks)
+                let frame: Frame = property(&manifest, "frame").unwrap_or_default().parse()?;
+                report::sky_map(&title(name, &manifest), frame, &blocks(&manifest)?)
             }
         };
         context.print_figure(&figure)
     }
+}
+
+/// The bars of a dataset's blocks.
+pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<String> {
+    let max_rows = property(manifest, "split.max_rows").and_then(|rows| rows.parse().ok());
+    Ok(report::block_bars(&title(name, manifest), &blocks(manifest)?, max_rows))
+}
+
+fn title(name: &str, manifest: &Manifest) -> String {
+    let property = |name: &str| property(manifest, name).unwrap_or("?");
+    format!("{name}: preset {}, {} frame", property("preset"), property("frame"))
+}
+
+fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
+    manifest.properties.get(name).map(String::as_str)
 }
 
 /// The blocks of a version.

@@ -217,6 +217,12 @@ fn the_demo_agrees_with_itself_and_runs_again() {
         assert_eq!((runs.len(), &runs[0]["rows"]), (2, &600.into()));
         assert!(runs.iter().all(|run| run["same_bits"] == true), "{printed}");
         assert_eq!(runs[0]["cost"], runs[1]["cost"]);
+        for preset in ["v1", "v2", "v3", "v4"] {
+            let picture = lab.location(&format!("demo/sky-{preset}.svg"));
+            let picture = std::fs::read_to_string(picture.local_path().unwrap()).unwrap();
+            let title = format!("sky-{preset}: preset {preset}");
+            assert!(picture.starts_with("<svg") && picture.contains(&title), "{preset}");
+        }
     }
 }
 
