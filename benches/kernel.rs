@@ -9,16 +9,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
-use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::common::ParamValues;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::Array2;
-use pleiad::functions::centroid_sums;
 use pleiad::functions::centroids::block::{Column, Span, Take};
 use pleiad::functions::centroids::kernel::{BLOCK, Isa};
 use pleiad::functions::centroids::model::{Extent, Model, ModelSet, Weight, mix};
 use pleiad::functions::centroids::totals::{Adder, Measures, Totals};
 use pleiad::functions::groups::Groups;
+use pleiad::functions::{centroid_sums, model_literal};
 
 const ROWS: usize = 32 * BLOCK;
 
@@ -69,6 +69,7 @@ fn ours(adder: &mut Adder, isa: Isa, models: &ModelSet, columns: &[Vec<f64>], to
         adder.block.load(isa, models, columns, None, span, all).expect("inside the box");
         adder.add(models, &mut Groups::One(totals)).expect("inside the box");
     }
+    adder.flush(models, &mut Groups::One(totals));
 }
 
 fn kernels(criterion: &mut Criterion) {
@@ -124,7 +125,7 @@ fn engine(criterion: &mut Criterion) {
 
 fn step(group: &mut BenchmarkGroup<'_, WallTime>, context: &SessionContext, name: &str, sql: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let model = ScalarValue::BinaryView(Some(model(7, 3).encode()));
+    let model = model_literal(&model(7, 3));
     let values = ParamValues::from(vec![("model", model)]);
     group.bench_function(name, |bench| {
         bench.iter(|| {

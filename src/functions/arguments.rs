@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
+    DataType, Field, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
@@ -29,8 +29,27 @@ pub(super) fn misused<T>(function: &str, what: impl std::fmt::Display) -> Result
     Err(failed(Error::usage(format!("{function}: {what}"))))
 }
 
+/// A model as the value of a driver's parameter. The engine makes an array of it for every batch:
+/// run-end encoded, that is one value however many the rows. Of no rows it cannot make such an array,
+/// so this is not for plans that may have empty batches.
+pub fn model_literal(models: &ModelSet) -> ScalarValue {
+    let ends = Field::new("run_ends", DataType::Int64, false);
+    let values = Field::new("values", DataType::BinaryView, true);
+    let model = ScalarValue::BinaryView(Some(models.encode()));
+    ScalarValue::RunEndEncoded(Arc::new(ends), Arc::new(values), Box::new(model))
+}
+
+/// The bytes of a constant model, whichever way it is encoded.
+pub(super) fn model_bytes(value: &ScalarValue) -> Option<&[u8]> {
+    match value {
+        ScalarValue::BinaryView(Some(bytes)) => Some(bytes),
+        ScalarValue::RunEndEncoded(_, _, value) => model_bytes(value),
+        _ => None,
+    }
+}
+
 /// The types that arguments of a k-means aggregate are cast to: `constants`, then numbers, at least
-/// one. Integers and floats stay as they are, and so the engine copies no column.
+/// one. Constants that are run-end encoded stay so. Integers and floats stay as they are, and so the engine copies no column.
 pub(super) fn coerce(
     function: &str,
     types: &[DataType],
@@ -53,7 +72,11 @@ pub(super) fn coerce(
             Ok,
         )
     });
-    constants.iter().cloned().map(Ok).chain(columns).collect()
+    let constants = constants.iter().zip(types).map(|(wanted, found)| match found {
+        DataType::RunEndEncoded(_, values) if values.data_type() == wanted => Ok(found.clone()),
+        _ => Ok(wanted.clone()),
+    });
+    constants.chain(columns).collect()
 }
 
 /// The type a coordinate is read as; `None` where it is no number. An unbound placeholder is Null.
@@ -95,11 +118,10 @@ pub(super) fn model(
     args: &AccumulatorArgs<'_>,
     index: usize,
 ) -> Result<Arc<ModelSet>> {
-    match constant(function, "model", args, index)? {
-        ScalarValue::BinaryView(Some(bytes)) => {
-            ModelSet::decode(&bytes).map(Arc::new).map_err(failed)
-        }
-        other => internal_err!("a model was not coerced: {}", other.data_type()),
+    let model = constant(function, "model", args, index)?;
+    match model_bytes(&model) {
+        Some(bytes) => ModelSet::decode(bytes).map(Arc::new).map_err(failed),
+        None => internal_err!("a model was not coerced: {}", model.data_type()),
     }
 }
 

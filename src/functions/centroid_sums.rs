@@ -138,6 +138,7 @@ impl Core for Summing {
             |adder| &mut adder.block,
             |adder| adder.add(&self.models, &mut into).map_err(failed),
         )?;
+        adder.flush(&self.models, &mut into);
         Ok(0)
     }
 

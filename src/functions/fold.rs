@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
     Signature, Volatility, udaf_default_display_name, udaf_default_human_display,
 };
 
-use super::arguments::misused;
+use super::arguments::{misused, model_bytes};
 use super::centroids::model::ModelSet;
 use super::groups::Groups;
 
@@ -175,8 +175,9 @@ impl<F: Fold> AggregateUDFImpl for Function<F> {
 fn abbreviated(params: &AggregateFunctionParams) -> AggregateFunctionParams {
     let mut params = params.clone();
     for arg in &mut params.args {
-        if let Expr::Literal(ScalarValue::BinaryView(Some(bytes)), _) = arg {
-            *arg = Expr::Column(Column::new_unqualified(ModelSet::short_name(bytes)));
+        let Expr::Literal(value, _) = &*arg else { continue };
+        if let Some(name) = model_bytes(value).map(ModelSet::short_name) {
+            *arg = Expr::Column(Column::new_unqualified(name));
         }
     }
     params

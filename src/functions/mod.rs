@@ -31,6 +31,7 @@ mod sample_rows;
 mod sky_grid;
 
 pub use angular_distance::angular_distance;
+pub use arguments::model_literal;
 pub use block_counts::{block_counts, read_block_counts};
 pub use block_of::block_of;
 pub use centroid_sums::{centroid_sums, read_centroid_sums};

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::Array;
-use datafusion::scalar::ScalarValue;
 use ndarray::{Array1, Array2, Axis};
 
 use super::figures::{self, ClusterFigures};
@@ -19,7 +18,7 @@ use crate::error::Result;
 use crate::functions::centroids::fixed::Scale;
 use crate::functions::centroids::model::{ModelSet, Spread};
 use crate::functions::centroids::totals::{ClusterTotals, Totals};
-use crate::functions::read_cluster_scores;
+use crate::functions::{model_literal, read_cluster_scores};
 
 const SCORES: &str = include_str!("../../sql/steps/kmeans_scores.sql");
 
@@ -62,7 +61,7 @@ async fn overall_mean(work: &Loop<'_>, models: &[Model]) -> Result<Array1<f64>> 
 }
 
 async fn scores(work: &Loop<'_>, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
-    let model = ScalarValue::BinaryView(Some(set.encode()));
+    let model = model_literal(set);
     let read = |array: &dyn Array, row| read_cluster_scores(set, array, row);
     let scores = work.input.step(SCORES, &[("model", model)], read).await?;
     work.space.check_rows(work.input, &scores)?;

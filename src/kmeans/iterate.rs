@@ -17,7 +17,7 @@ use crate::event::{Event, Observer, Unit};
 use crate::functions::centroids::farthest::{FarRow, Farthest};
 use crate::functions::centroids::model::ModelSet;
 use crate::functions::centroids::totals::{ClusterTotals, Totals};
-use crate::functions::{read_centroid_sums, read_farthest_rows};
+use crate::functions::{model_literal, read_centroid_sums, read_farthest_rows};
 
 pub(super) const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
 const FAR: &str = include_str!("../../sql/steps/kmeans_far.sql");
@@ -113,7 +113,7 @@ impl Loop<'_> {
     /// # Errors
     /// An input that changed while it was read.
     pub async fn sums(&self, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
-        let model = ScalarValue::BinaryView(Some(set.encode()));
+        let model = model_literal(set);
         let read = |array: &dyn Array, row| read_centroid_sums(set, array, row);
         let sums = self.input.step(STEP, &[("model", model)], read).await?;
         self.space.check_rows(self.input, &sums)?;
@@ -160,7 +160,7 @@ impl Loop<'_> {
     ) -> Result<Vec<FarRow>> {
         let set = self.space.set(std::iter::once(centroids))?;
         let values = [
-            ("model", ScalarValue::BinaryView(Some(set.encode()))),
+            ("model", model_literal(&set)),
             ("most", ScalarValue::Int64(i64::try_from(most).ok())),
         ];
         let read = |array: &dyn Array, row| read_farthest_rows(&set, most, array, row);

@@ -12,7 +12,7 @@ use super::start::{self, Chance, Draw, Sample};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::functions::centroids::sample;
-use crate::functions::read_sample_rows;
+use crate::functions::{model_literal, read_sample_rows};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Source, SourceOptions, SourceTable};
 
@@ -83,7 +83,7 @@ async fn sampled(work: &Loop<'_>, largest_k: usize) -> Result<Sample> {
     let most = (256 * largest_k).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end());
     let set = work.space.set([])?;
     let values = [
-        ("model", ScalarValue::BinaryView(Some(set.encode()))),
+        ("model", model_literal(&set)),
         ("seed", ScalarValue::Int64(Some(work.params.seed.cast_signed()))),
         ("most", ScalarValue::Int64(i64::try_from(most).ok())),
     ];

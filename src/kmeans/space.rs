@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use arrow::array::Array;
-use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
 use super::input::{Input, changed};
@@ -12,7 +11,7 @@ use super::options::{Nulls, Params, Scale};
 use crate::error::{Error, Result};
 use crate::functions::centroids::model::{Extent, Model, ModelSet, Weight};
 use crate::functions::centroids::totals::Totals;
-use crate::functions::{TableExtent, read_centroid_sums, read_extent};
+use crate::functions::{TableExtent, model_literal, read_centroid_sums, read_extent};
 
 const EXTENT: &str = include_str!("../../sql/steps/kmeans_extent.sql");
 
@@ -124,7 +123,7 @@ impl Space {
             ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| middle[j]))
         });
         let set = ModelSet::new(self.extent.clone(), models.collect())?;
-        let model = ScalarValue::BinaryView(Some(set.encode()));
+        let model = model_literal(&set);
         let read = |array: &dyn Array, row| read_centroid_sums(&set, array, row);
         let parts = input.step(super::iterate::STEP, &[("model", model)], read).await?;
         let deviation = |column: usize| {

@@ -11,6 +11,7 @@ use arrow::datatypes::{Int32Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{HashMap, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::{StreamExt, stream};
 
 use super::Layout;
 use super::commit::record::StagedFile;
@@ -25,7 +26,10 @@ pub(crate) const MOST_KEYS: usize = 64;
 const MOST_SMALL: i32 = 1 << 22;
 
 /// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
-const MOST_HELD: usize = 224 * 1024 * 1024;
+const MOST_HELD: usize = 160 * 1024 * 1024;
+
+/// Files of a stream that are ended at a time.
+const FINISHED_AT_ONCE: usize = 4;
 
 /// Sends the rows of one stream to their files.
 pub(crate) struct Splitter {
@@ -105,9 +109,13 @@ impl Splitter {
 
     /// Ends all files.
     pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, Vec<u64>)> {
-        for writer in self.writers {
-            self.finished.push(writer.finish().await?);
+        let writers = std::mem::take(&mut self.writers);
+        // While one waits for the disk, another encodes.
+        let mut files = stream::iter(writers).map(FileWriter::finish).buffered(FINISHED_AT_ONCE);
+        while let Some(file) = files.next().await {
+            self.finished.push(file?);
         }
+        drop(files);
         Ok((self.finished, self.null_keys))
     }
 

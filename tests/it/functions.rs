@@ -12,7 +12,9 @@ use ndarray::{Array2, array};
 use pleiad::error::{Error, Kind};
 use pleiad::functions::centroids::model::{Extent, Model, ModelSet, Weight};
 use pleiad::functions::centroids::totals::Totals;
-use pleiad::functions::{aggregates, read_centroid_sums, read_cluster_scores, scalars};
+use pleiad::functions::{
+    aggregates, model_literal, read_centroid_sums, read_cluster_scores, scalars,
+};
 
 use crate::support::shared::shared;
 
@@ -156,7 +158,7 @@ async fn two_models_in_one_select_do_not_collide_and_plans_stay_short() {
     // The same through parameters, where only the values differ.
     let model = |k: f64| {
         let models = vec![Model::new(array![[5.0, 3.0], [k, 3.0]])];
-        ScalarValue::BinaryView(Some(ModelSet::new(box_of_points(), models).unwrap().encode()))
+        model_literal(&ModelSet::new(box_of_points(), models).unwrap())
     };
     let values = ParamValues::from(vec![("a", model(20.0)), ("b", model(21.0))]);
     let sql = "SELECT centroid_sums($a, x, y), centroid_sums($b, x, y) FROM points";
@@ -180,11 +182,14 @@ async fn two_models_in_one_select_do_not_collide_and_plans_stay_short() {
 fn a_model_is_not_copied_for_each_row() {
     let centroids = Array2::from_shape_fn((100, 2), |(i, _)| f64::from(u8::try_from(i).unwrap()));
     let extent = Extent { highs: vec![100.0, 100.0], ..box_of_points() };
-    let bytes = ModelSet::new(extent, vec![Model::new(centroids)]).unwrap().encode();
+    let models = ModelSet::new(extent, vec![Model::new(centroids)]).unwrap();
     let rows = 8192;
-    let array = ScalarValue::BinaryView(Some(bytes)).to_array_of_size(rows).unwrap();
-    // A view of 16 bytes a row, and hardly more than one model, of 1.6 kB.
-    assert!(array.get_buffer_memory_size() < 20 * rows);
+    // What `kmeans_model` makes: a view of 16 bytes a row, and hardly more than one model, of 1.6 kB.
+    let made = ScalarValue::BinaryView(Some(models.encode())).to_array_of_size(rows).unwrap();
+    assert!(made.get_buffer_memory_size() < 20 * rows);
+    // What a driver binds: one model.
+    let bound = model_literal(&models).to_array_of_size(rows).unwrap();
+    assert!(bound.get_buffer_memory_size() < 3000, "{}", bound.get_buffer_memory_size());
 }
 
 #[tokio::test]

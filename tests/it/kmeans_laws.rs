@@ -10,6 +10,7 @@ use datafusion::physical_plan::displayable;
 use ndarray::array;
 use pleiad::event::Silent;
 use pleiad::functions::centroids::model::{Extent, Model, ModelSet, Weight};
+use pleiad::functions::model_literal;
 use pleiad::generate::{People, PeopleTable, Person};
 use pleiad::kmeans::input::Input;
 use pleiad::kmeans::iterate::Loop;
@@ -203,9 +204,9 @@ async fn the_plan_of_a_step_shows_a_short_name_of_the_model() {
     let shown = async |x: f64| {
         let extent = Extent { lows: vec![0.0; 2], highs: vec![200.0; 2], weight: Weight::None };
         let model = Model::new(array![[x, 70.0], [50.0, 70.0], [30.0, 60.0]]);
-        let bytes = ModelSet::new(extent, vec![model]).unwrap().encode();
-        let expected = format!("centroid_sums({}, ", ModelSet::short_name(&bytes));
-        let value = ScalarValue::BinaryView(Some(bytes));
+        let models = ModelSet::new(extent, vec![model]).unwrap();
+        let expected = format!("centroid_sums({}, ", ModelSet::short_name(&models.encode()));
+        let value = model_literal(&models);
         let plan = session.plan(text, &parts, vec![("model", value)]).await.unwrap();
         let logical = plan.display_indent().to_string();
         let plan = session.state().create_physical_plan(&plan).await.unwrap();

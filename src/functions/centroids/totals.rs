@@ -1,8 +1,8 @@
 //! Integer sums of rows per model and cluster, and the loop that makes them.
 //!
 //! Integer addition has no order, so the totals of a table do not depend on how its rows were split
-//! into batches, streams, files or machines: law 2 and law 3 rest on this file. Within a block sums
-//! are 64 bits wide (512 × 2^51 < 2^63), then 128.
+//! into batches, streams, files or machines: law 2 and law 3 rest on this file. Sums of up to 4,096
+//! rows are 64 bits wide (each of less than 2^51), then 128.
 
 use ndarray::ArrayView1;
 
@@ -16,8 +16,11 @@ use crate::functions::groups::Groups;
 /// Sums stay within 128 bits, and within DECIMAL(38, 0), up to this many rows: 2^44.
 pub const ROW_LIMIT: u64 = 1 << 44;
 
-/// A block with fewer rows is added row by row: clearing the block's table would cost more.
+/// A block with fewer rows is added row by row.
 const FEW_ROWS: usize = 64;
+
+/// Rows whose sums fit 64 bits: 2^12 × 2^51.
+const MOST_WAITING: usize = 1 << 12;
 
 /// What is summed beside the coordinates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -255,21 +258,24 @@ pub struct Adder {
     /// The rows to add; the caller loads them.
     pub block: Block,
     nearest: Nearest,
-    /// The sums of one block: twice clusters × (columns + measures + rows).
+    /// Sums of rows not yet in any totals: for each model twice clusters × (columns + measures + rows).
     table: Vec<i64>,
+    /// How many rows those are.
+    waiting: usize,
 }
 
 impl Adder {
     /// Scratch for `models`.
     pub fn new(isa: Isa, models: &ModelSet, measures: Measures) -> Self {
         let width = models.columns() + measures.count() + 1;
-        let clusters = models.models().iter().map(Model::clusters).max().unwrap_or(0);
+        let clusters = models.clusters();
         Self {
             isa,
             measures,
             block: Block::new(models.columns(), measures.count()),
             nearest: Nearest::default(),
             table: vec![0; 2 * clusters * width],
+            waiting: 0,
         }
     }
 
@@ -278,7 +284,8 @@ impl Adder {
         self.block.bytes() + self.nearest.bytes() + size_of_val(&*self.table)
     }
 
-    /// Adds the rows of the block to the totals of their groups.
+    /// Adds the rows of the block to the totals of their groups, at the latest when
+    /// [flushed](Self::flush): the groups of the next blocks must be the same until then.
     ///
     /// # Errors
     /// Of a row outside the model's box and of more than 2^44 rows.
@@ -288,10 +295,10 @@ impl Adder {
         for (number, model) in models.models().iter().enumerate() {
             self.measure(models, number)?;
             match into {
-                Groups::One(totals)
+                Groups::One(_)
                     if models.extent().weight == Weight::None && self.block.rows() >= FEW_ROWS =>
                 {
-                    self.add_block(first, model.clusters(), totals);
+                    self.add_block(first, model.clusters());
                 }
                 _ => self.add_rows(first, into),
             }
@@ -300,7 +307,36 @@ impl Adder {
             }
             first += model.clusters();
         }
+        self.waiting += self.block.rows();
+        if self.waiting + BLOCK > MOST_WAITING {
+            self.flush(models, into);
+        }
         Ok(())
+    }
+
+    /// Adds what waits to its totals.
+    pub fn flush(&mut self, models: &ModelSet, into: &mut Groups<'_, Totals>) {
+        self.waiting = 0;
+        let Groups::One(totals) = into else { return };
+        let width = self.block.measures.len() + 1;
+        let mut wide = totals.table.chunks_exact_mut(width + 1);
+        let mut table = &mut self.table[..];
+        for model in models.models() {
+            let (lines, rest) = table.split_at_mut(2 * model.clusters() * width);
+            let (even, odd) = lines.split_at_mut(model.clusters() * width);
+            let lines = even.chunks_exact(width).zip(odd.chunks_exact(width));
+            for ((even, odd), wide) in lines.zip(&mut wide) {
+                let rows = even[width - 1] + odd[width - 1];
+                wide[0] += i128::from(rows);
+                wide[1] += i128::from(rows);
+                let offsets = rows.wrapping_mul(OFFSET);
+                let sums = even[..width - 1].iter().zip(odd);
+                let sums = sums.map(|(a, b)| a.wrapping_add(*b).wrapping_sub(offsets).into());
+                add(&mut wide[2..], sums);
+            }
+            table = rest;
+        }
+        self.table.fill(0);
     }
 
     fn count(&self, into: &mut Groups<'_, Totals>) -> Result<()> {
@@ -354,32 +390,17 @@ impl Adder {
         Ok(())
     }
 
-    /// All rows into one cluster table: 64-bit sums of the block first.
-    fn add_block(&mut self, first: usize, clusters: usize, totals: &mut Totals) {
+    /// All rows into the table of one model.
+    fn add_block(&mut self, first: usize, clusters: usize) {
         let columns = &self.block.measures[..];
-        let (rows, labels) = (self.block.rows(), &*self.nearest.labels);
+        let rows = self.block.rows();
         let width = columns.len() + 1;
-        let table = &mut self.table[..2 * clusters * width];
-        table.fill(0);
+        let table = &mut self.table[2 * first * width..][..2 * clusters * width];
         if clusters <= self.isa.sifted_clusters() {
-            self.isa.run(Sift { columns, labels, rows, table: &mut table[..clusters * width] });
+            let labels = &self.nearest.labels[..rows];
+            self.isa.run(Sift { columns, labels, table: &mut table[..clusters * width] });
         } else {
-            scatter(columns, labels, rows, table);
-        }
-        let (even, odd) = self.table[..2 * clusters * width].split_at(clusters * width);
-        let lines = even.chunks_exact(width).zip(odd.chunks_exact(width));
-        let wide = totals.table.chunks_exact_mut(width + 1).skip(first);
-        for ((even, odd), wide) in lines.zip(wide) {
-            let rows = even[width - 1] + odd[width - 1];
-            if rows == 0 {
-                continue;
-            }
-            wide[0] += i128::from(rows);
-            wide[1] += i128::from(rows);
-            let offsets = rows.wrapping_mul(OFFSET);
-            let sums = even[..width - 1].iter().zip(odd);
-            let sums = sums.map(|(a, b)| a.wrapping_add(*b).wrapping_sub(offsets).into());
-            add(&mut wide[2..], sums);
+            scatter(columns, &self.nearest.labels, rows, table);
         }
     }
 
@@ -503,29 +524,70 @@ fn measure_silhouette(
     }
 }
 
+/// Adds the rows of clusters `$first + $k` to `$lines`, one a cluster. Four columns at a time, so that
+/// a number is read once for all clusters; written out, or the sums would not become vectors.
+macro_rules! sift_clusters {
+    ($($k:literal)+, $first:ident, $labels:ident, $columns:ident, $lines:ident) => {{
+        let (fours, ones) = $columns.as_chunks::<4>();
+        let width = $columns.len() + 1;
+        for (at, four) in (0..).step_by(4).zip(fours) {
+            let [a, b, c, d] = four.each_ref().map(|column| &column[..$labels.len()]);
+            let mut sums = [$( [0_i64 * $k; 4] ),+];
+            for row in 0..$labels.len() {
+                $(
+                    let own = mask($first + $k, $labels[row]);
+                    sums[$k][0] = sums[$k][0].wrapping_add(a[row] & own);
+                    sums[$k][1] = sums[$k][1].wrapping_add(b[row] & own);
+                    sums[$k][2] = sums[$k][2].wrapping_add(c[row] & own);
+                    sums[$k][3] = sums[$k][3].wrapping_add(d[row] & own);
+                )+
+            }
+            for (sums, line) in sums.iter().zip($lines.chunks_exact_mut(width)) {
+                line[at..at + 4].iter_mut().zip(sums).for_each(|(a, b)| *a = a.wrapping_add(*b));
+            }
+        }
+        for (at, column) in (4 * fours.len()..).zip(ones) {
+            let column = &column[..$labels.len()];
+            let mut sums = [$( 0_i64 * $k ),+];
+            for row in 0..$labels.len() {
+                $(
+                    let own = mask($first + $k, $labels[row]);
+                    sums[$k] = sums[$k].wrapping_add(column[row] & own);
+                )+
+            }
+            for (sum, line) in sums.iter().zip($lines.chunks_exact_mut(width)) {
+                line[at] = line[at].wrapping_add(*sum);
+            }
+        }
+        let mut counts = [$( 0_i64 * $k ),+];
+        for label in $labels {
+            $( counts[$k] -= mask($first + $k, *label); )+
+        }
+        for (count, line) in counts.iter().zip($lines.chunks_exact_mut(width)) {
+            line[width - 1] += count;
+        }
+    }};
+}
 /// For each cluster, the sums of all rows with the others masked out: for few clusters faster than
 /// [`scatter`], which reads and writes memory for each number.
 struct Sift<'a> {
     columns: &'a [Lanes<i64>],
-    labels: &'a Lanes<u64>,
-    rows: usize,
+    labels: &'a [u64],
     table: &'a mut [i64],
 }
 
 impl Task for Sift<'_> {
     #[inline(always)]
     fn run(self) {
-        let labels = &self.labels[..self.rows];
-        for (cluster, line) in (0..).zip(self.table.chunks_exact_mut(self.columns.len() + 1)) {
-            let (fours, ones) = self.columns.as_chunks::<4>();
-            let (sums, count) = line.split_at_mut(self.columns.len());
-            for (sums, columns) in sums.chunks_exact_mut(4).zip(fours) {
-                sums.copy_from_slice(&sift_four(cluster, labels, columns));
+        let width = self.columns.len() + 1;
+        let (columns, labels) = (self.columns, self.labels);
+        for (first, lines) in (0..).step_by(4).zip(self.table.chunks_mut(4 * width)) {
+            match lines.len() / width {
+                4 => sift_clusters!(0 1 2 3, first, labels, columns, lines),
+                3 => sift_clusters!(0 1 2, first, labels, columns, lines),
+                2 => sift_clusters!(0 1, first, labels, columns, lines),
+                _ => sift_clusters!(0, first, labels, columns, lines),
             }
-            for (sum, column) in sums.iter_mut().skip(4 * fours.len()).zip(ones) {
-                *sum = sift(cluster, labels, column);
-            }
-            count[0] = labels.iter().map(|label| i64::from(*label == cluster)).sum();
         }
     }
 }
@@ -534,27 +596,6 @@ impl Task for Sift<'_> {
 #[inline(always)]
 fn mask(cluster: u64, label: u64) -> i64 {
     -i64::from(label == cluster)
-}
-
-#[inline(always)]
-fn sift(cluster: u64, labels: &[u64], column: &Lanes<i64>) -> i64 {
-    let rows = labels.iter().zip(column.iter());
-    rows.fold(0, |sum: i64, (label, x)| sum.wrapping_add(x & mask(cluster, *label)))
-}
-
-/// Four columns with one look at each label; written out, or it would not become vectors.
-#[inline(always)]
-fn sift_four(cluster: u64, labels: &[u64], columns: &[Lanes<i64>; 4]) -> [i64; 4] {
-    let [a, b, c, d] = columns.each_ref().map(|column| &column[..labels.len()]);
-    let (mut in_a, mut in_b, mut in_c, mut in_d) = (0_i64, 0_i64, 0_i64, 0_i64);
-    for row in 0..labels.len() {
-        let mask = mask(cluster, labels[row]);
-        in_a = in_a.wrapping_add(a[row] & mask);
-        in_b = in_b.wrapping_add(b[row] & mask);
-        in_c = in_c.wrapping_add(c[row] & mask);
-        in_d = in_d.wrapping_add(d[row] & mask);
-    }
-    [in_a, in_b, in_c, in_d]
 }
 
 /// Adds the columns and the count of rows to the line of each row's label, even and odd rows to
