@@ -5,7 +5,6 @@ use std::sync::{Mutex, OnceLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::ScalarValue;
 use datafusion::physical_plan::displayable;
 use ndarray::array;
 use pleiad::event::Silent;
