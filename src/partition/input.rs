@@ -85,19 +85,25 @@ impl Input {
         }
         let is_text = matches!(table.format, Format::Csv(_));
         let values = |name: &str| as_written(&table.schema, name, is_text);
-        let [ra, dec] = [&names[0], &names[1]].map(|name| values(name));
-        let number = |value: &str, name: &str| match is_string(&table.schema, name) {
-            true => format!("TRY_CAST({value} AS DOUBLE)"),
-            false => format!("CAST({value} AS DOUBLE)"),
+        let wanted = |name: &str| schema.and_then(|schema| schema.sql_type(name));
+        // A position is that of the values as they are stored.
+        let stored = |name: &String| match wanted(name) {
+            Some(wanted) => format!("TRY_CAST({} AS {wanted})", values(name)),
+            None => values(name),
         };
-        let numbers = [number(&ra, &names[0]), number(&dec, &names[1])];
-        let fault = fault(&[ra, dec], &numbers);
+        let written = [values(&names[0]), values(&names[1])];
+        let numbers = [0, 1].map(|axis| number(&table.schema, &names[axis], &stored(&names[axis])));
+        let fault = fault(&written, &numbers);
         let columns = table.schema.fields().iter().map(|field| {
             let name = quote_identifier(field.name());
             let value = values(field.name());
-            match schema.and_then(|schema| schema.sql_type(field.name())) {
+            match wanted(field.name()) {
                 // A line of text goes out as it came in.
                 _ if params.options.layout == Layout::Parts => name,
+                // A bad coordinate goes to the quarantine.
+                Some(_) if names.contains(field.name()) => {
+                    format!("{} AS {name}", stored(field.name()))
+                }
                 Some(wanted) => format!("CAST({value} AS {wanted}) AS {name}"),
                 None if value == name => value,
                 None => format!("{value} AS {name}"),
@@ -343,6 +349,19 @@ fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> String {
         return format!("CASE WHEN {quoted} IN ('NULL', '\\N', '') THEN NULL ELSE {quoted} END");
     }
     quoted
+}
+
+/// A coordinate as SQL that is a number: of text, NULL where it is none.
+fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
+    match is_string(schema, name) {
+        true => format!("TRY_CAST({value} AS DOUBLE)"),
+        false => format!("CAST({value} AS DOUBLE)"),
+    }
+}
+
+/// Right ascension and declination of a stored table as SQL, in degrees.
+pub(super) fn stored_position(schema: &SchemaRef, names: [&str; 2], unit: Unit) -> [String; 2] {
+    in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
 }
 
 /// Why a row has no position: what is written, then what it is as a number.

@@ -19,10 +19,12 @@
 pub mod count; // extent, grid, counts, splitting
 pub mod input; // columns, coordinates, positions
 pub mod legacy; // as in 2017
+pub mod nearby; // margins by brute force
 pub mod options; // as the user wrote them, and checked
 pub mod parts; // text files a block
 pub mod record; // what is told of blocks
 pub mod schema; // CREATE TABLE for text without header
+pub mod verify; // what was stored, against the plan
 pub mod write; // the full read
 
 pub use options::{Options, Params};

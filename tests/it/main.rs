@@ -42,4 +42,5 @@ mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent
 mod unwell; // stores in trouble, changed files, and what check says
+mod verify; // what check says of blocks that were tampered with
 mod tidy; // the sources, tested like code

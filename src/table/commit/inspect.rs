@@ -29,6 +29,8 @@ pub enum Subject {
     Dataset,
     /// A data file.
     File,
+    /// Rows of a block.
+    Block,
     /// A run.
     Run,
     /// A claim of a version.
@@ -43,6 +45,7 @@ impl Subject {
         match self {
             Self::Dataset => "dataset",
             Self::File => "file",
+            Self::Block => "block",
             Self::Run => "run",
             Self::Claim => "claim",
             Self::Store => "store",
@@ -68,6 +71,8 @@ pub struct Finding {
 pub struct Checkup {
     /// The findings, the dataset's first.
     pub findings: Vec<Finding>,
+    /// The current version, if there is one that can be read.
+    pub manifest: Option<Manifest>,
 }
 
 impl Checkup {
@@ -76,12 +81,14 @@ impl Checkup {
         self.findings.iter().filter(|finding| finding.is_damage).count()
     }
 
-    fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+    /// Adds a finding that is no damage.
+    pub fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
         let what = what.into();
         self.findings.push(Finding { subject, what, remedy, is_damage: false });
     }
 
-    fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+    /// Adds a finding of damage.
+    pub fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
         let what = what.into();
         self.findings.push(Finding { subject, what, remedy, is_damage: true });
     }
@@ -102,7 +109,7 @@ pub async fn check(
     if listed.is_empty() {
         return Err(Error::missing(format!("nothing found at '{location}'")));
     }
-    let mut checkup = Checkup { findings: Vec::new() };
+    let mut checkup = Checkup { findings: Vec::new(), manifest: None };
     match versions::names(&place).await {
         Err(error) => {
             let remedy =
@@ -118,6 +125,7 @@ pub async fn check(
                     if verify {
                         verify_files(&mut checkup, &place, &manifest, &listed, watch).await?;
                     }
+                    checkup.manifest = Some(manifest);
                 }
             },
         },
