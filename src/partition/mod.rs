@@ -113,6 +113,13 @@ pub async fn run(
         return Ok(Outcome { preset, frame: LEGACY, blocks, rows, quarantined, rounds: 0 });
     }
     let counted = count::count(&mut input, params, watch).await?;
+    let filled = counted.split.plan.blocks().iter().zip(&counted.split.own_rows);
+    let filled = filled.filter(|(_, rows)| **rows > 0).map(|(block, _)| &block.bounds);
+    if params.options.unit == options::Unit::Deg && input.may_be_radians(filled).await? {
+        watch.report(Event::Warning(
+            "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
+        ));
+    }
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;
     }

@@ -523,18 +523,6 @@ fn a_killed_job_leaves_nothing_to_see_and_the_next_one_works() {
 }
 
 #[test]
-#[ignore = "a minute: two million rows, five thousand blocks"]
-fn five_thousand_blocks_and_a_heavy_one_fit_in_512_mib() {
-    let lab = Lab::new();
-    let sky = ["generate", "sky", &lab.at("sky"), "--rows", "2000000"];
-    assert_eq!(outcome(&mut pleiad(&sky)).0, 0);
-    lab.done("@sky @out --bounds sky --grid 100x50 --preset v2 --memory-limit 512MiB");
-    let blocks = lab.blocks("out");
-    assert_eq!(blocks.len(), 5000);
-    assert_eq!(blocks.iter().map(|block| block.own_rows).sum::<u64>(), 2_000_000);
-}
-
-#[test]
 fn pictures_show_every_block() {
     let lab = Lab::new();
     lab.file("in.csv", &awkward(300));

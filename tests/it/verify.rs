@@ -24,9 +24,13 @@ fn partitioned(text: &str, options: &str) -> Lab {
     lab
 }
 
+/// Exit code, findings and what else is said of the dataset `out`.
+pub(crate) fn check(lab: &Lab) -> (i32, String, String) {
+    outcome(&mut pleiad(&["check", &lab.at("out"), "--verify", "--format", "csv"]))
+}
+
 fn checked(lab: &Lab) -> (i32, String) {
-    let (code, stdout, stderr) =
-        outcome(&mut pleiad(&["check", &lab.at("out"), "--verify", "--format", "csv"]));
+    let (code, stdout, stderr) = check(lab);
     (code, stdout + &stderr)
 }
 
@@ -53,7 +57,7 @@ fn rows(lab: &Lab, manifest: &Manifest, table: &str, block: usize) -> RecordBatc
     let file = manifest.files_of(table).find(|file| file.partition == [block.to_string()]);
     let file = fs::File::open(lab.at(&format!("out/{}", file.unwrap().path))).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-    let schema = reader.schema().clone();
+    let schema = std::sync::Arc::clone(reader.schema());
     let batches: Vec<_> = reader.build().unwrap().map(|batch| batch.unwrap()).collect();
     concat_batches(&schema, &batches).unwrap()
 }

@@ -132,6 +132,10 @@ pub async fn check(
     }
     let now = store(&mut checkup, &place).await;
     runs(&mut checkup, &place, now).await?;
+    for path in place.leftovers().await? {
+        let what = format!("'{path}' was left by a writer that died; no reader sees it");
+        checkup.note(Subject::File, what, Some(command("gc", &place, "")));
+    }
     for path in place.list("_claims").await? {
         if let Some(claim) = claims::read(&place, &path).await? {
             let claims::Claim { run, host, pid, started } = claim;

@@ -307,6 +307,7 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
         version,
         rows: prepared.staged.iter().map(|staged| staged.file.rows).sum(),
         bytes: prepared.staged.iter().map(|staged| staged.file.size).sum(),
+        retries: place.store.retries(),
         ended: record::now(),
     };
     place.replace(&record::path(run, "report.json"), record::to_bytes(&report)).await?;
@@ -505,7 +506,10 @@ async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
 }
 
 /// Removes the local directories of `paths`, innermost first, as far as they are empty.
-async fn remove_empty_dirs(place: &Place, paths: impl IntoIterator<Item = String>) -> Result<()> {
+pub(super) async fn remove_empty_dirs(
+    place: &Place,
+    paths: impl IntoIterator<Item = String>,
+) -> Result<()> {
     let Some((files, root)) = place.local("") else { return Ok(()) };
     let paths: Vec<_> = paths.into_iter().collect();
     blocking(move || {
