@@ -8,8 +8,8 @@ use super::output::Answer;
 use crate::error::Error;
 use crate::partition::verify;
 use crate::storage::Location;
-use crate::table::Source;
 use crate::table::commit::{self, Checkup, Finding, Subject};
+use crate::table::{Manifest, Source};
 
 /// Say what stands at a location, whether it is whole, and what to do
 ///
@@ -73,18 +73,21 @@ async fn verify_blocks(
     checkup: &mut Checkup,
 ) -> anyhow::Result<()> {
     let is_whole = checkup.damages() == 0;
-    let manifest = checkup.manifest.take();
-    let Some(manifest) = manifest.filter(|manifest| is_whole && verify::is_of_blocks(manifest))
-    else {
+    let is_ours = |manifest: &Manifest| is_whole && verify::is_partitioned(manifest);
+    let Some(manifest) = checkup.manifest.take().filter(is_ours) else { return Ok(()) };
+    if !verify::is_of_tables(&manifest) {
+        let what = "the blocks are no tables: their rows were not compared with their bounds";
+        checkup.note(Subject::Block, what, None);
         return Ok(());
-    };
+    }
     let source = Source::of_version(&context.stores, location, manifest)?;
     let verified = verify::verify(&context.session()?, &source, &context.watch).await?;
     if verified.faults.is_empty() {
         checkup.note(
             Subject::Block,
             format!(
-                "{} own rows lie in their blocks, {} margin rows near them and none is missing; {}                  rows near borders were compared with all others, which gave {} neighbours",
+                "{} own rows lie in their blocks, {} margin rows near them and none is missing; {} \
+                 rows near borders were compared with all others, which gave {} neighbours",
                 verified.own_rows, verified.margin_rows, verified.samples, verified.pairs
             ),
             None,

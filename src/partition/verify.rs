@@ -47,10 +47,14 @@ pub struct Verified {
     pub faults: Vec<String>,
 }
 
-/// Whether a version is of blocks as tables, which can be verified.
-pub fn is_of_blocks(manifest: &Manifest) -> bool {
-    let driver = manifest.properties.get("driver");
-    driver.is_some_and(|driver| driver == "partition") && manifest.table("blocks").is_some()
+/// Whether a version was made by the partitioner.
+pub fn is_partitioned(manifest: &Manifest) -> bool {
+    manifest.properties.get("driver").is_some_and(|driver| driver == "partition")
+}
+
+/// Whether the blocks of a version are tables, which can be verified.
+pub fn is_of_tables(manifest: &Manifest) -> bool {
+    manifest.table("blocks").is_some()
 }
 
 /// Compares the rows of a partitioned dataset with its blocks.

@@ -118,6 +118,7 @@ fn what_was_partitioned_is_found_right(#[case] options: &str, #[case] says: &str
     let (code, said) = checked(&lab);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("600 own rows lie in their blocks") && said.contains(says), "{said}");
+    assert!(!said.contains("  "), "{said}");
 }
 
 // A position is made again from the stored columns: text, other units, a schema's types; bad rows
@@ -142,6 +143,13 @@ fn a_schema_says_what_a_position_is() {
     let (code, said) = checked(&lab);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("3 own rows lie in their blocks"), "{said}");
+}
+
+#[test]
+fn blocks_of_text_are_said_to_be_compared_by_bytes_only() {
+    let lab = partitioned(&awkward(100), "--layout parts --preset v2 --blocks 4");
+    let (code, said) = checked(&lab);
+    assert!(code == 0 && said.contains("the blocks are no tables: their rows were not"), "{said}");
 }
 
 #[test]

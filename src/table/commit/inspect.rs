@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::alive::{self, Holder};
 use super::place::Place;
 use super::record::{self, Decision, Intent};
-use super::{begin, claims, probe, versions};
+use super::{begin, claims, probe, settle, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
@@ -124,6 +124,7 @@ pub async fn check(
                     version(&mut checkup, &place, &manifest, &listed);
                     if verify {
                         verify_files(&mut checkup, &place, &manifest, &listed, watch).await?;
+                        verify_renderings(&mut checkup, &place, &manifest).await?;
                     }
                     checkup.manifest = Some(manifest);
                 }
@@ -259,6 +260,23 @@ async fn verify_files(
     if bad == 0 {
         let what = format!("every byte of {} files is the one written", manifest.files.len());
         checkup.note(Subject::Dataset, what, None);
+    }
+    Ok(())
+}
+
+/// Compares the files that other tools and people read with the version. A reader of ours does not
+/// look at them, so none of this is damage.
+async fn verify_renderings(
+    checkup: &mut Checkup,
+    place: &Place,
+    manifest: &Manifest,
+) -> Result<()> {
+    for (path, text) in settle::renderings(manifest) {
+        let found = place.read(path).await?;
+        if found.is_some_and(|found| found != text.as_bytes()) {
+            let what = format!("'{path}' is not what version {} says", manifest.version);
+            checkup.note(Subject::Dataset, what, Some(command("recover", place, "")));
+        }
     }
     Ok(())
 }
