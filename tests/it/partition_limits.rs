@@ -144,7 +144,7 @@ fn most_resident(command: &mut std::process::Command) -> u64 {
 }
 
 #[test]
-#[ignore = "a minute: two million rows, ten thousand files"]
+#[ignore = "half a minute: two million rows, ten thousand files"]
 fn five_thousand_blocks_and_a_heavy_one_fit_in_512_mib() {
     let rows = 2_000_000;
     let lab = Lab::new();
