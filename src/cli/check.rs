@@ -6,27 +6,31 @@ use clap::Args;
 use super::Context;
 use super::output::Answer;
 use crate::error::Error;
-use crate::table::commit::{self, Finding};
+use crate::partition::verify;
+use crate::storage::Location;
+use crate::table::commit::{self, Checkup, Finding, Subject};
+use crate::table::{Manifest, Source};
 
 /// Say what stands at a location, whether it is whole, and what to do
 ///
 /// LOCATION is a dataset, or any other place. The answer has one line a finding: what it is about, a
 /// sentence, and the remedy. Files are compared with the manifest by size; --verify reads every byte
-/// and compares SHA-256. On an object store it also tries whether two writers are kept apart, with a
-/// small file under `_probe/`.
+/// and compares SHA-256. Of what `pleiad partition` wrote it also reads the rows: each must lie in the
+/// block that claims it, margins must hold what their radius promises, and all counts must agree. On
+/// an object store it also tries whether two writers are kept apart, with a small file under `_probe/`.
 ///
 /// Exit code 65 if rows cannot be read or are not those that were written.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad check people --verify
+  pleiad check blocks --verify
   pleiad check people --json")]
 pub struct Check {
     /// What to look at: a directory, or s3://bucket/prefix
     #[arg(value_name = "LOCATION")]
     location: String,
 
-    /// Read every byte
+    /// Read every byte, and every row of blocks
     #[arg(long)]
     verify: bool,
 }
@@ -38,8 +42,11 @@ impl Check {
     /// See [`commit::check`]; and damage.
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let location = context.stores.parse(&self.location)?;
-        let checkup =
+        let mut checkup =
             commit::check(&context.stores, &location, self.verify, &context.watch).await?;
+        if self.verify {
+            verify_blocks(context, &location, &mut checkup).await?;
+        }
         let column = |text: fn(&Finding) -> Option<&str>| {
             StringArray::from_iter(checkup.findings.iter().map(text))
         };
@@ -52,9 +59,42 @@ impl Check {
         match checkup.damages() {
             0 => Ok(()),
             damages => Err(Error::data(format!(
-                "'{location}' is damaged: see the {damages} findings on missing or wrong files"
+                "'{location}' is damaged: see the {damages} findings on what is missing or wrong"
             ))
             .into()),
         }
     }
+}
+
+/// Looks at the rows of a partitioned dataset whose files are whole.
+async fn verify_blocks(
+    context: &Context,
+    location: &Location,
+    checkup: &mut Checkup,
+) -> anyhow::Result<()> {
+    let is_whole = checkup.damages() == 0;
+    let is_ours = |manifest: &Manifest| is_whole && verify::is_partitioned(manifest);
+    let Some(manifest) = checkup.manifest.take().filter(is_ours) else { return Ok(()) };
+    if !verify::is_of_tables(&manifest) {
+        let what = "the blocks are no tables: their rows were not compared with their bounds";
+        checkup.note(Subject::Block, what, None);
+        return Ok(());
+    }
+    let source = Source::of_version(&context.stores, location, manifest)?;
+    let verified = verify::verify(&context.session()?, &source, &context.watch).await?;
+    if verified.faults.is_empty() {
+        checkup.note(
+            Subject::Block,
+            format!(
+                "{} own rows lie in their blocks, {} margin rows near them and none is missing; {} \
+                 rows near borders were compared with all others, which gave {} neighbours",
+                verified.own_rows, verified.margin_rows, verified.samples, verified.pairs
+            ),
+            None,
+        );
+    }
+    for fault in verified.faults {
+        checkup.damage(Subject::Block, fault, Some("partition the input again".to_owned()));
+    }
+    Ok(())
 }

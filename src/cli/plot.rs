@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::error::{Error, Result};
-use crate::grid::{Bounds, Frame};
+use crate::error::Result;
+use crate::grid::Frame;
+use crate::partition::record;
 use crate::report::{self, Block};
 use crate::table::{Manifest, current_manifest};
 
@@ -89,34 +90,12 @@ fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
 
 /// The blocks of a version.
 fn blocks(manifest: &Manifest) -> Result<Vec<Block>> {
-    let [names, lines @ ..] = manifest.blocks.as_slice() else {
-        return Err(Error::data(format!(
-            "dataset '{}' has no blocks, expected what pleiad partition wrote",
-            manifest.location
-        )));
-    };
-    let broken = |what: &str| {
-        Error::data(format!("the blocks of dataset '{}' have no {what}", manifest.location))
-    };
-    let blocks = lines.iter().map(|line| {
-        let text = |name: &str| {
-            let column = names.iter().position(|known| known == name);
-            column.and_then(|column| line.get(column)).ok_or_else(|| broken(name))
-        };
-        let count = |name: &str| text(name)?.parse::<u64>().map_err(|_no| broken(name));
-        let angle = |name: &str| text(name)?.parse::<f64>().map_err(|_no| broken(name));
-        Ok(Block {
-            id: u32::try_from(count("block")?).map_err(|_no| broken("block"))?,
-            bounds: Bounds {
-                lon_min: angle("lon_min")?,
-                lon_max: angle("lon_max")?,
-                lat_min: angle("lat_min")?,
-                lat_max: angle("lat_max")?,
-            },
-            own_rows: count("own_rows")?,
-            margin_rows: count("margin_rows")?,
-            is_dense: text("flag")? == "dense",
-        })
+    let blocks = record::read_blocks(manifest)?.into_iter().map(|block| Block {
+        id: block.block,
+        bounds: block.bounds,
+        own_rows: block.own_rows,
+        margin_rows: block.margin_rows,
+        is_dense: block.dense,
     });
-    blocks.collect()
+    Ok(blocks.collect())
 }

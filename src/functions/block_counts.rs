@@ -55,7 +55,7 @@ impl Fold for BlockCounts {
         let Some((cells, position)) = types.split_first() else {
             return misused(Self::NAME, "found no argument, expected 3");
         };
-        let mut types = positions::coerce(Self::NAME, position, 2, false)?;
+        let mut types = positions::coerce_numbers::<2>(Self::NAME, position)?;
         types.insert(0, positions::coerce_plan(Self::NAME, cells)?);
         Ok(types)
     }

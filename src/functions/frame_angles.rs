@@ -6,86 +6,40 @@
 //! -360..=720) gives NULL. `sky_position` answers `STRUCT(lon, lat)`, which is NULL for such a position, and
 //! costs half of two calls.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Array, StructArray};
+use arrow::array::{ArrayRef, Float64Array, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
-use super::SKY;
 use super::arguments::{failed, misused};
 use super::positions::{self, Positions};
+use super::sky_function::{SkyFunction, documented};
 use crate::grid::{Frame, canonical};
 
 /// The four functions that give one angle, for a session.
 pub fn frame_angles() -> Vec<ScalarUDF> {
-    let angles = [
-        Angle { name: "ecliptic_lon", frame: Frame::Ecliptic, is_lon: true },
-        Angle { name: "ecliptic_lat", frame: Frame::Ecliptic, is_lon: false },
-        Angle { name: "galactic_lon", frame: Frame::Galactic, is_lon: true },
-        Angle { name: "galactic_lat", frame: Frame::Galactic, is_lon: false },
+    let all = [
+        ("ecliptic_lon", Frame::Ecliptic, true),
+        ("ecliptic_lat", Frame::Ecliptic, false),
+        ("galactic_lon", Frame::Galactic, true),
+        ("galactic_lat", Frame::Galactic, false),
     ];
-    let signature = || Signature::user_defined(Volatility::Immutable);
-    let function = |angle| ScalarUDF::new_from_impl(FrameAngle { signature: signature(), angle });
-    angles.into_iter().map(function).collect()
+    all.map(|(name, frame, is_lon)| frame_angle(name, frame, is_lon)).into()
 }
 
-/// The function that gives both angles, for a session.
-pub fn sky_position() -> ScalarUDF {
-    let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(SkyPosition { signature })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Angle {
-    name: &'static str,
-    frame: Frame,
-    is_lon: bool,
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct FrameAngle {
-    signature: Signature,
-    angle: Angle,
-}
-
-impl ScalarUDFImpl for FrameAngle {
-    fn name(&self) -> &str {
-        self.angle.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        positions::coerce(self.name(), types, 2, false)
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Float64)
-    }
-
-    fn is_strict(&self) -> bool {
-        true
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        static ALL: LazyLock<[Documentation; 4]> = LazyLock::new(|| {
-            ["ecliptic_lon", "ecliptic_lat", "galactic_lon", "galactic_lat"].map(documentation)
-        });
-        ALL.iter().find(|known| known.syntax_example.starts_with(self.angle.name))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (rows, constant) = positions::rows_of(&args.args, args.number_rows);
-        let columns = positions::columns(&args.args, rows)?;
-        let Angle { frame, is_lon, .. } = self.angle;
+fn frame_angle(name: &'static str, frame: Frame, is_lon: bool) -> ScalarUDF {
+    let angle = if is_lon { "longitude, 0 to 360" } else { "latitude" };
+    let answers = format!("The {} {angle}, in degrees.", frame.name());
+    let documentation = documented(&answers, &format!("{name}(ra, dec)"))
+        .with_argument("ra", "Right ascension (ICRS), in degrees.")
+        .with_argument("dec", "Declination (ICRS), in degrees.")
+        .with_sql_example(format!("SELECT {name}(ra, decl) FROM sources"))
+        .build();
+    let angles = move |arguments: &[ColumnarValue], rows: usize| -> Result<ArrayRef> {
+        let columns = positions::columns(arguments, rows)?;
         let found: Float64Array = Positions::of(&columns[0], &columns[1])
             .iter()
             .map(|position| {
@@ -95,95 +49,62 @@ impl ScalarUDFImpl for FrameAngle {
                 Some(if is_lon { lon } else { lat })
             })
             .collect();
-        let found: ArrayRef = Arc::new(found);
-        positions::answer(&found, constant)
-    }
+        Ok(Arc::new(found))
+    };
+    let types = (positions::coerce_numbers::<2> as _, DataType::Float64);
+    SkyFunction::new(name, types, documentation, angles).udf()
 }
 
-fn documentation(name: &str) -> Documentation {
-    let (frame, angle) = name.split_once('_').expect("frame_angle");
-    let angle = if angle == "lon" { "longitude, 0 to 360" } else { "latitude" };
-    let description = format!("The {frame} {angle}, in degrees.");
-    Documentation::builder(SKY, description, format!("{name}(ra, dec)"))
-        .with_argument("ra", "Right ascension (ICRS), in degrees.")
-        .with_argument("dec", "Declination (ICRS), in degrees.")
-        .with_sql_example(format!("SELECT {name}(ra, decl) FROM sources"))
-        .build()
+const SKY_POSITION: &str = "sky_position";
+
+/// The function that gives both angles, for a session.
+pub fn sky_position() -> ScalarUDF {
+    let documentation = documented(
+        "Longitude and latitude in a frame, in degrees, with the longitude in 0 to 360; NULL for a \
+         position that is none.",
+        "sky_position(frame, ra, dec)",
+    )
+    .with_argument("frame", "'equatorial', 'ecliptic' or 'galactic', a constant.")
+    .with_argument("ra", "Right ascension (ICRS), in degrees.")
+    .with_argument("dec", "Declination (ICRS), in degrees.")
+    .with_sql_example("SELECT sky_position('galactic', ra, decl)['lat'] FROM sources")
+    .build();
+    let types = (coerce as _, positions::position_type());
+    SkyFunction::new(SKY_POSITION, types, documentation, both).answering_null().udf()
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct SkyPosition {
-    signature: Signature,
+fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    let Some((frame, position)) = types.split_first() else {
+        return misused(function, "found no argument, expected 3");
+    };
+    if !frame.is_string() && *frame != DataType::Null {
+        return misused(function, format_args!("the frame is {frame}, expected its name"));
+    }
+    let mut types = positions::coerce_numbers::<2>(function, position)?;
+    types.insert(0, DataType::Utf8);
+    Ok(types)
 }
 
-impl ScalarUDFImpl for SkyPosition {
-    fn name(&self) -> &'static str {
-        "sky_position"
+fn both(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+    let (frame, position) = arguments.split_first().expect("coerced to three");
+    let ColumnarValue::Scalar(ScalarValue::Utf8(Some(frame))) = frame else {
+        return misused(SKY_POSITION, "the frame must be a constant");
+    };
+    let frame: Frame = frame.parse().map_err(failed)?;
+    let columns = positions::columns(position, rows)?;
+    let (mut lons, mut lats) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+    let mut known = Vec::with_capacity(rows);
+    for position in Positions::of(&columns[0], &columns[1]).iter() {
+        let position = position.and_then(|(ra, dec)| canonical(ra, dec).ok());
+        let (lon, lat) = position.map_or((0.0, 0.0), |(ra, dec)| frame.from_equatorial(ra, dec));
+        lons.push(lon);
+        lats.push(lat);
+        known.push(position.is_some());
     }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let Some((frame, position)) = types.split_first() else {
-            return misused(self.name(), "found no argument, expected 3");
-        };
-        if !frame.is_string() && *frame != DataType::Null {
-            return misused(self.name(), format_args!("the frame is {frame}, expected its name"));
-        }
-        let mut types = positions::coerce(self.name(), position, 2, false)?;
-        types.insert(0, DataType::Utf8);
-        Ok(types)
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(positions::position_type())
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
-            Documentation::builder(
-                SKY,
-                "Longitude and latitude in a frame, in degrees, with the longitude in 0 to 360; \
-                 NULL for a position that is none.",
-                "sky_position(frame, ra, dec)",
-            )
-            .with_argument("frame", "'equatorial', 'ecliptic' or 'galactic', a constant.")
-            .with_argument("ra", "Right ascension (ICRS), in degrees.")
-            .with_argument("dec", "Declination (ICRS), in degrees.")
-            .with_sql_example("SELECT sky_position('galactic', ra, decl)['lat'] FROM sources")
-            .build()
-        });
-        Some(&DOCUMENTATION)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (rows, constant) = positions::rows_of(&args.args, args.number_rows);
-        let (frame, position) = args.args.split_first().expect("coerced to three");
-        let ColumnarValue::Scalar(ScalarValue::Utf8(Some(frame))) = frame else {
-            return misused(self.name(), "the frame must be a constant");
-        };
-        let frame: Frame = frame.parse().map_err(failed)?;
-        let columns = positions::columns(position, rows)?;
-        let (mut lons, mut lats) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let mut known = Vec::with_capacity(rows);
-        for position in Positions::of(&columns[0], &columns[1]).iter() {
-            let position = position.and_then(|(ra, dec)| canonical(ra, dec).ok());
-            let (lon, lat) =
-                position.map_or((0.0, 0.0), |(ra, dec)| frame.from_equatorial(ra, dec));
-            lons.push(lon);
-            lats.push(lat);
-            known.push(position.is_some());
-        }
-        let known = Some(NullBuffer::from(known)).filter(|known| known.null_count() > 0);
-        let angles: Vec<ArrayRef> = vec![
-            Arc::new(Float64Array::new(lons.into(), known.clone())),
-            Arc::new(Float64Array::new(lats.into(), known.clone())),
-        ];
-        let found: ArrayRef =
-            Arc::new(StructArray::new(positions::position_fields(), angles, known));
-        debug_assert_eq!(found.len(), rows);
-        positions::answer(&found, constant)
-    }
+    let known = Some(NullBuffer::from(known)).filter(|known| known.null_count() > 0);
+    let angles: Vec<ArrayRef> = vec![
+        Arc::new(Float64Array::new(lons.into(), known.clone())),
+        Arc::new(Float64Array::new(lats.into(), known.clone())),
+    ];
+    Ok(Arc::new(StructArray::new(positions::position_fields(), angles, known)))
 }

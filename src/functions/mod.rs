@@ -11,6 +11,7 @@ mod fold; // one core, both accumulators
 pub mod groups; // where the rows of a batch go
 mod positions; // positions and plans of blocks as arguments
 mod row_lists; // lists of rows in Arrow
+mod sky_function; // what scalar functions of the sky are to the engine
 #[cfg(test)]
 mod tester; // plays the engine
 mod totals_array; // totals as an Arrow struct

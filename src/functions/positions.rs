@@ -17,13 +17,22 @@ use crate::grid::{Places, Plan};
 /// Plans that are kept ready.
 const READY: usize = 4;
 
-/// The types of `numbers` numbers, then of a plan if `plan`.
-pub(super) fn coerce(
+/// How an argument that is a position is documented.
+pub(super) const POSITION: &str =
+    "A position in the frame of the plan, in degrees; or one struct of both.";
+/// How an argument that is a plan is documented.
+pub(super) const PLAN: &str = "A plan of blocks, constant or bound.";
+
+/// The types of `N` numbers.
+pub(super) fn coerce_numbers<const N: usize>(
     function: &str,
     types: &[DataType],
-    numbers: usize,
-    plan: bool,
 ) -> Result<Vec<DataType>> {
+    coerce(function, types, N, false)
+}
+
+/// The types of `numbers` numbers, then of a plan if `plan`.
+fn coerce(function: &str, types: &[DataType], numbers: usize, plan: bool) -> Result<Vec<DataType>> {
     let expected = numbers + usize::from(plan);
     if types.len() != expected {
         let found = types.len();
@@ -73,20 +82,6 @@ pub(super) fn coerce_plan(function: &str, found: &DataType) -> Result<DataType> 
 /// The columns of a call, all of `rows` rows.
 pub(super) fn columns(args: &[ColumnarValue], rows: usize) -> Result<Vec<ArrayRef>> {
     args.iter().map(|arg| arg.to_array(rows)).collect()
-}
-
-/// How many rows an answer has, and whether it is one for constants only.
-pub(super) fn rows_of(args: &[ColumnarValue], number_rows: usize) -> (usize, bool) {
-    let constant = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-    (if constant { 1 } else { number_rows }, constant)
-}
-
-/// The answer in the form that the arguments had.
-pub(super) fn answer(found: &ArrayRef, constant: bool) -> Result<ColumnarValue> {
-    if constant {
-        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(found, 0)?));
-    }
-    Ok(ColumnarValue::Array(Arc::clone(found)))
 }
 
 /// Positions of a batch, `None` where a coordinate is NULL.

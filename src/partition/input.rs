@@ -5,10 +5,11 @@
 //! row, accounted to the pool) if they fit a quarter of the pool; otherwise every counting reads the
 //! coordinates again. The counts are the same.
 
+use std::f64::consts::{SQRT_2, TAU};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use datafusion::catalog::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
@@ -19,7 +20,7 @@ use super::options::{Layout, Params, Unit};
 use super::schema::Schema;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit as Counted};
-use crate::grid::Frame;
+use crate::grid::{Bounds, Frame, distance_to_block};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Format, SourceTable};
 
@@ -37,6 +38,10 @@ const KNOWN: [[&str; 2]; 7] = [
 ];
 /// Where the LSST tables of 2017 have them, without header and schema.
 const UNNAMED: [&str; 2] = ["column_7", "column_10"];
+/// A turn in radians, and what rotations round.
+const A_TURN: f64 = TAU * (1.0 + 1e-9);
+/// Fewer rows than this say nothing about their unit.
+const MANY_ROWS: u64 = 1000;
 /// The column that the output is filed by.
 const BLOCK: &str = "block";
 /// How a column that steps add is called; no catalogue has such a name.
@@ -85,19 +90,25 @@ impl Input {
         }
         let is_text = matches!(table.format, Format::Csv(_));
         let values = |name: &str| as_written(&table.schema, name, is_text);
-        let [ra, dec] = [&names[0], &names[1]].map(|name| values(name));
-        let number = |value: &str, name: &str| match is_string(&table.schema, name) {
-            true => format!("TRY_CAST({value} AS DOUBLE)"),
-            false => format!("CAST({value} AS DOUBLE)"),
+        let wanted = |name: &str| schema.and_then(|schema| schema.sql_type(name));
+        // A position is that of the values as they are stored.
+        let stored = |name: &String| match wanted(name) {
+            Some(wanted) => format!("TRY_CAST({} AS {wanted})", values(name)),
+            None => values(name),
         };
-        let numbers = [number(&ra, &names[0]), number(&dec, &names[1])];
-        let fault = fault(&[ra, dec], &numbers);
+        let written = [values(&names[0]), values(&names[1])];
+        let numbers = [0, 1].map(|axis| number(&table.schema, &names[axis], &stored(&names[axis])));
+        let fault = fault(&written, &numbers);
         let columns = table.schema.fields().iter().map(|field| {
             let name = quote_identifier(field.name());
             let value = values(field.name());
-            match schema.and_then(|schema| schema.sql_type(field.name())) {
+            match wanted(field.name()) {
                 // A line of text goes out as it came in.
                 _ if params.options.layout == Layout::Parts => name,
+                // A bad coordinate goes to the quarantine.
+                Some(_) if names.contains(field.name()) => {
+                    format!("{} AS {name}", stored(field.name()))
+                }
                 Some(wanted) => format!("CAST({value} AS {wanted}) AS {name}"),
                 None if value == name => value,
                 None => format!("{value} AS {name}"),
@@ -242,6 +253,34 @@ impl Input {
         Ok(Some((MemTable::try_new(schema, dealt)?, held)))
     }
 
+    /// Whether there are many positions and all so near to (0, 0) that they may be radians. Nothing is
+    /// read if one of `blocks`, those with rows, is far from there; else all up to the first that is.
+    ///
+    /// # Errors
+    /// The engine's, with our kind.
+    pub async fn may_be_radians<'a>(
+        &self,
+        mut blocks: impl Iterator<Item = &'a Bounds>,
+    ) -> Result<bool> {
+        let (lon, lat) = self.frame.from_equatorial(0.0, 0.0);
+        if blocks.any(|block| distance_to_block(lon, lat, block) > A_TURN * SQRT_2) {
+            return Ok(false);
+        }
+        let mut batches = self.session.context().table("positions").await?.execute_stream().await?;
+        let mut rows = 0;
+        while let Some(batch) = batches.try_next().await? {
+            let [lons, lats] = [0, 1].map(|axis| batch.column(axis).as_primitive::<Float64Type>());
+            for (lon, lat) in lons.iter().zip(lats).filter_map(|(lon, lat)| lon.zip(lat)) {
+                let (ra, dec) = self.frame.to_equatorial(lon, lat);
+                if ra.min(360.0 - ra).max(dec.abs()) > A_TURN {
+                    return Ok(false);
+                }
+                rows += 1;
+            }
+        }
+        Ok(rows > MANY_ROWS)
+    }
+
     /// Forgets the positions, so that the write has their memory.
     ///
     /// # Errors
@@ -343,6 +382,19 @@ fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> String {
         return format!("CASE WHEN {quoted} IN ('NULL', '\\N', '') THEN NULL ELSE {quoted} END");
     }
     quoted
+}
+
+/// A coordinate as SQL that is a number: of text, NULL where it is none.
+fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
+    match is_string(schema, name) {
+        true => format!("TRY_CAST({value} AS DOUBLE)"),
+        false => format!("CAST({value} AS DOUBLE)"),
+    }
+}
+
+/// Right ascension and declination of a stored table as SQL, in degrees.
+pub(super) fn stored_position(schema: &SchemaRef, names: [&str; 2], unit: Unit) -> [String; 2] {
+    in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
 }
 
 /// Why a row has no position: what is written, then what it is as a number.

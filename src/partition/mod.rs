@@ -19,10 +19,12 @@
 pub mod count; // extent, grid, counts, splitting
 pub mod input; // columns, coordinates, positions
 pub mod legacy; // as in 2017
+pub mod nearby; // margins by brute force
 pub mod options; // as the user wrote them, and checked
 pub mod parts; // text files a block
 pub mod record; // what is told of blocks
 pub mod schema; // CREATE TABLE for text without header
+pub mod verify; // what was stored, against the plan
 pub mod write; // the full read
 
 pub use options::{Options, Params};
@@ -111,6 +113,13 @@ pub async fn run(
         return Ok(Outcome { preset, frame: LEGACY, blocks, rows, quarantined, rounds: 0 });
     }
     let counted = count::count(&mut input, params, watch).await?;
+    let filled = counted.split.plan.blocks().iter().zip(&counted.split.own_rows);
+    let filled = filled.filter(|(_, rows)| **rows > 0).map(|(block, _)| &block.bounds);
+    if params.options.unit == options::Unit::Deg && input.may_be_radians(filled).await? {
+        watch.report(Event::Warning(
+            "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
+        ));
+    }
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;
     }

@@ -133,6 +133,22 @@ pub enum Unit {
     Hour,
 }
 
+impl Unit {
+    /// The name a user writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deg => "deg",
+            Self::Rad => "rad",
+            Self::Hour => "hour",
+        }
+    }
+
+    /// The unit of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Deg, Self::Rad, Self::Hour].into_iter().find(|unit| unit.name() == name)
+    }
+}
+
 /// What to do with rows without a usable position.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BadRows {

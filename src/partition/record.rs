@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::count::{Counted, rule_name};
 use super::input::Input;
-use super::options::{Extents, Params};
-use crate::error::Result;
-use crate::grid::{Margin, Places};
+use super::options::{Extents, Params, Unit};
+use crate::error::{Error, Result};
+use crate::grid::{Block, Bounds, Frame, Grid, Margin, Places, Plan, Shape};
+use crate::table::Manifest;
 
 /// The columns of `blocks.csv`.
 pub const COLUMNS: [&str; 16] = [
@@ -36,7 +37,7 @@ pub struct BlockRecord {
     /// The base block that it is, or was cut from.
     pub parent: u32,
     /// Where it lies, in the frame of the grid.
-    pub bounds: crate::grid::Bounds,
+    pub bounds: Bounds,
     /// Rows that it owns.
     pub own_rows: u64,
     /// Copies of rows of its neighbours.
@@ -102,6 +103,114 @@ pub fn lines(blocks: &[BlockRecord]) -> Vec<Vec<String>> {
     std::iter::once(names).chain(blocks.iter().map(BlockRecord::line)).collect()
 }
 
+/// The blocks that a version records.
+///
+/// # Errors
+/// A version without blocks, or with lines that are none.
+pub fn read_blocks(manifest: &Manifest) -> Result<Vec<BlockRecord>> {
+    let [names, lines @ ..] = manifest.blocks.as_slice() else {
+        return Err(Error::data(format!(
+            "dataset '{}' has no blocks, expected what pleiad partition wrote",
+            manifest.location
+        )));
+    };
+    let broken = |what: &str| {
+        Error::data(format!("the blocks of dataset '{}' have no {what}", manifest.location))
+    };
+    let read = |line: &Vec<String>| {
+        let text = |name: &str| {
+            let column = names.iter().position(|known| known == name);
+            column.and_then(|column| line.get(column)).ok_or_else(|| broken(name))
+        };
+        let id = |name: &str| text(name)?.parse::<u32>().map_err(|_no| broken(name));
+        let count = |name: &str| text(name)?.parse::<u64>().map_err(|_no| broken(name));
+        let angle = |name: &str| text(name)?.parse::<f64>().map_err(|_no| broken(name));
+        let range = |[min, max]: [&str; 2]| -> Result<_> {
+            let is_known = !text(min)?.is_empty();
+            is_known.then(|| Ok((angle(min)?, angle(max)?))).transpose()
+        };
+        Ok(BlockRecord {
+            block: id("block")?,
+            parent: id("parent")?,
+            bounds: Bounds {
+                lon_min: angle("lon_min")?,
+                lon_max: angle("lon_max")?,
+                lat_min: angle("lat_min")?,
+                lat_max: angle("lat_max")?,
+            },
+            own_rows: count("own_rows")?,
+            margin_rows: count("margin_rows")?,
+            bytes: count("bytes")?,
+            margin_bytes: count("margin_bytes")?,
+            margin_radius_arcsec: angle("margin_radius_arcsec")?,
+            observed: [range(["ra_min", "ra_max"])?, range(["dec_min", "dec_max"])?],
+            dense: text("flag")? == "dense",
+        })
+    };
+    lines.iter().map(read).collect()
+}
+
+/// A property of a version.
+///
+/// # Errors
+/// Where it is not there.
+pub fn property<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a str> {
+    manifest.properties.get(name).map(String::as_str).ok_or_else(|| {
+        Error::data(format!("dataset '{}' has no property '{name}'", manifest.location))
+    })
+}
+
+/// A property of a version that is a number.
+///
+/// # Errors
+/// Where it is not there, or something else.
+pub fn number<T: std::str::FromStr>(manifest: &Manifest, name: &str) -> Result<T> {
+    let text = property(manifest, name)?;
+    text.parse().map_err(|_no| {
+        Error::data(format!(
+            "property '{name}' of dataset '{}' is '{text}', expected a number",
+            manifest.location
+        ))
+    })
+}
+
+/// The plan that the blocks of a version were made by, with the same edges to the bit.
+///
+/// # Errors
+/// Properties or blocks that are not of one plan.
+pub fn read_plan(manifest: &Manifest, blocks: &[BlockRecord]) -> Result<Plan> {
+    let number = |name: &str| number::<f64>(manifest, name);
+    let cells = |name: &str| self::number::<u32>(manifest, name);
+    let frame: Frame = property(manifest, "frame")?.parse()?;
+    let bounds = Bounds {
+        lon_min: number("bounds.lon_min")?,
+        lon_max: number("bounds.lon_max")?,
+        lat_min: number("bounds.lat_min")?,
+        lat_max: number("bounds.lat_max")?,
+    };
+    let shape = Shape::new(cells("grid.columns")?, cells("grid.rows")?)?;
+    let grid = Grid::new(frame, number("seam_deg")?, bounds, shape)?;
+    let has = |name: &str| manifest.properties.contains_key(name);
+    let margin = match (has("margin.percent"), has("margin.arcsec")) {
+        (true, _) => Margin::percent(number("margin.percent")?)?,
+        (false, true) => Margin::arcsec(number("margin.arcsec")?)?,
+        (false, false) => Margin::None,
+    };
+    let blocks = blocks.iter().map(|block| Block { parent: block.parent, bounds: block.bounds });
+    Plan::new(grid, margin, blocks.collect())
+}
+
+/// The unit of the coordinates that a version records.
+///
+/// # Errors
+/// One that is not known.
+pub fn read_unit(manifest: &Manifest) -> Result<Unit> {
+    let name = property(manifest, "columns.unit")?;
+    Unit::of_name(name).ok_or_else(|| {
+        Error::data(format!("property 'columns.unit' is '{name}', expected deg, rad or hour"))
+    })
+}
+
 /// What `properties` says.
 ///
 /// # Errors
@@ -148,6 +257,7 @@ pub fn properties(
         ("rows.quarantined", counted.bad().to_string()),
         ("columns.ra", ra.clone()),
         ("columns.dec", dec.clone()),
+        ("columns.unit", params.options.unit.name().to_owned()),
     ];
     if let Some(deg) = grid.frame().obliquity_deg() {
         all.push(("frame.obliquity_deg", deg.to_string()));

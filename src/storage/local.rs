@@ -4,7 +4,7 @@
 //! Every call of the commit protocol passes through here, and each is counted, so that a test can
 //! stop a process before and after any of them. All of them block: call them where blocking is
 //! allowed. A name below that ends in `#<digits>` is a temporary file; listings of the object store
-//! leave such names out.
+//! leave such names out. Its writer holds a lock on it, so those of dead writers can be told.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -29,6 +29,12 @@ pub struct Lock {
     _file: File,
 }
 
+/// A temporary file, locked while somebody is at it.
+struct Temporary {
+    path: PathBuf,
+    _lock: Lock,
+}
+
 impl LocalFiles {
     /// Files whose calls are added to `calls`.
     pub(super) fn counted_by(calls: Arc<AtomicU64>) -> Self {
@@ -45,13 +51,13 @@ impl LocalFiles {
     /// If a call fails; of kind [`Kind::Retry`] if another writer holds the claim.
     pub fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         let temporary = self.write_beside(path, bytes)?;
-        let created = match self.link(&temporary, path) {
+        let created = match self.link(&temporary.path, path) {
             Ok(()) => Ok(true),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(cause) if no_links(&cause) => self.claim(&temporary, path),
+            Err(cause) if no_links(&cause) => self.claim(&temporary.path, path),
             Err(cause) => Err(failed("create", path, cause)),
         };
-        self.remove(&temporary)?;
+        self.remove(&temporary.path)?;
         if created.as_ref().is_ok_and(|created| *created) {
             self.sync_dir(parent(path))?;
         }
@@ -64,11 +70,40 @@ impl LocalFiles {
     /// If a call fails.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let temporary = self.write_beside(path, bytes)?;
-        self.rename(&temporary, path)?;
+        self.rename(&temporary.path, path)?;
         self.sync_dir(parent(path))
     }
 
-    /// Opens a new, empty file for writing. Missing directories are made. The caller writes and
+    /// The temporary files in `dir`, and with `deep` below it, whose writers are dead, sorted. Links
+    /// are not followed.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn leftovers(&self, dir: &Path, deep: bool) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        let mut open = vec![dir.to_owned()];
+        while let Some(dir) = open.pop() {
+            self.count();
+            let entries = match fs::read_dir(&dir) {
+                Ok(entries) => entries,
+                Err(cause) if cause.kind() == ErrorKind::NotFound => continue,
+                Err(cause) => return Err(failed("list", &dir, cause)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|cause| failed("list", &dir, cause))?;
+                let kind = entry.file_type().map_err(|cause| failed("look at", &dir, cause))?;
+                if kind.is_dir() && deep {
+                    open.push(entry.path());
+                } else if kind.is_file() && is_temporary(&entry.path()) && is_free(&entry.path()) {
+                    found.push(entry.path());
+                }
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Opens a new, empty file for writing. Missing directories are made. Whoever writes to it
     /// then calls [`LocalFiles::sync`].
     ///
     /// # Errors
@@ -80,13 +115,25 @@ impl LocalFiles {
         opened.map_err(|cause| failed("create", path, cause))
     }
 
-    /// Waits until the bytes of `file`, opened under `path`, are on the disk.
+    /// Adds bytes to a file. It is no call of the protocol, which begins when they are
+    /// [synced](Self::sync).
+    ///
+    /// # Errors
+    /// If the file is not there, or the disk is full or fails.
+    pub fn append(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let appended = OpenOptions::new().append(true).open(path);
+        let appended = appended.and_then(|mut file| file.write_all(bytes));
+        appended.map_err(|cause| failed("write", path, cause))
+    }
+
+    /// Waits until the bytes of a file are on the disk.
     ///
     /// # Errors
     /// If the disk is full or fails.
-    pub fn sync(&self, file: &File, path: &Path) -> Result<()> {
+    pub fn sync(&self, path: &Path) -> Result<()> {
         self.count();
-        file.sync_all().map_err(|cause| failed("write", path, cause))
+        let synced = OpenOptions::new().append(true).open(path).and_then(|file| file.sync_all());
+        synced.map_err(|cause| failed("write", path, cause))
     }
 
     /// Gives a file another name on the same file system. Missing directories are made; the new
@@ -166,11 +213,13 @@ impl LocalFiles {
     }
 
     /// Writes a durable temporary file in the directory of `path`.
-    fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<Temporary> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!("#{}", uuid::Uuid::now_v7().as_u128()));
         let temporary = PathBuf::from(name);
         let mut file = self.create_empty(&temporary)?;
+        // Where there are no locks, nobody takes the file for a dead writer's either.
+        drop(file.try_lock());
         self.count();
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         written.map_err(|cause| {
@@ -178,7 +227,7 @@ impl LocalFiles {
             drop(fs::remove_file(&temporary));
             failed("write", path, cause)
         })?;
-        Ok(temporary)
+        Ok(Temporary { path: temporary, _lock: Lock { _file: file } })
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -214,6 +263,18 @@ impl LocalFiles {
         self.remove(&claim)?;
         created
     }
+}
+
+/// Whether a file has a name that [`LocalFiles`] gives for a time: `#` and the number of a UUIDv7.
+fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.rsplit_once('#')?.1.parse().ok());
+    number.is_some_and(|number| uuid::Uuid::from_u128(number).get_version_num() == 7)
+}
+
+/// Whether no living process has the lock of a file, and locks work there.
+fn is_free(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 fn parent(path: &Path) -> &Path {
@@ -321,6 +382,22 @@ mod tests {
         assert!(files.lock(&path).unwrap().is_none());
         drop(held);
         assert!(files.lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn only_temporary_files_of_dead_writers_are_leftovers() {
+        let files = LocalFiles::default();
+        let dir = tempfile::tempdir().unwrap();
+        let alive = files.write_beside(&dir.path().join("alive"), b"1").unwrap();
+        let dead = files.write_beside(&dir.path().join("deep/dead"), b"2").unwrap().path;
+        fs::write(dir.path().join("report#12"), "").unwrap();
+        fs::write(dir.path().join("plain"), "").unwrap();
+        assert!(files.leftovers(dir.path(), false).unwrap().is_empty());
+        assert_eq!(files.leftovers(dir.path(), true).unwrap(), [dead]);
+        let path = alive.path.clone();
+        drop(alive);
+        assert_eq!(files.leftovers(dir.path(), false).unwrap(), [path]);
+        assert!(files.leftovers(&dir.path().join("nothing"), true).unwrap().is_empty());
     }
 
     #[test]

@@ -155,18 +155,19 @@ impl Stores {
             Some(connector) => Arc::clone(connector),
             None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
         };
-        let wiring = Wiring { base, calls: Arc::clone(&self.calls) };
+        let retries = Arc::new(AtomicU64::new(0));
+        let wiring = Wiring { base, calls: Arc::clone(&self.calls), retries: Arc::clone(&retries) };
         let first_wait = match self.connector {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
-        let client = client(bucket, settings, wiring, retries(first_wait))?;
-        Ok(Store::remote(Explained::new(client, place, None)))
+        let client = client(bucket, settings, wiring, patience(first_wait))?;
+        Ok(Store::remote(Explained::new(client, place, None)).counting(retries))
     }
 }
 
 /// Ten more tries within three minutes, waiting `first_wait`, then about twice as long each time.
-fn retries(first_wait: Duration) -> RetryConfig {
+fn patience(first_wait: Duration) -> RetryConfig {
     RetryConfig {
         max_retries: 10,
         retry_timeout: Duration::from_secs(180),

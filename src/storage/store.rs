@@ -31,6 +31,7 @@ pub struct Store {
     backing: Backing,
     pause: Option<Pause>,
     create_only: Arc<OnceCell<CreateOnly>>,
+    retries: Arc<AtomicU64>,
 }
 
 /// What a store makes of "put this only if the name is free".
@@ -71,27 +72,37 @@ impl Store {
     pub(super) fn remote<S: ObjectStore + MultipartStore>(explained: Explained<S>) -> Self {
         let store = Arc::new(explained);
         let objects: Arc<dyn ObjectStore> = Arc::<Explained<S>>::clone(&store);
-        Self { objects, backing: Backing::Uploads(store), pause: None, create_only: Arc::default() }
+        Self::new(objects, Backing::Uploads(store))
     }
 
     /// The files of this machine.
     pub(super) fn local<S: ObjectStore>(explained: Explained<S>, files: LocalFiles) -> Self {
-        Self {
-            objects: Arc::new(explained),
-            backing: Backing::Files(files),
-            pause: None,
-            create_only: Arc::default(),
-        }
+        Self::new(Arc::new(explained), Backing::Files(files))
     }
 
     /// A store that somebody else made.
     pub(super) fn foreign(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, backing: Backing::Foreign, pause: None, create_only: Arc::default() }
+        Self::new(objects, Backing::Foreign)
+    }
+
+    fn new(objects: Arc<dyn ObjectStore>, backing: Backing) -> Self {
+        let (create_only, retries) = (Arc::default(), Arc::default());
+        Self { objects, backing, pause: None, create_only, retries }
     }
 
     /// The same store, whose pauses a test decides.
     pub(super) fn pausing(self, pause: Pause) -> Self {
         Self { pause: Some(pause), ..self }
+    }
+
+    /// The same store, whose client counts in `retries` what it sends again.
+    pub(super) fn counting(self, retries: Arc<AtomicU64>) -> Self {
+        Self { retries, ..self }
+    }
+
+    /// Requests of this process to the bucket that failed in passing and were sent again.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// The objects. An error holds our [`Error`](crate::error::Error) as its cause, and is still

@@ -1,4 +1,4 @@
-//! Between the S3 client and HTTP: counts requests, and decides what is worth trying again.
+//! Between the S3 client and HTTP: counts requests and those that failed in passing, and decides what is worth trying again.
 //!
 //! The client tries again for up to three minutes whatever looks like a passing trouble. That is
 //! right for a server that has answered before, and wrong for an address that never did. So:
@@ -29,6 +29,8 @@ pub(crate) const WEB_PAGE: &str = "WebPage";
 pub(crate) struct Wiring {
     pub(crate) base: Arc<dyn HttpConnector>,
     pub(crate) calls: Arc<AtomicU64>,
+    /// Requests that failed in passing: the client sends them again.
+    pub(crate) retries: Arc<AtomicU64>,
 }
 
 impl HttpConnector for Wiring {
@@ -36,6 +38,7 @@ impl HttpConnector for Wiring {
         Ok(HttpClient::new(Wire {
             client: self.base.connect(options)?,
             calls: Arc::clone(&self.calls),
+            retries: Arc::clone(&self.retries),
             answered: AtomicBool::new(false),
             failures: AtomicU32::new(0),
         }))
@@ -47,6 +50,7 @@ impl HttpConnector for Wiring {
 struct Wire {
     client: HttpClient,
     calls: Arc<AtomicU64>,
+    retries: Arc<AtomicU64>,
     answered: AtomicBool,
     failures: AtomicU32,
 }
@@ -56,14 +60,23 @@ impl HttpService for Wire {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
-        match self.client.execute(request).await {
+        let answer = match self.client.execute(request).await {
             Ok(response) => {
                 self.answered.store(true, Ordering::Relaxed);
                 Ok(final_answer(response, listing))
             }
             Err(error) if self.answered.load(Ordering::Relaxed) => Err(error),
             Err(error) => Err(self.unanswered(error)),
-        }
+        };
+        let is_passing = match &answer {
+            Ok(response) => {
+                let status = response.status();
+                status.is_server_error() || [408, 429].contains(&status.as_u16())
+            }
+            Err(error) => error.kind() != HttpErrorKind::Unknown,
+        };
+        self.retries.fetch_add(u64::from(is_passing), Ordering::Relaxed);
+        answer
     }
 }
 

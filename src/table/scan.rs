@@ -113,6 +113,19 @@ impl Source {
         Ok(source)
     }
 
+    /// The tables of the version `manifest` of the dataset at `location`.
+    ///
+    /// # Errors
+    /// If the manifest makes no sense.
+    pub fn of_version(
+        stores: &Arc<Stores>,
+        location: &Location,
+        manifest: Manifest,
+    ) -> Result<Self> {
+        let place = Place::at(stores, location)?;
+        Self::of_dataset(&place, manifest, &place.location)
+    }
+
     /// The tables of a dataset that `location`, in it or above a part of it, names.
     fn of_dataset(place: &Place, manifest: Manifest, location: &Location) -> Result<Self> {
         let manifest = Arc::new(manifest);

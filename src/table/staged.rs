@@ -3,8 +3,6 @@
 //!
 //! `complete` makes the bytes durable and stops there. Only the commit gives them their name.
 
-use std::fs::File;
-use std::io::Write;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,7 +95,8 @@ impl AsyncFileWriter for Staged {
     }
 }
 
-/// A local file without its name. Hashing and writing run beside the encoding of what follows.
+/// A local file without its name. Hashing and writing run beside the encoding of what follows. It is
+/// open only while bytes are written: thousands of these grow at once.
 pub(crate) struct LocalPart {
     /// Relative to the dataset.
     part: String,
@@ -114,7 +113,6 @@ enum LocalState {
 }
 
 struct Written {
-    file: File,
     size: u64,
     sha: Sha256,
 }
@@ -124,12 +122,12 @@ impl LocalPart {
         let part = record::part_path(run, path);
         let (files, at) =
             place.local(&part).ok_or_else(|| Error::internal("a local part needs local files"))?;
-        let file = blocking({
+        blocking({
             let (files, at) = (files.clone(), at.clone());
-            move || files.create_empty(&at)
+            move || files.create_empty(&at).map(drop)
         })
         .await?;
-        let state = LocalState::Idle(Box::new(Written { file, size: 0, sha: Sha256::new() }));
+        let state = LocalState::Idle(Box::new(Written { size: 0, sha: Sha256::new() }));
         Ok(Self { part, files, path: at, state })
     }
 
@@ -145,10 +143,9 @@ impl LocalPart {
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let mut written = self.idle().await?;
-        let path = self.path.clone();
+        let (files, path) = (self.files.clone(), self.path.clone());
         self.state = LocalState::Busy(SpawnedTask::spawn_blocking(move || {
-            let fail = |cause| Error::io(format!("cannot write '{}'", path.display()), cause);
-            written.file.write_all(&bytes).map_err(fail)?;
+            files.append(&path, &bytes)?;
             written.sha.update(&bytes);
             written.size += bytes.len() as u64;
             Ok(written)
@@ -160,7 +157,7 @@ impl LocalPart {
         let written = self.idle().await?;
         let (files, path) = (self.files.clone(), self.path.clone());
         let synced = blocking(move || {
-            files.sync(&written.file, &path)?;
+            files.sync(&path)?;
             Ok(written)
         });
         self.state = LocalState::Idle(synced.await?);

@@ -35,11 +35,14 @@ mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
 mod partition; // the sky partitioner, whole jobs
+mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
 mod sky_functions; // the functions of the sky in SQL
 mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent
+mod tokens; // session tokens that expire in mid-run
 mod unwell; // stores in trouble, changed files, and what check says
+mod verify; // what check says of blocks that were tampered with
 mod tidy; // the sources, tested like code

@@ -18,27 +18,27 @@ use crate::support::scratch::{On, Scratch, session};
 use crate::support::shared::shared;
 
 /// A folder for some files and datasets.
-struct Lab(tempfile::TempDir);
+pub(crate) struct Lab(tempfile::TempDir);
 
 impl Lab {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn file(&self, name: &str, text: &str) {
+    pub(crate) fn file(&self, name: &str, text: &str) {
         fs::write(self.at(name), text).unwrap();
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         fs::read_to_string(self.at(name)).unwrap()
     }
 
     /// Runs `partition` with `line`, in which `@name` is a path here.
-    fn run(&self, line: &str) -> (i32, String, String) {
+    pub(crate) fn run(&self, line: &str) -> (i32, String, String) {
         let word = |word: &str| match word.strip_prefix('@') {
             Some(name) => self.at(name),
             None => word.to_owned(),
@@ -49,7 +49,7 @@ impl Lab {
 
     /// The same, which has to succeed.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let (code, stdout, stderr) = self.run(line);
         assert_eq!(code, 0, "{line}: {stderr}");
         stdout
@@ -195,7 +195,7 @@ fn catalogues_have_the_golden_counts(
 }
 
 /// Rows at the poles, across 0/360 and elsewhere, one a line: `id,ra,dec`.
-fn awkward(rows: i64) -> String {
+pub(crate) fn awkward(rows: i64) -> String {
     let mut text = String::from("id,ra,dec\n");
     for id in 0..rows {
         let spread = (id * 7919 % 1000) as f64 / 1000.0;
@@ -520,18 +520,6 @@ fn a_killed_job_leaves_nothing_to_see_and_the_next_one_works() {
     }
     lab.done("@in.csv @out --blocks 40 --max-rows 500 --mode overwrite");
     assert_eq!(lab.blocks("out").iter().map(|block| block.own_rows).sum::<u64>(), 60_000);
-}
-
-#[test]
-#[ignore = "a minute: two million rows, five thousand blocks"]
-fn five_thousand_blocks_and_a_heavy_one_fit_in_512_mib() {
-    let lab = Lab::new();
-    let sky = ["generate", "sky", &lab.at("sky"), "--rows", "2000000"];
-    assert_eq!(outcome(&mut pleiad(&sky)).0, 0);
-    lab.done("@sky @out --bounds sky --grid 100x50 --preset v2 --memory-limit 512MiB");
-    let blocks = lab.blocks("out");
-    assert_eq!(blocks.len(), 5000);
-    assert_eq!(blocks.iter().map(|block| block.own_rows).sum::<u64>(), 2_000_000);
 }
 
 #[test]

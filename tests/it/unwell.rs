@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use object_store::ObjectStoreExt;
 use pleiad::cli::terminal::variable;
 use pleiad::event::Silent;
 use pleiad::storage::{Location, Stores};
@@ -27,6 +28,14 @@ async fn write(stores: &Arc<Stores>, out: &Location) -> pleiad::error::Result<Ma
     run.commit(BTreeMap::new()).await
 }
 
+/// The requests that were sent again, by the report of the run.
+async fn retries(stores: &Arc<Stores>, out: &Location, manifest: &Manifest) -> u64 {
+    let report = out.join(&format!("_runs/{}/report.json", manifest.run));
+    let got = stores.open(out).unwrap().objects().get(report.path()).await.unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&got.bytes().await.unwrap()).unwrap();
+    report["retries"].as_u64().unwrap()
+}
+
 /// What the files of a version hold, whatever their names.
 fn contents(manifest: &Manifest) -> BTreeSet<(Vec<String>, u64, String)> {
     let files = manifest.files.iter();
@@ -37,7 +46,9 @@ fn contents(manifest: &Manifest) -> BTreeSet<(Vec<String>, u64, String)> {
 async fn a_store_in_trouble_publishes_the_same_bytes() {
     let endpoint = Endpoint::in_process();
     let out = |name: &str| endpoint.base.join(name);
-    let expected = contents(&write(&endpoint.stores(), &out("calm")).await.unwrap());
+    let calm = write(&endpoint.stores(), &out("calm")).await.unwrap();
+    assert_eq!(retries(&endpoint.stores(), &out("calm"), &calm).await, 0);
+    let expected = contents(&calm);
     for seed in 0..10 {
         let faults = endpoint
             .faults()
@@ -49,6 +60,10 @@ async fn a_store_in_trouble_publishes_the_same_bytes() {
         let at = out(&format!("troubled-{seed}"));
         let manifest = write(&stores, &at).await.unwrap();
         assert_eq!(contents(&manifest), expected, "seed {seed}");
+        // A put may be sent again after the report was written.
+        let faults = faults.calls().iter().filter(|call| call.fault.is_some()).count() as u64;
+        let told = retries(&endpoint.stores(), &at, &manifest).await;
+        assert!(told > 0 && told <= faults, "seed {seed}: {told} of {faults}");
         let checkup = commit::check(&endpoint.stores(), &at, true, &Silent).await.unwrap();
         assert_eq!(checkup.damages(), 0, "seed {seed}: {checkup:?}");
     }
@@ -133,11 +148,24 @@ fn check_says_what_is_there_and_what_to_do() {
     assert!(code == 65 && said.contains(&file) && said.contains("5 bytes, expected"), "{said}");
     assert_eq!(tell("generate people --rows 100 --mode overwrite").0, 0);
     assert_eq!(tell("check").0, 0);
+    std::fs::write(std::path::Path::new(&output.out).join("properties"), "rows=1\n").unwrap();
+    let (code, said) = tell("check --verify");
+    assert!(code == 0 && said.contains("'properties' is not what version 2 says"), "{said}");
     std::fs::remove_file(std::path::Path::new(&output.out).join("_SUCCESS")).unwrap();
     assert!(tell("check").1.contains("pleiad recover"));
     assert!(tell("recover").1.contains("version 2"));
     assert!(output.names().contains(&"_SUCCESS".to_owned()));
+    assert!(!tell("check --verify").1.contains("is not what version"));
     assert!(tell("gc --dry-run").1.contains("nothing to remove"));
+    // What a writer leaves that dies between a small file and its name.
+    let left = format!("_manifest/00000003.json#{}", uuid::Uuid::now_v7().as_u128());
+    std::fs::write(std::path::Path::new(&output.out).join(&left), b"{").unwrap();
+    let (code, said) = tell("check");
+    assert!(code == 0 && said.contains("was left by a writer that died"), "{said}");
+    assert!(tell("gc --dry-run").1.contains(&format!("would remove '{left}'")));
+    assert!(output.names().contains(&left));
+    assert!(tell("gc").1.contains(&format!("removed '{left}'")));
+    assert!(!output.names().contains(&left));
     assert!(tell("unlock").1.contains("is not claimed"));
 }
 
@@ -174,6 +202,27 @@ fn a_full_disk_is_74_and_leaves_nothing() {
     assert_eq!(ended.status.code(), Some(74), "{ended:?}");
     assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
     assert!(!out.exists(), "what was staged is removed");
+}
+
+/// A process that may open 64 files writes to hundreds at once, and reads them.
+#[test]
+fn sixty_four_open_files_are_enough() {
+    let output = Output::files();
+    let at = |name: &str| format!("{}/{name}", output.out);
+    for line in [
+        format!("generate people {} --rows 3000", at("people")),
+        format!("generate sky {} --rows 6000", at("sky")),
+        format!("kmeans {} {} --columns age,weight --k 3 --starts 1", at("people"), at("model")),
+        format!("partition {} {} --bounds sky --grid 16x10", at("sky"), at("blocks")),
+        format!("check {} --verify", at("blocks")),
+    ] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]);
+        command.arg(assert_cmd::cargo::cargo_bin!("pleiad")).args(line.split(' '));
+        output.lead(&mut command);
+        let ended = children::run(command, &Kill::Never);
+        assert!(ended.status.success(), "{line}: {}", ended.stderr);
+    }
 }
 
 /// A link inside a dataset could lead what is written, or removed, anywhere.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::alive::{self, Holder};
 use super::place::Place;
 use super::record::{self, Decision, Intent};
-use super::{begin, claims, probe, versions};
+use super::{begin, claims, probe, settle, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
@@ -29,6 +29,8 @@ pub enum Subject {
     Dataset,
     /// A data file.
     File,
+    /// Rows of a block.
+    Block,
     /// A run.
     Run,
     /// A claim of a version.
@@ -43,6 +45,7 @@ impl Subject {
         match self {
             Self::Dataset => "dataset",
             Self::File => "file",
+            Self::Block => "block",
             Self::Run => "run",
             Self::Claim => "claim",
             Self::Store => "store",
@@ -68,6 +71,8 @@ pub struct Finding {
 pub struct Checkup {
     /// The findings, the dataset's first.
     pub findings: Vec<Finding>,
+    /// The current version, if there is one that can be read.
+    pub manifest: Option<Manifest>,
 }
 
 impl Checkup {
@@ -76,12 +81,14 @@ impl Checkup {
         self.findings.iter().filter(|finding| finding.is_damage).count()
     }
 
-    fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+    /// Adds a finding that is no damage.
+    pub fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
         let what = what.into();
         self.findings.push(Finding { subject, what, remedy, is_damage: false });
     }
 
-    fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+    /// Adds a finding of damage.
+    pub fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
         let what = what.into();
         self.findings.push(Finding { subject, what, remedy, is_damage: true });
     }
@@ -102,7 +109,7 @@ pub async fn check(
     if listed.is_empty() {
         return Err(Error::missing(format!("nothing found at '{location}'")));
     }
-    let mut checkup = Checkup { findings: Vec::new() };
+    let mut checkup = Checkup { findings: Vec::new(), manifest: None };
     match versions::names(&place).await {
         Err(error) => {
             let remedy =
@@ -117,13 +124,19 @@ pub async fn check(
                     version(&mut checkup, &place, &manifest, &listed);
                     if verify {
                         verify_files(&mut checkup, &place, &manifest, &listed, watch).await?;
+                        verify_renderings(&mut checkup, &place, &manifest).await?;
                     }
+                    checkup.manifest = Some(manifest);
                 }
             },
         },
     }
     let now = store(&mut checkup, &place).await;
     runs(&mut checkup, &place, now).await?;
+    for path in place.leftovers().await? {
+        let what = format!("'{path}' was left by a writer that died; no reader sees it");
+        checkup.note(Subject::File, what, Some(command("gc", &place, "")));
+    }
     for path in place.list("_claims").await? {
         if let Some(claim) = claims::read(&place, &path).await? {
             let claims::Claim { run, host, pid, started } = claim;
@@ -247,6 +260,23 @@ async fn verify_files(
     if bad == 0 {
         let what = format!("every byte of {} files is the one written", manifest.files.len());
         checkup.note(Subject::Dataset, what, None);
+    }
+    Ok(())
+}
+
+/// Compares the files that other tools and people read with the version. A reader of ours does not
+/// look at them, so none of this is damage.
+async fn verify_renderings(
+    checkup: &mut Checkup,
+    place: &Place,
+    manifest: &Manifest,
+) -> Result<()> {
+    for (path, text) in settle::renderings(manifest) {
+        let found = place.read(path).await?;
+        if found.is_some_and(|found| found != text.as_bytes()) {
+            let what = format!("'{path}' is not what version {} says", manifest.version);
+            checkup.note(Subject::Dataset, what, Some(command("recover", place, "")));
+        }
     }
     Ok(())
 }

@@ -204,6 +204,31 @@ impl Place {
         first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
+    /// The relative paths of small local files that died on the way to their name, sorted.
+    pub(crate) async fn leftovers(&self) -> Result<Vec<String>> {
+        let Some((files, root)) = self.local("").filter(|(_, root)| root.is_dir()) else {
+            return Ok(Vec::new());
+        };
+        blocking(move || {
+            let mut found = files.leftovers(&root, false)?;
+            for records in ["_manifest", "_runs"] {
+                found.extend(files.leftovers(&root.join(records), true)?);
+            }
+            let relative = found.iter().filter_map(|path| path.strip_prefix(&root).ok()?.to_str());
+            Ok(relative.map(str::to_owned).collect())
+        })
+        .await
+    }
+
+    /// Removes such files.
+    pub(crate) async fn remove_leftovers(&self, relative: Vec<String>) -> Result<()> {
+        let Some((files, root)) = self.local("") else { return Ok(()) };
+        blocking(move || {
+            relative.iter().try_for_each(|path| files.remove(&root.join(path)).map(drop))
+        })
+        .await
+    }
+
     /// The file of a key in the store, as a location.
     pub(crate) fn show(&self, key: &Path) -> String {
         match key.prefix_matches(self.location.path()) {

@@ -74,6 +74,9 @@ pub(crate) struct Report {
     pub(crate) version: u64,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
+    /// Requests to its bucket that were sent again, by the process that wrote this.
+    #[serde(default)]
+    pub(crate) retries: u64,
     pub(crate) ended: String,
 }
 

@@ -307,6 +307,7 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
         version,
         rows: prepared.staged.iter().map(|staged| staged.file.rows).sum(),
         bytes: prepared.staged.iter().map(|staged| staged.file.size).sum(),
+        retries: place.store.retries(),
         ended: record::now(),
     };
     place.replace(&record::path(run, "report.json"), record::to_bytes(&report)).await?;
@@ -362,19 +363,28 @@ pub(super) async fn refinish(place: &Place, manifest: &Manifest) -> Result<()> {
     render(place).await
 }
 
-/// Writes what other tools and people read: the current version's properties and `_SUCCESS`.
+/// Writes what other tools and people read of the current version, `_SUCCESS` last.
 async fn render(place: &Place) -> Result<()> {
     let Some(manifest) = current(place).await? else { return Ok(()) };
-    let text = properties::render(&manifest.properties);
+    if manifest.blocks.is_empty() && manifest.base > 0 {
+        place.delete(["blocks.csv".to_owned()]).await?;
+    }
+    for (path, text) in renderings(&manifest) {
+        place.replace(path, text.into_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// What other tools and people read of a version: files and their texts.
+pub(super) fn renderings(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let mut texts = Vec::new();
     // One layout has a directory of that name.
     if !manifest.files.iter().any(|file| file.path.starts_with("properties/")) {
-        place.replace("properties", text.into_bytes()).await?;
+        texts.push(("properties", properties::render(&manifest.properties)));
     }
     if !manifest.blocks.is_empty() {
         let lines: Vec<_> = manifest.blocks.iter().map(|line| line.join(",") + "\n").collect();
-        place.replace("blocks.csv", lines.concat().into_bytes()).await?;
-    } else if manifest.base > 0 {
-        place.delete(["blocks.csv".to_owned()]).await?;
+        texts.push(("blocks.csv", lines.concat()));
     }
     let success = BTreeMap::from([
         ("version".to_owned(), manifest.version.to_string()),
@@ -383,7 +393,8 @@ async fn render(place: &Place) -> Result<()> {
         ("rows".to_owned(), manifest.rows().to_string()),
         ("bytes".to_owned(), manifest.bytes().to_string()),
     ]);
-    place.replace("_SUCCESS", properties::render(&success).into_bytes()).await
+    texts.push(("_SUCCESS", properties::render(&success)));
+    texts
 }
 
 /// Removes what a run staged: local parts, its journal, and the uploads in it that `staged` does
@@ -505,7 +516,10 @@ async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
 }
 
 /// Removes the local directories of `paths`, innermost first, as far as they are empty.
-async fn remove_empty_dirs(place: &Place, paths: impl IntoIterator<Item = String>) -> Result<()> {
+pub(super) async fn remove_empty_dirs(
+    place: &Place,
+    paths: impl IntoIterator<Item = String>,
+) -> Result<()> {
     let Some((files, root)) = place.local("") else { return Ok(()) };
     let paths: Vec<_> = paths.into_iter().collect();
     blocking(move || {

@@ -97,6 +97,12 @@ async fn settle_twins(
 pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
     let place = Place::open(stores, out)?;
     let mut found = Vec::new();
+    let leftovers = place.leftovers().await?;
+    found.extend(leftovers.iter().map(|path| format!("'{path}', of a writer that died")));
+    if !dry_run {
+        place.remove_leftovers(leftovers.clone()).await?;
+        settle::remove_empty_dirs(&place, leftovers).await?;
+    }
     let current = versions::current(&place).await?;
     let enforced = probe::create_only(&place).await? == CreateOnly::Enforced;
     let now = probe::server_time(&place).await?;

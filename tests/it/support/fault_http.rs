@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) fault: Option<Fault>,
     /// What the client was answered, if it was.
     pub(crate) status: Option<u16>,
+    /// The length of the answer, if it says one.
+    pub(crate) bytes: Option<u64>,
 }
 
 type Fits = dyn Fn(&Call) -> bool + Send;
@@ -209,6 +211,7 @@ impl Plan {
             create_only: request.headers().contains_key("if-none-match"),
             fault: None,
             status: None,
+            bytes: None,
         };
         call.fault = self.rules.iter_mut().find_map(|rule| rule.befall(&call));
         for (percent, fault) in &self.rates {
@@ -266,7 +269,12 @@ impl HttpService for FaultService {
             None => self.perform(request).await,
         };
         let status = answered.as_ref().ok().map(|answer| answer.status().as_u16());
-        self.faults.plan().calls[number - 1].status = status;
+        let length = answered
+            .as_ref()
+            .ok()
+            .and_then(|answer| answer.headers().get("content-length")?.to_str().ok()?.parse().ok());
+        let mut plan = self.faults.plan();
+        (plan.calls[number - 1].status, plan.calls[number - 1].bytes) = (status, length);
         answered
     }
 }
