@@ -9,16 +9,19 @@ pub mod check; // `pleiad check`
 pub mod config; // settings from files and variables
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
+pub mod folders; // `pleiad du`, `pleiad tree`
 pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
 pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
+pub mod objects; // `pleiad ls`, `cat`, `cp`, `rm`, `stat`
 pub mod output; // where the answer of a command goes
 pub mod partition; // `pleiad partition`
 pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
+pub mod tables; // `pleiad head`, `schema`, `meta`, `count`, `summary`
 pub mod terminal; // who reads standard error
 pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 
@@ -72,6 +75,30 @@ pub enum Command {
     Plot(plot::Plot),
     /// Show the main jobs on local files: people and their clusters, the sky and its blocks
     Demo(demo::Demo),
+    /// List objects and folders: size, time of the last change, name
+    Ls(objects::Ls),
+    /// Print the bytes of objects, one after the other
+    Cat(objects::Cat),
+    /// Copy objects and files, from or to S3
+    Cp(objects::Cp),
+    /// Remove objects and files
+    Rm(objects::Rm),
+    /// Say what is known of an object or folder
+    Stat(objects::Stat),
+    /// Add up the sizes of all objects below a location
+    Du(folders::Du),
+    /// Draw the folders below a location with their rows and bytes
+    Tree(folders::Tree),
+    /// Show the first rows of tables
+    Head(tables::Head),
+    /// Show the columns of tables, their types, and who says so
+    Schema(tables::Schema),
+    /// Show what Parquet files say of themselves: row groups, columns, bounds
+    Meta(tables::Meta),
+    /// Count the rows of tables
+    Count(tables::Count),
+    /// Sum up the columns of tables: NULLs, bounds, mean, distinct values
+    Summary(tables::Summary),
     /// Say what stands at a location, whether it is whole, and what to do
     Check(check::Check),
     /// Finish what a dead run had decided
@@ -83,9 +110,13 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the answer is a picture, in no format of tables.
-    fn draws(&self) -> bool {
-        matches!(self, Self::Plot(_))
+    /// What the answer is, if it is in no format of tables.
+    fn raw(&self) -> Option<&'static str> {
+        match self {
+            Self::Plot(_) => Some("a picture is SVG"),
+            Self::Cat(_) => Some("bytes are printed as they are"),
+            _ => None,
+        }
     }
 
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
@@ -95,6 +126,18 @@ impl Command {
             Self::Partition(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
+            Self::Ls(command) => command.run(context).await,
+            Self::Cat(command) => command.run(context).await,
+            Self::Cp(command) => command.run(context).await,
+            Self::Rm(command) => command.run(context).await,
+            Self::Stat(command) => command.run(context).await,
+            Self::Du(command) => command.run(context).await,
+            Self::Tree(command) => command.run(context).await,
+            Self::Head(command) => command.run(context).await,
+            Self::Schema(command) => command.run(context).await,
+            Self::Meta(command) => command.run(context).await,
+            Self::Count(command) => command.run(context).await,
+            Self::Summary(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
             Self::Recover(command) => command.run(context).await,
             Self::Gc(command) => command.run(context).await,
@@ -202,12 +245,12 @@ impl Context {
         self.output.print(answers)
     }
 
-    /// Prints a picture, in the place of an answer.
+    /// Prints a picture or another text, in the place of an answer.
     ///
     /// # Errors
-    /// See [`Output::print_figure`].
-    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
-        self.output.print_figure(figure)
+    /// See [`Output::print_text`].
+    pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
+        self.output.print_text(text)
     }
 }
 
@@ -245,7 +288,7 @@ fn start(
         arguments: recorded(matches),
         watch: Progress::new(terminal.clone()),
         terminal: terminal.clone(),
-        output: Output::new(&cli.flags.output, around, terminal, cli.command.draws())?,
+        output: Output::new(&cli.flags.output, around, terminal, cli.command.raw())?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };

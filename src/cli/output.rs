@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use futures::{Stream, TryStreamExt};
 use indicatif::HumanCount;
 
 use super::exit::StdoutClosed;
@@ -205,7 +207,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Settles the format; a picture has none, and no table may be asked for.
+    /// Settles the format. What is `raw`, no tables, has none: then the words say what it is.
     ///
     /// # Errors
     /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
@@ -213,10 +215,11 @@ impl Output {
         flags: &OutputFlags,
         around: Surroundings,
         terminal: &Terminal,
-        draws: bool,
+        raw: Option<&str>,
     ) -> Result<Self> {
-        if draws && (flags.format.is_some() || flags.json || flags.show.is_some()) {
-            return Err(Error::usage("a picture is SVG: leave --format, --json and --show out"));
+        let asks = flags.format.is_some() || flags.json || flags.show.is_some();
+        if let Some(raw) = raw.filter(|_| asks) {
+            return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
         }
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
@@ -229,7 +232,7 @@ impl Output {
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) if !draws => Format::of_file(path)?,
+            (None, false, Some(path)) if raw.is_none() => Format::of_file(path)?,
             (None, false, None) if on_terminal => Format::Table,
             (None, false, _) => Format::Csv,
         };
@@ -266,14 +269,35 @@ impl Output {
         Ok(())
     }
 
-    /// Prints a picture.
+    /// Prints a picture, or another text that is no table.
     ///
     /// # Errors
     /// As [`Self::print`].
-    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+    pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => write_figure(path, figure)?,
-            None => to_stdout(|out| draw(out, figure))?,
+            Some(path) => write_text(path, text)?,
+            None => to_stdout(|out| put(out, text.as_bytes()))?,
+        }
+        Ok(())
+    }
+
+    /// Prints bytes as they come.
+    ///
+    /// # Errors
+    /// As [`Self::print`], and the first error of `pieces`; FILE is not for them.
+    pub async fn print_bytes(
+        &self,
+        mut pieces: impl Stream<Item = Result<Bytes>> + Unpin,
+    ) -> anyhow::Result<()> {
+        if let Some(path) = &self.file {
+            let path = path.display();
+            return Err(Error::usage(format!(
+                "cannot write bytes to '{path}' with -o: copy them with pleiad cp"
+            ))
+            .into());
+        }
+        while let Some(piece) = pieces.try_next().await? {
+            to_stdout(|out| put(out, &piece))?;
         }
         Ok(())
     }
@@ -364,16 +388,16 @@ fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Res
     }
 }
 
-/// Writes a picture to a file of its own.
+/// Writes a text to a file of its own.
 ///
 /// # Errors
 /// If a call fails.
-pub(super) fn write_figure(path: &Path, figure: &str) -> Result<()> {
-    to_file(path, |out| draw(out, figure))
+pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
+    to_file(path, |out| put(out, text.as_bytes()))
 }
 
-fn draw(out: &mut dyn Write, figure: &str) -> Result<()> {
-    out.write_all(figure.as_bytes()).map_err(|cause| Error::io("cannot write the picture", cause))
+fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
+    out.write_all(bytes).map_err(|cause| Error::io("cannot write", cause))
 }
 
 /// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.
@@ -417,7 +441,7 @@ mod tests {
     }
 
     fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet(), false)
+        Output::new(flags, around, &quiet(), None)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {

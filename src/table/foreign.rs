@@ -24,6 +24,7 @@ use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
 use crate::error::{Error, Result, guarded};
+use crate::storage::{Location, Stores};
 
 /// The most files whose footers are read beforehand.
 const MOST_FOOTERS: usize = 1000;
@@ -243,6 +244,24 @@ async fn inspect_parquet(
     let mut statistics = known.collect::<Result<Vec<_>>>()?;
     statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
     Ok((fields, statistics))
+}
+
+/// The footer of one Parquet file, and its columns as Arrow has them.
+///
+/// # Errors
+/// Of kind [`Data`](crate::error::Kind::Data) if it is not a whole Parquet file; or if storage fails.
+pub async fn footer_of(
+    stores: &Arc<Stores>,
+    location: &Location,
+    meta: &ObjectMeta,
+) -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
+    let place = Place::at(stores, location)?;
+    let footer = footer(&place, meta).await?;
+    let file = footer.file_metadata();
+    let schema = unbroken(&place.show(&meta.location), || {
+        parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+    })??;
+    Ok((footer, Arc::new(schema)))
 }
 
 /// The footer of a file. Known broken files make the reader panic; that is an error here too.

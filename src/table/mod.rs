@@ -23,8 +23,12 @@ mod write; // the plan node that writes
 use serde::{Deserialize, Serialize};
 
 pub use commit::{Begin, DeadRun, Run, RunOptions};
+pub use foreign::footer_of as footer;
 pub use manifest::Manifest;
-pub use scan::{Format, Source, SourceFile, SourceOptions, SourceTable, current_manifest};
+pub use scan::{
+    Format, Source, SourceFile, SourceOptions, SourceTable, Within, current_manifest,
+    dataset_around,
+};
 
 /// What to do when the output already holds a version. The names are Spark's.
 #[derive(

@@ -155,6 +155,29 @@ pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Resu
     manifest.ok_or_else(|| Error::missing(format!("'{location}' is no dataset of pleiad")))
 }
 
+/// A dataset, and a place in it.
+#[derive(Clone, Debug)]
+pub struct Within {
+    /// Where the dataset is.
+    pub dataset: Location,
+    /// Its current version.
+    pub manifest: Manifest,
+    /// The place, relative to the dataset; empty for the dataset itself.
+    pub path: String,
+}
+
+/// The dataset that `location` is, or is in; `None` if there is none.
+///
+/// # Errors
+/// If its manifest cannot be read.
+pub async fn dataset_around(stores: &Arc<Stores>, location: &Location) -> Result<Option<Within>> {
+    let found = dataset_above(stores, location).await?;
+    Ok(found.map(|(place, manifest)| {
+        let path = place.relative(location.path());
+        Within { dataset: place.location, manifest, path }
+    }))
+}
+
 /// Whether `path` is `root` or something in it; everything is in the root ''.
 fn is_at_or_under(path: &str, root: &str) -> bool {
     match path.strip_prefix(root) {

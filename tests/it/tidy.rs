@@ -28,7 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dbscan", &["session", "table", "grid", "partition"]),
     ("stream", &["session", "table"]),
     ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),
-    ("inspect", &["session", "table"]),
+    // objects that are no table: their bytes, copies, removal
+    ("inspect", &["session", "table", "storage"]),
     ("report", &["grid"]),
     ("serve", &["session", "script", "inspect", "report"]),
     ("distributed", &["session", "functions", "table"]),
@@ -43,7 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ballista_core", &["distributed"]),
     ("ballista_executor", &["distributed"]),
     ("ballista_scheduler", &["distributed"]),
-    ("object_store", &["storage", "table"]),
+    ("object_store", &["storage", "table", "inspect"]),
     // one definition of options for a command and its procedure
     ("clap", &["cli", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
     ("anyhow", &["cli", "main"]),
