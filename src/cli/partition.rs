@@ -71,6 +71,7 @@ impl Partition {
             allow_incomplete: self.allow_incomplete,
             columns: schema.as_ref().map(Schema::names),
             text: params.options.layout == Layout::Parts,
+            ..SourceOptions::default()
         };
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let mut run = None;

@@ -23,6 +23,7 @@ use super::encode::plain_field;
 use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
+use super::text_types;
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
 
@@ -306,7 +307,7 @@ async fn inspect_csv(
     let mut rows = Vec::with_capacity(files.len());
     for (meta, _) in files {
         let shown = place.show(&meta.location);
-        let facts = csv::inspect(store, meta, &shown, options.columns.as_deref()).await?;
+        let facts = csv::inspect(store, meta, &shown, options.look()).await?;
         rows.push(facts.rows);
         let fields = facts.fields.into_iter();
         let as_text = |field: Field| match options.text {
@@ -344,7 +345,9 @@ async fn inspect_csv(
     let schema = Schema::new(fields.clone());
     let statistics = rows.into_iter().map(|rows| {
         let mut statistics = Statistics::new_unknown(&schema);
-        statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        if let Some(rows) = rows {
+            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        }
         statistics
     });
     let format = format.ok_or_else(|| Error::internal("a table without files"))?;
@@ -406,20 +409,18 @@ impl Columns {
             )));
         }
         for ((field, _), new) in self.fields.iter_mut().zip(fields) {
-            let both = [field.data_type().clone(), new.data_type().clone()];
-            let wider = match both {
-                [a, b] if a == b => a,
-                [DataType::Int64, DataType::Float64] | [DataType::Float64, DataType::Int64] => {
-                    DataType::Float64
-                }
-                _ => DataType::Utf8,
-            };
+            let wider = text_types::wider(field.data_type(), new.data_type());
             *field = field.clone().with_data_type(wider);
         }
         Ok(())
     }
 
     fn fields(&self) -> Vec<Field> {
-        self.fields.iter().map(|(field, _)| field.clone()).collect()
+        // A column of text without any value tells no type.
+        let known = |field: &Field| match field.data_type() {
+            DataType::Null => field.clone().with_data_type(DataType::Utf8),
+            _ => field.clone(),
+        };
+        self.fields.iter().map(|(field, _)| known(field)).collect()
     }
 }

@@ -29,7 +29,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
 use super::csv::CsvFormat;
-use super::gunzip::GzipFile;
+use super::decoded::DecodedFile;
 use super::pinned::{PinnedReaders, PinnedStore};
 use super::scan::{Format, SourceFile, SourceTable};
 use crate::error::Error;
@@ -90,8 +90,8 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
-    /// A scan of compressed text, a stream a file. Keys are not for it: see [`SourceTable::keys`].
-    fn compressed(
+    /// A scan of text to decode, a stream a file. Keys are not for it: see [`SourceTable::keys`].
+    fn decoded(
         &self,
         files: &[&SourceFile],
         format: CsvFormat,
@@ -100,12 +100,12 @@ impl DatasetTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         if !self.table.keys.is_empty() {
             return Err(DataFusionError::External(Box::new(Error::data(format!(
-                "directory '{}' holds compressed text under keys: decompress it",
+                "directory '{}' holds text under keys that is compressed or not UTF-8: convert it",
                 self.table.location()
             )))));
         }
         let partitions = files.iter().map(|file| -> Arc<dyn PartitionStream> {
-            Arc::new(GzipFile {
+            Arc::new(DecodedFile {
                 store: self.table.objects(),
                 path: file.meta.location.clone(),
                 shown: self.table.show(file),
@@ -198,9 +198,9 @@ impl TableProvider for DatasetTable {
             self.table.check(&files).await?;
         }
         if let Format::Csv(format) = self.table.format
-            && format.gzip
+            && format.is_decoded()
         {
-            return self.compressed(&files, format, projection, limit);
+            return self.decoded(&files, format, projection, limit);
         }
         let streams = state.config().target_partitions();
         let files = FileGroup::new(files.into_iter().map(partitioned).collect());

@@ -15,6 +15,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::commit::current;
 use super::commit::place::Place;
 pub use super::csv::CsvFormat;
+use super::csv::Look;
 use super::manifest::{FileRecord, Manifest, TableRecord};
 use super::pinned::PinnedStore;
 use super::provider::DatasetTable;
@@ -37,6 +38,26 @@ pub struct SourceOptions {
     pub columns: Option<Vec<String>>,
     /// Take every column of CSV files as text, each value as it is written.
     pub text: bool,
+    /// What separates values in CSV files, if it is known.
+    pub delimiter: Option<u8>,
+    /// Whether the first line of CSV files names the columns, if that is known.
+    pub header: Option<bool>,
+    /// CSV files are in Latin-1.
+    pub latin1: bool,
+    /// For a preview: look at about so many bytes of each CSV file only.
+    pub sample: Option<u64>,
+}
+
+impl SourceOptions {
+    pub(super) fn look(&self) -> Look<'_> {
+        Look {
+            names: self.columns.as_deref(),
+            delimiter: self.delimiter,
+            header: self.header,
+            latin1: self.latin1,
+            sample: self.sample,
+        }
+    }
 }
 
 /// What a location names.
