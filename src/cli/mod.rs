@@ -7,6 +7,7 @@
 
 pub mod check; // `pleiad check`
 pub mod config; // settings from files and variables
+pub mod config_show; // `pleiad config show`
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod folders; // `pleiad du`, `pleiad tree`
@@ -14,6 +15,7 @@ pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
 pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
+pub mod manual; // `pleiad completions`, `pleiad man`
 pub mod objects; // `pleiad ls`, `cat`, `cp`, `rm`, `stat`
 pub mod output; // where the answer of a command goes
 pub mod partition; // `pleiad partition`
@@ -21,6 +23,7 @@ pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
+pub mod show; // `pleiad show`
 pub mod tables; // `pleiad head`, `schema`, `meta`, `count`, `summary`
 pub mod terminal; // who reads standard error
 pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
@@ -36,7 +39,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use crate::error::Kind;
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
-use crate::storage::{StorageOptions, Stores};
+use crate::storage::{StorageOptions, Stores, Told};
 use crate::table::Mode;
 use output::{Answer, Output};
 use progress::Progress;
@@ -99,6 +102,8 @@ pub enum Command {
     Count(tables::Count),
     /// Sum up the columns of tables: NULLs, bounds, mean, distinct values
     Summary(tables::Summary),
+    /// Show a dataset: what made it, its tables, blocks, files, properties and runs
+    Show(show::Show),
     /// Say what stands at a location, whether it is whole, and what to do
     Check(check::Check),
     /// Finish what a dead run had decided
@@ -107,6 +112,12 @@ pub enum Command {
     Gc(upkeep::Gc),
     /// Remove the claims of dead writers, on a store that cannot keep two apart
     Unlock(upkeep::Unlock),
+    /// Settings for all commands
+    Config(config_show::Config),
+    /// Print the completions of a shell
+    Completions(manual::Completions),
+    /// Print a page for `man`
+    Man(manual::Man),
 }
 
 impl Command {
@@ -115,6 +126,7 @@ impl Command {
         match self {
             Self::Plot(_) => Some("a picture is SVG"),
             Self::Cat(_) => Some("bytes are printed as they are"),
+            Self::Completions(_) | Self::Man(_) => Some("this is text for another program"),
             _ => None,
         }
     }
@@ -138,10 +150,14 @@ impl Command {
             Self::Meta(command) => command.run(context).await,
             Self::Count(command) => command.run(context).await,
             Self::Summary(command) => command.run(context).await,
+            Self::Show(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
             Self::Recover(command) => command.run(context).await,
             Self::Gc(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
+            Self::Config(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+            Self::Man(command) => command.run(context),
         }
     }
 }
@@ -209,6 +225,8 @@ pub struct Context {
     /// The whole command line for the record of a run: the names and values of the command's
     /// arguments with their defaults, and of the global flags that were given. No secrets.
     pub arguments: Vec<(String, String)>,
+    /// What files and variables say of settings of this program.
+    pub configured: Vec<Told>,
     /// Every store that the command opens.
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
@@ -269,7 +287,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let work = || configured.and_then(|()| start(cli, &matches, around, &terminal));
+    let work = || configured.and_then(|told| start(cli, told, &matches, around, &terminal));
     let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
@@ -277,6 +295,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Checks the flags, then runs the command on its threads.
 fn start(
     cli: Cli,
+    configured: Vec<Told>,
     matches: &ArgMatches,
     around: Surroundings,
     terminal: &Terminal,
@@ -286,6 +305,7 @@ fn start(
     let threads = cli.flags.threads();
     let context = Context {
         arguments: recorded(matches),
+        configured,
         watch: Progress::new(terminal.clone()),
         terminal: terminal.clone(),
         output: Output::new(&cli.flags.output, around, terminal, cli.command.raw())?,

@@ -1,11 +1,46 @@
 //! `pleiad head`, `schema`, `meta`, `count` and `summary`: what is in tables and files.
 
 use arrow::array::{BooleanArray, Float64Array, Int32Array, StringArray, UInt64Array};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::Context;
 use super::output::Answer;
 use crate::inspect::{columns, footer, head, summary};
+use crate::table::SourceOptions;
+
+/// How text files are read.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TextFlags {
+    /// Characters of CSV files
+    #[arg(long, value_name = "NAME", default_value = "utf8", hide_short_help = true)]
+    encoding: Encoding,
+
+    /// Take all columns of CSV files for text, or for what their values are
+    #[arg(long, value_name = "HOW", default_value = "sniff", hide_short_help = true)]
+    types: Types,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Encoding {
+    Utf8,
+    Latin1,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Types {
+    Sniff,
+    Text,
+}
+
+impl TextFlags {
+    fn options(&self) -> SourceOptions {
+        SourceOptions {
+            latin1: self.encoding == Encoding::Latin1,
+            text: self.types == Types::Text,
+            ..SourceOptions::default()
+        }
+    }
+}
 
 /// Show the first rows of tables
 ///
@@ -24,6 +59,9 @@ pub struct Head {
     /// Rows to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
     rows: usize,
+
+    #[command(flatten)]
+    text: TextFlags,
 }
 
 impl Head {
@@ -32,7 +70,8 @@ impl Head {
     /// # Errors
     /// See [`head::head`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let heads = head::head(&context.session()?, &self.location, self.rows).await?;
+        let options = self.text.options();
+        let heads = head::head(&context.session()?, &self.location, &options, self.rows).await?;
         let answers = heads.into_iter().map(|h| Answer::rows(h.table, h.schema, h.rows));
         context.print(&answers.collect::<Vec<_>>())
     }
@@ -53,6 +92,9 @@ pub struct Schema {
     /// What to look at: a file, a directory, a dataset or one of its tables
     #[arg(value_name = "LOCATION")]
     location: String,
+
+    #[command(flatten)]
+    text: TextFlags,
 }
 
 impl Schema {
@@ -61,7 +103,7 @@ impl Schema {
     /// # Errors
     /// See [`columns::columns`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let found = columns::columns(&context.stores, &self.location).await?;
+        let found = columns::columns(&context.stores, &self.location, &self.text.options()).await?;
         let text = |text: fn(&columns::Column) -> &str| {
             StringArray::from_iter_values(found.iter().map(text))
         };
@@ -108,12 +150,13 @@ impl Meta {
 fn chunks(files: &[footer::Footer]) -> Answer {
     let chunks = || files.iter().flat_map(|file| &file.chunks);
     let count =
-        |count: fn(&footer::Chunk) -> u64| UInt64Array::from_iter_values(chunks().map(count));
+        |count: fn(&footer::Chunk) -> u64| chunks().map(count).map(Some).collect::<UInt64Array>();
     let text =
         |text: fn(&footer::Chunk) -> Option<&str>| StringArray::from_iter(chunks().map(text));
     let is =
         |is: fn(&footer::Chunk) -> bool| BooleanArray::from(chunks().map(is).collect::<Vec<_>>());
     let names = files.iter().flat_map(|file| file.chunks.iter().map(|_| file.file.to_string()));
+    let names: Vec<_> = names.collect();
     let sorted = chunks().map(|chunk| chunk.sorted);
     Answer::build("columns")
         .column("row_group", count(|chunk| chunk.row_group))
@@ -130,7 +173,7 @@ fn chunks(files: &[footer::Footer]) -> Answer {
         .column("page_index", is(|chunk| chunk.page_index))
         .column("bloom_filter", is(|chunk| chunk.bloom_filter))
         .column("sorted", sorted.collect::<Int32Array>())
-        .column("file", StringArray::from_iter_values(names))
+        .column("file", StringArray::from(names))
         .done()
 }
 
@@ -166,6 +209,9 @@ pub struct Count {
     /// What to count: a file, a directory, a dataset, a part of one, or a pattern in quotes
     #[arg(value_name = "LOCATION")]
     location: String,
+
+    #[command(flatten)]
+    text: TextFlags,
 }
 
 impl Count {
@@ -174,7 +220,8 @@ impl Count {
     /// # Errors
     /// See [`summary::count`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let found = summary::count(&context.session()?, &self.location).await?;
+        let found =
+            summary::count(&context.session()?, &self.location, &self.text.options()).await?;
         let count = |count: fn(&summary::Counted) -> u64| {
             UInt64Array::from_iter_values(found.iter().map(count))
         };
@@ -206,6 +253,9 @@ pub struct Summary {
     /// Columns to sum up [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Vec<String>,
+
+    #[command(flatten)]
+    text: TextFlags,
 }
 
 impl Summary {
@@ -215,7 +265,8 @@ impl Summary {
     /// See [`summary::summary`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let session = context.session()?;
-        let found = summary::summary(&session, &self.location, &self.columns).await?;
+        let found =
+            summary::summary(&session, &self.location, &self.text.options(), &self.columns).await?;
         let count = |count: fn(&summary::Summary) -> Option<u64>| {
             found.iter().map(count).collect::<UInt64Array>()
         };

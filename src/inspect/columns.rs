@@ -58,8 +58,12 @@ impl Origin {
 ///
 /// # Errors
 /// As [`Source::open`].
-pub async fn columns(stores: &Arc<Stores>, text: &str) -> Result<Vec<Column>> {
-    let source = Source::open(stores, text, &SourceOptions::default()).await?;
+pub async fn columns(
+    stores: &Arc<Stores>,
+    text: &str,
+    options: &SourceOptions,
+) -> Result<Vec<Column>> {
+    let source = Source::open(stores, text, options).await?;
     let is_declared = source.manifest.is_some();
     Ok(source.tables.iter().flat_map(|table| of_table(table, is_declared)).collect())
 }

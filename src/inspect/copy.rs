@@ -312,16 +312,9 @@ async fn to_file(
 ) -> Result<bool> {
     let (send, mut receive) = tokio::sync::mpsc::channel(1);
     let write = SpawnedTask::spawn_blocking(move || {
-        let mut is_whole = false;
-        let pieces = std::iter::from_fn(|| match receive.blocking_recv() {
-            Some(Some(piece)) => Some(piece),
-            Some(None) => {
-                is_whole = true;
-                None
-            }
-            None if is_whole => None,
-            None => Some(Err(Error::new(Kind::Other, "the copy was given up"))),
-        });
+        // Without a word of the end the copy was given up.
+        let given_up = || Some(Err(Error::new(Kind::Other, "the copy was given up")));
+        let pieces = std::iter::from_fn(|| receive.blocking_recv().unwrap_or_else(given_up));
         files.receive(&path, pieces, force)
     });
     while let Some(piece) = pieces.next().await {

@@ -229,7 +229,7 @@ mod tests {
     use crate::storage::StorageOptions;
 
     /// A bucket in memory with these keys, each holding its own name; markers end in `/`.
-    async fn bucket(keys: &[&str]) -> (std::sync::Arc<Stores>, Location) {
+    async fn bucket(keys: &[&str]) -> (Arc<Stores>, Location) {
         let stores = Stores::new(StorageOptions::default());
         let root = Location::parse("memory://lab").unwrap();
         let store = stores.open(&root).unwrap();

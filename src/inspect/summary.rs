@@ -32,8 +32,8 @@ pub struct Counted {
 ///
 /// # Errors
 /// As [`Source::open`]; or if rows cannot be read.
-pub async fn count(session: &Session, text: &str) -> Result<Vec<Counted>> {
-    let source = Source::open(session.stores(), text, &SourceOptions::default()).await?;
+pub async fn count(session: &Session, text: &str, options: &SourceOptions) -> Result<Vec<Counted>> {
+    let source = Source::open(session.stores(), text, options).await?;
     let mut counted = Vec::with_capacity(source.tables.len());
     for table in &source.tables {
         let rows = match table.rows() {
@@ -87,8 +87,13 @@ pub struct Summary {
 ///
 /// # Errors
 /// As [`Source::open`]; a column that is in no table; or if rows cannot be read.
-pub async fn summary(session: &Session, text: &str, columns: &[String]) -> Result<Vec<Summary>> {
-    let source = Source::open(session.stores(), text, &SourceOptions::default()).await?;
+pub async fn summary(
+    session: &Session,
+    text: &str,
+    options: &SourceOptions,
+    columns: &[String],
+) -> Result<Vec<Summary>> {
+    let source = Source::open(session.stores(), text, options).await?;
     let has = |name: &String| source.tables.iter().any(|t| t.schema.index_of(name).is_ok());
     if let Some(unknown) = columns.iter().find(|name| !has(name)) {
         let fields = source.tables.iter().flat_map(|table| table.schema.fields());

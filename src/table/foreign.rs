@@ -18,12 +18,12 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::commit::place::Place;
-use super::csv;
 use super::encode::plain_field;
 use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
 use super::text_types;
+use super::{csv, json};
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
 
@@ -38,6 +38,7 @@ const FOOTER_HINT: usize = 64 * 1024;
 enum Kind {
     Parquet,
     Csv,
+    Json,
 }
 
 impl Kind {
@@ -48,9 +49,10 @@ impl Kind {
             None => (false, &*path),
         };
         match path.rsplit_once('.')?.1 {
-            "parquet" | "parq" if is_gzip => None,
+            "parquet" | "parq" | "json" | "jsonl" | "ndjson" if is_gzip => None,
             "parquet" | "parq" => Some(Self::Parquet),
             "csv" | "tsv" | "txt" => Some(Self::Csv),
+            "json" | "jsonl" | "ndjson" => Some(Self::Json),
             _ => None,
         }
     }
@@ -59,23 +61,25 @@ impl Kind {
 /// The table at `place`.
 pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<SourceTable> {
     let name = place.location.name();
-    if let Some(meta) = file_at(&place).await? {
-        let Some(kind) = Kind::of(name) else {
-            return Err(Error::data(format!(
-                "file '{}' is neither .parquet nor .csv, .tsv, .txt: rename or convert it",
-                place.location
-            )));
-        };
+    if let Some(kind) = Kind::of(name)
+        && let Some(meta) = file_at(&place).await?
+    {
         let name = name.strip_suffix(".gz").unwrap_or(name);
         let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
         let files = vec![(meta, Vec::new())];
         return table(place, name, kind, Vec::new(), files, options).await;
     }
     let name = name.to_owned();
-    let found = files_under(&place, options).await?;
+    let found = if place.is_local_file() { vec![] } else { files_under(&place, options).await? };
     let Some((first, _)) = found.first() else {
+        if file_at(&place).await?.is_some() {
+            return Err(Error::data(format!(
+                "file '{}' is neither .parquet nor .csv, .tsv, .txt, .jsonl: rename or convert it",
+                place.location
+            )));
+        }
         return Err(Error::missing(format!(
-            "input '{}' not found: no file, and no directory with .parquet or .csv files",
+            "input '{}' not found: no file, and no directory with .parquet, .csv or .jsonl files",
             place.location
         )));
     };
@@ -207,6 +211,7 @@ async fn table(
             (Format::Parquet, fields, statistics)
         }
         Kind::Csv => inspect_csv(&place, &files, options).await?,
+        Kind::Json => inspect_json(&place, &files, options).await?,
     };
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
         SourceFile { meta, partition, statistics: Arc::new(statistics) }
@@ -343,15 +348,41 @@ async fn inspect_csv(
     }
     let fields = columns.fields();
     let schema = Schema::new(fields.clone());
+    let statistics = rows_only(&schema, rows);
+    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
+    Ok((Format::Csv(format), fields, statistics))
+}
+
+/// Columns and rows of files of JSON lines. What one file lacks is NULL there.
+async fn inspect_json(
+    place: &Place,
+    files: &Partitioned,
+    options: &SourceOptions,
+) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
+    let store = place.store.objects().as_ref();
+    let mut columns = Columns::default();
+    let mut rows = Vec::with_capacity(files.len());
+    for (meta, _) in files {
+        let shown = place.show(&meta.location);
+        let facts = json::inspect(store, &meta.location, meta.size, &shown, options.sample).await?;
+        rows.push(facts.rows);
+        columns.add(&shown, facts.fields)?;
+    }
+    let fields = columns.fields();
+    let statistics = rows_only(&Schema::new(fields.clone()), rows);
+    Ok((Format::Json, fields, statistics))
+}
+
+/// Statistics that know no more than rows.
+fn rows_only(schema: &Schema, rows: Vec<Option<u64>>) -> Vec<Statistics> {
     let statistics = rows.into_iter().map(|rows| {
-        let mut statistics = Statistics::new_unknown(&schema);
+        let mut statistics = Statistics::new_unknown(schema);
         if let Some(rows) = rows {
             statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
         }
         statistics
     });
-    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
-    Ok((Format::Csv(format), fields, statistics.collect()))
+    statistics.collect()
 }
 
 /// The columns of several files, and the file that had each first.

@@ -7,6 +7,7 @@ pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 mod csv; // delimiter and types of a CSV file
 mod decoded; // text that is compressed or not UTF-8
 mod encode; // one Parquet file: settings, chunks, facts
+mod json; // members of JSON lines, and their types
 mod foreign; // directories and files that have no manifest
 pub mod layout; // Hive paths and file names
 pub mod manifest; // what is published: tables, files, their facts

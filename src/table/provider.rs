@@ -18,7 +18,7 @@ use datafusion::common::{
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{
-    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -141,6 +141,7 @@ impl DatasetTable {
                         .with_parquet_file_reader_factory(Arc::new(readers)),
                 )
             }
+            Format::Json => Arc::new(JsonSource::new(schema)),
             Format::Csv(format) => Arc::new(CsvSource::new(schema).with_csv_options(CsvOptions {
                 has_header: Some(format.header),
                 delimiter: format.delimiter,
@@ -193,8 +194,8 @@ impl TableProvider for DatasetTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        if let Format::Csv(_) = self.table.format {
-            // The CSV reader takes no store of ours: this is the last look before it reads.
+        if self.table.format != Format::Parquet {
+            // The readers of text take no store of ours: this is the last look before they read.
             self.table.check(&files).await?;
         }
         if let Format::Csv(format) = self.table.format

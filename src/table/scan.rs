@@ -1,7 +1,7 @@
 //! What a location names: its tables, their files and keys, resolved once and pinned.
 //!
 //! A location is a dataset (it has a manifest), a table of one or a part of such a table, a
-//! directory without a manifest, one Parquet or CSV file, or a pattern of any of these.
+//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -106,6 +106,8 @@ pub enum Format {
     Parquet,
     /// Text.
     Csv(CsvFormat),
+    /// An object a line.
+    Json,
 }
 
 impl Source {
@@ -413,7 +415,7 @@ impl SourceTable {
         let first = tables.first().expect("there is a table to read");
         let all: Vec<String>;
         let columns = match first.format {
-            Format::Parquet => columns,
+            Format::Parquet | Format::Json => columns,
             Format::Csv(_) => {
                 all = first.file_schema.fields().iter().map(|field| field.name().clone()).collect();
                 &all

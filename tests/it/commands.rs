@@ -22,7 +22,7 @@ const COLUMNS: &str = "age,weight,shoulder_circumference";
 /// A place for some datasets, and what a process needs to reach it.
 pub(crate) struct Lab {
     pub(crate) place: Scratch,
-    served: Option<Served>,
+    pub(crate) served: Option<Served>,
 }
 
 impl Lab {
@@ -127,7 +127,7 @@ impl Lab {
     }
 
     /// Publishes the rows of `sql` as dataset `name`.
-    async fn publish(&self, name: &str, sql: &str, keys: &[&str]) -> Result<()> {
+    pub(crate) async fn publish(&self, name: &str, sql: &str, keys: &[&str]) -> Result<()> {
         let session = self.place.session(1);
         let plan = session.sql(sql).await?.into_optimized_plan()?;
         let out = self.location(name);
@@ -159,7 +159,7 @@ pub(crate) fn check_refused(line: &str, found: (i32, String, String), code: i32,
 }
 
 /// Waits until `happens`, and fails after a minute.
-fn until(what: &str, mut happens: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut happens: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happens() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
@@ -270,7 +270,7 @@ async fn bad_input_is_named_and_nothing_is_published() {
     std::fs::write(corrupt, "PAR1 and no more").unwrap();
     let kmeans = |input: &str| format!("kmeans {input} @out --columns a");
     lab.refused(&kmeans("@corrupt"), 65, "part-0.parquet' is not a whole Parquet file");
-    lab.refused(&kmeans("@nowhere"), 66, "not found: no file, and no directory with");
+    lab.refused(&kmeans("@nowhere"), 66, "not found: no file, and no directory with .parquet");
     lab.refused(&kmeans("@nowhere*"), 66, "no file or directory matches");
 }
 
