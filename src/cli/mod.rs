@@ -6,6 +6,7 @@
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
 pub mod check; // `pleiad check`
+pub mod calls; // commands as procedures of SQL
 pub mod config; // settings from files and variables
 pub mod config_show; // `pleiad config show`
 pub mod demo; // `pleiad demo`
@@ -22,6 +23,10 @@ pub mod partition; // `pleiad partition`
 pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
+pub mod shell; // the prompt of `pleiad sql`
+mod sink; // standard output, or a file
+pub mod sql; // `pleiad sql`
+pub mod run; // `pleiad run`
 pub mod settings; // `--conf`, and habits of spark-submit
 pub mod show; // `pleiad show`
 pub mod tables; // `pleiad head`, `schema`, `meta`, `count`, `summary`
@@ -31,15 +36,15 @@ pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
-use crate::storage::{StorageOptions, Stores, Told};
+use crate::storage::{Location, StorageOptions, Stores, Told};
 use crate::table::Mode;
 use output::{Answer, Output};
 use progress::Progress;
@@ -74,6 +79,10 @@ pub enum Command {
     Kmeans(Box<kmeans::Kmeans>),
     /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
     Partition(Box<partition::Partition>),
+    /// Run a script of SQL
+    Run(run::Run),
+    /// Run SQL from the command line, a file or a pipe, or at a prompt
+    Sql(sql::Sql),
     /// Draw a picture of a dataset, as SVG
     Plot(plot::Plot),
     /// Show the main jobs on local files: people and their clusters, the sky and its blocks
@@ -131,11 +140,24 @@ impl Command {
         }
     }
 
+    /// What `run` prints, for those that SQL can call too.
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        match self {
+            Self::Generate(command) => command.work(context).await,
+            Self::Kmeans(command) => command.work(context).await,
+            Self::Partition(command) => command.work(context).await,
+            _ => Err(Error::internal("this command is no procedure").into()),
+        }
+    }
+
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Generate(command) => command.run(context).await,
-            Self::Kmeans(command) => command.run(context).await,
-            Self::Partition(command) => command.run(context).await,
+            Self::Generate(_) | Self::Kmeans(_) | Self::Partition(_) => {
+                let done = self.work(context).await?;
+                if done.answers.is_empty() { Ok(()) } else { context.print(&done.answers) }
+            }
+            Self::Run(command) => command.run(context).await,
+            Self::Sql(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
             Self::Ls(command) => command.run(context).await,
@@ -160,6 +182,17 @@ impl Command {
             Self::Man(command) => command.run(context),
         }
     }
+}
+
+/// What a command did.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What is printed.
+    pub answers: Vec<Answer>,
+    /// All that was found, as tables, if nothing was published.
+    pub tables: Vec<Answer>,
+    /// The dataset that was published, or kept.
+    pub published: Option<Location>,
 }
 
 /// Flags of every command.
@@ -218,7 +251,7 @@ impl Flags {
 }
 
 /// What a command works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The flags of every command, as given.
     pub flags: Flags,
@@ -230,24 +263,29 @@ pub struct Context {
     /// Every store that the command opens.
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
-    pub watch: Progress,
+    pub watch: Arc<Progress>,
     terminal: Terminal,
     output: Output,
+    session: OnceLock<Session>,
 }
 
 impl Context {
-    /// A session of the engine with these flags.
+    /// The session of the engine with these flags: one, so that all share its memory.
     ///
     /// # Errors
     /// A setting that the engine refuses.
     pub fn session(&self) -> crate::error::Result<Session> {
+        if let Some(session) = self.session.get() {
+            return Ok(session.clone());
+        }
         let options = SessionOptions {
             threads: Some(self.flags.threads()),
             memory_limit: self.flags.memory_limit_bytes,
             disk_limit: self.flags.disk_limit_bytes,
             settings: self.flags.settings.clone(),
         };
-        Session::new(Arc::clone(&self.stores), &options)
+        let session = Session::new(Arc::clone(&self.stores), &options)?;
+        Ok(self.session.get_or_init(|| session).clone())
     }
 
     /// Tells a line on standard error, unless quiet.
@@ -261,6 +299,19 @@ impl Context {
     /// See [`Output::print`].
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
         self.output.print(answers)
+    }
+
+    /// Tells an error that does not end the command.
+    pub fn tell(&self, error: anyhow::Error) {
+        exit::tell(error, &self.terminal);
+    }
+
+    /// Begins an answer of several results.
+    ///
+    /// # Errors
+    /// See [`Output::open`].
+    pub fn results(&self) -> crate::error::Result<output::Results<'_>> {
+        self.output.open()
     }
 
     /// Prints a picture or another text, in the place of an answer.
@@ -306,7 +357,8 @@ fn start(
     let context = Context {
         arguments: recorded(matches),
         configured,
-        watch: Progress::new(terminal.clone()),
+        watch: Arc::new(Progress::new(terminal.clone())),
+        session: OnceLock::new(),
         terminal: terminal.clone(),
         output: Output::new(&cli.flags.output, around, terminal, cli.command.raw())?,
         stores: Stores::new(cli.flags.storage.clone()),

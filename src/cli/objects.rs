@@ -2,6 +2,7 @@
 
 use arrow::array::{StringArray, TimestampSecondArray, UInt64Array};
 use clap::Args;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Context;
 use super::output::Answer;
@@ -126,14 +127,16 @@ impl Cat {
     /// # Errors
     /// See [`copy::read`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let mut objects = Vec::new();
         for text in &self.locations {
             let location = context.stores.parse(text)?;
-            for object in copy::named(&context.stores, &location).await? {
-                let pieces = copy::read(&context.stores, &object).await?;
-                context.output.print_bytes(pieces).await?;
-            }
+            objects.extend(copy::named(&context.stores, &location).await?);
         }
-        Ok(())
+        let pieces = stream::iter(objects).then(|object| {
+            let stores = &context.stores;
+            async move { copy::read(stores, &object).await }
+        });
+        context.output.print_bytes(pieces.try_flatten()).await
     }
 }
 

@@ -3,8 +3,7 @@
 //! An answer is one or more named tables. On a terminal the format is `table`, elsewhere `csv`, or
 //! what the ending of FILE says; `--format` wins. The formats themselves are in [`super::formats`].
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -13,11 +12,12 @@ use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, TryStreamExt};
 use indicatif::HumanCount;
 
-use super::exit::StdoutClosed;
-use super::formats;
+use super::formats::{self, RowWriter};
+use super::sink::Sink;
 use super::terminal::{Surroundings, Terminal};
 use crate::error::{Error, Result};
 
@@ -246,27 +246,27 @@ impl Output {
         Ok(Self { format, file, max_rows, show, terminal: terminal.clone() })
     }
 
+    /// Begins an answer of several results, one after the other.
+    ///
+    /// # Errors
+    /// A FILE that cannot be written.
+    pub fn open(&self) -> Result<Results<'_>> {
+        let sink = match &self.file {
+            Some(path) => Sink::file(path)?,
+            None => Sink::stdout(),
+        };
+        Ok(Results { output: self, sink, printed: 0, not_finite: false })
+    }
+
     /// Prints the answer of a command; it is called once.
     ///
     /// # Errors
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
     /// [`StdoutClosed`] when nobody reads any more.
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
-        let several = answers.len() > 1 && self.show.is_none() && self.format.holds_several();
-        let answers = self.chosen(answers)?;
-        let left_out = match &self.file {
-            Some(path) => to_file(path, |out| self.encode(answers, several, out))?,
-            None => to_stdout(|out| self.encode(answers, several, out))?,
-        };
-        if left_out.rows > 0 {
-            let rows = if left_out.rows == 1 { "row" } else { "rows" };
-            self.terminal.note(&format!("… {} more {rows}", HumanCount(left_out.rows as u64)));
-        }
-        if left_out.not_finite {
-            self.terminal
-                .warning("NaN and infinite values are written as null, JSON has no others");
-        }
-        Ok(())
+        let mut results = self.open()?;
+        results.tables(answers)?;
+        results.finish()
     }
 
     /// Prints a picture, or another text that is no table.
@@ -275,31 +275,29 @@ impl Output {
     /// As [`Self::print`].
     pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => write_text(path, text)?,
-            None => to_stdout(|out| put(out, text.as_bytes()))?,
+            Some(path) => write_text(path, text),
+            None => put(Sink::stdout(), text),
         }
-        Ok(())
     }
 
     /// Prints bytes as they come.
     ///
     /// # Errors
-    /// As [`Self::print`], and the first error of `pieces`; FILE is not for them.
+    /// As [`Self::print`], and the first error of `pieces`.
     pub async fn print_bytes(
         &self,
-        mut pieces: impl Stream<Item = Result<Bytes>> + Unpin,
+        pieces: impl Stream<Item = Result<Bytes>>,
     ) -> anyhow::Result<()> {
-        if let Some(path) = &self.file {
-            let path = path.display();
-            return Err(Error::usage(format!(
-                "cannot write bytes to '{path}' with -o: copy them with pleiad cp"
-            ))
-            .into());
-        }
+        let mut pieces = std::pin::pin!(pieces);
+        let mut sink = match &self.file {
+            Some(path) => Sink::file(path)?,
+            None => Sink::stdout(),
+        };
         while let Some(piece) = pieces.try_next().await? {
-            to_stdout(|out| put(out, &piece))?;
+            let written = sink.writer().write_all(&piece);
+            sink.settle(written.map_err(|cause| Error::io("cannot write the bytes", cause)))?;
         }
-        Ok(())
+        sink.finish()
     }
 
     /// The tables to print, after `--show` and what the format can hold.
@@ -325,66 +323,96 @@ impl Output {
         }
         Ok(&answers[..1])
     }
-
-    fn encode(
-        &self,
-        answers: &[Answer],
-        several: bool,
-        out: &mut dyn Write,
-    ) -> Result<formats::LeftOut> {
-        formats::write(self.format, answers, several, self.max_rows, out)
-    }
 }
 
-/// A writer that remembers why it failed: the encoders of Arrow turn that into text.
-struct Remembering<W> {
-    inner: W,
-    failure: Option<io::Error>,
+/// An answer of several results, each printed when it is known.
+#[derive(Debug)]
+pub struct Results<'a> {
+    output: &'a Output,
+    sink: Sink,
+    printed: usize,
+    not_finite: bool,
 }
 
-impl<W: Write> Remembering<W> {
-    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let copy = io::Error::new(error.kind(), error.to_string());
-            self.failure = Some(error);
-            copy
-        })
+impl Results<'_> {
+    /// Prints the tables of one result.
+    ///
+    /// # Errors
+    /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when nobody reads any more.
+    pub fn tables(&mut self, answers: &[Answer]) -> anyhow::Result<()> {
+        let Output { format, max_rows, .. } = *self.output;
+        let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
+        let answers = self.output.chosen(answers)?;
+        self.begin()?;
+        let written = formats::write(format, answers, several, max_rows, self.sink.writer());
+        let left_out = self.sink.settle(written)?;
+        self.not_finite |= left_out.not_finite;
+        self.tell_rest(left_out.rows);
+        Ok(())
     }
-}
 
-impl<W: Write> Write for Remembering<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.inner.write(bytes);
-        self.remember(result)
+    /// Prints rows while they come.
+    ///
+    /// # Errors
+    /// As [`Self::tables`]; the error of the rows is one of the engine.
+    pub async fn rows(&mut self, mut rows: SendableRecordBatchStream) -> anyhow::Result<()> {
+        self.begin()?;
+        let Output { format, max_rows, .. } = *self.output;
+        let cannot = |cause| anyhow::Error::from(formats::cannot(format, cause));
+        let (sink, not_finite) = (&mut self.sink, &mut self.not_finite);
+        let written = async {
+            let schema = rows.schema();
+            let mut writer =
+                RowWriter::new(format, schema, max_rows, sink.writer()).map_err(cannot)?;
+            while let Some(batch) = rows.try_next().await? {
+                *not_finite |= formats::loses_values(format, &batch);
+                writer.push(&batch).map_err(cannot)?;
+            }
+            writer.end().map_err(cannot)
+        };
+        let written = written.await;
+        let left_out = self.sink.settle(written)?;
+        self.tell_rest(left_out);
+        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.inner.flush();
-        self.remember(result)
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub fn finish(self) -> anyhow::Result<()> {
+        self.sink.finish()?;
+        if self.not_finite {
+            self.output
+                .terminal
+                .warning("NaN and infinite values are written as null, JSON has no others");
+        }
+        Ok(())
     }
-}
 
-/// Runs `encode` on a buffer before `sink`; the outer error is a failed write.
-fn through<T>(
-    sink: impl Write,
-    encode: impl FnOnce(&mut dyn Write) -> Result<T>,
-) -> io::Result<Result<T>> {
-    let mut sink = Remembering { inner: sink, failure: None };
-    let mut buffer = BufWriter::with_capacity(1 << 16, &mut sink);
-    let result = encode(&mut buffer);
-    let flushed = if result.is_ok() { buffer.flush() } else { Ok(()) };
-    drop(buffer.into_parts()); // without a second try to write what could not be written
-    match sink.failure {
-        Some(failure) => Err(failure),
-        None => flushed.map(|()| result),
+    fn begin(&mut self) -> anyhow::Result<()> {
+        self.printed += 1;
+        match self.output.format {
+            Format::Arrow if self.printed > 1 => Err(Error::usage(
+                "format 'arrow' holds one result and this is the second: ask for one, or for \
+                 another format",
+            )
+            .into()),
+            Format::Table | Format::Markdown if self.printed > 1 => {
+                let gap = self.sink.writer().write_all(b"\n").map_err(anyhow::Error::from);
+                self.sink.settle(gap)
+            }
+            _ => Ok(()),
+        }
     }
-}
 
-fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Result<T> {
-    match through(io::stdout().lock(), encode) {
-        Ok(result) => Ok(result?),
-        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
-        Err(cause) => Err(Error::io("write to standard output", cause).into()),
+    fn tell_rest(&self, left_out: usize) {
+        if left_out > 0 {
+            let rows = if left_out == 1 { "row" } else { "rows" };
+            let rest = HumanCount(left_out as u64);
+            self.output.terminal.note(&format!("… {rest} more {rows}"));
+        }
     }
 }
 
@@ -392,33 +420,14 @@ fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Res
 ///
 /// # Errors
 /// If a call fails.
-pub(super) fn write_text(path: &Path, text: &str) -> Result<()> {
-    to_file(path, |out| put(out, text.as_bytes()))
+pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    put(Sink::file(path)?, text)
 }
 
-fn put(out: &mut dyn Write, bytes: &[u8]) -> Result<()> {
-    out.write_all(bytes).map_err(|cause| Error::io("cannot write", cause))
-}
-
-/// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.
-fn to_file<T>(path: &Path, encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
-    let failed = |cause| Error::io(format!("write '{}'", path.display()), cause);
-    if path.metadata().is_ok_and(|found| !found.is_file()) {
-        let device = File::options().write(true).open(path).map_err(failed)?;
-        return through(device, encode).map_err(failed)?;
-    }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let result = File::create(&part)
-        .and_then(|file| through(file, encode))
-        .map_err(failed)
-        .and_then(|result| result)
-        .and_then(|done| std::fs::rename(&part, path).map_err(failed).map(|()| done));
-    if result.is_err() {
-        std::fs::remove_file(&part).ok(); // the error that matters is the one above
-    }
-    result
+fn put(mut sink: Sink, text: &str) -> anyhow::Result<()> {
+    let written = sink.writer().write_all(text.as_bytes());
+    sink.settle(written.map_err(|cause| Error::io("cannot write the text", cause)))?;
+    sink.finish()
 }
 
 #[cfg(test)]
@@ -525,21 +534,5 @@ mod tests {
         let ours = Error::find_in(error.as_ref()).expect("our error");
         assert_eq!(ours.kind().exit_code(), 74);
         assert!(ours.to_string().starts_with(&format!("write '{}': ", file.display())));
-    }
-
-    #[test]
-    fn a_writer_that_breaks_is_told_apart_from_a_bad_answer() {
-        struct Broken;
-        impl Write for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let format = |out: &mut dyn Write| formats::write(Format::Csv, &answers(), false, 40, out);
-        let error = through(Broken, format).expect_err("broken");
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -58,6 +58,11 @@ impl Kind {
     }
 }
 
+/// Whether a file of this name holds rows.
+pub(super) fn is_data_file(name: &str) -> bool {
+    Kind::of(name).is_some()
+}
+
 /// The table at `place`.
 pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<SourceTable> {
     let name = place.location.name();
@@ -227,8 +232,8 @@ async fn inspect_parquet(
     is_key: impl Fn(&Field) -> bool,
 ) -> Result<(Vec<Field>, Vec<Statistics>)> {
     let read = if files.len() > MOST_FOOTERS { &files[..1] } else { &files[..] };
-    let footers = stream::iter(read).map(|(meta, _)| footer(place, meta)).buffered(AT_ONCE);
-    let footers: Vec<_> = footers.try_collect().await?;
+    let footers: Vec<_> = read.iter().map(|(meta, _)| footer(place, meta)).collect();
+    let footers: Vec<_> = stream::iter(footers).buffered(AT_ONCE).try_collect().await?;
     let mut columns = Columns::default();
     for ((meta, _), footer) in read.iter().zip(&footers) {
         let file = footer.file_metadata();

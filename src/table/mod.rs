@@ -7,6 +7,7 @@ pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 mod csv; // delimiter and types of a CSV file
 mod decoded; // text that is compressed or not UTF-8
 mod encode; // one Parquet file: settings, chunks, facts
+pub mod external; // tables by location, for SQL
 mod json; // members of JSON lines, and their types
 mod foreign; // directories and files that have no manifest
 pub mod layout; // Hive paths and file names
@@ -15,6 +16,7 @@ mod pinned; // a store that answers only for the files it was told of
 pub mod properties; // Java properties, for people and other tools
 mod provider; // the table provider over pinned files
 pub mod scan; // what a location names: its tables, files and keys
+pub mod single; // one file for other programs
 pub mod sniff; // what a location holds, from a few bytes
 mod split; // one stream of rows to one file a key
 mod staged; // bytes that have no name yet

@@ -40,7 +40,7 @@ const FOOTER_HINT: usize = 64 * 1024;
 /// A source table as the engine sees it.
 #[derive(Debug)]
 pub(crate) struct DatasetTable {
-    table: SourceTable,
+    pub(super) table: SourceTable,
     store: Arc<PinnedStore>,
 }
 

@@ -468,9 +468,8 @@ impl SourceTable {
     }
 
     async fn changes(&self, files: &[&SourceFile]) -> Result<Vec<String>> {
-        let metas: Vec<_> = files.iter().map(|file| file.meta.clone()).collect();
-        let changes = stream::iter(metas).map(|meta| self.change_of(meta)).buffered(AT_ONCE);
-        let changes: Vec<_> = changes.try_collect().await?;
+        let changes: Vec<_> = files.iter().map(|file| self.change_of(file.meta.clone())).collect();
+        let changes: Vec<_> = stream::iter(changes).buffered(AT_ONCE).try_collect().await?;
         Ok(changes.into_iter().flatten().collect())
     }
 

@@ -85,7 +85,10 @@ fn bytes_are_printed_as_they_are_stored(#[values(On::Files, On::S3)] on: On) {
     check_refused("cat", lab.run("cat @x"), 2, "is a folder: name one of its files");
     check_refused("cat", lab.run("cat @x/3.csv"), 66, "3.csv'");
     check_refused("cat", lab.run("cat @x/1 --json"), 2, "bytes are printed as they are: leave");
-    check_refused("cat", lab.run("cat @x/1 -o y"), 2, "copy them with pleiad cp");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both");
+    lab.done(&format!("cat @x/1 @x/2 -o {}", file.display()));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "one\r\n\u{feff}two");
 }
 
 /// More than one range, read in order; and a reader who leaves after the first bytes.
