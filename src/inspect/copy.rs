@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
+use futures::TryFutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -26,11 +27,11 @@ use crate::table::dataset_around;
 /// Bytes asked for, and put, at a time.
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Ranges of an object on their way at a time.
+/// Pieces of an object on their way at a time.
 const PIECES_AT_ONCE: usize = 4;
 
-/// Objects copied at a time.
-const OBJECTS_AT_ONCE: usize = 4;
+/// Objects of one piece copied at a time; larger ones go one by one.
+const SMALL_AT_ONCE: usize = 16;
 
 /// The most parts of an upload on S3.
 const MOST_PARTS: u64 = 10_000;
@@ -150,9 +151,12 @@ pub async fn copy(
     let mut made = Vec::with_capacity(jobs.len());
     // What publishes a dataset waits for what it names.
     for rank in 0..=LAST_RANK {
-        let jobs: Vec<_> = jobs.iter().filter(|job| job.rank == rank).cloned().collect();
-        let copies = stream::iter(jobs).map(copied).buffered(OBJECTS_AT_ONCE);
-        made.extend(copies.try_collect::<Vec<_>>().await?);
+        let jobs = jobs.iter().filter(|job| job.rank == rank).cloned();
+        let (small, large): (Vec<_>, Vec<_>) = jobs.partition(|job| job.meta.size <= PIECE_BYTES);
+        for (jobs, at_once) in [(small, SMALL_AT_ONCE), (large, 1)] {
+            let copies = stream::iter(jobs).map(copied).buffered(at_once);
+            made.extend(copies.try_collect::<Vec<_>>().await?);
+        }
     }
     watch.report(Event::Done);
     Ok(made)
@@ -275,7 +279,7 @@ impl Job {
                 return Err(exists(&self.to));
             }
         } else if let Some(uploads) = target.uploads().filter(|_| self.meta.size > piece_bytes) {
-            to_upload(Arc::clone(uploads), self.to.path(), &mut pieces).await?;
+            to_upload(uploads, self.to.path(), pieces).await?;
         } else {
             let bytes = pieces.try_next().await?.unwrap_or_default();
             self.put(&target, bytes, force).await?;
@@ -292,7 +296,11 @@ impl Job {
         if !force {
             match put(PutMode::Create).await {
                 Ok(_) => return Ok(()),
-                Err(object_store::Error::AlreadyExists { .. }) => return Err(exists(&self.to)),
+                // A put that was tried again meets its own success.
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    let found = target.objects().get(self.to.path()).await?.bytes().await?;
+                    return if found == bytes { Ok(()) } else { Err(exists(&self.to)) };
+                }
                 // It was looked for a moment ago: there is no better on such a store.
                 Err(object_store::Error::NotSupported { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -327,18 +335,24 @@ async fn to_file(
     write.await.map_err(|cause| Error::internal("a file was not written").caused_by(cause))?
 }
 
-/// Puts the parts of an upload one after the other while the next are read, and completes it.
+/// Puts the parts of an upload while the next are read, and completes it.
 async fn to_upload(
-    uploads: Arc<dyn MultipartStore>,
+    uploads: &Arc<dyn MultipartStore>,
     path: &Path,
-    pieces: &mut (impl stream::Stream<Item = Result<Bytes>> + Unpin),
+    pieces: impl stream::Stream<Item = Result<Bytes>>,
 ) -> Result<()> {
     let id = uploads.create_multipart(path).await?;
-    let mut upload = Upload { uploads, path: path.clone(), id: Some(id), parts: Vec::new() };
-    while let Some(piece) = pieces.try_next().await? {
-        upload.put(piece).await?;
-    }
-    upload.complete().await
+    let mut upload =
+        Upload { uploads: Arc::clone(uploads), path: path.clone(), id: Some(id.clone()) };
+    let mut parts = 0..;
+    let puts = pieces.map_ok(|piece| {
+        let number = parts.next().unwrap_or(usize::MAX);
+        uploads.put_part(path, &id, number, piece.into()).map_err(Error::from)
+    });
+    let parts: Vec<PartId> = puts.try_buffered(PIECES_AT_ONCE).try_collect().await?;
+    uploads.complete_multipart(path, &id, parts).await?;
+    upload.id = None;
+    Ok(())
 }
 
 /// An upload, given up unless it is completed.
@@ -346,27 +360,6 @@ struct Upload {
     uploads: Arc<dyn MultipartStore>,
     path: Path,
     id: Option<String>,
-    parts: Vec<PartId>,
-}
-
-impl Upload {
-    async fn put(&mut self, bytes: Bytes) -> Result<()> {
-        if let Some(id) = &self.id {
-            let number = self.parts.len();
-            let part = self.uploads.put_part(&self.path, id, number, bytes.into()).await?;
-            self.parts.push(part);
-        }
-        Ok(())
-    }
-
-    async fn complete(mut self) -> Result<()> {
-        if let Some(id) = &self.id {
-            let parts = std::mem::take(&mut self.parts);
-            self.uploads.complete_multipart(&self.path, id, parts).await?;
-            self.id = None;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Upload {

@@ -3,14 +3,21 @@
 
 use std::io::Read;
 use std::process::Stdio;
+use std::sync::Arc;
 
+use pleiad::error::Kind;
+use pleiad::event::Silent;
+use pleiad::inspect::copy::{self, CopyOptions};
+use pleiad::storage::{Environment, Location, StorageOptions, Stores};
 use rstest::rstest;
 use serde_json::Value;
 
 use crate::cli::{outcome, pleiad};
 use crate::commands::{Lab, check_refused, until, wait};
-use crate::support::s3::{KEY, SECRET};
+use crate::support::fault_http::{Fault, FaultHttp};
+use crate::support::s3::{KEY, SECRET, TestS3};
 use crate::support::scratch::On;
+use crate::support::scripted::Scripted;
 
 /// The lines of an answer in JSON.
 #[track_caller]
@@ -655,4 +662,70 @@ fn the_keys_of_answers_are_stable_and_standard_output_is_data() {
             "{line}"
         );
     }
+}
+
+// ---- servers in trouble
+
+/// A local file of `size` bytes, a place on `server` to copy it to, and stores that lead there through
+/// `faults`.
+fn journey(
+    server: &TestS3,
+    size: usize,
+    faults: impl FnOnce(FaultHttp) -> FaultHttp,
+) -> (tempfile::TempDir, Location, Location, Arc<Stores>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("from.bin");
+    let bytes: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
+    std::fs::write(&file, bytes).unwrap();
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let http = faults(FaultHttp::over(server.connector()));
+    let stores = Stores::with_http(options, Arc::new(http));
+    let from = Location::parse(file.to_str().unwrap()).unwrap();
+    (folder, from, Location::parse("s3://bucket/copied.bin").unwrap(), stores)
+}
+
+/// The client repeats what it got no answer to, and meets what it has done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_done_though_the_answer_was_lost_is_done() {
+    for call in 0..4 {
+        let server = TestS3::new(&["bucket"]);
+        let (_folder, from, to, stores) =
+            journey(&server, 1000, |http| http.at(call, Fault::ServerErrorAfter));
+        let copied = copy::copy(&stores, &from, &to, CopyOptions::default(), &Silent).await;
+        assert_eq!(copied.unwrap()[0].size, 1000, "call {call}");
+        let stored = std::fs::read(server.bucket("bucket").join("copied.bin")).unwrap();
+        assert_eq!(stored, std::fs::read(from.local_path().unwrap()).unwrap());
+        let again = copy::copy(&stores, &from, &to, CopyOptions::default(), &Silent).await;
+        assert_eq!(again.unwrap_err().kind(), Kind::OutputExists);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_fails_leaves_no_object_and_no_upload() {
+    let server = TestS3::new(&["bucket"]);
+    let refused = Fault::Status(400, "EntityTooLarge");
+    let (_folder, from, to, stores) =
+        journey(&server, 17 << 20, |http| http.nth(2, "PUT", "copied", refused));
+    let copied = copy::copy(&stores, &from, &to, CopyOptions::default(), &Silent).await;
+    let message = copied.unwrap_err().to_string();
+    assert!(message.contains("answered 400 EntityTooLarge"), "{message}");
+    until("the end of the upload", || server.open_uploads() == 0);
+    assert!(!server.bucket("bucket").join("copied.bin").exists());
+}
+
+/// One odd key fails the whole listing of the client; its name at least is told.
+#[tokio::test]
+async fn an_odd_key_is_named() {
+    let listing = "<?xml version=\"1.0\"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>\
+        <IsTruncated>false</IsTruncated><Contents><Key>x/a//b</Key>\
+        <LastModified>2024-02-29T00:00:00.000Z</LastModified><ETag>\"e\"</ETag><Size>1</Size>\
+        </Contents></ListBucketResult>";
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let scripted = Scripted::new(move |_| Ok((200, listing.to_owned())));
+    let stores = Stores::with_http(options, Arc::new(scripted));
+    let location = Location::parse("s3://bucket/x").unwrap();
+    let message = pleiad::inspect::list(&stores, &location, true).await.unwrap_err().to_string();
+    assert!(message.contains("a//b"), "{message}");
 }
