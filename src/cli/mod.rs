@@ -70,62 +70,36 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, each with the documentation of its arguments.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "what is written here would hide what `--help` shows")]
 pub enum Command {
-    /// Make data: the same seed gives the same rows, and any slice alone gives its rows
     Generate(generate::Generate),
-    /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
     Kmeans(Box<kmeans::Kmeans>),
-    /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
     Partition(Box<partition::Partition>),
-    /// Run a script of SQL
     Run(run::Run),
-    /// Run SQL from the command line, a file or a pipe, or at a prompt
     Sql(sql::Sql),
-    /// Draw a picture of a dataset, as SVG
     Plot(plot::Plot),
-    /// Show the main jobs on local files: people and their clusters, the sky and its blocks
     Demo(demo::Demo),
-    /// List objects and folders: size, time of the last change, name
     Ls(objects::Ls),
-    /// Print the bytes of objects, one after the other
     Cat(objects::Cat),
-    /// Copy objects and files, from or to S3
     Cp(objects::Cp),
-    /// Remove objects and files
     Rm(objects::Rm),
-    /// Say what is known of an object or folder
     Stat(objects::Stat),
-    /// Add up the sizes of all objects below a location
     Du(folders::Du),
-    /// Draw the folders below a location with their rows and bytes
     Tree(folders::Tree),
-    /// Show the first rows of tables
     Head(tables::Head),
-    /// Show the columns of tables, their types, and who says so
     Schema(tables::Schema),
-    /// Show what Parquet files say of themselves: row groups, columns, bounds
     Meta(tables::Meta),
-    /// Count the rows of tables
     Count(tables::Count),
-    /// Sum up the columns of tables: NULLs, bounds, mean, distinct values
     Summary(tables::Summary),
-    /// Show a dataset: what made it, its tables, blocks, files, properties and runs
     Show(show::Show),
-    /// Say what stands at a location, whether it is whole, and what to do
     Check(check::Check),
-    /// Finish what a dead run had decided
     Recover(upkeep::Recover),
-    /// Remove what dead runs and old versions left
     Gc(upkeep::Gc),
-    /// Remove the claims of dead writers, on a store that cannot keep two apart
     Unlock(upkeep::Unlock),
-    /// Settings for all commands
     Config(config_show::Config),
-    /// Print the completions of a shell
     Completions(manual::Completions),
-    /// Print a page for `man`
     Man(manual::Man),
 }
 

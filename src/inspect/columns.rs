@@ -5,6 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::{
+    ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS,
+};
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::Result;
@@ -109,10 +112,19 @@ pub fn type_name(data_type: &DataType) -> String {
 pub fn sql_name(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    match is_plain && is_identifier(name) {
+    match is_plain && !is_reserved(name) && is_identifier(name) {
         true => name.to_owned(),
         false => quote_identifier(name),
     }
+}
+
+/// Whether a word ends an expression in some place, where its name would be read as a clause.
+fn is_reserved(word: &str) -> bool {
+    let place = ALL_KEYWORDS.binary_search(&word.to_uppercase().as_str());
+    place.is_ok_and(|place| {
+        let keyword = &ALL_KEYWORDS_INDEX[place];
+        RESERVED_FOR_COLUMN_ALIAS.contains(keyword) || RESERVED_FOR_TABLE_ALIAS.contains(keyword)
+    })
 }
 
 /// Whether a plain word is read as a name, not as a keyword, a literal or a function.

@@ -69,6 +69,14 @@ fn help_of_every_command_ends_with_two_examples_that_parse() {
 }
 
 #[test]
+fn help_says_more_than_the_list_of_commands() {
+    let (_, help, _) = outcome(&mut pleiad(&["cp", "--help"]));
+    assert!(help.contains("is not replaced without --force"), "{help}");
+    let (_, list, _) = outcome(&mut pleiad(&["--help"]));
+    assert!(list.contains("  cp           Copy objects and files, from or to S3\n"), "{list}");
+}
+
+#[test]
 fn help_lists_every_exit_code() {
     let (code, stdout, stderr) = outcome(&mut pleiad(&["--help"]));
     assert_eq!((code, stderr.as_str()), (0, ""));

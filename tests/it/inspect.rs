@@ -675,7 +675,7 @@ fn journey(
 ) -> (tempfile::TempDir, Location, Location, Arc<Stores>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("from.bin");
-    let bytes: Vec<u8> = (0..size).map(|at| (at * 31 % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().take(size).collect();
     std::fs::write(&file, bytes).unwrap();
     let options = StorageOptions::default();
     let options = options.with_environment(Environment::of(TestS3::variables()));
