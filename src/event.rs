@@ -51,6 +51,12 @@ pub trait Observer: Send + Sync {
     fn report(&self, event: Event);
 }
 
+impl<O: Observer + ?Sized> Observer for std::sync::Arc<O> {
+    fn report(&self, event: Event) {
+        self.as_ref().report(event);
+    }
+}
+
 /// An observer that listens to nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;

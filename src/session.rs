@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
-    MemorySchemaProvider, TableProvider,
+    CatalogProvider, CatalogProviderList, DynamicFileCatalog, MemoryCatalogProvider,
+    MemoryCatalogProviderList, MemorySchemaProvider, TableProvider,
 };
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
@@ -24,6 +24,7 @@ use datafusion::prelude::SessionConfig;
 use crate::error::{Error, Kind, Result};
 use crate::functions;
 use crate::storage::Stores;
+use crate::table::external::ExternalTables;
 
 /// Share of the memory limit that operators may reserve; the rest is for what the engine does not
 /// account: decoding of pages, footers, the allocator's slack.
@@ -56,6 +57,12 @@ pub struct Session {
     stores: Arc<Stores>,
     context: SessionContext,
     pool_bytes: u64,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("pool_bytes", &self.pool_bytes).finish_non_exhaustive()
+    }
 }
 
 impl Session {
@@ -97,6 +104,23 @@ impl Session {
             .with_catalog_list(empty_catalog());
         if let Some(config) = state.config() {
             change(config.options_mut());
+        }
+        Self { context: context(state.build()), stores: Arc::clone(&self.stores), ..*self }
+    }
+
+    /// A child for SQL of users: a catalog that takes a location for a table, and tables that stand
+    /// for one; errors know their place in the text.
+    #[must_use]
+    pub fn scripting(&self) -> Self {
+        let tables = Arc::new(ExternalTables::new(Arc::clone(&self.stores)));
+        let catalogs = DynamicFileCatalog::new(empty_catalog(), Arc::clone(&tables) as _);
+        let mut state = SessionStateBuilder::new_from_existing(self.context.state())
+            .with_catalog_list(Arc::new(catalogs));
+        for format in ["PARQUET", "CSV"] {
+            state = state.with_table_factory(format.to_owned(), Arc::clone(&tables) as _);
+        }
+        if let Some(config) = state.config() {
+            config.options_mut().sql_parser.collect_spans = true;
         }
         Self { context: context(state.build()), stores: Arc::clone(&self.stores), ..*self }
     }

@@ -13,11 +13,13 @@ use crate::table::{Manifest, Source};
 
 /// Say what stands at a location, whether it is whole, and what to do
 ///
-/// LOCATION is a dataset, or any other place. The answer has one line a finding: what it is about, a
+/// LOCATION is a dataset, or any other place, such as a bucket: then it says whether its server can
+/// be reached, with which key, and what it can do. The answer has one line a finding: what it is about, a
 /// sentence, and the remedy. Files are compared with the manifest by size; --verify reads every byte
 /// and compares SHA-256. Of what `pleiad partition` wrote it also reads the rows: each must lie in the
 /// block that claims it, margins must hold what their radius promises, and all counts must agree. On
-/// an object store it also tries whether two writers are kept apart, with a small file under `_probe/`.
+/// an object store it also tries whether two writers are kept apart and whether uploads in parts work,
+/// with small files under `_probe/`.
 ///
 /// Exit code 65 if rows cannot be read or are not those that were written.
 #[derive(Debug, Args)]

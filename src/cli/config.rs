@@ -17,7 +17,7 @@ use clap::Parser;
 use super::Flags;
 use super::settings::nearest;
 use crate::error::{Error, Kind, Result};
-use crate::storage::Environment;
+use crate::storage::{Environment, Told};
 
 /// What the variables begin with.
 const PREFIX: &str = "PLEIAD_";
@@ -36,15 +36,20 @@ fn names() -> impl Iterator<Item = &'static str> {
     VALUES.into_iter().chain(SWITCHES)
 }
 
-/// Fills the flags that were not given from the variables and files around the process.
+/// Fills the flags that were not given from the variables and files around the process, and gives
+/// what those say.
 ///
 /// # Errors
 /// [`Kind::Configuration`]: a setting that nobody knows or whose value its flag does not take, a
 /// file that cannot be read.
-pub fn fill(flags: &mut Flags) -> Result<()> {
+pub fn fill(flags: &mut Flags) -> Result<Vec<Told>> {
     let environment = flags.storage.environment.clone();
-    Config::read(&environment, Path::new("."))?.fill(flags);
-    Ok(())
+    let config = Config::read(&environment, Path::new("."))?;
+    let settings = config.0.iter();
+    let told =
+        settings.map(|(name, s)| Told::new(name, Some(s.text.clone()), &*s.origin)).collect();
+    config.fill(flags);
+    Ok(told)
 }
 
 /// Settings by name, each with what it sets.

@@ -9,7 +9,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::Context;
 use super::kmeans::answers;
-use super::output::{Answer, write_figure};
+use super::output::{Answer, write_text};
 use super::partition::summary;
 use super::plot::block_bars;
 use crate::error::Error;
@@ -179,7 +179,7 @@ async fn cut_the_sky(
         outcomes.push(outcome);
         if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {
             let manifest = current_manifest(&context.stores, &out).await?;
-            write_figure(picture, &block_bars(&format!("sky-{preset}"), &manifest)?)?;
+            write_text(picture, &block_bars(&format!("sky-{preset}"), &manifest)?)?;
         }
     }
     context.note(&format!(

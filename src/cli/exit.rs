@@ -76,6 +76,11 @@ fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     if panicked != 0 {
         return panicked; // said by the hook; the error is its echo
     }
+    tell(error, terminal)
+}
+
+/// Says what went wrong, and gives the exit code that it means.
+pub(super) fn tell(error: anyhow::Error, terminal: &Terminal) -> u8 {
     let error = translated(error);
     terminal.error(&sentences(&error));
     code(&error)

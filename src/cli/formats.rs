@@ -14,11 +14,13 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::csv::WriterBuilder as CsvBuilder;
-use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema};
+use arrow::csv::{Writer as CsvWriter, WriterBuilder as CsvBuilder};
+use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
-use arrow::json::writer::{JsonArray, JsonFormat, LineDelimited, WriterBuilder as JsonBuilder};
+use arrow::json::writer::{
+    JsonArray, JsonFormat, LineDelimited, Writer as JsonWriter, WriterBuilder as JsonBuilder,
+};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::{Cell, CellAlignment, Table};
 
@@ -45,13 +47,9 @@ pub fn write(
     max_rows: usize,
     out: &mut dyn Write,
 ) -> Result<LeftOut> {
-    let mut left_out = LeftOut::default();
-    if matches!(format, Format::Json | Format::Ndjson) {
-        left_out.not_finite = answers
-            .iter()
-            .flat_map(Answer::batches)
-            .any(|batch| batch.columns().iter().any(|column| has_not_finite(column.as_ref())));
-    }
+    let mut batches = answers.iter().flat_map(Answer::batches);
+    let not_finite = batches.any(|batch| loses_values(format, batch));
+    let mut left_out = LeftOut { not_finite, rows: 0 };
     if format == Format::Json && several {
         return json_object(answers, out).map(|()| left_out).map_err(|cause| cannot(format, cause));
     }
@@ -67,7 +65,7 @@ pub fn write(
     Ok(left_out)
 }
 
-fn cannot(format: Format, cause: ArrowError) -> Error {
+pub(super) fn cannot(format: Format, cause: ArrowError) -> Error {
     let name = format!("{format:?}").to_lowercase();
     Error::new(Kind::Other, format!("cannot write the answer as '{name}'")).caused_by(cause)
 }
@@ -96,27 +94,116 @@ fn write_one(
     max_rows: usize,
     out: &mut dyn Write,
 ) -> Result<usize, ArrowError> {
-    match format {
-        Format::Table => return table(answer, max_rows, out),
-        Format::Markdown => markdown(answer, out)?,
-        Format::Csv => separated(answer, b',', out)?,
-        Format::Tsv => separated(answer, b'\t', out)?,
-        Format::Json => {
-            json::<JsonArray>(answer.batches(), out)?;
-            out.write_all(b"\n")?;
-        }
-        Format::Ndjson if several => json::<LineDelimited>(&named_rows(answer)?, out)?,
-        Format::Ndjson => json::<LineDelimited>(answer.batches(), out)?,
-        Format::Arrow => stream(answer, out)?,
+    if several && format == Format::Ndjson {
+        json::<LineDelimited>(&named_rows(answer)?, out)?;
+        return Ok(0);
     }
-    Ok(0)
+    let mut rows = RowWriter::new(format, Arc::clone(answer.schema()), max_rows, out)?;
+    answer.batches().iter().try_for_each(|batch| rows.push(batch))?;
+    rows.end()
+}
+
+/// The rows of one table on their way to bytes: batch by batch, so that an answer need not fit into
+/// memory. `table` alone keeps the rows that it shows.
+pub(super) struct RowWriter<'a> {
+    schema: SchemaRef,
+    form: Form<'a>,
+}
+
+enum Form<'a> {
+    Table { out: &'a mut dyn Write, shown: Vec<RecordBatch>, left: usize, left_out: usize },
+    Markdown { out: &'a mut dyn Write },
+    Separated { writer: CsvWriter<&'a mut dyn Write>, is_empty: bool },
+    Json(JsonWriter<&'a mut dyn Write, JsonArray>),
+    Ndjson(JsonWriter<&'a mut dyn Write, LineDelimited>),
+    Arrow(StreamWriter<&'a mut dyn Write>),
+}
+
+impl<'a> RowWriter<'a> {
+    /// Begins a table with these columns.
+    pub(super) fn new(
+        format: Format,
+        schema: SchemaRef,
+        max_rows: usize,
+        out: &'a mut dyn Write,
+    ) -> Result<Self, ArrowError> {
+        let separated = |out, delimiter| {
+            let builder = CsvBuilder::new().with_header(true).with_delimiter(delimiter);
+            Form::Separated { writer: builder.build(out), is_empty: true }
+        };
+        let json = JsonBuilder::new().with_explicit_nulls(true);
+        let form = match format {
+            Format::Table => Form::Table { out, shown: Vec::new(), left: max_rows, left_out: 0 },
+            Format::Markdown => {
+                markdown_head(&schema, out)?;
+                Form::Markdown { out }
+            }
+            Format::Csv => separated(out, b','),
+            Format::Tsv => separated(out, b'\t'),
+            Format::Json => Form::Json(json.build(out)),
+            Format::Ndjson => Form::Ndjson(json.build(out)),
+            Format::Arrow => Form::Arrow(StreamWriter::try_new(out, &schema)?),
+        };
+        Ok(Self { schema, form })
+    }
+
+    /// Adds rows.
+    pub(super) fn push(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        match &mut self.form {
+            Form::Table { shown, left, left_out, .. } => {
+                let rows = batch.num_rows().min(*left);
+                *left -= rows;
+                *left_out += batch.num_rows() - rows;
+                if rows > 0 {
+                    shown.push(batch.slice(0, rows));
+                }
+                Ok(())
+            }
+            Form::Markdown { out } => markdown_rows(batch, out),
+            Form::Separated { writer, is_empty } => {
+                *is_empty = false;
+                writer.write(&without_nesting(batch)?)
+            }
+            Form::Json(writer) => writer.write(batch),
+            Form::Ndjson(writer) => writer.write(batch),
+            Form::Arrow(writer) => writer.write(batch),
+        }
+    }
+
+    /// Ends the table; answers with the number of rows that were left out.
+    pub(super) fn end(self) -> Result<usize, ArrowError> {
+        match self.form {
+            Form::Table { out, shown, left_out, .. } => {
+                table(&self.schema, &shown, out)?;
+                return Ok(left_out);
+            }
+            Form::Markdown { .. } => {}
+            Form::Separated { mut writer, is_empty } => {
+                if is_empty {
+                    writer.write(&RecordBatch::new_empty(self.schema))?;
+                }
+            }
+            Form::Json(mut writer) => {
+                writer.finish()?;
+                writer.into_inner().write_all(b"\n")?;
+            }
+            Form::Ndjson(mut writer) => writer.finish()?,
+            Form::Arrow(mut writer) => writer.finish()?,
+        }
+        Ok(0)
+    }
+}
+
+/// Whether JSON holds less than `batch`: a float in it is NaN or infinite.
+pub(super) fn loses_values(format: Format, batch: &RecordBatch) -> bool {
+    matches!(format, Format::Json | Format::Ndjson)
+        && batch.columns().iter().any(|column| has_not_finite(column.as_ref()))
 }
 
 const TEXT: FormatOptions<'_> = FormatOptions::new().with_null("NULL");
 
-/// Draws at most `max_rows` rows; answers with the number of the others.
-fn table(answer: &Answer, max_rows: usize, out: &mut dyn Write) -> Result<usize, ArrowError> {
-    let fields = answer.schema().fields();
+fn table(schema: &Schema, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
+    let fields = schema.fields();
     let cell = |field: &Field, text: String| {
         let is_number = field.data_type().is_numeric();
         let side = if is_number { CellAlignment::Right } else { CellAlignment::Left };
@@ -125,18 +212,13 @@ fn table(answer: &Answer, max_rows: usize, out: &mut dyn Write) -> Result<usize,
     let mut table = Table::new();
     table.load_preset("||--+-++|    ++++++");
     table.set_header(fields.iter().map(|field| cell(field, field.name().clone())));
-    let mut left = max_rows;
-    for batch in answer.batches() {
-        let shown = batch.slice(0, left.min(batch.num_rows()));
-        left -= shown.num_rows();
-        for row in texts(&shown)? {
+    for batch in batches {
+        for row in texts(batch)? {
             let cells = fields.iter().zip(row);
             table.add_row(cells.map(|(field, text)| cell(field, harmless(&text))));
         }
     }
-    writeln!(out, "{table}")?;
-    let rows: usize = answer.batches().iter().map(RecordBatch::num_rows).sum();
-    Ok(rows.saturating_sub(max_rows))
+    Ok(writeln!(out, "{table}")?)
 }
 
 /// Text without the control characters that would steer the terminal of its reader.
@@ -149,31 +231,35 @@ fn harmless(text: &str) -> String {
     text.chars().map(escape).collect()
 }
 
-fn markdown(answer: &Answer, out: &mut dyn Write) -> Result<(), ArrowError> {
-    let fields = answer.schema().fields();
-    let mut line = |cells: &mut dyn Iterator<Item = String>| -> Result<(), ArrowError> {
-        out.write_all(b"|")?;
-        for cell in cells {
-            write!(out, " {cell} |")?;
-        }
-        Ok(out.write_all(b"\n")?)
-    };
-    let escaped = |text: &str| {
-        let text = text.replace('\\', "\\\\").replace('|', "\\|");
-        text.replace("\r\n", "<br>").replace(['\n', '\r'], "<br>")
-    };
-    line(&mut fields.iter().map(|field| escaped(field.name())))?;
-    line(
-        &mut fields
-            .iter()
-            .map(|field| if field.data_type().is_numeric() { "---:" } else { "---" }.to_owned()),
-    )?;
-    for batch in answer.batches() {
-        for row in texts(batch)? {
-            line(&mut row.iter().map(|text| escaped(text)))?;
-        }
+fn markdown_head(schema: &Schema, out: &mut dyn Write) -> Result<(), ArrowError> {
+    let fields = schema.fields();
+    let side = |field: &Field| if field.data_type().is_numeric() { "---:" } else { "---" };
+    markdown_line(fields.iter().map(|field| escaped(field.name())), out)?;
+    markdown_line(fields.iter().map(|field| side(field).to_owned()), out)
+}
+
+fn markdown_rows(batch: &RecordBatch, out: &mut dyn Write) -> Result<(), ArrowError> {
+    for row in texts(batch)? {
+        markdown_line(row.iter().map(|text| escaped(text)), out)?;
     }
     Ok(())
+}
+
+fn markdown_line(
+    cells: impl Iterator<Item = String>,
+    out: &mut dyn Write,
+) -> Result<(), ArrowError> {
+    out.write_all(b"|")?;
+    for cell in cells {
+        write!(out, " {cell} |")?;
+    }
+    Ok(out.write_all(b"\n")?)
+}
+
+/// Text inside a cell of Markdown.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('|', "\\|");
+    text.replace("\r\n", "<br>").replace(['\n', '\r'], "<br>")
 }
 
 /// The rows of a batch as people read them.
@@ -185,17 +271,6 @@ fn texts(batch: &RecordBatch) -> Result<impl Iterator<Item = Vec<String>>, Arrow
         .map(|row| columns.iter().map(|column| text(column, row)).collect())
         .collect::<Vec<_>>();
     Ok(rows.into_iter())
-}
-
-fn separated(answer: &Answer, delimiter: u8, out: &mut dyn Write) -> Result<(), ArrowError> {
-    let mut writer = CsvBuilder::new().with_header(true).with_delimiter(delimiter).build(out);
-    if answer.batches().is_empty() {
-        writer.write(&RecordBatch::new_empty(Arc::clone(answer.schema())))?;
-    }
-    for batch in answer.batches() {
-        writer.write(&without_nesting(batch)?)?;
-    }
-    Ok(())
 }
 
 /// Lists, structs and maps as text: a field of a CSV line has no inner structure.
@@ -263,14 +338,6 @@ fn named_rows(answer: &Answer) -> Result<Vec<RecordBatch>, ArrowError> {
         with_columns(fields, columns, rows)
     };
     answer.batches().iter().map(label).collect()
-}
-
-fn stream(answer: &Answer, out: &mut dyn Write) -> Result<(), ArrowError> {
-    let mut writer = StreamWriter::try_new(out, answer.schema())?;
-    for batch in answer.batches() {
-        writer.write(batch)?;
-    }
-    writer.finish()
 }
 
 /// Whether a valid float anywhere in `array`, nested ones included, is NaN or infinite.

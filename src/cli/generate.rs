@@ -11,8 +11,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
 
-use super::Context;
 use super::output::Answer;
+use super::{Context, Done};
 use crate::event::{Event, Observer, Unit};
 use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Slice, Width};
 use crate::session::Session;
@@ -63,14 +63,14 @@ struct PeopleArgs {
 }
 
 impl Generate {
-    /// Writes the dataset and prints what was written.
+    /// Writes the dataset.
     ///
     /// # Errors
     /// Numbers out of range, an output that exists, storage that fails.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         match &self.kind {
-            Kind::People(args) => args.run(context).await,
-            Kind::Sky(args) => args.run(context).await,
+            Kind::People(args) => args.work(context).await,
+            Kind::Sky(args) => args.work(context).await,
         }
     }
 }
@@ -121,7 +121,7 @@ enum Files {
 }
 
 impl SkyArgs {
-    async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let sky = Arc::new(Sky::new(self.rows, self.seed, Some(self.slice))?);
         let rows = sky.slice_rows();
         let width = if self.wide { Width::Wide } else { Width::Narrow };
@@ -150,7 +150,7 @@ impl SkyArgs {
                 run.commit(self.properties()).await?
             }
         };
-        context.print(&[written(&manifest)])
+        Ok(done(&manifest, out))
     }
 
     fn properties(&self) -> BTreeMap<String, String> {
@@ -197,7 +197,7 @@ async fn write_csv(run: &Run, session: &Session, plan: LogicalPlan) -> anyhow::R
 }
 
 impl PeopleArgs {
-    async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
         let out = context.stores.parse(&self.out)?;
         let session = context.session()?;
@@ -210,7 +210,7 @@ impl PeopleArgs {
                 run.commit(self.properties()).await?
             }
         };
-        context.print(&[written(&manifest)])
+        Ok(done(&manifest, out))
     }
 
     fn properties(&self) -> BTreeMap<String, String> {
@@ -244,6 +244,10 @@ async fn write(
     run.write(&session.state(), plan, spec, &context.watch).await?;
     context.watch.report(Event::Done);
     Ok(())
+}
+
+fn done(manifest: &Manifest, out: Location) -> Done {
+    Done { answers: vec![written(manifest)], tables: Vec::new(), published: Some(out) }
 }
 
 /// One line a table of the dataset.

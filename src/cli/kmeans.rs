@@ -5,8 +5,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int32Type;
 use clap::Args;
 
-use super::Context;
 use super::output::Answer;
+use super::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
 use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
@@ -49,11 +49,11 @@ pub struct Kmeans {
 }
 
 impl Kmeans {
-    /// Clusters, publishes and prints.
+    /// Clusters and publishes.
     ///
     /// # Errors
     /// See [`kmeans::run`].
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         let out = self.out.as_ref().map(|out| context.stores.parse(out)).transpose()?;
         if out.is_none() && (params.resume || params.assign) {
@@ -92,12 +92,14 @@ impl Kmeans {
                     let version = manifest.version;
                     context
                         .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
-                    return Ok(());
+                    return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }
         }
         let outcome = kmeans::run(&session, source, &params, run, resumed, &context.watch).await?;
-        context.print(&answers(&outcome)?)
+        let tables = outcome.tables()?;
+        let tables = tables.iter().map(|(name, batch)| answer(name, batch)).collect();
+        Ok(Done { answers: answers(&outcome)?, tables, published: out })
     }
 }
 

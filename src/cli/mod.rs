@@ -6,34 +6,45 @@
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
 pub mod check; // `pleiad check`
+pub mod calls; // commands as procedures of SQL
 pub mod config; // settings from files and variables
+pub mod config_show; // `pleiad config show`
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
+pub mod folders; // `pleiad du`, `pleiad tree`
 pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
 pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
+pub mod manual; // `pleiad completions`, `pleiad man`
+pub mod objects; // `pleiad ls`, `cat`, `cp`, `rm`, `stat`
 pub mod output; // where the answer of a command goes
 pub mod partition; // `pleiad partition`
 pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
+pub mod shell; // the prompt of `pleiad sql`
+mod sink; // standard output, or a file
+pub mod sql; // `pleiad sql`
+pub mod run; // `pleiad run`
 pub mod settings; // `--conf`, and habits of spark-submit
+pub mod show; // `pleiad show`
+pub mod tables; // `pleiad head`, `schema`, `meta`, `count`, `summary`
 pub mod terminal; // who reads standard error
 pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::error::Kind;
+use crate::error::{Error, Kind};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
-use crate::storage::{StorageOptions, Stores};
+use crate::storage::{Location, StorageOptions, Stores, Told};
 use crate::table::Mode;
 use output::{Answer, Output};
 use progress::Progress;
@@ -59,48 +70,103 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands.
+/// The commands, each with the documentation of its arguments.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "what is written here would hide what `--help` shows")]
 pub enum Command {
-    /// Make data: the same seed gives the same rows, and any slice alone gives its rows
     Generate(generate::Generate),
-    /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
     Kmeans(Box<kmeans::Kmeans>),
-    /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
     Partition(Box<partition::Partition>),
-    /// Draw a picture of a dataset, as SVG
+    Run(run::Run),
+    Sql(sql::Sql),
     Plot(plot::Plot),
-    /// Show the main jobs on local files: people and their clusters, the sky and its blocks
     Demo(demo::Demo),
-    /// Say what stands at a location, whether it is whole, and what to do
+    Ls(objects::Ls),
+    Cat(objects::Cat),
+    Cp(objects::Cp),
+    Rm(objects::Rm),
+    Stat(objects::Stat),
+    Du(folders::Du),
+    Tree(folders::Tree),
+    Head(tables::Head),
+    Schema(tables::Schema),
+    Meta(tables::Meta),
+    Count(tables::Count),
+    Summary(tables::Summary),
+    Show(show::Show),
     Check(check::Check),
-    /// Finish what a dead run had decided
     Recover(upkeep::Recover),
-    /// Remove what dead runs and old versions left
     Gc(upkeep::Gc),
-    /// Remove the claims of dead writers, on a store that cannot keep two apart
     Unlock(upkeep::Unlock),
+    Config(config_show::Config),
+    Completions(manual::Completions),
+    Man(manual::Man),
 }
 
 impl Command {
-    /// Whether the answer is a picture, in no format of tables.
-    fn draws(&self) -> bool {
-        matches!(self, Self::Plot(_))
+    /// What the answer is, if it is in no format of tables.
+    fn raw(&self) -> Option<&'static str> {
+        match self {
+            Self::Plot(_) => Some("a picture is SVG"),
+            Self::Cat(_) => Some("bytes are printed as they are"),
+            Self::Completions(_) | Self::Man(_) => Some("this is text for another program"),
+            _ => None,
+        }
+    }
+
+    /// What `run` prints, for those that SQL can call too.
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        match self {
+            Self::Generate(command) => command.work(context).await,
+            Self::Kmeans(command) => command.work(context).await,
+            Self::Partition(command) => command.work(context).await,
+            _ => Err(Error::internal("this command is no procedure").into()),
+        }
     }
 
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Generate(command) => command.run(context).await,
-            Self::Kmeans(command) => command.run(context).await,
-            Self::Partition(command) => command.run(context).await,
+            Self::Generate(_) | Self::Kmeans(_) | Self::Partition(_) => {
+                let done = self.work(context).await?;
+                if done.answers.is_empty() { Ok(()) } else { context.print(&done.answers) }
+            }
+            Self::Run(command) => command.run(context).await,
+            Self::Sql(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,
+            Self::Ls(command) => command.run(context).await,
+            Self::Cat(command) => command.run(context).await,
+            Self::Cp(command) => command.run(context).await,
+            Self::Rm(command) => command.run(context).await,
+            Self::Stat(command) => command.run(context).await,
+            Self::Du(command) => command.run(context).await,
+            Self::Tree(command) => command.run(context).await,
+            Self::Head(command) => command.run(context).await,
+            Self::Schema(command) => command.run(context).await,
+            Self::Meta(command) => command.run(context).await,
+            Self::Count(command) => command.run(context).await,
+            Self::Summary(command) => command.run(context).await,
+            Self::Show(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
             Self::Recover(command) => command.run(context).await,
             Self::Gc(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
+            Self::Config(command) => command.run(context),
+            Self::Completions(command) => command.run(context),
+            Self::Man(command) => command.run(context),
         }
     }
+}
+
+/// What a command did.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What is printed.
+    pub answers: Vec<Answer>,
+    /// All that was found, as tables, if nothing was published.
+    pub tables: Vec<Answer>,
+    /// The dataset that was published, or kept.
+    pub published: Option<Location>,
 }
 
 /// Flags of every command.
@@ -159,34 +225,41 @@ impl Flags {
 }
 
 /// What a command works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Context {
     /// The flags of every command, as given.
     pub flags: Flags,
     /// The whole command line for the record of a run: the names and values of the command's
     /// arguments with their defaults, and of the global flags that were given. No secrets.
     pub arguments: Vec<(String, String)>,
+    /// What files and variables say of settings of this program.
+    pub configured: Vec<Told>,
     /// Every store that the command opens.
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
-    pub watch: Progress,
+    pub watch: Arc<Progress>,
     terminal: Terminal,
     output: Output,
+    session: OnceLock<Session>,
 }
 
 impl Context {
-    /// A session of the engine with these flags.
+    /// The session of the engine with these flags: one, so that all share its memory.
     ///
     /// # Errors
     /// A setting that the engine refuses.
     pub fn session(&self) -> crate::error::Result<Session> {
+        if let Some(session) = self.session.get() {
+            return Ok(session.clone());
+        }
         let options = SessionOptions {
             threads: Some(self.flags.threads()),
             memory_limit: self.flags.memory_limit_bytes,
             disk_limit: self.flags.disk_limit_bytes,
             settings: self.flags.settings.clone(),
         };
-        Session::new(Arc::clone(&self.stores), &options)
+        let session = Session::new(Arc::clone(&self.stores), &options)?;
+        Ok(self.session.get_or_init(|| session).clone())
     }
 
     /// Tells a line on standard error, unless quiet.
@@ -202,12 +275,25 @@ impl Context {
         self.output.print(answers)
     }
 
-    /// Prints a picture, in the place of an answer.
+    /// Tells an error that does not end the command.
+    pub fn tell(&self, error: anyhow::Error) {
+        exit::tell(error, &self.terminal);
+    }
+
+    /// Begins an answer of several results.
     ///
     /// # Errors
-    /// See [`Output::print_figure`].
-    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
-        self.output.print_figure(figure)
+    /// See [`Output::open`].
+    pub fn results(&self) -> crate::error::Result<output::Results<'_>> {
+        self.output.open()
+    }
+
+    /// Prints a picture or another text, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_text`].
+    pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
+        self.output.print_text(text)
     }
 }
 
@@ -226,7 +312,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let work = || configured.and_then(|()| start(cli, &matches, around, &terminal));
+    let work = || configured.and_then(|told| start(cli, told, &matches, around, &terminal));
     let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
@@ -234,6 +320,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Checks the flags, then runs the command on its threads.
 fn start(
     cli: Cli,
+    configured: Vec<Told>,
     matches: &ArgMatches,
     around: Surroundings,
     terminal: &Terminal,
@@ -243,9 +330,11 @@ fn start(
     let threads = cli.flags.threads();
     let context = Context {
         arguments: recorded(matches),
-        watch: Progress::new(terminal.clone()),
+        configured,
+        watch: Arc::new(Progress::new(terminal.clone())),
+        session: OnceLock::new(),
         terminal: terminal.clone(),
-        output: Output::new(&cli.flags.output, around, terminal, cli.command.draws())?,
+        output: Output::new(&cli.flags.output, around, terminal, cli.command.raw())?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };

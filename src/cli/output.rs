@@ -3,19 +3,21 @@
 //! An answer is one or more named tables. On a terminal the format is `table`, elsewhere `csv`, or
 //! what the ending of FILE says; `--format` wins. The formats themselves are in [`super::formats`].
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::{Stream, TryStreamExt};
 use indicatif::HumanCount;
 
-use super::exit::StdoutClosed;
-use super::formats;
+use super::formats::{self, RowWriter};
+use super::sink::Sink;
 use super::terminal::{Surroundings, Terminal};
 use crate::error::{Error, Result};
 
@@ -205,7 +207,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Settles the format; a picture has none, and no table may be asked for.
+    /// Settles the format. What is `raw`, no tables, has none: then the words say what it is.
     ///
     /// # Errors
     /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
@@ -213,10 +215,11 @@ impl Output {
         flags: &OutputFlags,
         around: Surroundings,
         terminal: &Terminal,
-        draws: bool,
+        raw: Option<&str>,
     ) -> Result<Self> {
-        if draws && (flags.format.is_some() || flags.json || flags.show.is_some()) {
-            return Err(Error::usage("a picture is SVG: leave --format, --json and --show out"));
+        let asks = flags.format.is_some() || flags.json || flags.show.is_some();
+        if let Some(raw) = raw.filter(|_| asks) {
+            return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
         }
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
@@ -229,7 +232,7 @@ impl Output {
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) if !draws => Format::of_file(path)?,
+            (None, false, Some(path)) if raw.is_none() => Format::of_file(path)?,
             (None, false, None) if on_terminal => Format::Table,
             (None, false, _) => Format::Csv,
         };
@@ -243,39 +246,58 @@ impl Output {
         Ok(Self { format, file, max_rows, show, terminal: terminal.clone() })
     }
 
+    /// Begins an answer of several results, one after the other.
+    ///
+    /// # Errors
+    /// A FILE that cannot be written.
+    pub fn open(&self) -> Result<Results<'_>> {
+        let sink = match &self.file {
+            Some(path) => Sink::file(path)?,
+            None => Sink::stdout(),
+        };
+        Ok(Results { output: self, sink, printed: 0, not_finite: false })
+    }
+
     /// Prints the answer of a command; it is called once.
     ///
     /// # Errors
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
     /// [`StdoutClosed`] when nobody reads any more.
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
-        let several = answers.len() > 1 && self.show.is_none() && self.format.holds_several();
-        let answers = self.chosen(answers)?;
-        let left_out = match &self.file {
-            Some(path) => to_file(path, |out| self.encode(answers, several, out))?,
-            None => to_stdout(|out| self.encode(answers, several, out))?,
-        };
-        if left_out.rows > 0 {
-            let rows = if left_out.rows == 1 { "row" } else { "rows" };
-            self.terminal.note(&format!("… {} more {rows}", HumanCount(left_out.rows as u64)));
-        }
-        if left_out.not_finite {
-            self.terminal
-                .warning("NaN and infinite values are written as null, JSON has no others");
-        }
-        Ok(())
+        let mut results = self.open()?;
+        results.tables(answers)?;
+        results.finish()
     }
 
-    /// Prints a picture.
+    /// Prints a picture, or another text that is no table.
     ///
     /// # Errors
     /// As [`Self::print`].
-    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+    pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => write_figure(path, figure)?,
-            None => to_stdout(|out| draw(out, figure))?,
+            Some(path) => write_text(path, text),
+            None => put(Sink::stdout(), text),
         }
-        Ok(())
+    }
+
+    /// Prints bytes as they come.
+    ///
+    /// # Errors
+    /// As [`Self::print`], and the first error of `pieces`.
+    pub async fn print_bytes(
+        &self,
+        pieces: impl Stream<Item = Result<Bytes>>,
+    ) -> anyhow::Result<()> {
+        let mut pieces = std::pin::pin!(pieces);
+        let mut sink = match &self.file {
+            Some(path) => Sink::file(path)?,
+            None => Sink::stdout(),
+        };
+        while let Some(piece) = pieces.try_next().await? {
+            let written = sink.writer().write_all(&piece);
+            sink.settle(written.map_err(|cause| Error::io("cannot write the bytes", cause)))?;
+        }
+        sink.finish()
     }
 
     /// The tables to print, after `--show` and what the format can hold.
@@ -301,100 +323,111 @@ impl Output {
         }
         Ok(&answers[..1])
     }
+}
 
-    fn encode(
-        &self,
-        answers: &[Answer],
-        several: bool,
-        out: &mut dyn Write,
-    ) -> Result<formats::LeftOut> {
-        formats::write(self.format, answers, several, self.max_rows, out)
+/// An answer of several results, each printed when it is known.
+#[derive(Debug)]
+pub struct Results<'a> {
+    output: &'a Output,
+    sink: Sink,
+    printed: usize,
+    not_finite: bool,
+}
+
+impl Results<'_> {
+    /// Prints the tables of one result.
+    ///
+    /// # Errors
+    /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when nobody reads any more.
+    pub fn tables(&mut self, answers: &[Answer]) -> anyhow::Result<()> {
+        let Output { format, max_rows, .. } = *self.output;
+        let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
+        let answers = self.output.chosen(answers)?;
+        self.begin()?;
+        let written = formats::write(format, answers, several, max_rows, self.sink.writer());
+        let left_out = self.sink.settle(written)?;
+        self.not_finite |= left_out.not_finite;
+        self.tell_rest(left_out.rows);
+        Ok(())
+    }
+
+    /// Prints rows while they come.
+    ///
+    /// # Errors
+    /// As [`Self::tables`]; the error of the rows is one of the engine.
+    pub async fn rows(&mut self, mut rows: SendableRecordBatchStream) -> anyhow::Result<()> {
+        self.begin()?;
+        let Output { format, max_rows, .. } = *self.output;
+        let cannot = |cause| anyhow::Error::from(formats::cannot(format, cause));
+        let (sink, not_finite) = (&mut self.sink, &mut self.not_finite);
+        let written = async {
+            let schema = rows.schema();
+            let mut writer =
+                RowWriter::new(format, schema, max_rows, sink.writer()).map_err(cannot)?;
+            while let Some(batch) = rows.try_next().await? {
+                *not_finite |= formats::loses_values(format, &batch);
+                writer.push(&batch).map_err(cannot)?;
+            }
+            writer.end().map_err(cannot)
+        };
+        let written = written.await;
+        let left_out = self.sink.settle(written)?;
+        self.tell_rest(left_out);
+        Ok(())
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// A failed write.
+    pub fn finish(self) -> anyhow::Result<()> {
+        self.sink.finish()?;
+        if self.not_finite {
+            self.output
+                .terminal
+                .warning("NaN and infinite values are written as null, JSON has no others");
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> anyhow::Result<()> {
+        self.printed += 1;
+        match self.output.format {
+            Format::Arrow if self.printed > 1 => Err(Error::usage(
+                "format 'arrow' holds one result and this is the second: ask for one, or for \
+                 another format",
+            )
+            .into()),
+            Format::Table | Format::Markdown if self.printed > 1 => {
+                let gap = self.sink.writer().write_all(b"\n").map_err(anyhow::Error::from);
+                self.sink.settle(gap)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn tell_rest(&self, left_out: usize) {
+        if left_out > 0 {
+            let rows = if left_out == 1 { "row" } else { "rows" };
+            let rest = HumanCount(left_out as u64);
+            self.output.terminal.note(&format!("… {rest} more {rows}"));
+        }
     }
 }
 
-/// A writer that remembers why it failed: the encoders of Arrow turn that into text.
-struct Remembering<W> {
-    inner: W,
-    failure: Option<io::Error>,
-}
-
-impl<W: Write> Remembering<W> {
-    fn remember<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
-        result.map_err(|error| {
-            let copy = io::Error::new(error.kind(), error.to_string());
-            self.failure = Some(error);
-            copy
-        })
-    }
-}
-
-impl<W: Write> Write for Remembering<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.inner.write(bytes);
-        self.remember(result)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let result = self.inner.flush();
-        self.remember(result)
-    }
-}
-
-/// Runs `encode` on a buffer before `sink`; the outer error is a failed write.
-fn through<T>(
-    sink: impl Write,
-    encode: impl FnOnce(&mut dyn Write) -> Result<T>,
-) -> io::Result<Result<T>> {
-    let mut sink = Remembering { inner: sink, failure: None };
-    let mut buffer = BufWriter::with_capacity(1 << 16, &mut sink);
-    let result = encode(&mut buffer);
-    let flushed = if result.is_ok() { buffer.flush() } else { Ok(()) };
-    drop(buffer.into_parts()); // without a second try to write what could not be written
-    match sink.failure {
-        Some(failure) => Err(failure),
-        None => flushed.map(|()| result),
-    }
-}
-
-fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Result<T> {
-    match through(io::stdout().lock(), encode) {
-        Ok(result) => Ok(result?),
-        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => Err(StdoutClosed.into()),
-        Err(cause) => Err(Error::io("write to standard output", cause).into()),
-    }
-}
-
-/// Writes a picture to a file of its own.
+/// Writes a text to a file of its own.
 ///
 /// # Errors
 /// If a call fails.
-pub(super) fn write_figure(path: &Path, figure: &str) -> Result<()> {
-    to_file(path, |out| draw(out, figure))
+pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
+    put(Sink::file(path)?, text)
 }
 
-fn draw(out: &mut dyn Write, figure: &str) -> Result<()> {
-    out.write_all(figure.as_bytes()).map_err(|cause| Error::io("cannot write the picture", cause))
-}
-
-/// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.
-fn to_file<T>(path: &Path, encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
-    let failed = |cause| Error::io(format!("write '{}'", path.display()), cause);
-    if path.metadata().is_ok_and(|found| !found.is_file()) {
-        let device = File::options().write(true).open(path).map_err(failed)?;
-        return through(device, encode).map_err(failed)?;
-    }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let result = File::create(&part)
-        .and_then(|file| through(file, encode))
-        .map_err(failed)
-        .and_then(|result| result)
-        .and_then(|done| std::fs::rename(&part, path).map_err(failed).map(|()| done));
-    if result.is_err() {
-        std::fs::remove_file(&part).ok(); // the error that matters is the one above
-    }
-    result
+fn put(mut sink: Sink, text: &str) -> anyhow::Result<()> {
+    let written = sink.writer().write_all(text.as_bytes());
+    sink.settle(written.map_err(|cause| Error::io("cannot write the text", cause)))?;
+    sink.finish()
 }
 
 #[cfg(test)]
@@ -417,7 +450,7 @@ mod tests {
     }
 
     fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet(), false)
+        Output::new(flags, around, &quiet(), None)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {
@@ -501,21 +534,5 @@ mod tests {
         let ours = Error::find_in(error.as_ref()).expect("our error");
         assert_eq!(ours.kind().exit_code(), 74);
         assert!(ours.to_string().starts_with(&format!("write '{}': ", file.display())));
-    }
-
-    #[test]
-    fn a_writer_that_breaks_is_told_apart_from_a_bad_answer() {
-        struct Broken;
-        impl Write for Broken {
-            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(io::ErrorKind::BrokenPipe.into())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let format = |out: &mut dyn Write| formats::write(Format::Csv, &answers(), false, 40, out);
-        let error = through(Broken, format).expect_err("broken");
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use arrow::array::{BooleanArray, Float64Array, StringArray, UInt32Array, UInt64Array};
 use clap::Args;
 
-use super::Context;
 use super::output::Answer;
+use super::{Context, Done};
 use crate::error::Error;
 use crate::partition::options::Layout;
 use crate::partition::{self, Options, Outcome, Params, Schema};
@@ -50,11 +50,11 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Partitions, publishes and prints.
+    /// Partitions and publishes.
     ///
     /// # Errors
     /// Options that make no sense, input that cannot be used, storage that fails.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         if context.flags.mode == Mode::Append {
             return Err(Error::usage(
@@ -71,6 +71,7 @@ impl Partition {
             allow_incomplete: self.allow_incomplete,
             columns: schema.as_ref().map(Schema::names),
             text: params.options.layout == Layout::Parts,
+            ..SourceOptions::default()
         };
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let mut run = None;
@@ -86,14 +87,15 @@ impl Partition {
                     let version = manifest.version;
                     context
                         .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
-                    return Ok(());
+                    return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }
         }
         let schema = schema.as_ref();
         let outcome =
             partition::run(&session, &source, &params, schema, run, &context.watch).await?;
-        context.print(&[summary(std::slice::from_ref(&outcome)), blocks(&outcome)])
+        let answers = vec![summary(std::slice::from_ref(&outcome)), blocks(&outcome)];
+        Ok(Done { tables: answers.clone(), answers, published: out })
     }
 
     fn schema(&self) -> Result<Option<Schema>, Error> {

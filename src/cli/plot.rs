@@ -69,7 +69,7 @@ impl Plot {
                 report::sky_map(&title(name, &manifest), frame, &blocks(&manifest)?)
             }
         };
-        context.print_figure(&figure)
+        context.print_text(&figure)
     }
 }
 

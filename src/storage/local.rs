@@ -50,18 +50,8 @@ impl LocalFiles {
     /// # Errors
     /// If a call fails; of kind [`Kind::Retry`] if another writer holds the claim.
     pub fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
-        let temporary = self.write_beside(path, bytes)?;
-        let created = match self.link(&temporary.path, path) {
-            Ok(()) => Ok(true),
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(cause) if no_links(&cause) => self.claim(&temporary.path, path),
-            Err(cause) => Err(failed("create", path, cause)),
-        };
-        self.remove(&temporary.path)?;
-        if created.as_ref().is_ok_and(|created| *created) {
-            self.sync_dir(parent(path))?;
-        }
-        created
+        let temporary = self.write_beside(path, [Ok(bytes)])?;
+        self.name(&temporary.path, path)
     }
 
     /// Writes a file in place of one that may be there: readers see the old bytes or the new.
@@ -69,9 +59,46 @@ impl LocalFiles {
     /// # Errors
     /// If a call fails.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let temporary = self.write_beside(path, bytes)?;
+        let temporary = self.write_beside(path, [Ok(bytes)])?;
         self.rename(&temporary.path, path)?;
         self.sync_dir(parent(path))
+    }
+
+    /// As [`LocalFiles::create`] and, if it may `replace`, as [`LocalFiles::replace`], for bytes
+    /// that come piece by piece. If one does not come, nothing is left.
+    ///
+    /// # Errors
+    /// If a call fails; and the error of a piece.
+    pub fn receive<B: AsRef<[u8]>>(
+        &self,
+        path: &Path,
+        pieces: impl IntoIterator<Item = Result<B>>,
+        replace: bool,
+    ) -> Result<bool> {
+        let temporary = self.write_beside(path, pieces)?;
+        if !replace {
+            return self.name(&temporary.path, path);
+        }
+        let renamed = self.rename(&temporary.path, path);
+        if renamed.is_err() {
+            drop(fs::remove_file(&temporary.path)); // the error that matters is the one above
+        }
+        renamed.and_then(|()| self.sync_dir(parent(path))).map(|()| true)
+    }
+
+    /// Gives a temporary file its name unless that is taken, and removes it.
+    fn name(&self, temporary: &Path, path: &Path) -> Result<bool> {
+        let created = match self.link(temporary, path) {
+            Ok(()) => Ok(true),
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(cause) if no_links(&cause) => self.claim(temporary, path),
+            Err(cause) => Err(failed("create", path, cause)),
+        };
+        self.remove(temporary)?;
+        if created.as_ref().is_ok_and(|created| *created) {
+            self.sync_dir(parent(path))?;
+        }
+        created
     }
 
     /// The temporary files in `dir`, and with `deep` below it, whose writers are dead, sorted. Links
@@ -180,6 +207,16 @@ impl LocalFiles {
         }
     }
 
+    /// Removes a directory and all in it; of a symbolic link the link. `false` means that it is not
+    /// there.
+    ///
+    /// # Errors
+    /// If a call fails; some files may be gone then.
+    pub fn remove_dir(&self, dir: &Path) -> Result<bool> {
+        self.count();
+        gone(fs::remove_dir_all(dir)).map_err(|cause| failed("remove", dir, cause))
+    }
+
     /// Takes the lock of a file, which is made if need be. `None` means that a living process has
     /// it; the kernel frees it when that one dies.
     ///
@@ -213,7 +250,11 @@ impl LocalFiles {
     }
 
     /// Writes a durable temporary file in the directory of `path`.
-    fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<Temporary> {
+    fn write_beside<B: AsRef<[u8]>>(
+        &self,
+        path: &Path,
+        pieces: impl IntoIterator<Item = Result<B>>,
+    ) -> Result<Temporary> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!("#{}", uuid::Uuid::now_v7().as_u128()));
         let temporary = PathBuf::from(name);
@@ -221,13 +262,17 @@ impl LocalFiles {
         // Where there are no locks, nobody takes the file for a dead writer's either.
         drop(file.try_lock());
         self.count();
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
-        written.map_err(|cause| {
+        let written = (pieces.into_iter())
+            .try_for_each(|piece| {
+                let written = file.write_all(piece?.as_ref());
+                written.map_err(|cause| failed("write", path, cause))
+            })
+            .and_then(|()| file.sync_all().map_err(|cause| failed("write", path, cause)));
+        if written.is_err() {
             // The first failure is the one to report; without space there may be no second name.
             drop(fs::remove_file(&temporary));
-            failed("write", path, cause)
-        })?;
-        Ok(Temporary { path: temporary, _lock: Lock { _file: file } })
+        }
+        written.map(|()| Temporary { path: temporary, _lock: Lock { _file: file } })
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -388,8 +433,8 @@ mod tests {
     fn only_temporary_files_of_dead_writers_are_leftovers() {
         let files = LocalFiles::default();
         let dir = tempfile::tempdir().unwrap();
-        let alive = files.write_beside(&dir.path().join("alive"), b"1").unwrap();
-        let dead = files.write_beside(&dir.path().join("deep/dead"), b"2").unwrap().path;
+        let alive = files.write_beside(&dir.path().join("alive"), [Ok(b"1")]).unwrap();
+        let dead = files.write_beside(&dir.path().join("deep/dead"), [Ok(b"2")]).unwrap().path;
         fs::write(dir.path().join("report#12"), "").unwrap();
         fs::write(dir.path().join("plain"), "").unwrap();
         assert!(files.leftovers(dir.path(), false).unwrap().is_empty());

@@ -17,6 +17,7 @@ mod profile; // the config and credentials files of the AWS tools
 mod registry; // stores by bucket, for the engine and for us
 mod settings; // flags, and what they and the environment come to
 mod store; // one opened store
+mod told; // settings as a person may see them
 mod wire; // counts requests, decides what is tried again
 
 pub use environment::Environment;
@@ -25,3 +26,4 @@ pub use location::{Glob, Location};
 pub use registry::Stores;
 pub use settings::StorageOptions;
 pub use store::{CreateOnly, Pause, Store};
+pub use told::Told;

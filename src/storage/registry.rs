@@ -23,6 +23,7 @@ use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::settings::{Settings, StorageOptions};
 use super::store::{Explained, Pause, Store};
+use super::told::Told;
 use super::wire::Wiring;
 use crate::error::{Error, Kind, Result};
 
@@ -85,6 +86,14 @@ impl Stores {
     /// As [`Location::parse`].
     pub fn parse(&self, text: &str) -> Result<Location> {
         Location::parse_in(text, &self.options.environment)
+    }
+
+    /// How the server of `location` is reached; nothing if it is not on S3.
+    pub fn tell(&self, location: &Location) -> Vec<Told> {
+        match location.url().scheme() {
+            "s3" => self.options.tell(location.alias()),
+            _ => Vec::new(),
+        }
     }
 
     /// The store that holds `location`. It does not talk to the server.

@@ -1,10 +1,9 @@
 //! What a CSV file is: its delimiter, its header and the types of its columns.
 //!
-//! The whole file is read once and every value looked at; nothing is guessed from a sample. A
-//! column is `Int64` if all its values are integers without a leading zero or a plus sign and of
-//! at most 18 digits, `Float64` if all are such integers (of at most 15 digits, so that none
-//! is rounded) or decimal numbers, else text. So `07`, `1e`, `NaN` and numbers of 30 digits stay
-//! text. An empty value is NULL. UTF-8 only; a byte order mark is skipped.
+//! The delimiter is the one that gives the first hundred lines one and the same number of fields.
+//! For the types the whole file is read once and every value looked at ([`super::text_types`]):
+//! nothing that is computed with is guessed from a sample. A preview may ask for one.
+//! An empty value is NULL. A byte order mark is skipped; what is not UTF-8 is refused with its place.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,9 +14,11 @@ use arrow::csv::reader::Decoder;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::{Buf, Bytes, BytesMut};
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::gunzip;
+use super::decoded;
+use super::text_types::Seen;
 use crate::error::{Error, Result};
 
 /// Delimiters that are looked for; of two as frequent the first.
@@ -25,6 +26,10 @@ const DELIMITERS: [u8; 4] = *b",;\t|";
 
 /// The longest header line, in bytes.
 const LONGEST_HEADER: usize = 1024 * 1024;
+
+/// Lines that are looked at for the delimiter, and bytes in which they are looked for.
+const FIRST_LINES: usize = 100;
+const FIRST_BYTES: usize = 64 * 1024;
 
 /// How a CSV file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,57 +42,166 @@ pub struct CsvFormat {
     pub header: bool,
     /// Whether the files are compressed by gzip; each is then read by one stream.
     pub gzip: bool,
+    /// Whether the files are in Latin-1; each is then read by one stream.
+    pub latin1: bool,
+}
+
+impl CsvFormat {
+    /// Whether bytes have to be decoded before they are UTF-8.
+    pub(crate) fn is_decoded(self) -> bool {
+        self.gzip || self.latin1
+    }
 }
 
 /// What reading a CSV file through has told.
 #[derive(Debug)]
 pub(crate) struct CsvFacts {
     pub(crate) format: CsvFormat,
+    /// The columns; of type `Null` where there is no value.
     pub(crate) fields: Vec<Field>,
-    pub(crate) rows: u64,
+    /// How many there are, if all of the file was read.
+    pub(crate) rows: Option<u64>,
 }
 
-/// Reads the file through; `shown` names it in errors. With `names` it has no header but these
-/// columns, without them a first line that holds a number is no header: its columns are then
-/// `column_1` and so on.
+/// How a file is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Look<'a> {
+    /// The names of the columns, which the first line then does not hold.
+    pub(crate) names: Option<&'a [String]>,
+    /// The delimiter, if it is known.
+    pub(crate) delimiter: Option<u8>,
+    /// Whether the first line names the columns, if that is known.
+    pub(crate) header: Option<bool>,
+    /// The file is in Latin-1.
+    pub(crate) latin1: bool,
+    /// Look at about so many bytes of the file only.
+    pub(crate) sample: Option<u64>,
+}
+
+/// Reads the file through; `shown` names it in errors. A first line that holds a number is no header:
+/// the columns are then `column_1` and so on.
 pub(crate) async fn inspect(
     store: &dyn ObjectStore,
     meta: &ObjectMeta,
     shown: &str,
-    names: Option<&[String]>,
+    look: Look<'_>,
 ) -> Result<CsvFacts> {
-    let gzip = gunzip::is_gzip(&meta.location);
-    let mut stream = gunzip::bytes(store, &meta.location, shown).await?;
+    let gzip = decoded::is_gzip(&meta.location);
+    let sample = look.sample.filter(|sample| gzip || *sample < meta.size);
+    let mut text = Text {
+        stream: decoded::bytes(store, &meta.location, shown, look.latin1, sample).await?,
+        utf8: Utf8::default(),
+        shown,
+        has_ended: false,
+    };
+    let wanted = sample.map_or(FIRST_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let mut buffer = BytesMut::new();
-    let (header_end, mut is_last) = loop {
-        if let Some(end) = header_end(&buffer) {
-            break (end, false);
-        }
-        if buffer.len() > LONGEST_HEADER {
+    while !text.has_ended {
+        let has_line = line_ends(&buffer).next().is_some();
+        if !has_line && buffer.len() > LONGEST_HEADER {
             return Err(Error::data(format!(
                 "file '{shown}' has no line end in its first {LONGEST_HEADER} bytes, expected a header"
             )));
         }
-        match stream.try_next().await? {
-            Some(bytes) => buffer.extend_from_slice(&bytes),
-            None => break (buffer.len(), true),
+        if has_line && buffer.len() >= wanted {
+            break;
         }
+        buffer.extend_from_slice(&text.next().await?);
+    }
+    let is_cut = sample.is_some() && !(gzip && text.has_ended);
+    if is_cut {
+        let end = line_ends(&buffer).last().map_or(buffer.len(), |at| at + 1);
+        buffer.truncate(end);
+    } else if text.has_ended {
+        text.utf8.end().map_err(|at| text.not_utf8(at))?;
+    }
+    let lines = first_lines(&buffer, text.has_ended && !is_cut);
+    let Header { delimiter, is_header, names } = header(&lines, shown, look)?;
+    let format = CsvFormat {
+        delimiter,
+        newlines_in_values: false,
+        header: is_header,
+        gzip,
+        latin1: look.latin1,
     };
-    let Header { delimiter, is_header, names } = header(&buffer[..header_end], shown, names)?;
-    let format = CsvFormat { delimiter, newlines_in_values: false, header: is_header, gzip };
     let mut columns = Columns::new(&names, format);
     let mut bytes = buffer.freeze();
     loop {
+        let is_last = is_cut || text.has_ended;
         let fed =
             columns.feed(&mut bytes).and_then(|()| if is_last { columns.end() } else { Ok(()) });
         fed.map_err(|cause| Error::data(format!("file '{shown}': {}", sentence(&cause))))?;
         if is_last {
-            return Ok(columns.facts(&names));
+            let facts = columns.facts(&names);
+            return Ok(CsvFacts { rows: facts.rows.filter(|_| !is_cut), ..facts });
         }
-        match stream.try_next().await? {
-            Some(next) => bytes = next,
-            None => is_last = true,
-        }
+        bytes = text.next().await?;
+    }
+}
+
+/// The bytes of a file, checked on their way.
+struct Text<'a> {
+    stream: BoxStream<'static, Result<Bytes>>,
+    utf8: Utf8,
+    shown: &'a str,
+    has_ended: bool,
+}
+
+impl Text<'_> {
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> Result<Bytes> {
+        let Some(bytes) = self.stream.try_next().await? else {
+            self.has_ended = true;
+            return Ok(Bytes::new());
+        };
+        self.utf8.check(&bytes).map_err(|at| self.not_utf8(at))?;
+        Ok(bytes)
+    }
+
+    fn not_utf8(&self, at: u64) -> Error {
+        Error::data(format!(
+            "file '{}' is not UTF-8 at byte {at}: convert it, or read it in SQL with OPTIONS \
+             ('encoding' 'latin1')",
+            self.shown
+        ))
+    }
+}
+
+/// Checks a text piece by piece.
+#[derive(Debug, Default)]
+struct Utf8 {
+    /// Bytes of whole characters so far.
+    checked: u64,
+    /// The begin of a character that the next piece goes on with.
+    begun: Vec<u8>,
+}
+
+impl Utf8 {
+    /// Takes a piece, or gives the place of the first byte that is wrong.
+    fn check(&mut self, piece: &[u8]) -> Result<(), u64> {
+        let joined: Vec<u8>;
+        let piece = match self.begun.is_empty() {
+            true => piece,
+            false => {
+                joined = [&self.begun, piece].concat();
+                &joined
+            }
+        };
+        let (whole, begun) = match str::from_utf8(piece) {
+            Ok(text) => (text.len(), &[][..]),
+            Err(wrong) if wrong.error_len().is_some() => {
+                return Err(self.checked + wrong.valid_up_to() as u64);
+            }
+            Err(short) => (short.valid_up_to(), &piece[short.valid_up_to()..]),
+        };
+        self.checked += whole as u64;
+        self.begun = begun.to_vec();
+        Ok(())
+    }
+
+    /// Refuses a character that is not finished.
+    fn end(&self) -> Result<(), u64> {
+        if self.begun.is_empty() { Ok(()) } else { Err(self.checked) }
     }
 }
 
@@ -99,13 +213,34 @@ fn sentence(cause: &arrow::error::ArrowError) -> String {
     format!("{}{rest}", first.to_lowercase())
 }
 
-/// Where the first line ends, quotes respected.
-fn header_end(bytes: &[u8]) -> Option<usize> {
+/// Where lines end, quotes respected.
+fn line_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let mut quoted = false;
-    bytes.iter().position(|byte| {
+    bytes.iter().enumerate().filter_map(move |(at, byte)| {
         quoted ^= *byte == b'"';
-        !quoted && matches!(byte, b'\n' | b'\r')
+        (!quoted && matches!(byte, b'\n' | b'\r')).then_some(at)
     })
+}
+
+/// The first lines that are not empty, after the mark of byte order; the last of the file too if
+/// `is_whole`. There is one at least, be it empty.
+fn first_lines(bytes: &[u8], is_whole: bool) -> Vec<&str> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let mut begin = 0;
+    let ends = line_ends(bytes).chain(is_whole.then_some(bytes.len()));
+    let lines = ends.map(|end| &bytes[std::mem::replace(&mut begin, end + 1)..end]);
+    // Checked already; a place in an escaped quote cannot cut a character.
+    let lines = lines.filter_map(|line| str::from_utf8(line).ok());
+    let mut lines: Vec<_> = lines
+        .enumerate()
+        .filter(|(at, line)| *at == 0 || !line.is_empty())
+        .map(|(_, line)| line)
+        .take(FIRST_LINES)
+        .collect();
+    if lines.is_empty() {
+        lines.push("");
+    }
+    lines
 }
 
 /// What a first line tells.
@@ -115,24 +250,32 @@ struct Header {
     names: Vec<String>,
 }
 
-/// The delimiter of a first line, and the names of the columns.
-fn header(line: &[u8], shown: &str, given: Option<&[String]>) -> Result<Header> {
-    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-    let Ok(line) = str::from_utf8(line) else {
-        return Err(Error::data(format!(
-            "file '{shown}' has a header that is not UTF-8: convert it first"
-        )));
+/// The delimiter that gives all lines the same number of fields, and more than one; where none does,
+/// the one that cuts the first line into most.
+fn delimiter_of(lines: &[&str]) -> u8 {
+    let first = |delimiter: u8| cut(lines[0], delimiter).len();
+    let is_even = |delimiter: &u8| {
+        let fields = first(*delimiter);
+        fields > 1 && lines.iter().all(|line| cut(line, *delimiter).len() == fields)
     };
+    let even: Vec<u8> = DELIMITERS.into_iter().filter(is_even).collect();
+    let candidates = if even.is_empty() { &DELIMITERS[..] } else { &even };
+    let most = candidates.iter().map(|delimiter| first(*delimiter)).max();
+    let found = candidates.iter().find(|delimiter| Some(first(**delimiter)) == most);
+    found.copied().unwrap_or(b',')
+}
+
+/// What the first lines tell, as far as it is not known.
+fn header(lines: &[&str], shown: &str, look: Look<'_>) -> Result<Header> {
+    let line = lines[0];
     if line.is_empty() {
         return Err(Error::data(format!(
             "file '{shown}' has an empty first line, expected a header"
         )));
     }
-    let count = |delimiter: u8| cut(line, delimiter).len();
-    let most = DELIMITERS.map(count).into_iter().max().unwrap_or(1);
-    let delimiter = DELIMITERS.into_iter().find(|d| count(*d) == most).unwrap_or(b',');
+    let delimiter = look.delimiter.unwrap_or_else(|| delimiter_of(lines));
     let mut names = cut(line, delimiter);
-    if let Some(given) = given {
+    if let Some(given) = look.names {
         if given.len() != names.len() {
             return Err(Error::data(format!(
                 "file '{shown}': line 1 has {} fields, the schema has {}",
@@ -140,12 +283,13 @@ fn header(line: &[u8], shown: &str, given: Option<&[String]>) -> Result<Header> 
                 given.len()
             )));
         }
-        return Ok(Header { delimiter, is_header: false, names: given.to_vec() });
+        let is_header = look.header.unwrap_or(false);
+        return Ok(Header { delimiter, is_header, names: given.to_vec() });
     }
     let is_number = |name: &String| {
         name.parse::<f64>().is_ok() && name.bytes().any(|byte| byte.is_ascii_digit())
     };
-    if names.iter().any(is_number) {
+    if !look.header.unwrap_or_else(|| !names.iter().any(is_number)) {
         let names = (1..=names.len()).map(|number| format!("column_{number}")).collect();
         return Ok(Header { delimiter, is_header: false, names });
     }
@@ -246,61 +390,7 @@ impl Columns {
         CsvFacts {
             fields: fields.collect(),
             format: CsvFormat { newlines_in_values: self.newlines, ..self.format },
-            rows: self.rows,
-        }
-    }
-}
-
-/// The kinds of value a column has shown.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "a set of four kinds")]
-struct Seen {
-    integer: bool,
-    /// An integer that a float may not hold exactly.
-    wide: bool,
-    float: bool,
-    text: bool,
-}
-
-impl Seen {
-    fn look_at(&mut self, value: &str) {
-        if self.text || value.is_empty() {
-            return;
-        }
-        let unsigned = value.strip_prefix('-').unwrap_or(value);
-        let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-            None => (unsigned, None),
-        };
-        let (whole, fraction) = match mantissa.split_once('.') {
-            Some((whole, fraction)) => (whole, Some(fraction)),
-            None => (mantissa, None),
-        };
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let leading_zero = whole.len() > 1 && whole.starts_with('0');
-        let is_number = digits(whole)
-            && fraction.is_none_or(digits)
-            && whole.len() + fraction.map_or(0, str::len) > 0
-            && !leading_zero
-            && exponent.is_none_or(|exponent| {
-                let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
-                !exponent.is_empty() && digits(exponent)
-            });
-        let is_integer = is_number && fraction.is_none() && exponent.is_none();
-        match (is_number, is_integer, whole.len()) {
-            (true, true, ..=15) if value != "-0" => self.integer = true,
-            (true, true, ..=15) | (true, false, _) => self.float = true,
-            (true, true, ..=18) => (self.integer, self.wide) = (true, true),
-            _ => self.text = true,
-        }
-    }
-
-    fn data_type(&self) -> DataType {
-        match self {
-            Self { text: true, .. } | Self { float: true, wide: true, .. } => DataType::Utf8,
-            Self { float: true, .. } => DataType::Float64,
-            Self { integer: true, .. } => DataType::Int64,
-            _ => DataType::Utf8,
+            rows: Some(self.rows),
         }
     }
 }
@@ -317,55 +407,49 @@ mod tests {
         let store = InMemory::new();
         let path = object_store::path::Path::from("x.csv");
         store.put(&path, text.to_owned().into()).await.unwrap();
-        inspect(&store, &store.head(&path).await.unwrap(), "x.csv", None).await
+        inspect(&store, &store.head(&path).await.unwrap(), "x.csv", Look::default()).await
     }
 
-    #[rstest]
-    #[case("1,-2,0,", DataType::Int64)]
-    #[case("1,2.5,1e3,.5,-0", DataType::Float64)]
-    #[case("07,8", DataType::Utf8)]
-    #[case("1,x", DataType::Utf8)]
-    #[case("123456789012345678", DataType::Int64)]
-    #[case("1234567890123456789", DataType::Utf8)]
-    #[case("123456789012345678,0.5", DataType::Utf8)]
-    #[case("NaN,1.0", DataType::Utf8)]
-    #[case("+1", DataType::Utf8)]
-    #[case("1e", DataType::Utf8)]
-    #[case(".", DataType::Utf8)]
-    #[case("", DataType::Utf8)]
-    fn a_type_holds_every_value(#[case] values: &str, #[case] expected: DataType) {
-        let mut seen = Seen::default();
-        values.split(',').for_each(|value| seen.look_at(value));
-        assert_eq!(seen.data_type(), expected, "{values}");
+    async fn sampled(text: &str, sample: u64) -> Result<CsvFacts> {
+        let store = InMemory::new();
+        let path = object_store::path::Path::from("x.csv");
+        store.put(&path, text.to_owned().into()).await.unwrap();
+        let look = Look { sample: Some(sample), ..Look::default() };
+        inspect(&store, &store.head(&path).await.unwrap(), "x.csv", look).await
     }
 
     #[tokio::test]
     async fn delimiter_names_and_types_are_found() {
         let facts =
             inspected("\u{feff}id;\"a, b\";x\r\n1;\"one\r\ntwo\";0.5\r\n2;;7\r\n").await.unwrap();
-        let expected =
-            CsvFormat { delimiter: b';', newlines_in_values: true, header: true, gzip: false };
+        let expected = CsvFormat {
+            delimiter: b';',
+            newlines_in_values: true,
+            header: true,
+            gzip: false,
+            latin1: false,
+        };
         assert_eq!(facts.format, expected);
         let columns: Vec<_> =
             facts.fields.iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
         let expected =
             [("id", DataType::Int64), ("a, b", DataType::Utf8), ("x", DataType::Float64)];
         assert_eq!(columns, expected);
-        assert_eq!(facts.rows, 2);
+        assert_eq!(facts.rows, Some(2));
     }
 
     #[tokio::test]
     async fn a_first_line_with_a_number_is_no_header() {
         let facts = inspected("1\tNULL\t-0.5\n").await.unwrap();
         let names: Vec<_> = facts.fields.iter().map(|field| field.name().as_str()).collect();
-        assert_eq!((names, facts.rows), (vec!["column_1", "column_2", "column_3"], 1));
+        assert_eq!((names, facts.rows), (vec!["column_1", "column_2", "column_3"], Some(1)));
         assert!(!facts.format.header);
     }
 
     #[tokio::test]
     async fn only_a_header_is_no_rows() {
         let facts = inspected("a,b").await.unwrap();
-        assert_eq!((facts.fields.len(), facts.rows), (2, 0));
+        assert_eq!((facts.fields.len(), facts.rows), (2, Some(0)));
     }
 
     #[rstest]
@@ -378,5 +462,60 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_named(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(inspected(text).await.unwrap_err().to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn the_delimiter_is_the_one_that_all_lines_agree_on() {
+        let facts = inspected("a;b, c, d\n1,5;x\n2,5;y, z\n").await.unwrap();
+        assert_eq!((facts.format.delimiter, facts.fields.len()), (b';', 2));
+        let facts = inspected("a|b,c\n1|2,3\n").await.unwrap();
+        assert_eq!(facts.format.delimiter, b',', "of two that all agree on the first");
+    }
+
+    #[tokio::test]
+    async fn a_sample_ends_with_a_whole_line_and_does_not_count() {
+        let text = "a,b\n1,\"x\ny\"\n2,é\n3,z\n";
+        for sample in 4..text.len() as u64 {
+            let facts = sampled(text, sample).await.unwrap();
+            assert_eq!((facts.rows, facts.fields.len()), (None, 2), "{sample}");
+        }
+        assert_eq!(sampled(text, text.len() as u64).await.unwrap().rows, Some(3));
+    }
+
+    #[rstest]
+    #[case(b"a,b\n1,\xE9\n", 6)]
+    #[case(b"\xEF\xBB\xBFa,b\n1,\xFF\xFE\n", 9)]
+    #[case(b"a,b\n1,\xC3", 6)]
+    #[tokio::test]
+    async fn what_is_not_utf8_is_named_with_its_place(
+        #[case] text: &'static [u8],
+        #[case] at: u64,
+    ) {
+        let store = InMemory::new();
+        let path = object_store::path::Path::from("x.csv");
+        store.put(&path, text.into()).await.unwrap();
+        let meta = store.head(&path).await.unwrap();
+        let error = inspect(&store, &meta, "x.csv", Look::default()).await.unwrap_err();
+        let expected = format!("file 'x.csv' is not UTF-8 at byte {at}: convert it");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        let look = Look { latin1: true, ..Look::default() };
+        if text[0] == b'a' {
+            assert_eq!(inspect(&store, &meta, "x.csv", look).await.unwrap().rows, Some(1));
+        }
+    }
+
+    #[test]
+    fn pieces_may_cut_a_character_anywhere() {
+        let text = "aé€🦀z".as_bytes();
+        for first in 0..=text.len() {
+            for second in first..=text.len() {
+                let mut utf8 = Utf8::default();
+                for piece in [&text[..first], &text[first..second], &text[second..]] {
+                    utf8.check(piece).unwrap();
+                }
+                utf8.end().unwrap();
+                assert_eq!(utf8.checked, text.len() as u64);
+            }
+        }
     }
 }

@@ -205,7 +205,7 @@ impl FileWriter {
 }
 
 /// zstd, page statistics and page index; what the rows are sorted by is declared.
-fn settings(schema: &Schema, order: &[String], distinct: bool) -> WriterProperties {
+pub(super) fn settings(schema: &Schema, order: &[String], distinct: bool) -> WriterProperties {
     let sorting = order.iter().map(|column| {
         let leaf = leaf_of(schema, column)?;
         Some(SortingColumn { column_idx: leaf, descending: false, nulls_first: false })
@@ -282,7 +282,7 @@ pub(crate) fn plain_field(field: &Field) -> Field {
 }
 
 /// `batch` with its columns cast to the types of `schema` where they differ.
-fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
         if column.data_type() == field.data_type() {
             Ok(Arc::clone(column))

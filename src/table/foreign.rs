@@ -18,12 +18,14 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::commit::place::Place;
-use super::csv;
 use super::encode::plain_field;
 use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
+use super::text_types;
+use super::{csv, json};
 use crate::error::{Error, Result, guarded};
+use crate::storage::{Location, Stores};
 
 /// The most files whose footers are read beforehand.
 const MOST_FOOTERS: usize = 1000;
@@ -36,6 +38,7 @@ const FOOTER_HINT: usize = 64 * 1024;
 enum Kind {
     Parquet,
     Csv,
+    Json,
 }
 
 impl Kind {
@@ -46,34 +49,42 @@ impl Kind {
             None => (false, &*path),
         };
         match path.rsplit_once('.')?.1 {
-            "parquet" | "parq" if is_gzip => None,
+            "parquet" | "parq" | "json" | "jsonl" | "ndjson" if is_gzip => None,
             "parquet" | "parq" => Some(Self::Parquet),
             "csv" | "tsv" | "txt" => Some(Self::Csv),
+            "json" | "jsonl" | "ndjson" => Some(Self::Json),
             _ => None,
         }
     }
 }
 
+/// Whether a file of this name holds rows.
+pub(super) fn is_data_file(name: &str) -> bool {
+    Kind::of(name).is_some()
+}
+
 /// The table at `place`.
 pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<SourceTable> {
     let name = place.location.name();
-    if let Some(meta) = file_at(&place).await? {
-        let Some(kind) = Kind::of(name) else {
-            return Err(Error::data(format!(
-                "file '{}' is neither .parquet nor .csv, .tsv, .txt: rename or convert it",
-                place.location
-            )));
-        };
+    if let Some(kind) = Kind::of(name)
+        && let Some(meta) = file_at(&place).await?
+    {
         let name = name.strip_suffix(".gz").unwrap_or(name);
         let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
         let files = vec![(meta, Vec::new())];
         return table(place, name, kind, Vec::new(), files, options).await;
     }
     let name = name.to_owned();
-    let found = files_under(&place, options).await?;
+    let found = if place.is_local_file() { vec![] } else { files_under(&place, options).await? };
     let Some((first, _)) = found.first() else {
+        if file_at(&place).await?.is_some() {
+            return Err(Error::data(format!(
+                "file '{}' is neither .parquet nor .csv, .tsv, .txt, .jsonl: rename or convert it",
+                place.location
+            )));
+        }
         return Err(Error::missing(format!(
-            "input '{}' not found: no file, and no directory with .parquet or .csv files",
+            "input '{}' not found: no file, and no directory with .parquet, .csv or .jsonl files",
             place.location
         )));
     };
@@ -205,6 +216,7 @@ async fn table(
             (Format::Parquet, fields, statistics)
         }
         Kind::Csv => inspect_csv(&place, &files, options).await?,
+        Kind::Json => inspect_json(&place, &files, options).await?,
     };
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
         SourceFile { meta, partition, statistics: Arc::new(statistics) }
@@ -220,8 +232,8 @@ async fn inspect_parquet(
     is_key: impl Fn(&Field) -> bool,
 ) -> Result<(Vec<Field>, Vec<Statistics>)> {
     let read = if files.len() > MOST_FOOTERS { &files[..1] } else { &files[..] };
-    let footers = stream::iter(read).map(|(meta, _)| footer(place, meta)).buffered(AT_ONCE);
-    let footers: Vec<_> = footers.try_collect().await?;
+    let footers: Vec<_> = read.iter().map(|(meta, _)| footer(place, meta)).collect();
+    let footers: Vec<_> = stream::iter(footers).buffered(AT_ONCE).try_collect().await?;
     let mut columns = Columns::default();
     for ((meta, _), footer) in read.iter().zip(&footers) {
         let file = footer.file_metadata();
@@ -243,6 +255,24 @@ async fn inspect_parquet(
     let mut statistics = known.collect::<Result<Vec<_>>>()?;
     statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
     Ok((fields, statistics))
+}
+
+/// The footer of one Parquet file, and its columns as Arrow has them.
+///
+/// # Errors
+/// Of kind [`Data`](crate::error::Kind::Data) if it is not a whole Parquet file; or if storage fails.
+pub async fn footer_of(
+    stores: &Arc<Stores>,
+    location: &Location,
+    meta: &ObjectMeta,
+) -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
+    let place = Place::at(stores, location)?;
+    let footer = footer(&place, meta).await?;
+    let file = footer.file_metadata();
+    let schema = unbroken(&place.show(&meta.location), || {
+        parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+    })??;
+    Ok((footer, Arc::new(schema)))
 }
 
 /// The footer of a file. Known broken files make the reader panic; that is an error here too.
@@ -287,7 +317,7 @@ async fn inspect_csv(
     let mut rows = Vec::with_capacity(files.len());
     for (meta, _) in files {
         let shown = place.show(&meta.location);
-        let facts = csv::inspect(store, meta, &shown, options.columns.as_deref()).await?;
+        let facts = csv::inspect(store, meta, &shown, options.look()).await?;
         rows.push(facts.rows);
         let fields = facts.fields.into_iter();
         let as_text = |field: Field| match options.text {
@@ -323,13 +353,41 @@ async fn inspect_csv(
     }
     let fields = columns.fields();
     let schema = Schema::new(fields.clone());
+    let statistics = rows_only(&schema, rows);
+    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
+    Ok((Format::Csv(format), fields, statistics))
+}
+
+/// Columns and rows of files of JSON lines. What one file lacks is NULL there.
+async fn inspect_json(
+    place: &Place,
+    files: &Partitioned,
+    options: &SourceOptions,
+) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
+    let store = place.store.objects().as_ref();
+    let mut columns = Columns::default();
+    let mut rows = Vec::with_capacity(files.len());
+    for (meta, _) in files {
+        let shown = place.show(&meta.location);
+        let facts = json::inspect(store, &meta.location, meta.size, &shown, options.sample).await?;
+        rows.push(facts.rows);
+        columns.add(&shown, facts.fields)?;
+    }
+    let fields = columns.fields();
+    let statistics = rows_only(&Schema::new(fields.clone()), rows);
+    Ok((Format::Json, fields, statistics))
+}
+
+/// Statistics that know no more than rows.
+fn rows_only(schema: &Schema, rows: Vec<Option<u64>>) -> Vec<Statistics> {
     let statistics = rows.into_iter().map(|rows| {
-        let mut statistics = Statistics::new_unknown(&schema);
-        statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        let mut statistics = Statistics::new_unknown(schema);
+        if let Some(rows) = rows {
+            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        }
         statistics
     });
-    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
-    Ok((Format::Csv(format), fields, statistics.collect()))
+    statistics.collect()
 }
 
 /// The columns of several files, and the file that had each first.
@@ -387,20 +445,18 @@ impl Columns {
             )));
         }
         for ((field, _), new) in self.fields.iter_mut().zip(fields) {
-            let both = [field.data_type().clone(), new.data_type().clone()];
-            let wider = match both {
-                [a, b] if a == b => a,
-                [DataType::Int64, DataType::Float64] | [DataType::Float64, DataType::Int64] => {
-                    DataType::Float64
-                }
-                _ => DataType::Utf8,
-            };
+            let wider = text_types::wider(field.data_type(), new.data_type());
             *field = field.clone().with_data_type(wider);
         }
         Ok(())
     }
 
     fn fields(&self) -> Vec<Field> {
-        self.fields.iter().map(|(field, _)| field.clone()).collect()
+        // A column of text without any value tells no type.
+        let known = |field: &Field| match field.data_type() {
+            DataType::Null => field.clone().with_data_type(DataType::Utf8),
+            _ => field.clone(),
+        };
+        self.fields.iter().map(|(field, _)| known(field)).collect()
     }
 }

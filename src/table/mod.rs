@@ -5,26 +5,35 @@
 
 pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 mod csv; // delimiter and types of a CSV file
+mod decoded; // text that is compressed or not UTF-8
 mod encode; // one Parquet file: settings, chunks, facts
+pub mod external; // tables by location, for SQL
+mod json; // members of JSON lines, and their types
 mod foreign; // directories and files that have no manifest
-mod gunzip; // compressed text
 pub mod layout; // Hive paths and file names
 pub mod manifest; // what is published: tables, files, their facts
 mod pinned; // a store that answers only for the files it was told of
 pub mod properties; // Java properties, for people and other tools
 mod provider; // the table provider over pinned files
 pub mod scan; // what a location names: its tables, files and keys
+pub mod single; // one file for other programs
+pub mod sniff; // what a location holds, from a few bytes
 mod split; // one stream of rows to one file a key
 mod staged; // bytes that have no name yet
 mod statistics; // min, max and NULL counts between footers, manifest and engine
+mod text_types; // the type that holds a column of text
 mod value; // key values and bounds as text
 mod write; // the plan node that writes
 
 use serde::{Deserialize, Serialize};
 
 pub use commit::{Begin, DeadRun, Run, RunOptions};
+pub use foreign::footer_of as footer;
 pub use manifest::Manifest;
-pub use scan::{Format, Source, SourceFile, SourceOptions, SourceTable, current_manifest};
+pub use scan::{
+    Format, Source, SourceFile, SourceOptions, SourceTable, Within, current_manifest,
+    dataset_around,
+};
 
 /// What to do when the output already holds a version. The names are Spark's.
 #[derive(

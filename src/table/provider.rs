@@ -18,7 +18,7 @@ use datafusion::common::{
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{
-    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
+    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -29,7 +29,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
 use super::csv::CsvFormat;
-use super::gunzip::GzipFile;
+use super::decoded::DecodedFile;
 use super::pinned::{PinnedReaders, PinnedStore};
 use super::scan::{Format, SourceFile, SourceTable};
 use crate::error::Error;
@@ -40,7 +40,7 @@ const FOOTER_HINT: usize = 64 * 1024;
 /// A source table as the engine sees it.
 #[derive(Debug)]
 pub(crate) struct DatasetTable {
-    table: SourceTable,
+    pub(super) table: SourceTable,
     store: Arc<PinnedStore>,
 }
 
@@ -90,8 +90,8 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
-    /// A scan of compressed text, a stream a file. Keys are not for it: see [`SourceTable::keys`].
-    fn compressed(
+    /// A scan of text to decode, a stream a file. Keys are not for it: see [`SourceTable::keys`].
+    fn decoded(
         &self,
         files: &[&SourceFile],
         format: CsvFormat,
@@ -100,12 +100,12 @@ impl DatasetTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         if !self.table.keys.is_empty() {
             return Err(DataFusionError::External(Box::new(Error::data(format!(
-                "directory '{}' holds compressed text under keys: decompress it",
+                "directory '{}' holds text under keys that is compressed or not UTF-8: convert it",
                 self.table.location()
             )))));
         }
         let partitions = files.iter().map(|file| -> Arc<dyn PartitionStream> {
-            Arc::new(GzipFile {
+            Arc::new(DecodedFile {
                 store: self.table.objects(),
                 path: file.meta.location.clone(),
                 shown: self.table.show(file),
@@ -141,6 +141,7 @@ impl DatasetTable {
                         .with_parquet_file_reader_factory(Arc::new(readers)),
                 )
             }
+            Format::Json => Arc::new(JsonSource::new(schema)),
             Format::Csv(format) => Arc::new(CsvSource::new(schema).with_csv_options(CsvOptions {
                 has_header: Some(format.header),
                 delimiter: format.delimiter,
@@ -193,14 +194,14 @@ impl TableProvider for DatasetTable {
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        if let Format::Csv(_) = self.table.format {
-            // The CSV reader takes no store of ours: this is the last look before it reads.
+        if self.table.format != Format::Parquet {
+            // The readers of text take no store of ours: this is the last look before they read.
             self.table.check(&files).await?;
         }
         if let Format::Csv(format) = self.table.format
-            && format.gzip
+            && format.is_decoded()
         {
-            return self.compressed(&files, format, projection, limit);
+            return self.decoded(&files, format, projection, limit);
         }
         let streams = state.config().target_partitions();
         let files = FileGroup::new(files.into_iter().map(partitioned).collect());

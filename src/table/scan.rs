@@ -1,7 +1,7 @@
 //! What a location names: its tables, their files and keys, resolved once and pinned.
 //!
 //! A location is a dataset (it has a manifest), a table of one or a part of such a table, a
-//! directory without a manifest, one Parquet or CSV file, or a pattern of any of these.
+//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use super::commit::current;
 use super::commit::place::Place;
 pub use super::csv::CsvFormat;
+use super::csv::Look;
 use super::manifest::{FileRecord, Manifest, TableRecord};
 use super::pinned::PinnedStore;
 use super::provider::DatasetTable;
@@ -37,6 +38,26 @@ pub struct SourceOptions {
     pub columns: Option<Vec<String>>,
     /// Take every column of CSV files as text, each value as it is written.
     pub text: bool,
+    /// What separates values in CSV files, if it is known.
+    pub delimiter: Option<u8>,
+    /// Whether the first line of CSV files names the columns, if that is known.
+    pub header: Option<bool>,
+    /// CSV files are in Latin-1.
+    pub latin1: bool,
+    /// For a preview: look at about so many bytes of each CSV file only.
+    pub sample: Option<u64>,
+}
+
+impl SourceOptions {
+    pub(super) fn look(&self) -> Look<'_> {
+        Look {
+            names: self.columns.as_deref(),
+            delimiter: self.delimiter,
+            header: self.header,
+            latin1: self.latin1,
+            sample: self.sample,
+        }
+    }
 }
 
 /// What a location names.
@@ -85,6 +106,8 @@ pub enum Format {
     Parquet,
     /// Text.
     Csv(CsvFormat),
+    /// An object a line.
+    Json,
 }
 
 impl Source {
@@ -166,6 +189,29 @@ impl Source {
 pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
     let manifest = current(&Place::at(stores, location)?).await?;
     manifest.ok_or_else(|| Error::missing(format!("'{location}' is no dataset of pleiad")))
+}
+
+/// A dataset, and a place in it.
+#[derive(Clone, Debug)]
+pub struct Within {
+    /// Where the dataset is.
+    pub dataset: Location,
+    /// Its current version.
+    pub manifest: Manifest,
+    /// The place, relative to the dataset; empty for the dataset itself.
+    pub path: String,
+}
+
+/// The dataset that `location` is, or is in; `None` if there is none.
+///
+/// # Errors
+/// If its manifest cannot be read.
+pub async fn dataset_around(stores: &Arc<Stores>, location: &Location) -> Result<Option<Within>> {
+    let found = dataset_above(stores, location).await?;
+    Ok(found.map(|(place, manifest)| {
+        let path = place.relative(location.path());
+        Within { dataset: place.location, manifest, path }
+    }))
 }
 
 /// Whether `path` is `root` or something in it; everything is in the root ''.
@@ -382,7 +428,7 @@ impl SourceTable {
         let first = tables.first().expect("there is a table to read");
         let all: Vec<String>;
         let columns = match first.format {
-            Format::Parquet => columns,
+            Format::Parquet | Format::Json => columns,
             Format::Csv(_) => {
                 all = first.file_schema.fields().iter().map(|field| field.name().clone()).collect();
                 &all
@@ -435,9 +481,8 @@ impl SourceTable {
     }
 
     async fn changes(&self, files: &[&SourceFile]) -> Result<Vec<String>> {
-        let metas: Vec<_> = files.iter().map(|file| file.meta.clone()).collect();
-        let changes = stream::iter(metas).map(|meta| self.change_of(meta)).buffered(AT_ONCE);
-        let changes: Vec<_> = changes.try_collect().await?;
+        let changes: Vec<_> = files.iter().map(|file| self.change_of(file.meta.clone())).collect();
+        let changes: Vec<_> = stream::iter(changes).buffered(AT_ONCE).try_collect().await?;
         Ok(changes.into_iter().flatten().collect())
     }
 

@@ -20,24 +20,24 @@ use crate::support::scratch::{On, Scratch};
 const COLUMNS: &str = "age,weight,shoulder_circumference";
 
 /// A place for some datasets, and what a process needs to reach it.
-struct Lab {
-    place: Scratch,
-    served: Option<Served>,
+pub(crate) struct Lab {
+    pub(crate) place: Scratch,
+    pub(crate) served: Option<Served>,
 }
 
 impl Lab {
-    fn new(on: On) -> Self {
+    pub(crate) fn new(on: On) -> Self {
         let place = Scratch::new(on);
         let served = (on == On::S3).then(|| place.server().serve());
         Self { place, served }
     }
 
     /// The location `name` here, as a user writes it.
-    fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.location(name).to_string()
     }
 
-    fn location(&self, name: &str) -> Location {
+    pub(crate) fn location(&self, name: &str) -> Location {
         self.place.out.join(name)
     }
 
@@ -45,13 +45,13 @@ impl Lab {
         self.served.as_ref().map(Served::variables).unwrap_or_default()
     }
 
-    /// Runs `line`, in which `@name` is a location here.
-    fn run(&self, line: &str) -> (i32, String, String) {
+    /// Runs `line`, in which `@name` is a location here, or a pattern.
+    pub(crate) fn run(&self, line: &str) -> (i32, String, String) {
         self.run_with(line, &[])
     }
 
     /// The same with other variables.
-    fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
+    pub(crate) fn run_with(&self, line: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
         let mut command = pleiad(&[]);
         outcome(
             command.args(self.words(line)).envs(self.variables()).envs(variables.iter().copied()),
@@ -60,22 +60,31 @@ impl Lab {
 
     /// Runs `line`, which has to succeed, and gives its standard output.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let (code, stdout, stderr) = self.run(line);
         assert_eq!(code, 0, "{line}: {stderr}");
         stdout
     }
 
     /// Starts `line` in the background.
-    fn start(&self, line: &str) -> Child {
+    pub(crate) fn start(&self, line: &str) -> Child {
+        self.spawn(line, Stdio::null())
+    }
+
+    /// Starts `line` with a standard output of the caller's.
+    pub(crate) fn spawn(&self, line: &str, stdout: Stdio) -> Child {
         let mut command = Process::new(assert_cmd::cargo::cargo_bin!("pleiad"));
         command.args(self.words(line)).envs(self.variables());
         command.env("XDG_CONFIG_HOME", "/nonexistent");
-        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     fn words(&self, line: &str) -> Vec<String> {
         let word = |word: &str| match word.strip_prefix('@') {
+            Some(name) if name.contains('*') => {
+                let (folder, pattern) = name.rsplit_once('/').unwrap_or(("", name));
+                format!("{}/{pattern}", self.at(folder))
+            }
             Some(name) => self.at(name),
             None => word.to_owned(),
         };
@@ -84,12 +93,12 @@ impl Lab {
 
     /// A dataset of people.
     #[track_caller]
-    fn people(&self, rows: u64) {
+    pub(crate) fn people(&self, rows: u64) {
         self.done(&format!("generate people @people --rows {rows}"));
     }
 
     /// The files of dataset `name`, sorted.
-    async fn files(&self, name: &str) -> Vec<String> {
+    pub(crate) async fn files(&self, name: &str) -> Vec<String> {
         let files = self.place.objects().await;
         files
             .iter()
@@ -118,7 +127,7 @@ impl Lab {
     }
 
     /// Publishes the rows of `sql` as dataset `name`.
-    async fn publish(&self, name: &str, sql: &str, keys: &[&str]) -> Result<()> {
+    pub(crate) async fn publish(&self, name: &str, sql: &str, keys: &[&str]) -> Result<()> {
         let session = self.place.session(1);
         let plan = session.sql(sql).await?.into_optimized_plan()?;
         let out = self.location(name);
@@ -143,14 +152,14 @@ impl Lab {
 }
 
 #[track_caller]
-fn check_refused(line: &str, found: (i32, String, String), code: i32, message: &str) {
+pub(crate) fn check_refused(line: &str, found: (i32, String, String), code: i32, message: &str) {
     let (found, stdout, stderr) = found;
     assert_eq!((found, stdout.as_str()), (code, ""), "{line}: {stderr}");
     assert!(stderr.starts_with("error: ") && stderr.contains(message), "{line}: {stderr}");
 }
 
 /// Waits until `happens`, and fails after a minute.
-fn until(what: &str, mut happens: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut happens: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !happens() {
         assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
@@ -261,8 +270,8 @@ async fn bad_input_is_named_and_nothing_is_published() {
     std::fs::write(corrupt, "PAR1 and no more").unwrap();
     let kmeans = |input: &str| format!("kmeans {input} @out --columns a");
     lab.refused(&kmeans("@corrupt"), 65, "part-0.parquet' is not a whole Parquet file");
-    lab.refused(&kmeans("@nowhere"), 66, "not found: no file, and no directory with");
-    lab.refused(&kmeans("@nowhere*"), 66, "not found: no file, and no directory with");
+    lab.refused(&kmeans("@nowhere"), 66, "not found: no file, and no directory with .parquet");
+    lab.refused(&kmeans("@nowhere*"), 66, "no file or directory matches");
 }
 
 #[rstest]
@@ -534,7 +543,7 @@ impl Lab {
 }
 
 /// Waits on a thread of its own: a test may already be in a runtime.
-fn wait<T: Send>(answer: impl Future<Output = T> + Send) -> T {
+pub(crate) fn wait<T: Send>(answer: impl Future<Output = T> + Send) -> T {
     let work = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().unwrap().block_on(answer)

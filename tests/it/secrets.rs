@@ -35,6 +35,10 @@ fn nothing_that_works_tells_a_secret() {
         "kmeans s3://bucket/out --columns age,weight --k 2 --starts 1",
         "generate people s3://bucket/out --rows 70 --mode overwrite",
         "check s3://bucket/out --verify",
+        "ls s3://bucket/out --recursive",
+        "head s3://bucket/out/table1",
+        "show s3://bucket/out --history",
+        "cp s3://bucket/out s3://bucket/copy --recursive",
         "gc s3://bucket/out",
     ] {
         let ended = run(&output, line, &[]);

@@ -28,7 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dbscan", &["session", "table", "grid", "partition"]),
     ("stream", &["session", "table"]),
     ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),
-    ("inspect", &["session", "table"]),
+    // objects that are no table: their bytes, copies, removal
+    ("inspect", &["session", "table", "storage"]),
     ("report", &["grid"]),
     ("serve", &["session", "script", "inspect", "report"]),
     ("distributed", &["session", "functions", "table"]),
@@ -43,9 +44,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ballista_core", &["distributed"]),
     ("ballista_executor", &["distributed"]),
     ("ballista_scheduler", &["distributed"]),
-    ("object_store", &["storage", "table"]),
+    ("object_store", &["storage", "table", "inspect"]),
     // one definition of options for a command and its procedure
     ("clap", &["cli", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("anyhow", &["cli", "main"]),
     ("indicatif", &["cli"]),
     ("rustyline", &["cli", "script"]),
@@ -68,8 +71,10 @@ const PURE: &[&str] = &[
 ];
 const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "parquet", "tokio"];
 
-/// Where files may be published: put, renamed, removed. The last writes one FILE that a user names.
-const WRITERS: &[&str] = &["src/table", "src/storage/local.rs", "src/cli/output.rs"];
+/// Where files may be published: put, renamed, removed. The last two write what a user names: copies of
+/// objects, and one FILE.
+const WRITERS: &[&str] =
+    &["src/table", "src/storage/local.rs", "src/inspect/copy.rs", "src/cli/output.rs"];
 
 /// A token with its line and the number of inline modules around it.
 struct Word {

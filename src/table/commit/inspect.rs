@@ -106,7 +106,7 @@ pub async fn check(
 ) -> Result<Checkup> {
     let place = Place::at(stores, location)?;
     let listed = place.sizes().await?;
-    if listed.is_empty() {
+    if listed.is_empty() && place.store.is_local() && !is_directory(location) {
         return Err(Error::missing(format!("nothing found at '{location}'")));
     }
     let mut checkup = Checkup { findings: Vec::new(), manifest: None };
@@ -131,6 +131,7 @@ pub async fn check(
             },
         },
     }
+    reached(&mut checkup, stores, location);
     let now = store(&mut checkup, &place).await;
     runs(&mut checkup, &place, now).await?;
     for path in place.leftovers().await? {
@@ -163,6 +164,7 @@ fn is_data(path: &str) -> bool {
 fn no_version(checkup: &mut Checkup, place: &Place, listed: &BTreeMap<String, u64>) {
     let files = listed.keys().filter(|path| !path.starts_with("_runs/")).count();
     let what = match files {
+        0 if listed.is_empty() => format!("nothing is stored at '{}' yet", place.location),
         0 => format!("no version of '{}' is published", place.location),
         _ => format!(
             "'{}' has no manifest and {files} files: it is a plain directory, not a dataset; \
@@ -290,6 +292,28 @@ async fn sha256(place: &Place, path: &str) -> Result<String> {
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+fn is_directory(location: &Location) -> bool {
+    location.local_path().is_some_and(std::path::Path::is_dir)
+}
+
+/// How the server was reached that has just answered.
+fn reached(checkup: &mut Checkup, stores: &Stores, location: &Location) {
+    let told = stores.tell(location);
+    let shown = |name: &str| {
+        let setting = told.iter().find(|setting| setting.name == name)?;
+        let value = setting.value.as_deref().unwrap_or("none");
+        Some(format!("{value} (from {})", setting.origin))
+    };
+    if let (Some(endpoint), Some(region), Some(key)) =
+        (shown("endpoint-url"), shown("region"), shown("access-key"))
+    {
+        let what = format!(
+            "the server answers and lists: endpoint {endpoint}, region {region}, key {key}"
+        );
+        checkup.note(Subject::Store, what, None);
+    }
+}
+
 /// What an object store does with two writers; the server's time.
 async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
     if place.store.is_local() {
@@ -315,6 +339,14 @@ async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
                 }
             };
             checkup.note(Subject::Store, what, None);
+            match probe::multipart(place).await {
+                Ok(false) => {}
+                Ok(true) => checkup.note(Subject::Store, "uploads in parts work", None),
+                Err(error) => {
+                    let what = format!("uploads in parts fail: {error}");
+                    checkup.note(Subject::Store, what, None);
+                }
+            }
             probe::server_time(place).await.ok().flatten()
         }
     }

@@ -17,6 +17,7 @@
 
 mod alive; // whether the process of a run lives
 mod begin; // preflight and intent
+mod history; // every run that left a trace
 mod inspect; // what stands at a location
 mod upkeep; // finish, remove, unlock
 mod claims; // publishing where a store ignores create-only puts
@@ -38,6 +39,7 @@ use datafusion::logical_expr::LogicalPlan;
 use futures::{Stream, TryStreamExt};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
+pub use history::{Fate, PastRun, history};
 pub use inspect::{Checkup, Finding, Subject, check};
 pub use upkeep::{gc, recover, unlock};
 pub(crate) use versions::{current, current_version};

@@ -36,6 +36,21 @@ pub(crate) async fn server_time(place: &Place) -> Result<Option<i64>> {
     Ok(time)
 }
 
+/// Whether an upload in parts can be begun, fed and given up; `false` where there are none.
+///
+/// # Errors
+/// What the store answers if it cannot.
+pub(crate) async fn multipart(place: &Place) -> Result<bool> {
+    let Some(uploads) = place.store.uploads() else { return Ok(false) };
+    let key = place.key(&format!("_probe/{}", uuid::Uuid::now_v7().simple()));
+    let id = uploads.create_multipart(&key).await?;
+    let fed = uploads.put_part(&key, &id, 0, Bytes::from_static(b"part").into()).await;
+    let aborted = uploads.abort_multipart(&key, &id).await;
+    fed?;
+    aborted?;
+    Ok(true)
+}
+
 /// Puts one name twice and looks whose bytes stay.
 async fn ask(place: &Place) -> Result<CreateOnly> {
     let path = format!("_probe/{}", uuid::Uuid::now_v7().simple());

@@ -1,5 +1,8 @@
-//! Text files compressed by gzip (RFC 1952): decoded while they stream, one stream a file, several
-//! members in a row as one text.
+//! Text files that are not plain UTF-8, decoded while they stream, one stream a file: compressed by
+//! gzip (RFC 1952), several members in a row as one text, or in Latin-1.
+//!
+//! Latin-1 is what browsers take it for: Windows-1252, in which the bytes 0x80 to 0x9F are quotes, dashes
+//! and the euro sign. No byte is wrong in it.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use flate2::write::MultiGzDecoder;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectStore};
 
 use super::csv::CsvFormat;
 use crate::error::{Error, Result};
@@ -25,18 +28,48 @@ pub(super) fn is_gzip(path: &Path) -> bool {
     path.as_ref().to_ascii_lowercase().ends_with(".gz")
 }
 
-/// The bytes of a file, decoded if its name ends in `.gz`; `shown` names it in errors.
+/// The bytes of a file, decoded if its name ends in `.gz` or it is in Latin-1; of a plain file the first
+/// `most` only. `shown` names it in errors.
 pub(super) async fn bytes(
     store: &dyn ObjectStore,
     path: &Path,
     shown: &str,
+    latin1: bool,
+    most: Option<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
-    let stream = store.get(path).await?.into_stream().map_err(Error::from);
-    if is_gzip(path) { Ok(decoded(stream, shown.to_owned()).boxed()) } else { Ok(stream.boxed()) }
+    let is_gzip = is_gzip(path);
+    let range = most.filter(|_| !is_gzip).map(|most| GetRange::Bounded(0..most));
+    let options = GetOptions { range, ..GetOptions::default() };
+    let stream = store.get_opts(path, options).await?.into_stream().map_err(Error::from);
+    let stream = match is_gzip {
+        true => gunzipped(stream, shown.to_owned()).boxed(),
+        false => stream.boxed(),
+    };
+    Ok(match latin1 {
+        true => stream.map_ok(|bytes| from_latin1(&bytes)).boxed(),
+        false => stream,
+    })
+}
+
+/// Windows-1252 from 0x80 to 0x9F; the five bytes that have no character there stand for themselves.
+const HIGH: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+fn from_latin1(bytes: &Bytes) -> Bytes {
+    if bytes.is_ascii() {
+        return bytes.clone();
+    }
+    let character = |byte: &u8| match byte {
+        0x80..=0x9F => HIGH[usize::from(byte - 0x80)],
+        byte => char::from(*byte),
+    };
+    Bytes::from(bytes.iter().map(character).collect::<String>())
 }
 
 /// Decodes chunk by chunk.
-fn decoded(
+fn gunzipped(
     stream: impl Stream<Item = Result<Bytes>> + Send + 'static,
     shown: String,
 ) -> impl Stream<Item = Result<Bytes>> + Send {
@@ -66,9 +99,9 @@ fn decoded(
     })
 }
 
-/// One compressed file as a stream of rows.
+/// One file to decode, as a stream of rows.
 #[derive(Debug)]
-pub(super) struct GzipFile {
+pub(super) struct DecodedFile {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) shown: String,
@@ -76,7 +109,7 @@ pub(super) struct GzipFile {
     pub(super) schema: SchemaRef,
 }
 
-impl PartitionStream for GzipFile {
+impl PartitionStream for DecodedFile {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -89,8 +122,9 @@ impl PartitionStream for GzipFile {
             .with_batch_size(batch_rows)
             .build_decoder();
         let (store, path, shown) = (Arc::clone(&self.store), self.path.clone(), self.shown.clone());
+        let latin1 = self.format.latin1;
         let batches = async move {
-            let text = bytes(store.as_ref(), &path, &shown).await?;
+            let text = bytes(store.as_ref(), &path, &shown, latin1, None).await?;
             Ok::<_, datafusion::common::DataFusionError>(rows(text, decoder))
         };
         let batches = stream::once(batches).try_flatten();

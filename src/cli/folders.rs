@@ -1,0 +1,123 @@
+//! `pleiad du` and `pleiad tree`: how much there is, folder by folder.
+
+use arrow::array::{StringArray, UInt64Array};
+use clap::Args;
+
+use super::Context;
+use super::output::{Answer, Columns};
+use crate::inspect::folders::{self, Folder};
+
+/// Add up the sizes of all objects below a location
+///
+/// Everything that is stored counts, records of runs and files of old versions too. The answer has
+/// one line for LOCATION and, with --depth, one for each folder so many levels down.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad du people
+  pleiad du people --depth 1 --json")]
+pub struct Du {
+    /// What to add up: a folder, an object or a pattern in quotes
+    #[arg(value_name = "LOCATION")]
+    location: String,
+
+    /// Levels of folders to show
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    depth: usize,
+}
+
+impl Du {
+    /// Adds up and prints.
+    ///
+    /// # Errors
+    /// See [`folders::usage`].
+    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let location = context.stores.parse(&self.location)?;
+        let found = folders::usage(&context.stores, &location, self.depth).await?;
+        let locations = found.iter().map(|folder| location.join(&folder.path).to_string());
+        let answer = sizes(Answer::build("folders"), &found)
+            .column("location", StringArray::from_iter_values(locations));
+        context.print(&[answer.done()])
+    }
+}
+
+fn sizes(answer: Columns, folders: &[Folder]) -> Columns {
+    answer
+        .column("files", UInt64Array::from_iter_values(folders.iter().map(|folder| folder.files)))
+        .column("bytes", UInt64Array::from_iter_values(folders.iter().map(|folder| folder.bytes)))
+}
+
+/// Draw the folders below a location with their rows and bytes
+///
+/// Of a dataset the tables and partitions of its current version are shown with the rows that its
+/// manifest names; of any other location the folders and objects that a listing finds.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad tree people
+  pleiad tree people --depth 1 --json")]
+pub struct Tree {
+    /// What to draw: a dataset, a part of one, or a folder
+    #[arg(value_name = "LOCATION")]
+    location: String,
+
+    /// Levels of folders to show [default: all]
+    #[arg(long, value_name = "N")]
+    depth: Option<usize>,
+}
+
+impl Tree {
+    /// Looks and prints.
+    ///
+    /// # Errors
+    /// See [`folders::tree`].
+    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let location = context.stores.parse(&self.location)?;
+        let depth = self.depth.unwrap_or(usize::MAX);
+        let found = folders::tree(&context.stores, &location, depth).await?;
+        let rows = found.iter().map(|folder| folder.rows).collect::<UInt64Array>();
+        let paths = found.iter().map(|folder| folder.path.as_str());
+        let tree = StringArray::from(drawn(location.name(), &found));
+        let answer = Answer::build("folders").column("tree", tree).column("rows", rows);
+        let answer =
+            sizes(answer, &found).column("path", StringArray::from_iter_values(paths.clone()));
+        context.print(&[answer.done()])
+    }
+}
+
+/// The names of folders, which come parents first, with lines that lead to them.
+fn drawn(root: &str, folders: &[Folder]) -> Vec<String> {
+    let mut lines = vec![String::new(); folders.len()];
+    // From below: at each depth, whether a line goes on.
+    let mut goes_on: Vec<bool> = Vec::new();
+    for (index, folder) in folders.iter().enumerate().rev() {
+        let depth = folder.depth();
+        goes_on.resize(depth.max(1), false);
+        let name = folder.path.rsplit('/').next().filter(|name| !name.is_empty());
+        let mut line = String::new();
+        for level in 1..depth {
+            line.push_str(if goes_on[level - 1] { "│  " } else { "   " });
+        }
+        if depth > 0 {
+            line.push_str(if goes_on[depth - 1] { "├─ " } else { "└─ " });
+            goes_on[depth - 1] = true;
+        }
+        line.push_str(name.unwrap_or(root));
+        lines[index] = line;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_lead_from_parents_to_children() {
+        let paths = ["", "a", "a/k=1", "a/k=2", "b", "b/c", "b/c/d"];
+        let folder = |path: &str| Folder { path: path.to_owned(), files: 1, bytes: 1, rows: None };
+        let folders: Vec<_> = paths.into_iter().map(folder).collect();
+        let expected = ["out", "├─ a", "│  ├─ k=1", "│  └─ k=2", "└─ b", "   └─ c", "      └─ d"];
+        assert_eq!(drawn("out", &folders), expected);
+    }
+}

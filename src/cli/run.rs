@@ -1,0 +1,156 @@
+//! `pleiad run`: a script of SQL.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use datafusion::error::DataFusionError;
+
+use super::Context;
+use super::calls::Calls;
+use super::exit::StdoutClosed;
+use super::output::{Answer as Table, Results};
+use crate::error::{Error, Result};
+use crate::script::{self, Answer, Script, Statement, Variables};
+
+/// Run a script of SQL
+///
+/// Statements are cut by the tokens of SQL and run in order; the rows of each are printed. The first
+/// error stops the script: it names file, line and column. `${name}` is the value of a variable: a
+/// string or a number, or a part of the text in quotes that it stands in.
+///
+/// A table is a name, or a location in quotes: FROM 's3://bucket/x.parquet'. CALL runs a command:
+/// CALL kmeans(input => 'people', columns => 'age,weight', k => 7, into => 'm').
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad run people.sql --set rows=500
+  pleiad run people.sql --set rows=500 --mode overwrite --json")]
+pub struct Run {
+    /// The script; `-` is standard input
+    #[arg(value_name = "FILE.sql")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    pub(super) script: ScriptFlags,
+}
+
+/// What all scripts understand.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ScriptFlags {
+    /// A variable of the script, used as `${NAME}`; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
+    pub variables: Vec<(String, String)>,
+
+    /// Go on after a statement that failed; the exit code is that of the first
+    #[arg(long)]
+    pub keep_going: bool,
+}
+
+/// Takes `NAME=VALUE` apart.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if script::is_name(name) => Ok((name.to_owned(), value.to_owned())),
+        Some((name, _)) => Err(format!("'{name}' is no name: letters, digits and '_'")),
+        None => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+impl Run {
+    /// Runs the script and prints its rows.
+    ///
+    /// # Errors
+    /// A script that cannot be read, and the first statement that fails.
+    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let (origin, text) = read(&self.file)?;
+        run_texts(context, &self.script, &[(origin, text)]).await
+    }
+}
+
+/// A script and what it is called.
+pub(super) fn read(file: &Path) -> Result<(String, String)> {
+    let shown = file.display().to_string();
+    let cannot = |cause: std::io::Error| match cause.kind() {
+        std::io::ErrorKind::NotFound => Error::missing(format!("script '{shown}' not found")),
+        std::io::ErrorKind::InvalidData => Error::data(format!("script '{shown}' is not UTF-8")),
+        _ => Error::io(format!("cannot read the script '{shown}'"), cause),
+    };
+    if shown == "-" {
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        return match read {
+            Ok(_) => Ok(("standard input".to_owned(), text)),
+            Err(cause) => Err(Error::io("cannot read standard input", cause)),
+        };
+    }
+    let text = std::fs::read_to_string(file).map_err(cannot)?;
+    Ok((shown, text))
+}
+
+/// Runs texts, each with what it is called, and prints the rows of their statements.
+pub(super) async fn run_texts(
+    context: &Context,
+    flags: &ScriptFlags,
+    texts: &[(String, String)],
+) -> anyhow::Result<()> {
+    let variables: Variables = flags.variables.iter().cloned().collect();
+    let mut statements = Vec::new();
+    for (origin, text) in texts {
+        statements.extend(script::split(origin, text, &variables)?);
+    }
+    let script = start(context)?;
+    let mut results = context.results()?;
+    let mut first = None;
+    for statement in &statements {
+        let Err(error) = run_one(&script, statement, &mut results).await else { continue };
+        if !flags.keep_going || error.is::<StdoutClosed>() {
+            return Err(error);
+        }
+        match first {
+            None => first = Some(error),
+            Some(_) => context.tell(error),
+        }
+    }
+    match first {
+        None => results.finish(),
+        Some(error) => {
+            results.finish()?;
+            Err(error)
+        }
+    }
+}
+
+/// A script with the flags of the command line.
+pub(super) fn start(context: &Context) -> Result<Script> {
+    let session = context.session()?;
+    let procedures = Arc::new(Calls::new(context));
+    let (mode, arguments) = (context.flags.mode, context.arguments.clone());
+    Ok(Script::new(&session, procedures, mode, arguments, context.watch.clone()))
+}
+
+/// Runs one statement and prints what it answers.
+pub(super) async fn run_one(
+    script: &Script,
+    statement: &Statement,
+    results: &mut Results<'_>,
+) -> anyhow::Result<()> {
+    match script.run(statement).await? {
+        Answer::Nothing => Ok(()),
+        Answer::Tables(tables) if tables.is_empty() => Ok(()),
+        Answer::Tables(tables) => {
+            let tables = tables.into_iter();
+            let tables: Vec<Table> = tables
+                .map(|table| Table::rows(table.name, table.rows.schema(), vec![table.rows]))
+                .collect();
+            results.tables(&tables)
+        }
+        Answer::Rows(rows) => {
+            let printed = results.rows(rows).await;
+            printed.map_err(|error| match error.downcast::<DataFusionError>() {
+                Ok(engines) => statement.failed(engines).into(),
+                Err(other) => other,
+            })
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! The bytes of an object, and objects copied to another place.
+//!
+//! Bytes come in ranges of 8 MiB, four on their way at a time, each only if the object is still the
+//! one it was. A copy has its name when it is whole, and never before: on local disks a file is
+//! written beside it and linked or renamed; on S3 up to 8 MiB are put create-only, more are an
+//! upload that becomes visible when it is completed. Nothing that is there is replaced unless that
+//! is asked for; only of two copies of more than 8 MiB to one name on S3 at the same time the last
+//! wins.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
+use futures::TryFutureExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
+
+use super::entries::{self, Found};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Observer, Unit};
+use crate::storage::{LocalFiles, Location, Store, Stores};
+use crate::table::dataset_around;
+
+/// Bytes asked for, and put, at a time.
+const PIECE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Pieces of an object on their way at a time.
+const PIECES_AT_ONCE: usize = 4;
+
+/// Objects of one piece copied at a time; larger ones go one by one.
+const SMALL_AT_ONCE: usize = 16;
+
+/// The most parts of an upload on S3.
+const MOST_PARTS: u64 = 10_000;
+
+/// Bytes in pieces.
+pub type Pieces = BoxStream<'static, Result<Bytes>>;
+
+/// The bytes of the object at `location`.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`] if there is none, of kind [`Kind::Usage`] if it is a folder.
+pub async fn read(stores: &Stores, location: &Location) -> Result<Pieces> {
+    match entries::look(stores, location).await? {
+        Found::Object(meta) => Ok(pieces(&stores.open(location)?, &meta, PIECE_BYTES)),
+        Found::Folder => Err(Error::usage(format!(
+            "'{location}' is a folder: name one of its files, or all with '{location}/*'"
+        ))),
+    }
+}
+
+/// The objects that `location` names: itself, or all that match it if it is a pattern.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`] if nothing matches; or if storage fails.
+pub async fn named(stores: &Stores, location: &Location) -> Result<Vec<Location>> {
+    if location.glob().is_none() {
+        return Ok(vec![location.clone()]);
+    }
+    let entries = entries::list(stores, location, false).await?;
+    let objects = entries.iter().filter(|entry| entry.object.is_some());
+    objects.map(|entry| stores.parse(&entry.name)).collect()
+}
+
+/// The bytes of an object as it is now; the stream fails if it changes.
+fn pieces(store: &Store, meta: &ObjectMeta, piece_bytes: u64) -> Pieces {
+    let (store, meta) = (store.clone(), meta.clone());
+    let starts = (0..meta.size.div_ceil(piece_bytes)).map(move |piece| piece * piece_bytes);
+    let read = move |start: u64| {
+        let (store, path) = (store.clone(), meta.location.clone());
+        let range = start..meta.size.min(start + piece_bytes);
+        let options = GetOptions {
+            range: Some(range.clone().into()),
+            if_match: meta.e_tag.clone(),
+            ..GetOptions::default()
+        };
+        async move {
+            let bytes = store.objects().get_opts(&path, options).await?.bytes().await?;
+            let expected = range.end - range.start;
+            if bytes.len() as u64 == expected {
+                return Ok(bytes);
+            }
+            let found = bytes.len();
+            Err(Error::new(
+                Kind::Retry,
+                format!("'{path}' gave {found} bytes where it had {expected}: run it again"),
+            ))
+        }
+    };
+    stream::iter(starts).map(read).buffered(PIECES_AT_ONCE).boxed()
+}
+
+/// How objects are copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CopyOptions {
+    /// Replace what is there.
+    pub force: bool,
+    /// Copy a folder with all that is in it.
+    pub recursive: bool,
+    /// The target is a folder, even if there is nothing yet.
+    pub into_folder: bool,
+}
+
+/// One copy that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// What was copied.
+    pub from: Location,
+    /// The copy.
+    pub to: Location,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Copies an object, the objects that match a pattern, or a folder with all that is in it. Of a
+/// dataset the records of its runs stay behind, and the copy is published last.
+///
+/// # Errors
+/// Of kind [`Kind::OutputExists`] if something is there and may not be replaced: then nothing was
+/// copied; of kind [`Kind::Usage`] if a folder is not asked for as one; or if storage fails: copies
+/// that were made stay.
+pub async fn copy(
+    stores: &Arc<Stores>,
+    from: &Location,
+    to: &Location,
+    options: CopyOptions,
+    watch: &dyn Observer,
+) -> Result<Vec<Copied>> {
+    if to.glob().is_some() {
+        return Err(Error::usage(format!("target '{to}' is a pattern, expected one location")));
+    }
+    let jobs = jobs(stores, from, to, options).await?;
+    if !options.force {
+        for job in &jobs {
+            refuse_to_replace(stores, &job.to).await?;
+        }
+    }
+    let total = jobs.iter().map(|job| job.meta.size).sum();
+    watch.report(Event::Stage { name: "copying".into(), total: Some(total), unit: Unit::Bytes });
+    let done = AtomicU64::new(0);
+    let copied = |job: Job| async {
+        let count = |bytes| {
+            let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            watch.report(Event::Progress { done });
+        };
+        job.run(stores, options.force, &count).await
+    };
+    let mut made = Vec::with_capacity(jobs.len());
+    // What publishes a dataset waits for what it names.
+    for rank in 0..=LAST_RANK {
+        let jobs = jobs.iter().filter(|job| job.rank == rank).cloned();
+        let (small, large): (Vec<_>, Vec<_>) = jobs.partition(|job| job.meta.size <= PIECE_BYTES);
+        for (jobs, at_once) in [(small, SMALL_AT_ONCE), (large, 1)] {
+            let copies = stream::iter(jobs).map(copied).buffered(at_once);
+            made.extend(copies.try_collect::<Vec<_>>().await?);
+        }
+    }
+    watch.report(Event::Done);
+    Ok(made)
+}
+
+/// One object to copy.
+#[derive(Clone)]
+struct Job {
+    from: Location,
+    meta: ObjectMeta,
+    to: Location,
+    rank: u8,
+}
+
+/// The rank of what says that a dataset is whole.
+const LAST_RANK: u8 = 2;
+
+/// What is to be copied where.
+async fn jobs(
+    stores: &Arc<Stores>,
+    from: &Location,
+    to: &Location,
+    options: CopyOptions,
+) -> Result<Vec<Job>> {
+    let job = |from: Location, meta, to| Job { from, meta, to, rank: 0 };
+    if from.glob().is_some() {
+        let base = from.join("");
+        let matches = |name: &str| {
+            let end = entries::matched_part(from, &base, name);
+            end.is_some_and(|end| end == name.len() || options.recursive)
+        };
+        let mut found = entries::objects_below(stores, &base).await?;
+        found.retain(|(name, _)| matches(name));
+        if found.is_empty() {
+            return Err(entries::no_match(from));
+        }
+        let jobs = found.into_iter();
+        return Ok(jobs.map(|(name, meta)| job(base.join(&name), meta, to.join(&name))).collect());
+    }
+    match entries::look(stores, from).await? {
+        Found::Object(meta) => {
+            let into = options.into_folder || to.path().is_root() || is_directory(to);
+            let to = if into { to.join(from.name()) } else { to.clone() };
+            if from.url() == to.url() {
+                return Err(Error::usage(format!("'{from}' would be copied onto itself")));
+            }
+            Ok(vec![job(from.clone(), meta, to)])
+        }
+        Found::Folder if !options.recursive => {
+            Err(Error::usage(format!("'{from}' is a folder: pass --recursive to copy all of it")))
+        }
+        Found::Folder => {
+            let within = dataset_around(stores, from).await?;
+            let is_dataset = within.is_some_and(|within| within.path.is_empty());
+            let mut found = entries::objects_below(stores, from).await?;
+            found.retain(|(name, _)| !(is_dataset && is_of_runs(name)));
+            let jobs = found.into_iter().map(|(name, meta)| Job {
+                from: from.join(&name),
+                meta,
+                to: to.join(&name),
+                rank: rank(&name),
+            });
+            Ok(jobs.collect())
+        }
+    }
+}
+
+fn is_directory(location: &Location) -> bool {
+    location.local_path().is_some_and(std::path::Path::is_dir)
+}
+
+/// Whether a path in a dataset is a note of writers to each other.
+fn is_of_runs(path: &str) -> bool {
+    ["_runs/", "_claims/", "_probe/"].iter().any(|notes| path.starts_with(notes))
+}
+
+/// Data first, then the manifest, then what readers that list look for.
+fn rank(path: &str) -> u8 {
+    match path {
+        "_SUCCESS" => LAST_RANK,
+        _ if path.starts_with("_manifest/") => 1,
+        _ => 0,
+    }
+}
+
+async fn refuse_to_replace(stores: &Stores, to: &Location) -> Result<()> {
+    if is_directory(to) {
+        return Err(exists(to));
+    }
+    match stores.open(to)?.objects().head(to.path()).await {
+        Ok(_) => Err(exists(to)),
+        Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn exists(to: &Location) -> Error {
+    Error::new(
+        Kind::OutputExists,
+        format!("target '{to}' exists: pass --force to replace it, or choose another name"),
+    )
+}
+
+impl Job {
+    /// Copies one object; `count` is told of bytes as they come.
+    async fn run(
+        self,
+        stores: &Stores,
+        force: bool,
+        count: &(dyn Fn(u64) + Sync),
+    ) -> Result<Copied> {
+        let target = stores.open(&self.to)?;
+        // Parts of one size, at most so many.
+        let piece_bytes = PIECE_BYTES.max(self.meta.size.div_ceil(MOST_PARTS));
+        let pieces = pieces(&stores.open(&self.from)?, &self.meta, piece_bytes);
+        let mut pieces = pieces.inspect_ok(|piece| count(piece.len() as u64));
+        if let Some((files, path)) = target.files().zip(self.to.local_path()) {
+            let made = to_file(files.clone(), path.to_owned(), &mut pieces, force).await?;
+            if !made {
+                return Err(exists(&self.to));
+            }
+        } else if let Some(uploads) = target.uploads().filter(|_| self.meta.size > piece_bytes) {
+            to_upload(uploads, self.to.path(), pieces).await?;
+        } else {
+            let bytes = pieces.try_next().await?.unwrap_or_default();
+            self.put(&target, bytes, force).await?;
+        }
+        Ok(Copied { from: self.from, to: self.to, size: self.meta.size })
+    }
+
+    /// Puts a small object at once.
+    async fn put(&self, target: &Store, bytes: Bytes, force: bool) -> Result<()> {
+        let put = |mode: PutMode| {
+            let options = PutOptions::from(mode);
+            target.objects().put_opts(self.to.path(), bytes.clone().into(), options)
+        };
+        if !force {
+            match put(PutMode::Create).await {
+                Ok(_) => return Ok(()),
+                // A put that was tried again meets its own success.
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    let found = target.objects().get(self.to.path()).await?.bytes().await?;
+                    return if found == bytes { Ok(()) } else { Err(exists(&self.to)) };
+                }
+                // It was looked for a moment ago: there is no better on such a store.
+                Err(object_store::Error::NotSupported { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        put(PutMode::Overwrite).await?;
+        Ok(())
+    }
+}
+
+/// Writes a local file on a thread that may block; `false` if its name is taken.
+async fn to_file(
+    files: LocalFiles,
+    path: std::path::PathBuf,
+    pieces: &mut (impl stream::Stream<Item = Result<Bytes>> + Unpin),
+    force: bool,
+) -> Result<bool> {
+    let (send, mut receive) = tokio::sync::mpsc::channel(1);
+    let write = SpawnedTask::spawn_blocking(move || {
+        // Without a word of the end the copy was given up.
+        let given_up = || Some(Err(Error::new(Kind::Other, "the copy was given up")));
+        let pieces = std::iter::from_fn(|| receive.blocking_recv().unwrap_or_else(given_up));
+        files.receive(&path, pieces, force)
+    });
+    while let Some(piece) = pieces.next().await {
+        if send.send(Some(piece)).await.is_err() {
+            break; // the writer says why
+        }
+    }
+    send.send(None).await.ok();
+    drop(send);
+    write.await.map_err(|cause| Error::internal("a file was not written").caused_by(cause))?
+}
+
+/// Puts the parts of an upload while the next are read, and completes it.
+async fn to_upload(
+    uploads: &Arc<dyn MultipartStore>,
+    path: &Path,
+    pieces: impl stream::Stream<Item = Result<Bytes>>,
+) -> Result<()> {
+    let id = uploads.create_multipart(path).await?;
+    let mut upload =
+        Upload { uploads: Arc::clone(uploads), path: path.clone(), id: Some(id.clone()) };
+    let mut parts = 0..;
+    let puts = pieces.map_ok(|piece| {
+        let number = parts.next().unwrap_or(usize::MAX);
+        uploads.put_part(path, &id, number, piece.into()).map_err(Error::from)
+    });
+    let parts: Vec<PartId> = puts.try_buffered(PIECES_AT_ONCE).try_collect().await?;
+    uploads.complete_multipart(path, &id, parts).await?;
+    upload.id = None;
+    Ok(())
+}
+
+/// An upload, given up unless it is completed.
+struct Upload {
+    uploads: Arc<dyn MultipartStore>,
+    path: Path,
+    id: Option<String>,
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let (uploads, path) = (Arc::clone(&self.uploads), self.path.clone());
+        let abort = async move {
+            if let Err(error) = uploads.abort_multipart(&path, &id).await {
+                tracing::warn!("the unfinished upload of '{path}' was not removed: {error}");
+            }
+        };
+        // The end of the process waits for it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn(abort));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! How much there is, folder by folder: what a listing finds, or what a manifest says.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::entries::{self, Found};
+use crate::error::Result;
+use crate::storage::{Location, Stores};
+use crate::table::dataset_around;
+
+/// A folder with everything below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// Its path below the location that was asked for; empty for that location itself.
+    pub path: String,
+    /// Files, at any depth.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Their rows, where a manifest tells.
+    pub rows: Option<u64>,
+}
+
+impl Folder {
+    fn empty(path: &str) -> Self {
+        Self { path: path.to_owned(), files: 0, bytes: 0, rows: None }
+    }
+
+    /// How many segments its path has.
+    pub fn depth(&self) -> usize {
+        segments(&self.path).count()
+    }
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// What the store holds at `location`, as a listing finds it, records of runs included: the sum,
+/// then each folder down to `depth`.
+///
+/// # Errors
+/// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is nothing; or if storage
+/// fails.
+pub async fn usage(stores: &Arc<Stores>, location: &Location, depth: usize) -> Result<Vec<Folder>> {
+    let mut folders = Folders::new(depth);
+    if location.glob().is_some() {
+        let base = location.join("");
+        let mut found = false;
+        for (path, meta) in entries::objects_below(stores, &base).await? {
+            if entries::matched_part(location, &base, &path).is_some() {
+                folders.add(&path, meta.size, None);
+                found = true;
+            }
+        }
+        return if found { Ok(folders.sorted()) } else { Err(entries::no_match(location)) };
+    }
+    match entries::look(stores, location).await? {
+        Found::Object(meta) => folders.add("", meta.size, None),
+        Found::Folder => {
+            for (path, meta) in entries::objects_below(stores, location).await? {
+                folders.add(&path, meta.size, None);
+            }
+        }
+    }
+    Ok(folders.sorted())
+}
+
+/// The tables and partitions of the dataset that `location` is, or is in, by its manifest; the
+/// folders of any other location by a listing. Down to `depth`, parents first.
+///
+/// # Errors
+/// As [`usage`].
+pub async fn tree(stores: &Arc<Stores>, location: &Location, depth: usize) -> Result<Vec<Folder>> {
+    if location.glob().is_some() {
+        return usage(stores, location, depth).await;
+    }
+    let Some(within) = dataset_around(stores, location).await? else {
+        return usage(stores, location, depth).await;
+    };
+    let mut folders = Folders::new(depth);
+    for file in &within.manifest.files {
+        let below = match within.path.as_str() {
+            "" => Some(file.path.as_str()),
+            path => file.path.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')),
+        };
+        if let Some(path) = below {
+            folders.add(path, file.size, Some(file.rows));
+        }
+    }
+    match folders.is_empty() {
+        // Text files, or a place that no version names, such as the record of a run.
+        true => usage(stores, location, depth).await,
+        false => Ok(folders.sorted()),
+    }
+}
+
+/// Sums by path, down to a depth.
+struct Folders(BTreeMap<String, Folder>, usize);
+
+impl Folders {
+    /// Nothing but the location itself.
+    fn new(depth: usize) -> Self {
+        Self(BTreeMap::from([(String::new(), Folder::empty(""))]), depth)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.values().all(|folder| folder.files == 0)
+    }
+
+    /// Adds a file to all folders above it.
+    fn add(&mut self, path: &str, bytes: u64, rows: Option<u64>) {
+        let ends = path.match_indices('/').map(|(end, _)| end);
+        for end in std::iter::once(0).chain(ends).take(self.1.saturating_add(1)) {
+            let folder = self.0.entry(path[..end].to_owned());
+            let folder = folder.or_insert_with_key(|path| Folder::empty(path));
+            folder.files += 1;
+            folder.bytes += bytes;
+            folder.rows = match (folder.rows, rows) {
+                (None, None) => None,
+                (sum, rows) => Some(sum.unwrap_or(0) + rows.unwrap_or(0)),
+            };
+        }
+    }
+
+    /// Parents first, `block=2` before `block=10`.
+    fn sorted(self) -> Vec<Folder> {
+        let mut folders: Vec<_> = self.0.into_values().collect();
+        folders.sort_by(|a, b| {
+            let pairs = segments(&a.path).zip(segments(&b.path));
+            let unequal = pairs.map(|(a, b)| by_name(a, b)).find(|order| order.is_ne());
+            unequal.unwrap_or_else(|| a.depth().cmp(&b.depth()))
+        });
+        folders
+    }
+}
+
+/// Key values that are numbers by their value, all else by text.
+fn by_name(a: &str, b: &str) -> Ordering {
+    let number = |name: &str| {
+        let (key, value) = name.split_once('=')?;
+        Some((key.to_owned(), value.parse::<i64>().ok()?))
+    };
+    match (number(a), number(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        _ => a.cmp(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_go_to_every_folder_above_and_numbers_sort_as_numbers() {
+        let mut folders = Folders::new(2);
+        for (path, rows) in [("t/k=10/a", 1), ("t/k=2/a", 2), ("t/k=2/b", 3), ("x", 4)] {
+            folders.add(path, 10 * rows, Some(rows));
+        }
+        let sorted = folders.sorted();
+        let found: Vec<_> =
+            sorted.iter().map(|f| (f.path.as_str(), f.files, f.bytes, f.rows)).collect();
+        let expected = [
+            ("", 4, 100, Some(10)),
+            ("t", 3, 60, Some(6)),
+            ("t/k=2", 2, 50, Some(5)),
+            ("t/k=10", 1, 10, Some(1)),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn depth_0_is_the_sum_alone() {
+        let mut folders = Folders::new(0);
+        folders.add("a/b/c", 7, None);
+        folders.add("d", 1, None);
+        let sorted = folders.sorted();
+        assert_eq!((sorted.len(), sorted[0].files, sorted[0].bytes), (1, 2, 8));
+    }
+}

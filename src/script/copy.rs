@@ -1,0 +1,240 @@
+//! `COPY … TO` and `INSERT INTO`, through the sink of [`table`](crate::table): published whole or not at
+//! all, and never a row with a NULL key.
+//!
+//! | target | becomes |
+//! |---|---|
+//! | `'x.parquet'`, `'x.csv'`, `'x.tsv'`, `'x.ndjson'` | one file for other programs |
+//! | any other name, or with `PARTITIONED BY` | a dataset with one table at its root |
+//!
+//! `OPTIONS ('mode' 'overwrite')` says what to do if there is something, else `--mode` does. `INSERT INTO`
+//! appends to a table of a dataset: a new version of the dataset.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use clap::ValueEnum;
+use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::dml::InsertOp;
+use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
+use datafusion::sql::sqlparser::ast::Value;
+
+use super::call::Named;
+use super::run::{Answer, Script};
+use super::statements::Statement;
+use crate::error::{Error, Result};
+use crate::event::{Event, Unit};
+use crate::table::external::ExternalTable;
+use crate::table::single::{FileFormat, write_file};
+use crate::table::{Begin, Mode, Run, RunOptions, TableFacts, TableSpec, current_manifest};
+
+/// What `OPTIONS (…)` of a COPY may say.
+#[derive(Debug)]
+struct Options {
+    mode: Mode,
+    delimiter: Option<u8>,
+    header: bool,
+}
+
+impl Script {
+    /// `COPY … TO`.
+    pub(super) async fn copy(&self, copy: CopyToStatement) -> Result<Answer> {
+        let CopyToStatement { target, partitioned_by, stored_as, options, .. } = &copy;
+        let options = self.options(options)?;
+        let format = file_format(target, partitioned_by, stored_as.as_deref(), &options)?;
+        let (target, keys) = (target.clone(), partitioned_by.clone());
+        let plan = self.source_of(copy).await?;
+        match format {
+            Some(format) => self.copy_to_file(plan, &target, format, options.mode).await,
+            None => self.publish(plan, &target, "", keys, options.mode).await,
+        }
+    }
+
+    /// The plan of what is copied: the engine knows it as part of its own COPY.
+    async fn source_of(&self, copy: CopyToStatement) -> Result<LogicalPlan> {
+        let plain = CopyToStatement {
+            target: "x.parquet".to_owned(),
+            partitioned_by: Vec::new(),
+            stored_as: Some("PARQUET".to_owned()),
+            options: Vec::new(),
+            ..copy
+        };
+        let plan = self.session.state().statement_to_plan(Parsed::CopyTo(plain)).await?;
+        match plan {
+            LogicalPlan::Copy(copy) => Ok(copy.input.as_ref().clone()),
+            _ => Err(Error::internal("COPY has another plan than expected")),
+        }
+    }
+
+    fn options(&self, given: &[(String, Value)]) -> Result<Options> {
+        let mut options = Options { mode: self.mode, delimiter: None, header: true };
+        for (key, value) in given {
+            let text = match value {
+                Value::Number(text, _) => text.clone(),
+                other => other.clone().into_string().unwrap_or_default(),
+            };
+            let wrong = |expected: &str| {
+                Error::usage(format!("option '{key}' is '{text}', expected {expected}"))
+            };
+            let name = key.to_lowercase();
+            match name.strip_prefix("format.").unwrap_or(&name) {
+                "mode" => {
+                    let mode = Mode::from_str(&text, true);
+                    options.mode =
+                        mode.map_err(|_unknown| wrong("error, overwrite, append or ignore"))?;
+                }
+                "delimiter" => match text.as_bytes() {
+                    [byte] => options.delimiter = Some(*byte),
+                    _ => return Err(wrong("one character")),
+                },
+                "header" | "has_header" => {
+                    options.header = text.parse().map_err(|_other| wrong("true or false"))?;
+                }
+                _ => {
+                    return Err(Error::usage(format!(
+                        "option '{key}' of COPY is not known, expected mode, delimiter or header"
+                    )));
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    async fn copy_to_file(
+        &self,
+        plan: LogicalPlan,
+        target: &str,
+        format: FileFormat,
+        mode: Mode,
+    ) -> Result<Answer> {
+        let stores = self.session.stores();
+        let location = stores.parse(target)?;
+        let frame = self.session.context().execute_logical_plan(plan).await?;
+        let rows = frame.execute_stream().await?;
+        self.stage(&format!("writing {location}"));
+        let written = write_file(stores, &location, format, mode, rows, self.watch.as_ref()).await;
+        self.watch.report(Event::Done);
+        Ok(written?.map_or(Answer::Nothing, |facts| written_table(&location.to_string(), facts)))
+    }
+
+    /// `INSERT INTO` a table of a dataset; its name and keys are those it has.
+    pub(super) async fn insert(
+        &self,
+        target: &dyn TableProvider,
+        input: LogicalPlan,
+        how: InsertOp,
+        statement: &Statement,
+    ) -> Result<Answer> {
+        let named = target.downcast_ref::<ExternalTable>().map(ExternalTable::table);
+        let Some(table) = named.filter(|table| table.is_published()) else {
+            return Err(Error::usage(format!(
+                "rows can be inserted into tables of a dataset and tables in memory, '{}' is neither: \
+                 write with COPY",
+                statement.first_line()
+            )));
+        };
+        if how != InsertOp::Append {
+            return Err(Error::usage(
+                "INSERT OVERWRITE would replace all tables of the dataset: use COPY with OPTIONS \
+                 ('mode' 'overwrite')",
+            ));
+        }
+        let location = table.location().clone();
+        let manifest = current_manifest(self.session.stores(), &location).await?;
+        let name = manifest.table(&table.name).map_or("", |record| &record.name).to_owned();
+        let keys = table.keys.iter().map(|key| key.name().clone()).collect();
+        self.publish(input, &location.to_string(), &name, keys, Mode::Append).await
+    }
+
+    /// Publishes the rows of `plan` as a table of the dataset at `target`.
+    async fn publish(
+        &self,
+        plan: LogicalPlan,
+        target: &str,
+        table: &str,
+        keys: Vec<String>,
+        mode: Mode,
+    ) -> Result<Answer> {
+        let stores = self.session.stores();
+        let location = stores.parse(target)?;
+        let arguments = self.arguments.clone();
+        let options = RunOptions { mode, arguments, inputs: Vec::new() };
+        let run = match Run::begin(stores, &location, options).await? {
+            Begin::Run(run) => run,
+            Begin::Kept(_) => return Ok(Answer::Nothing),
+        };
+        self.stage(&format!("writing {location}"));
+        let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };
+        let written = run.write(&self.session.state(), plan, spec, self.watch.as_ref()).await;
+        self.watch.report(Event::Done);
+        let facts = written?;
+        run.commit([("rows".to_owned(), facts.rows.to_string())].into()).await?;
+        let shown = match table {
+            "" => location.to_string(),
+            table => location.join(table).to_string(),
+        };
+        Ok(written_table(&shown, facts))
+    }
+
+    fn stage(&self, name: &str) {
+        self.watch.report(Event::Stage { name: name.to_owned(), total: None, unit: Unit::Rows });
+    }
+}
+
+/// The format of a single file, or `None` for a dataset.
+fn file_format(
+    target: &str,
+    keys: &[String],
+    stored_as: Option<&str>,
+    options: &Options,
+) -> Result<Option<FileFormat>> {
+    let by_name = FileFormat::of_name(target);
+    let name = target.rsplit('/').next().unwrap_or(target);
+    let is_text_name = name.contains('.') && by_name.is_none() && stored_as.is_none();
+    if is_text_name && !name.starts_with('.') {
+        return Err(Error::usage(format!(
+            "the ending of '{target}' names no format: write .parquet, .csv, .tsv or .ndjson, or a \
+             directory, which has none"
+        )));
+    }
+    let format = match (stored_as, by_name) {
+        (_, None) if matches!(stored_as, None | Some("PARQUET")) => None,
+        (None, found) => found,
+        (Some("PARQUET"), _) => Some(FileFormat::Parquet),
+        (Some("CSV"), Some(csv @ FileFormat::Csv { .. })) => Some(csv),
+        (Some("CSV"), _) => Some(FileFormat::Csv { delimiter: b',', header: true }),
+        (Some("JSON" | "NDJSON"), _) => Some(FileFormat::Ndjson),
+        (Some(other), _) => {
+            return Err(Error::usage(format!(
+                "format '{other}' cannot be written, expected PARQUET, CSV or NDJSON"
+            )));
+        }
+    };
+    let format = match format {
+        Some(FileFormat::Csv { delimiter, .. }) => Some(FileFormat::Csv {
+            delimiter: options.delimiter.unwrap_or(delimiter),
+            header: options.header,
+        }),
+        Some(_) | None if options.delimiter.is_some() || !options.header => {
+            return Err(Error::usage("options delimiter and header are for CSV: leave them out"));
+        }
+        other => other,
+    };
+    match (format, keys) {
+        (Some(_), [key, ..]) => Err(Error::usage(format!(
+            "'{target}' is one file and cannot be PARTITIONED BY ({key}): name a directory"
+        ))),
+        (format, _) => Ok(format),
+    }
+}
+
+fn written_table(location: &str, facts: TableFacts) -> Answer {
+    let columns: [(&str, ArrayRef); 4] = [
+        ("table", Arc::new(StringArray::from(vec![location]))),
+        ("rows", Arc::new(UInt64Array::from(vec![facts.rows]))),
+        ("bytes", Arc::new(UInt64Array::from(vec![facts.bytes]))),
+        ("files", Arc::new(UInt64Array::from(vec![facts.files as u64]))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).expect("four columns of one row");
+    Answer::Tables(vec![Named { name: "tables".to_owned(), rows }])
+}

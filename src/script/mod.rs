@@ -1,0 +1,15 @@
+//! SQL of users: scripts, one-off statements, the statements of the shell.
+//!
+//! [`split`] cuts a text into [`Statement`]s. A [`Script`] runs them one by one and answers each with
+//! rows, with tables or with nothing; it prints nothing. What the engine does not do itself is done
+//! here: `COPY … TO` and `INSERT INTO` write through the sink of [`table`](crate::table), `CALL` runs
+//! what the command line runs.
+
+mod call; // CALL name(argument => value)
+mod copy; // COPY … TO, INSERT INTO
+mod run; // one statement
+mod statements; // a text into statements
+
+pub use call::{Call, Called, Named, Procedures};
+pub use run::{Answer, Script};
+pub use statements::{Statement, Variables, is_name, is_unfinished, split};

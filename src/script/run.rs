@@ -1,0 +1,178 @@
+//! One statement: parsed, planned, and run by the engine or by us.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::common::DataFusionError;
+use datafusion::datasource::{MemTable, source_as_provider};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanStatement, WriteOp};
+use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
+use datafusion::sql::sqlparser::ast;
+
+use super::call::{Named, Procedures};
+use super::statements::Statement;
+use crate::error::{Error, Result};
+use crate::event::Observer;
+use crate::session::Session;
+use crate::table::Mode;
+
+/// What runs statements, one after the other, and keeps what they make known.
+pub struct Script {
+    pub(super) session: Session,
+    pub(super) procedures: Arc<dyn Procedures>,
+    pub(super) mode: Mode,
+    pub(super) arguments: Vec<(String, String)>,
+    pub(super) watch: Arc<dyn Observer>,
+}
+
+/// What a statement answers.
+pub enum Answer {
+    /// Nothing to see.
+    Nothing,
+    /// Rows, while they come; an error among them has no place yet: see [`Statement::failed`].
+    Rows(SendableRecordBatchStream),
+    /// The tables of a procedure or a write.
+    Tables(Vec<Named>),
+}
+
+impl Script {
+    /// A script over `session` and what it knows. Writes have `mode` where they say nothing else, and
+    /// record `arguments`, which hold no secrets.
+    pub fn new(
+        session: &Session,
+        procedures: Arc<dyn Procedures>,
+        mode: Mode,
+        arguments: Vec<(String, String)>,
+        watch: Arc<dyn Observer>,
+    ) -> Self {
+        Self { session: session.scripting(), procedures, mode, arguments, watch }
+    }
+
+    /// The session in which statements run.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Runs one statement, of a query up to its first rows.
+    ///
+    /// # Errors
+    /// What is wrong, below the place and first line of the statement.
+    pub async fn run(&self, statement: &Statement) -> Result<Answer> {
+        match self.parse(statement).map_err(|cause| statement.failed(cause))? {
+            Parsed::Statement(parsed) => match *parsed {
+                ast::Statement::Call(call) => {
+                    self.call(&call).await.map_err(|cause| statement.refused(cause))
+                }
+                other => self.plan_and_run(statement, Parsed::Statement(Box::new(other))).await,
+            },
+            Parsed::CopyTo(copy) => {
+                let copied = self.copy(copy).await;
+                copied.map_err(|cause| self.explained(statement, cause))
+            }
+            other => self.plan_and_run(statement, other).await,
+        }
+    }
+
+    fn parse(&self, statement: &Statement) -> Result<Parsed, DataFusionError> {
+        let limit = self.session.state().config().options().sql_parser.recursion_limit.get();
+        let parser = DFParserBuilder::new(statement.tokens.clone()).with_recursion_limit(limit);
+        let mut parsed = parser.build()?.parse_statements()?;
+        match (parsed.pop_front(), parsed.is_empty()) {
+            (Some(parsed), true) => Ok(parsed),
+            _ => Err(Error::internal("a statement is not one statement").into()),
+        }
+    }
+
+    async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<Answer> {
+        let planned = self.session.state().statement_to_plan(parsed).await;
+        let plan = planned.map_err(|cause| self.explained(statement, cause))?;
+        let ran = self.run_plan(statement, plan).await;
+        ran.map_err(|cause| self.explained(statement, cause))
+    }
+
+    async fn run_plan(
+        &self,
+        statement: &Statement,
+        plan: LogicalPlan,
+    ) -> Result<Answer, DataFusionError> {
+        refuse_hidden_writes(&plan)?;
+        match &plan {
+            LogicalPlan::Dml(write) => {
+                let target = source_as_provider(&write.target)?;
+                if let WriteOp::Insert(how) = write.op
+                    && !target.is::<MemTable>()
+                {
+                    let input = write.input.as_ref().clone();
+                    return Ok(self.insert(target.as_ref(), input, how, statement).await?);
+                }
+            }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
+                let known = ["PARQUET", "CSV", "JSON", "NDJSON"];
+                if !known.contains(&create.file_type.as_str()) {
+                    return Err(Error::usage(format!(
+                        "format '{}' is not known, expected PARQUET, CSV or JSON",
+                        create.file_type
+                    ))
+                    .into());
+                }
+            }
+            _ => {}
+        }
+        let has_rows = match &plan {
+            LogicalPlan::Ddl(_) => false,
+            LogicalPlan::Statement(inner) => matches!(inner, PlanStatement::Execute(_)),
+            _ => true,
+        };
+        let frame = self.session.context().execute_logical_plan(plan).await?;
+        match has_rows {
+            true => Ok(Answer::Rows(frame.execute_stream().await?)),
+            false => Ok(Answer::Nothing),
+        }
+    }
+
+    /// An error with its place; an unknown table with what is known instead.
+    fn explained(&self, statement: &Statement, cause: impl Into<DataFusionError>) -> Error {
+        let cause = cause.into();
+        let text = cause.find_root().message().into_owned();
+        let unknown =
+            text.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
+        let Some(unknown) = unknown else { return statement.failed(cause) };
+        let name = unknown.trim_start_matches("datafusion.public.");
+        let known = self.table_names();
+        let known = match known.is_empty() {
+            true => "there are none yet".to_owned(),
+            false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!(
+            "table '{name}' not found, {known}: create it, or name a location with a slash, as in \
+             FROM './{name}'"
+        );
+        let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span);
+        statement.failed_in(place, Error::usage(message))
+    }
+
+    /// The tables and views that statements have made known, sorted.
+    pub fn table_names(&self) -> BTreeSet<String> {
+        let state = self.session.state();
+        let defaults = &state.config().options().catalog;
+        let catalog = state.catalog_list().catalog(&defaults.default_catalog);
+        let schema = catalog.and_then(|catalog| catalog.schema(&defaults.default_schema));
+        schema.map(|schema| schema.table_names().into_iter().collect()).unwrap_or_default()
+    }
+}
+
+/// The engine would write by itself what stands below EXPLAIN ANALYZE.
+fn refuse_hidden_writes(plan: &LogicalPlan) -> Result<(), DataFusionError> {
+    let input = match plan {
+        LogicalPlan::Analyze(analyze) => &analyze.input,
+        LogicalPlan::Explain(explain) => &explain.plan,
+        _ => return Ok(()),
+    };
+    match input.as_ref() {
+        LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Ddl(_) => {
+            Err(Error::usage("only queries are explained: explain the SELECT alone").into())
+        }
+        _ => Ok(()),
+    }
+}

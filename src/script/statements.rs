@@ -1,0 +1,282 @@
+//! A script cut into statements, by the tokens of SQL: a `;` in a string, a comment or between `$$` is
+//! none.
+//!
+//! `${name}` stands for the value of a variable, on tokens too, so that a value never becomes SQL: inside
+//! `'…'` and `"…"` it is part of that text, whatever quotes it holds; alone it is a number, or else a
+//! string. Inside quotes `$${` is `${` itself. Comments are left alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::common::{DataFusionError, Span as EngineSpan};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::tokenizer::{
+    Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError,
+};
+
+use crate::error::{Error, Kind, Result};
+
+/// Characters of a statement that an error shows.
+const SHOWN: usize = 70;
+
+/// Variables of a script by name.
+pub type Variables = BTreeMap<String, String>;
+
+/// One statement, not yet parsed, with its place.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Its tokens with their places in the script, without the `;`.
+    pub(super) tokens: Vec<TokenWithSpan>,
+    /// Its first line as written.
+    first_line: String,
+    /// What the script is called.
+    origin: Arc<str>,
+}
+
+/// Cuts `text` into statements; `origin` names it in errors. Empty statements are left out.
+///
+/// # Errors
+/// A string, comment or quoted name that does not end; an unknown variable.
+pub fn split(origin: &str, text: &str, variables: &Variables) -> Result<Vec<Statement>> {
+    let origin: Arc<str> = origin.into();
+    // sqlparser counts a mark of byte order as a character nobody knows.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let tokens = Tokenizer::new(&GenericDialect {}, text)
+        .with_unescape(true)
+        .tokenize_with_location()
+        .map_err(|error| not_sql(&origin, &error))?;
+    let mut statements = Vec::new();
+    for tokens in tokens.split(|token| token.token == Token::SemiColon) {
+        let Some(first) = tokens.iter().find(|token| !is_space(token)) else { continue };
+        let line = text.lines().nth(index(first.span.start.line)).unwrap_or_default();
+        let first_line: String = line.chars().skip(index(first.span.start.column)).collect();
+        let mut statement = Statement {
+            tokens: tokens.to_vec(),
+            first_line: shortened(first_line.split(';').next().unwrap_or_default().trim()),
+            origin: Arc::clone(&origin),
+        };
+        statement.tokens = statement.substituted(variables)?;
+        statements.push(statement);
+    }
+    Ok(statements)
+}
+
+/// Whether `text` ends within a statement: no `;` after its last token, or something is open.
+pub fn is_unfinished(text: &str) -> bool {
+    match Tokenizer::new(&GenericDialect {}, text).tokenize() {
+        Ok(tokens) => {
+            let last = tokens.iter().rev().find(|token| !matches!(token, Token::Whitespace(_)));
+            last.is_some_and(|token| *token != Token::SemiColon)
+        }
+        Err(_open) => true,
+    }
+}
+
+fn index(one_based: u64) -> usize {
+    usize::try_from(one_based.saturating_sub(1)).unwrap_or(usize::MAX)
+}
+
+fn is_space(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::Whitespace(_))
+}
+
+fn shortened(line: &str) -> String {
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line.to_owned(),
+    }
+}
+
+fn not_sql(origin: &str, error: &TokenizerError) -> Error {
+    let Location { line, column } = error.location;
+    Error::usage(format!("{origin}:{line}:{column}: {}", lowered(&error.message)))
+}
+
+/// A sentence of a library with a small first letter, and no full stop.
+fn lowered(sentence: &str) -> String {
+    let sentence = sentence.trim().trim_end_matches('.');
+    let mut letters = sentence.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && !second.is_uppercase() => {
+            format!("{}{}", first.to_lowercase(), &sentence[first.len_utf8()..])
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
+impl Statement {
+    /// Its first line as it was written.
+    pub fn first_line(&self) -> &str {
+        &self.first_line
+    }
+
+    /// Where it begins.
+    fn start(&self) -> Location {
+        let first = self.tokens.iter().find(|token| !is_space(token));
+        first.map_or(Location::new(1, 1), |token| token.span.start)
+    }
+
+    /// `cause` with its place: that of the name or the word that is wrong, where that is known.
+    pub fn failed(&self, cause: DataFusionError) -> Error {
+        let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span).map(begin);
+        let error = Error::from(cause);
+        let (message, told) = told_place(&error.to_string());
+        let place = told.or(place).filter(|place| self.holds(*place));
+        let error = match Error::find_in(&error).map(Error::kind) {
+            Some(kind) if message != error.to_string() => Error::new(kind, message),
+            _ => error,
+        };
+        self.failed_at(place, error)
+    }
+
+    /// `cause` with the place that the engine found, if it is in the statement.
+    pub(super) fn failed_in(&self, span: Option<EngineSpan>, cause: Error) -> Error {
+        self.failed_at(span.map(begin).filter(|place| self.holds(*place)), cause)
+    }
+
+    /// `cause` with the place of the statement.
+    pub fn refused(&self, cause: Error) -> Error {
+        self.failed_at(None, cause)
+    }
+
+    fn failed_at(&self, place: Option<Location>, cause: Error) -> Error {
+        let Location { line, column } = place.unwrap_or_else(|| self.start());
+        let Self { origin, first_line, .. } = self;
+        Error::new(cause.kind(), format!("{origin}:{line}:{column}: {first_line}")).caused_by(cause)
+    }
+
+    /// Whether a place is in the statement: a view, say, brings places of another one.
+    fn holds(&self, place: Location) -> bool {
+        let end = self.tokens.last().map_or(place, |token| token.span.end);
+        self.start() <= place && place <= end
+    }
+
+    /// The tokens with the values of variables in their places.
+    fn substituted(&self, variables: &Variables) -> Result<Vec<TokenWithSpan>> {
+        let mut tokens = Vec::with_capacity(self.tokens.len());
+        let mut rest = &self.tokens[..];
+        while let [first, others @ ..] = rest {
+            rest = others;
+            let span = first.span;
+            let value = |name: &str| self.value(name, span, variables);
+            if let Some((name, end, after)) = bare_variable(first, others) {
+                let span = Span::new(span.start, end);
+                tokens.extend(literal(value(name)?).map(|token| TokenWithSpan::new(token, span)));
+                rest = after;
+                continue;
+            }
+            let token = match &first.token {
+                Token::SingleQuotedString(text) => Token::SingleQuotedString(filled(text, value)?),
+                Token::Word(word) if word.quote_style.is_some() => {
+                    let mut word = word.clone();
+                    word.value = filled(&word.value, value)?;
+                    Token::Word(word)
+                }
+                other => other.clone(),
+            };
+            tokens.push(TokenWithSpan::new(token, span));
+        }
+        Ok(tokens)
+    }
+
+    fn value<'a>(&self, name: &str, at: Span, variables: &'a Variables) -> Result<&'a str> {
+        if let Some(value) = variables.get(name) {
+            return Ok(value);
+        }
+        let known: Vec<_> = variables.keys().map(String::as_str).collect();
+        let known = match known.is_empty() {
+            true => "none is set".to_owned(),
+            false => format!("known are {}", known.join(", ")),
+        };
+        let cause = format!("variable '{name}' is not set, {known}: pass --set {name}=VALUE");
+        Err(self.failed_at(Some(at.start), Error::usage(cause)))
+    }
+}
+
+fn begin(span: EngineSpan) -> Location {
+    Location::new(span.start.line, span.start.column)
+}
+
+/// The name of a `${name}` that begins with `first`, where it ends, and the tokens after it.
+fn bare_variable<'a>(
+    first: &TokenWithSpan,
+    others: &'a [TokenWithSpan],
+) -> Option<(&'a str, Location, &'a [TokenWithSpan])> {
+    let [open, name, close, rest @ ..] = others else { return None };
+    let Token::Word(word) = &name.token else { return None };
+    let is_variable = matches!(&first.token, Token::Placeholder(mark) if mark == "$")
+        && open.token == Token::LBrace
+        && close.token == Token::RBrace
+        && first.span.end == open.span.start;
+    is_variable.then_some((word.value.as_str(), close.span.end, rest))
+}
+
+/// A value as tokens: a number, with its sign, or a string.
+fn literal(value: &str) -> impl Iterator<Item = Token> + use<> {
+    let unsigned = value.strip_prefix('-').unwrap_or(value);
+    let is_number = unsigned.starts_with(|c: char| c.is_ascii_digit())
+        && unsigned.ends_with(|c: char| c.is_ascii_digit())
+        && unsigned.parse::<f64>().is_ok();
+    let tokens = match is_number {
+        true if unsigned.len() < value.len() => {
+            vec![Token::Minus, Token::Number(unsigned.to_owned(), false)]
+        }
+        true => vec![Token::Number(value.to_owned(), false)],
+        false => vec![Token::SingleQuotedString(value.to_owned())],
+    };
+    tokens.into_iter()
+}
+
+/// `text` with each `${name}` replaced; `$${` becomes `${`.
+fn filled<'a>(text: &str, value: impl Fn(&str) -> Result<&'a str>) -> Result<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, after) = rest.split_at(at);
+        let name = after[2..].split_once('}').filter(|(name, _)| is_name(name));
+        match (before.strip_suffix('$'), name) {
+            (Some(before), _) => {
+                filled.extend([before, "${"]);
+                rest = &after[2..];
+            }
+            (None, Some((name, after))) => {
+                filled.extend([before, value(name)?]);
+                rest = after;
+            }
+            (None, None) => {
+                filled.extend([before, "${"]);
+                rest = &after[2..];
+            }
+        }
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// Whether `text` can name a variable.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// The text of an error of the parser, which ends with a place, and that place.
+fn told_place(text: &str) -> (String, Option<Location>) {
+    let text = text.trim_start_matches("sql parser error: ");
+    let parts = text.rsplit_once(" at Line: ").and_then(|(said, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((said, Location::new(line.parse().ok()?, column.parse().ok()?)))
+    });
+    match parts {
+        Some((said, place)) => (lowered(said), Some(place)),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// An error that no statement is to blame for.
+pub(super) fn unknown(what: &str, name: &str, known: &[String]) -> Error {
+    Error::new(Kind::Usage, format!("{what} '{name}' is not known, expected {}", known.join(", ")))
+}
+
+#[cfg(test)]
+#[path = "statements_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! Every run that left something to tell: its record under `_runs/`, or the version it published.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::alive::{self, Holder};
+use super::place::Place;
+use super::record::{self, Decision, Intent, Outcome, Report};
+use super::{begin, versions};
+use crate::error::{Error, Kind, Result};
+use crate::storage::{Location, Stores};
+use crate::table::Mode;
+use crate::table::manifest::Manifest;
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its version was published.
+    Published,
+    /// Another run published first.
+    Lost,
+    /// What others published first could not be appended to.
+    Refused,
+    /// It decided to publish and is not finished.
+    Decided,
+    /// Its process was dead, and another run ended it.
+    Ended,
+    /// Its process is dead, and nobody has ended it.
+    Dead,
+    /// It is at work, or nobody can tell.
+    Open,
+}
+
+impl Fate {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+            Self::Decided => "decided",
+            Self::Ended => "ended",
+            Self::Dead => "dead",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A run, as far as it is known.
+#[derive(Clone, Debug)]
+pub struct PastRun {
+    /// Its id; ids grow with time.
+    pub run: String,
+    /// What became of it.
+    pub fate: Fate,
+    /// The version it made or, if it lost, met.
+    pub version: Option<u64>,
+    /// How it treats the version before.
+    pub mode: Option<Mode>,
+    /// When it began, RFC 3339.
+    pub started: Option<String>,
+    /// When it ended.
+    pub ended: Option<String>,
+    /// Rows it wrote.
+    pub rows: Option<u64>,
+    /// Bytes it wrote.
+    pub bytes: Option<u64>,
+    /// Its machine and process.
+    pub process: Option<(String, u32)>,
+    /// Its arguments.
+    pub arguments: Vec<(String, String)>,
+}
+
+/// The runs of the dataset at `location`, oldest first. Records of old runs are removed in time;
+/// what they published is known from the manifests that are there.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`] if there is no trace of any; or if storage fails.
+pub async fn history(stores: &Arc<Stores>, location: &Location) -> Result<Vec<PastRun>> {
+    let place = Place::at(stores, location)?;
+    let mut runs = BTreeMap::new();
+    for (run, names) in begin::runs(&place).await? {
+        let past = of_record(&place, &run, &names).await?;
+        runs.insert(run, past);
+    }
+    for names in versions::all_names(&place).await?.into_values() {
+        for name in names {
+            let manifest = versions::read(&place, &name).await?;
+            let known = runs.remove(&manifest.run);
+            runs.insert(manifest.run.clone(), of_manifest(&manifest, known));
+        }
+    }
+    if runs.is_empty() {
+        return Err(Error::missing(format!("'{location}' is no dataset of pleiad")));
+    }
+    Ok(runs.into_values().collect())
+}
+
+/// A run by the names and contents of its record.
+async fn of_record(place: &Place, run: &str, names: &[String]) -> Result<PastRun> {
+    let intent: Option<Intent> = begin::read(place, run, "intent.json").await?;
+    let report: Option<Report> = match record::has(names, "report.json") {
+        true => begin::read(place, run, "report.json").await?,
+        false => None,
+    };
+    let fate = match &report {
+        Some(report) => match report.outcome {
+            Outcome::Published => Fate::Published,
+            Outcome::Lost => Fate::Lost,
+            Outcome::Refused => Fate::Refused,
+        },
+        None => fate_of_open(place, run, names).await?,
+    };
+    let told = |count: fn(&Report) -> u64| report.as_ref().map(count);
+    Ok(PastRun {
+        run: run.to_owned(),
+        fate,
+        version: told(|report| report.version),
+        mode: intent.as_ref().map(|intent| intent.mode),
+        started: intent.as_ref().map(|intent| intent.started.clone()),
+        ended: report.as_ref().map(|report| report.ended.clone()),
+        rows: told(|report| report.rows),
+        bytes: told(|report| report.bytes),
+        process: intent.as_ref().map(|intent| (intent.host.clone(), intent.pid)),
+        arguments: intent.map(|intent| intent.arguments).unwrap_or_default(),
+    })
+}
+
+/// The fate of a run without a report. On object stores a dead run is not told from one at work:
+/// that would need the server's time, and with it a write.
+async fn fate_of_open(place: &Place, run: &str, names: &[String]) -> Result<Fate> {
+    if record::has(names, "prepared.json") {
+        return Ok(match begin::decision(place, run).await? {
+            Some(Decision::Void { .. }) => Fate::Ended,
+            _ => Fate::Decided,
+        });
+    }
+    match alive::holder(place, run, None).await {
+        Ok(Holder::Dead(_)) => Ok(Fate::Dead),
+        // A directory that may not be written to has no locks to ask for.
+        Ok(Holder::Alive) => Ok(Fate::Open),
+        Err(error) if error.kind() == Kind::Io => Ok(Fate::Open),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a published version adds to what its run's record says.
+fn of_manifest(manifest: &Manifest, known: Option<PastRun>) -> PastRun {
+    match known {
+        Some(known) => PastRun { fate: Fate::Published, version: Some(manifest.version), ..known },
+        None => PastRun {
+            run: manifest.run.clone(),
+            fate: Fate::Published,
+            version: Some(manifest.version),
+            mode: Some(manifest.mode),
+            started: None,
+            ended: Some(manifest.created.clone()),
+            rows: None,
+            bytes: None,
+            process: None,
+            arguments: manifest.arguments.clone(),
+        },
+    }
+}

@@ -1,0 +1,434 @@
+//! Tables by location for SQL: named by `CREATE EXTERNAL TABLE`, or where `FROM` holds a location.
+//!
+//! A named table is read in its newest version by each query: what another process has published since
+//! is seen, and within a query nothing changes. Files that have no manifest are looked at again when one
+//! of them is another; files that were added are seen when the table is created anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
+use datafusion::common::{Result as EngineResult, Statistics};
+use datafusion::logical_expr::{CreateExternalTable, Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::commit::current_version;
+use super::foreign;
+use super::provider::DatasetTable;
+use super::scan::{Format, Source, SourceOptions, SourceTable};
+use crate::error::{Error, Result};
+use crate::storage::Stores;
+
+/// Opens locations as tables, for a session.
+#[derive(Debug)]
+pub struct ExternalTables {
+    stores: Arc<Stores>,
+}
+
+impl ExternalTables {
+    /// Tables on these stores.
+    pub fn new(stores: Arc<Stores>) -> Self {
+        Self { stores }
+    }
+}
+
+#[async_trait]
+impl TableProviderFactory for ExternalTables {
+    async fn create(
+        &self,
+        _: &dyn Session,
+        statement: &CreateExternalTable,
+    ) -> EngineResult<Arc<dyn TableProvider>> {
+        Ok(Arc::new(ExternalTable::create(&self.stores, statement).await?))
+    }
+}
+
+#[async_trait]
+impl UrlTableFactory for ExternalTables {
+    async fn try_new(&self, text: &str) -> EngineResult<Option<Arc<dyn TableProvider>>> {
+        if !is_location(text) {
+            return Ok(None);
+        }
+        let table = open(&self.stores, text, &SourceOptions::default()).await?;
+        Ok(Some(table.provider()))
+    }
+}
+
+/// Whether the name of a table can only be a location: it has a slash, or the ending of a data file.
+fn is_location(name: &str) -> bool {
+    name.contains('/') || foreign::is_data_file(name)
+}
+
+/// The one table at `text`, or all files of a pattern as one.
+async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<SourceTable> {
+    let tables = Source::open(stores, text, options).await?.tables;
+    let is_pattern = stores.parse(text)?.glob().is_some();
+    match &tables[..] {
+        [table] => Ok(table.clone()),
+        [first, others @ ..]
+            if is_pattern && others.iter().all(|other| first.unites_with(other)) =>
+        {
+            let columns = first.file_columns();
+            let has_all = |table: &&SourceTable| table.file_columns() != columns;
+            match others.iter().find(has_all) {
+                None => Ok(SourceTable::union(&tables, &columns)),
+                Some(other) => Err(Error::data(format!(
+                    "'{text}' matches tables of different columns, '{}' and '{}': name one of them",
+                    first.name, other.name
+                ))),
+            }
+        }
+        _ => {
+            let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
+            Err(Error::usage(format!(
+                "'{text}' holds the tables {}: name one of them, as in '{}/{}'",
+                names.join(", "),
+                text.trim_end_matches('/'),
+                names[0]
+            )))
+        }
+    }
+}
+
+/// A table of a session with the location it stands for.
+#[derive(Debug)]
+pub struct ExternalTable {
+    stores: Arc<Stores>,
+    text: String,
+    options: SourceOptions,
+    declared: Option<Declared>,
+    schema: SchemaRef,
+    known: RwLock<Arc<DatasetTable>>,
+}
+
+impl ExternalTable {
+    async fn create(stores: &Arc<Stores>, statement: &CreateExternalTable) -> Result<Self> {
+        let [text] = &statement.locations[..] else {
+            return Err(Error::usage(
+                "a table has one location: name a directory, or a pattern such as 'in/*.parquet'",
+            ));
+        };
+        if statement.unbounded || !statement.order_exprs.is_empty() {
+            return Err(Error::usage(
+                "UNBOUNDED and WITH ORDER are not for tables at a location: leave them out",
+            ));
+        }
+        let options = options(&statement.file_type, &statement.options)?;
+        let declared = Declared::of(statement);
+        let table = declared_table(stores, text, &options, declared.as_ref()).await?;
+        check_format(&table, &statement.file_type)?;
+        let known = Self::known_as(stores, text.clone(), table);
+        Ok(Self { options, declared, ..known })
+    }
+
+    /// Every table of the dataset at `text`, by name.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub async fn all(stores: &Arc<Stores>, text: &str) -> Result<Vec<(String, Self)>> {
+        let source = Source::open(stores, text, &SourceOptions::default()).await?;
+        let manifest = source.manifest.as_deref();
+        let named = |table: SourceTable| {
+            let place = match manifest.and_then(|manifest| manifest.table(&table.name)) {
+                Some(record) => table.location().join(&record.name).to_string(),
+                None => text.to_owned(), // the table at its root
+            };
+            (table.name.clone(), Self::known_as(stores, place, table))
+        };
+        Ok(source.tables.into_iter().map(named).collect())
+    }
+
+    fn known_as(stores: &Arc<Stores>, text: String, table: SourceTable) -> Self {
+        Self {
+            stores: Arc::clone(stores),
+            text,
+            options: SourceOptions::default(),
+            declared: None,
+            schema: Arc::clone(&table.schema),
+            known: RwLock::new(Arc::new(DatasetTable::new(table))),
+        }
+    }
+
+    /// The table as it was last read.
+    pub fn table(&self) -> SourceTable {
+        self.known().table.clone()
+    }
+
+    fn known(&self) -> Arc<DatasetTable> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The table as it is now.
+    async fn newest(&self) -> Result<Arc<DatasetTable>> {
+        let known = self.known();
+        let is_current = match known.table.version {
+            Some(version) => current_version(&known.table.place).await? == Some(version),
+            None => known.table.changed().await?.is_none(),
+        };
+        if is_current {
+            return Ok(known);
+        }
+        let declared = self.declared.as_ref();
+        let table = declared_table(&self.stores, &self.text, &self.options, declared).await?;
+        if table.schema != self.schema {
+            return Err(Error::data(format!(
+                "'{}' has other columns than when its table was created: create the table anew",
+                self.text
+            )));
+        }
+        let newest = Arc::new(DatasetTable::new(table));
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newest);
+        Ok(newest)
+    }
+}
+
+#[async_trait]
+impl TableProvider for ExternalTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        self.known().statistics()
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        self.known().supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        self.newest().await?.scan(state, projection, filters, limit).await
+    }
+}
+
+/// Columns as a statement declares them.
+#[derive(Clone, Debug)]
+struct Declared {
+    fields: Vec<Field>,
+    keys: Vec<Field>,
+}
+
+impl Declared {
+    fn of(statement: &CreateExternalTable) -> Option<Self> {
+        let schema = statement.schema.as_arrow();
+        if schema.fields().is_empty() {
+            return None;
+        }
+        let is_key = |field: &Field| statement.table_partition_cols.contains(field.name());
+        let (keys, fields) =
+            schema.fields().iter().map(|field| field.as_ref().clone()).partition(is_key);
+        Some(Self { fields, keys })
+    }
+}
+
+async fn declared_table(
+    stores: &Arc<Stores>,
+    text: &str,
+    options: &SourceOptions,
+    declared: Option<&Declared>,
+) -> Result<SourceTable> {
+    let table = open(stores, text, options).await?;
+    match declared {
+        None => Ok(table),
+        Some(_) if table.version.is_some() => Err(Error::usage(format!(
+            "'{text}' is a dataset, whose manifest declares its columns: leave them out"
+        ))),
+        Some(declared) => table.declared(&declared.fields, &declared.keys),
+    }
+}
+
+impl SourceTable {
+    /// Whether a dataset holds it.
+    pub fn is_published(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The names of the columns in its files.
+    fn file_columns(&self) -> Vec<String> {
+        self.file_schema.fields().iter().map(|field| field.name().clone()).collect()
+    }
+
+    /// The same files with the columns and keys that a user declares.
+    fn declared(&self, fields: &[Field], keys: &[Field]) -> Result<Self> {
+        let places = match self.format {
+            Format::Parquet | Format::Json => self.places_by_name(fields)?,
+            Format::Csv(format) => self.places_in_line(fields, format.header)?,
+        };
+        let mut keyed = self.rekeyed_as(keys)?;
+        let is_kept = |(field, place): (&Field, &usize)| {
+            self.file_schema.field(*place).data_type() == field.data_type()
+        };
+        let kept: Vec<bool> = fields.iter().zip(&places).map(is_kept).collect();
+        for file in &mut keyed.files {
+            let mut statistics = Statistics::clone(&file.statistics);
+            let of = |(place, kept): (&usize, &bool)| match kept {
+                true => file.statistics.column_statistics[*place].clone(),
+                false => Default::default(),
+            };
+            statistics.column_statistics = places.iter().zip(&kept).map(of).collect();
+            file.statistics = Arc::new(statistics);
+        }
+        Ok(Self::new(
+            keyed.name,
+            keyed.keys,
+            Arc::new(Schema::new(fields.to_vec())),
+            keyed.files,
+            keyed.format,
+            (keyed.place, keyed.version),
+        ))
+    }
+
+    /// Parquet finds columns by their names.
+    fn places_by_name(&self, fields: &[Field]) -> Result<Vec<usize>> {
+        let place = |field: &Field| {
+            self.file_schema.index_of(field.name()).map_err(|_unknown| {
+                Error::data(format!(
+                    "column '{}' not found in '{}', which has {}",
+                    field.name(),
+                    self.location(),
+                    self.file_columns().join(", ")
+                ))
+            })
+        };
+        fields.iter().map(place).collect()
+    }
+
+    /// A line finds them by their places: all are declared, under the names of the header if there is
+    /// one, in capital or small letters.
+    fn places_in_line(&self, fields: &[Field], header: bool) -> Result<Vec<usize>> {
+        let found = self.file_columns();
+        if found.len() != fields.len() {
+            return Err(Error::data(format!(
+                "'{}' has {} columns, {} are declared: declare all of {}",
+                self.location(),
+                found.len(),
+                fields.len(),
+                found.join(", ")
+            )));
+        }
+        let pairs = fields.iter().map(Field::name).zip(&found);
+        let other = pairs.filter(|_| header).find(|(a, b)| a.to_lowercase() != b.to_lowercase());
+        match other {
+            None => Ok((0..found.len()).collect()),
+            Some((declared, found)) => Err(Error::data(format!(
+                "'{}' has the column '{found}' where '{declared}' is declared: declare the columns \
+                 of its header, in their order",
+                self.location()
+            ))),
+        }
+    }
+
+    /// The same files with keys of these types.
+    fn rekeyed_as(&self, keys: &[Field]) -> Result<Self> {
+        if keys.is_empty() {
+            return Ok(self.clone());
+        }
+        let names = |keys: &[Field]| keys.iter().map(|key| key.name().clone()).collect::<Vec<_>>();
+        let (found, declared) = (names(&self.keys), names(keys));
+        if found != declared {
+            return Err(Error::data(format!(
+                "'{}' is partitioned by ({}), ({}) is declared",
+                self.location(),
+                found.join(", "),
+                declared.join(", ")
+            )));
+        }
+        let mut table = self.clone();
+        for file in &mut table.files {
+            let values = file.partition.iter().zip(keys);
+            let typed = values.map(|(value, key)| {
+                value.cast_to(key.data_type()).map_err(|cause| {
+                    Error::data(format!(
+                        "key '{}' is {value} in '{}', which is not {}",
+                        key.name(),
+                        self.location(),
+                        key.data_type()
+                    ))
+                    .caused_by(cause)
+                })
+            });
+            file.partition = typed.collect::<Result<_>>()?;
+        }
+        let nulls = self
+            .keys
+            .iter()
+            .zip(keys)
+            .map(|(found, key)| key.clone().with_nullable(found.is_nullable()));
+        table.keys = nulls.collect();
+        Ok(table)
+    }
+}
+
+/// What `OPTIONS (…)` says about text files.
+fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOptions> {
+    let mut options = SourceOptions::default();
+    for (key, value) in given {
+        let name = key.strip_prefix("format.").unwrap_or(key);
+        let wrong = |expected: &str| {
+            Error::usage(format!("option '{name}' is '{value}', expected {expected}"))
+        };
+        let flag = || match value.to_lowercase().as_str() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(wrong("true or false")),
+        };
+        match name {
+            "allow_incomplete" => options.allow_incomplete = flag()?,
+            _ if file_type != "CSV" => {
+                return Err(Error::usage(format!(
+                    "option '{name}' is not known for {file_type}: expected allow_incomplete"
+                )));
+            }
+            "delimiter" => match value.as_bytes() {
+                [byte] => options.delimiter = Some(*byte),
+                _ if matches!(value.as_str(), "\\t" | "tab") => options.delimiter = Some(b'\t'),
+                _ => return Err(wrong("one character")),
+            },
+            "has_header" | "header" => options.header = Some(flag()?),
+            "encoding" => match value.to_lowercase().as_str() {
+                "utf-8" | "utf8" => options.latin1 = false,
+                "latin1" | "latin-1" | "iso-8859-1" | "windows-1252" => options.latin1 = true,
+                _ => return Err(wrong("utf-8 or latin1")),
+            },
+            "types" if value == "text" => options.text = true,
+            "types" => return Err(wrong("text; leave it out to have types found")),
+            _ => {
+                return Err(Error::usage(format!(
+                    "option '{name}' is not known for CSV: expected delimiter, header, encoding, \
+                     types or allow_incomplete"
+                )));
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn check_format(table: &SourceTable, file_type: &str) -> Result<()> {
+    let found = match table.format {
+        Format::Parquet => "PARQUET",
+        Format::Csv(_) => "CSV",
+        Format::Json => "JSON",
+    };
+    match found == file_type {
+        true => Ok(()),
+        false => Err(Error::data(format!(
+            "'{}' is {found}, not {file_type}: write STORED AS {found}",
+            table.location()
+        ))),
+    }
+}
