@@ -91,7 +91,8 @@ fn words(call: &Call) -> Result<Vec<String>> {
             None if name == "mode" => line.push(format!("--mode={}", values.join(","))),
             None => return Err(unknown(parser, &call.name, &name)),
             Some(argument) if argument.is_positional() => {
-                let place = argument.get_index().unwrap_or(1) - 1;
+                let mut all = parser.get_positionals();
+                let place = all.position(|other| other.get_id() == argument.get_id()).unwrap_or(0);
                 places.resize(places.len().max(place + 1), None);
                 if places[place].replace(values.join(",")).is_some() {
                     return Err(Error::usage(format!("argument '{name}' is given twice")));

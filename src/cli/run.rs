@@ -25,8 +25,8 @@ use crate::script::{self, Answer, Script, Statement, Variables};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad run people.sql --set rows=500
-  pleiad run people.sql --set rows=500 --mode overwrite --json")]
+  pleiad run people.sql --set out=demo --set rows=500
+  pleiad run people.sql --set out=demo --set rows=500 --mode overwrite --json")]
 pub struct Run {
     /// The script; `-` is standard input
     #[arg(value_name = "FILE.sql")]

@@ -26,6 +26,9 @@ use crate::storage::{Location, Stores};
 /// Files looked at at a time.
 pub(super) const AT_ONCE: usize = 16;
 
+/// The one rendering of a manifest that is a table.
+const BLOCKS: &str = "blocks.csv";
+
 /// How far up a dataset is looked for, from `OUT/table/key=1/key=2/file` at most.
 const LEVELS_UP: usize = 5;
 
@@ -119,6 +122,11 @@ impl Source {
         let mut source = match dataset_above(stores, &location).await? {
             // It holds text only; what is published is whole.
             Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
+                let options = SourceOptions { allow_incomplete: true, ..options.clone() };
+                let table = foreign::open(Place::at(stores, &location)?, &options).await?;
+                Self { tables: vec![table], manifest: None }
+            }
+            Some((place, _)) if place.relative(location.path()) == BLOCKS => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
                 let table = foreign::open(Place::at(stores, &location)?, &options).await?;
                 Self { tables: vec![table], manifest: None }

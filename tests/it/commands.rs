@@ -20,33 +20,33 @@ use crate::support::scratch::{On, Scratch};
 const COLUMNS: &str = "age,weight,shoulder_circumference";
 
 /// A place for some datasets, and what a process needs to reach it.
-struct Lab {
-    place: Scratch,
+pub(crate) struct Lab {
+    pub(crate) place: Scratch,
     served: Option<Served>,
 }
 
 impl Lab {
-    fn new(on: On) -> Self {
+    pub(crate) fn new(on: On) -> Self {
         let place = Scratch::new(on);
         let served = (on == On::S3).then(|| place.server().serve());
         Self { place, served }
     }
 
     /// The location `name` here, as a user writes it.
-    fn at(&self, name: &str) -> String {
+    pub(crate) fn at(&self, name: &str) -> String {
         self.location(name).to_string()
     }
 
-    fn location(&self, name: &str) -> Location {
+    pub(crate) fn location(&self, name: &str) -> Location {
         self.place.out.join(name)
     }
 
-    fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         self.served.as_ref().map(Served::variables).unwrap_or_default()
     }
 
     /// Runs `line`, in which `@name` is a location here.
-    fn run(&self, line: &str) -> (i32, String, String) {
+    pub(crate) fn run(&self, line: &str) -> (i32, String, String) {
         self.run_with(line, &[])
     }
 
@@ -60,7 +60,7 @@ impl Lab {
 
     /// Runs `line`, which has to succeed, and gives its standard output.
     #[track_caller]
-    fn done(&self, line: &str) -> String {
+    pub(crate) fn done(&self, line: &str) -> String {
         let (code, stdout, stderr) = self.run(line);
         assert_eq!(code, 0, "{line}: {stderr}");
         stdout
