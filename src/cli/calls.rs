@@ -48,18 +48,17 @@ impl Procedures for Calls {
         context.arguments = recorded(&matches);
         let done = Box::pin(cli.command.work(&context)).await.map_err(ours)?;
         let Done { answers, tables, published } = done;
-        let named = |answers: Vec<Answer>| -> Result<Vec<Named>> {
-            answers.into_iter().map(named).collect()
-        };
+        let named =
+            |answers: &[Answer]| -> Result<Vec<Named>> { answers.iter().map(named).collect() };
         Ok(Called {
-            answers: named(answers)?,
-            tables: if published.is_some() { Vec::new() } else { named(tables)? },
+            answers: named(&answers)?,
+            tables: if published.is_some() { Vec::new() } else { named(&tables)? },
             published: published.map(|location| location.to_string()),
         })
     }
 }
 
-fn named(answer: Answer) -> Result<Named> {
+fn named(answer: &Answer) -> Result<Named> {
     let rows: RecordBatch = concat_batches(answer.schema(), answer.batches())?;
     Ok(Named { name: answer.name().to_owned(), rows })
 }

@@ -126,7 +126,8 @@ pub(super) fn start(context: &Context) -> Result<Script> {
     let session = context.session()?;
     let procedures = Arc::new(Calls::new(context));
     let (mode, arguments) = (context.flags.mode, context.arguments.clone());
-    Ok(Script::new(&session, procedures, mode, arguments, context.watch.clone()))
+    let watch = Arc::clone(&context.watch);
+    Ok(Script::new(&session, procedures, mode, arguments, watch))
 }
 
 /// Runs one statement and prints what it answers.

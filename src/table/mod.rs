@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 
 pub use commit::{Begin, DeadRun, Run, RunOptions};
 pub use manifest::Manifest;
-pub use scan::{Format, Source, SourceFile, SourceOptions, SourceTable, current_manifest};
+pub use scan::{
+    Encoding, Format, Source, SourceFile, SourceOptions, SourceTable, current_manifest,
+};
 
 /// What to do when the output already holds a version. The names are Spark's.
 #[derive(

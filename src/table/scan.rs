@@ -14,8 +14,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::commit::current;
 use super::commit::place::Place;
-pub use super::csv::CsvFormat;
 use super::csv::Look;
+pub use super::csv::{CsvFormat, Encoding};
 use super::manifest::{FileRecord, Manifest, TableRecord};
 use super::pinned::PinnedStore;
 use super::provider::DatasetTable;
@@ -45,8 +45,8 @@ pub struct SourceOptions {
     pub delimiter: Option<u8>,
     /// Whether the first line of CSV files names the columns, if that is known.
     pub header: Option<bool>,
-    /// CSV files are in Latin-1.
-    pub latin1: bool,
+    /// How characters of CSV files stand as bytes.
+    pub encoding: Encoding,
     /// For a preview: look at about so many bytes of each CSV file only.
     pub sample: Option<u64>,
 }
@@ -57,7 +57,7 @@ impl SourceOptions {
             names: self.columns.as_deref(),
             delimiter: self.delimiter,
             header: self.header,
-            latin1: self.latin1,
+            encoding: self.encoding,
             sample: self.sample,
         }
     }

@@ -325,3 +325,31 @@ fn a_table_shows_what_another_process_has_published() {
     let (code, printed, stderr) = run(&lab, &["sql", "-c", &text]);
     assert!(code == 0 && printed.ends_with("n\n2\n"), "{printed}{stderr}");
 }
+
+// ---- the prompt
+
+#[test]
+fn a_terminal_gets_a_prompt_that_outlives_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = assert_cmd::cargo::cargo_bin!("pleiad");
+    // `script` of util-linux gives the process a terminal.
+    let mut command = std::process::Command::new("script");
+    let line = format!("{} sql --format csv", binary.display());
+    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm");
+    command.env("XDG_STATE_HOME", folder.path()).env("XDG_CONFIG_HOME", "/nonexistent");
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        println!("skipped: no program 'script' to open a terminal with");
+        return;
+    };
+    let typed = "SELECT 40 +\n2 AS answer;\nSELECT nope;\nSELECT 7 AS after;\nexit\n";
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let seen = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{seen}");
+    for expected in ["answer\r\n42\r\n", "nope", "after\r\n7\r\n"] {
+        assert!(seen.contains(expected), "{expected}: {seen}");
+    }
+    let history = std::fs::read_to_string(folder.path().join("pleiad/history")).unwrap();
+    assert!(history.contains("SELECT 7 AS after;"), "{history}");
+}

@@ -91,7 +91,7 @@ async fn found(script: &Script, record: &str, variables: &Variables) -> String {
     let answer = lines(script, &sql.join("\n"), variables).await;
     let mut out = head;
     match (kind.split_once(' ').unwrap_or((kind, "")), answer) {
-        (("statement", "ok"), Ok(_)) => return record.to_owned(),
+        (("statement", "ok"), Ok(_)) => record.to_owned(),
         (("statement", expected), Err(error)) if expected.starts_with("error ") => {
             let message = error.to_string();
             let part = &expected["error ".len()..];
@@ -99,7 +99,7 @@ async fn found(script: &Script, record: &str, variables: &Variables) -> String {
                 message.contains(part),
                 "{record}\nexpected an error with: {part}\n  found: {message}"
             );
-            return record.to_owned();
+            record.to_owned()
         }
         (("statement", expected), Ok(_)) => panic!("{record}\nexpected: {expected}\n  found: done"),
         (("query", how), Ok(mut lines)) => {
@@ -110,7 +110,7 @@ async fn found(script: &Script, record: &str, variables: &Variables) -> String {
             out.extend(sql);
             out.push("----");
             out.extend(lines.iter().map(String::as_str));
-            return out.join("\n");
+            out.join("\n")
         }
         (_, Err(error)) => panic!("{record}\n  found: {error}"),
         ((other, _), Ok(_)) => panic!("'{other}' is no kind of record: {record}"),
