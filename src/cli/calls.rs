@@ -48,18 +48,17 @@ impl Procedures for Calls {
         context.arguments = recorded(&matches);
         let done = Box::pin(cli.command.work(&context)).await.map_err(ours)?;
         let Done { answers, tables, published } = done;
-        let named = |answers: Vec<Answer>| -> Result<Vec<Named>> {
-            answers.into_iter().map(named).collect()
-        };
+        let named =
+            |answers: &[Answer]| -> Result<Vec<Named>> { answers.iter().map(named).collect() };
         Ok(Called {
-            answers: named(answers)?,
-            tables: if published.is_some() { Vec::new() } else { named(tables)? },
+            answers: named(&answers)?,
+            tables: if published.is_some() { Vec::new() } else { named(&tables)? },
             published: published.map(|location| location.to_string()),
         })
     }
 }
 
-fn named(answer: Answer) -> Result<Named> {
+fn named(answer: &Answer) -> Result<Named> {
     let rows: RecordBatch = concat_batches(answer.schema(), answer.batches())?;
     Ok(Named { name: answer.name().to_owned(), rows })
 }
@@ -91,7 +90,8 @@ fn words(call: &Call) -> Result<Vec<String>> {
             None if name == "mode" => line.push(format!("--mode={}", values.join(","))),
             None => return Err(unknown(parser, &call.name, &name)),
             Some(argument) if argument.is_positional() => {
-                let place = argument.get_index().unwrap_or(1) - 1;
+                let mut all = parser.get_positionals();
+                let place = all.position(|other| other.get_id() == argument.get_id()).unwrap_or(0);
                 places.resize(places.len().max(place + 1), None);
                 if places[place].replace(values.join(",")).is_some() {
                     return Err(Error::usage(format!("argument '{name}' is given twice")));

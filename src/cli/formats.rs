@@ -113,7 +113,7 @@ pub(super) struct RowWriter<'a> {
 enum Form<'a> {
     Table { out: &'a mut dyn Write, shown: Vec<RecordBatch>, left: usize, left_out: usize },
     Markdown { out: &'a mut dyn Write },
-    Separated { writer: CsvWriter<&'a mut dyn Write>, is_empty: bool },
+    Separated { writer: Box<CsvWriter<&'a mut dyn Write>>, is_empty: bool },
     Json(JsonWriter<&'a mut dyn Write, JsonArray>),
     Ndjson(JsonWriter<&'a mut dyn Write, LineDelimited>),
     Arrow(StreamWriter<&'a mut dyn Write>),
@@ -129,7 +129,7 @@ impl<'a> RowWriter<'a> {
     ) -> Result<Self, ArrowError> {
         let separated = |out, delimiter| {
             let builder = CsvBuilder::new().with_header(true).with_delimiter(delimiter);
-            Form::Separated { writer: builder.build(out), is_empty: true }
+            Form::Separated { writer: Box::new(builder.build(out)), is_empty: true }
         };
         let json = JsonBuilder::new().with_explicit_nulls(true);
         let form = match format {

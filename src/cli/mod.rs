@@ -338,8 +338,12 @@ fn start(
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };
+    let interrupts = match &cli.command {
+        Command::Sql(sql) if sql.asks() => process::Interrupts::Stay,
+        _ => process::Interrupts::End,
+    };
     let work = async move { cli.command.run(&context).await };
-    process::run(threads, terminal, Box::pin(work))
+    process::run(threads, terminal, interrupts, Box::pin(work))
 }
 
 /// The parser, with every flag of the program understood before and behind the command's name.

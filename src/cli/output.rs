@@ -262,7 +262,7 @@ impl Output {
     ///
     /// # Errors
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
-    /// [`StdoutClosed`] when nobody reads any more.
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when nobody reads any more.
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
         let mut results = self.open()?;
         results.tables(answers)?;

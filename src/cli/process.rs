@@ -28,6 +28,15 @@ pub enum End<T> {
     Signalled(u8),
 }
 
+/// What SIGINT means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupts {
+    /// The end of the command.
+    End,
+    /// What the command makes of it: a prompt goes on.
+    Stay,
+}
+
 /// Runs `work` on `threads` worker threads until it is done or a signal comes.
 ///
 /// `work` owns what the command holds open: as long as an HTTP client lives, so do the tasks of its
@@ -38,6 +47,7 @@ pub enum End<T> {
 pub fn run<T, E>(
     threads: NonZeroUsize,
     terminal: &Terminal,
+    interrupts: Interrupts,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<End<Result<T, E>>> {
     let runtime = Builder::new_multi_thread()
@@ -45,7 +55,7 @@ pub fn run<T, E>(
         .enable_all()
         .build()
         .map_err(|cause| Error::io(format!("start {threads} threads"), cause))?;
-    let stopped = listen()?;
+    let stopped = listen(interrupts)?;
     let end = runtime.block_on(async {
         // The loser of the race is dropped here, and with it the command when a signal came.
         match select(stopped, std::pin::pin!(work)).await {
@@ -84,7 +94,7 @@ fn clean_up(runtime: &Runtime, terminal: &Terminal) {
 
 /// The exit code of the first signal. The second one ends the process from here: signals have a
 /// thread of their own, which no busy worker can keep from listening.
-fn listen() -> Result<oneshot::Receiver<u8>> {
+fn listen(interrupts: Interrupts) -> Result<oneshot::Receiver<u8>> {
     let failed = |cause| Error::io("listen to signals", cause);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let entered = runtime.enter();
@@ -93,9 +103,11 @@ fn listen() -> Result<oneshot::Receiver<u8>> {
     drop(entered);
     let (first, stopped) = oneshot::channel();
     let thread = move || {
-        let code = runtime.block_on(next(&mut interrupt, &mut terminate));
+        let mut wait =
+            |interrupts| runtime.block_on(next(&mut interrupt, &mut terminate, interrupts));
+        let code = wait(interrupts);
         if first.send(code).is_ok() {
-            leave(runtime.block_on(next(&mut interrupt, &mut terminate)));
+            leave(wait(Interrupts::End));
         }
         leave(code); // the command is over, but the process still is not
     };
@@ -103,10 +115,12 @@ fn listen() -> Result<oneshot::Receiver<u8>> {
     Ok(stopped)
 }
 
-async fn next(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
-    tokio::select! {
-        _ = interrupt.recv() => INTERRUPTED,
-        _ = terminate.recv() => TERMINATED,
+async fn next(interrupt: &mut Signal, terminate: &mut Signal, interrupts: Interrupts) -> u8 {
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => if interrupts == Interrupts::End { return INTERRUPTED },
+            _ = terminate.recv() => return TERMINATED,
+        }
     }
 }
 

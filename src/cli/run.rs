@@ -25,8 +25,8 @@ use crate::script::{self, Answer, Script, Statement, Variables};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad run people.sql --set rows=500
-  pleiad run people.sql --set rows=500 --mode overwrite --json")]
+  pleiad run people.sql --set out=demo --set rows=500
+  pleiad run people.sql --set out=demo --set rows=500 --mode overwrite --json")]
 pub struct Run {
     /// The script; `-` is standard input
     #[arg(value_name = "FILE.sql")]
@@ -126,7 +126,8 @@ pub(super) fn start(context: &Context) -> Result<Script> {
     let session = context.session()?;
     let procedures = Arc::new(Calls::new(context));
     let (mode, arguments) = (context.flags.mode, context.arguments.clone());
-    Ok(Script::new(&session, procedures, mode, arguments, context.watch.clone()))
+    let watch = Arc::clone(&context.watch);
+    Ok(Script::new(&session, procedures, mode, arguments, watch))
 }
 
 /// Runs one statement and prints what it answers.

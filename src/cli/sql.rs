@@ -18,7 +18,7 @@ use super::shell;
 #[command(after_long_help = "\
 Examples:
   pleiad sql -c \"SELECT id_pref, count(*) FROM 'people/table1' GROUP BY id_pref\"
-  pleiad sql --set n=3 -c \"CREATE VIEW t AS SELECT 1 AS a\" -c \"SELECT a + ${n} FROM t\"")]
+  pleiad sql --set k=3 -c 'CREATE VIEW t AS SELECT 1 AS a' -c 'SELECT a + ${k} FROM t'")]
 pub struct Sql {
     /// Statements to run; may be repeated
     #[arg(short = 'c', long = "command", visible_short_alias = 'e', value_name = "SQL")]

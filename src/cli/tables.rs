@@ -35,7 +35,10 @@ enum Types {
 impl TextFlags {
     fn options(&self) -> SourceOptions {
         SourceOptions {
-            latin1: self.encoding == Encoding::Latin1,
+            encoding: match self.encoding {
+                Encoding::Utf8 => crate::table::Encoding::Utf8,
+                Encoding::Latin1 => crate::table::Encoding::Latin1,
+            },
             text: self.types == Types::Text,
             ..SourceOptions::default()
         }

@@ -21,7 +21,6 @@ use datafusion::sql::sqlparser::ast::Value;
 
 use super::call::Named;
 use super::run::{Answer, Script};
-use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::table::external::ExternalTable;
@@ -123,15 +122,13 @@ impl Script {
         target: &dyn TableProvider,
         input: LogicalPlan,
         how: InsertOp,
-        statement: &Statement,
     ) -> Result<Answer> {
         let named = target.downcast_ref::<ExternalTable>().map(ExternalTable::table);
         let Some(table) = named.filter(|table| table.is_published()) else {
-            return Err(Error::usage(format!(
-                "rows can be inserted into tables of a dataset and tables in memory, '{}' is neither: \
-                 write with COPY",
-                statement.first_line()
-            )));
+            return Err(Error::usage(
+                "rows go into a table of a dataset, or into one in memory, and this is neither: write \
+                 with COPY",
+            ));
         };
         if how != InsertOp::Append {
             return Err(Error::usage(

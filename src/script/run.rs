@@ -87,15 +87,11 @@ impl Script {
     async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<Answer> {
         let planned = self.session.state().statement_to_plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
-        let ran = self.run_plan(statement, plan).await;
+        let ran = self.run_plan(plan).await;
         ran.map_err(|cause| self.explained(statement, cause))
     }
 
-    async fn run_plan(
-        &self,
-        statement: &Statement,
-        plan: LogicalPlan,
-    ) -> Result<Answer, DataFusionError> {
+    async fn run_plan(&self, plan: LogicalPlan) -> Result<Answer, DataFusionError> {
         refuse_hidden_writes(&plan)?;
         match &plan {
             LogicalPlan::Dml(write) => {
@@ -104,7 +100,7 @@ impl Script {
                     && !target.is::<MemTable>()
                 {
                     let input = write.input.as_ref().clone();
-                    return Ok(self.insert(target.as_ref(), input, how, statement).await?);
+                    return Ok(self.insert(target.as_ref(), input, how).await?);
                 }
             }
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {

@@ -122,9 +122,9 @@ impl Statement {
         let error = Error::from(cause);
         let (message, told) = told_place(&error.to_string());
         let place = told.or(place).filter(|place| self.holds(*place));
-        let error = match Error::find_in(&error).map(Error::kind) {
-            Some(kind) if message != error.to_string() => Error::new(kind, message),
-            _ => error,
+        let error = match message == error.to_string() {
+            true => error,
+            false => Error::new(error.kind(), message),
         };
         self.failed_at(place, error)
     }
@@ -259,16 +259,17 @@ pub fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-/// The text of an error of the parser, which ends with a place, and that place.
+/// The sentence of an error, on one line, and the place that the parser put behind it.
 fn told_place(text: &str) -> (String, Option<Location>) {
     let text = text.trim_start_matches("sql parser error: ");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let parts = text.rsplit_once(" at Line: ").and_then(|(said, place)| {
         let (line, column) = place.split_once(", Column: ")?;
         Some((said, Location::new(line.parse().ok()?, column.parse().ok()?)))
     });
     match parts {
         Some((said, place)) => (lowered(said), Some(place)),
-        None => (text.to_owned(), None),
+        None => (lowered(&text), None),
     }
 }
 

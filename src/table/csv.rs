@@ -42,14 +42,24 @@ pub struct CsvFormat {
     pub header: bool,
     /// Whether the files are compressed by gzip; each is then read by one stream.
     pub gzip: bool,
-    /// Whether the files are in Latin-1; each is then read by one stream.
-    pub latin1: bool,
+    /// How characters stand as bytes; what is not UTF-8 is read by one stream a file.
+    pub encoding: Encoding,
+}
+
+/// How characters of a text file stand as bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8.
+    #[default]
+    Utf8,
+    /// Latin-1, as browsers read it: Windows-1252.
+    Latin1,
 }
 
 impl CsvFormat {
     /// Whether bytes have to be decoded before they are UTF-8.
     pub(crate) fn is_decoded(self) -> bool {
-        self.gzip || self.latin1
+        self.gzip || self.encoding != Encoding::Utf8
     }
 }
 
@@ -72,8 +82,8 @@ pub(crate) struct Look<'a> {
     pub(crate) delimiter: Option<u8>,
     /// Whether the first line names the columns, if that is known.
     pub(crate) header: Option<bool>,
-    /// The file is in Latin-1.
-    pub(crate) latin1: bool,
+    /// How its characters stand as bytes.
+    pub(crate) encoding: Encoding,
     /// Look at about so many bytes of the file only.
     pub(crate) sample: Option<u64>,
 }
@@ -89,7 +99,7 @@ pub(crate) async fn inspect(
     let gzip = decoded::is_gzip(&meta.location);
     let sample = look.sample.filter(|sample| gzip || *sample < meta.size);
     let mut text = Text {
-        stream: decoded::bytes(store, &meta.location, shown, look.latin1, sample).await?,
+        stream: decoded::bytes(store, &meta.location, shown, look.encoding, sample).await?,
         utf8: Utf8::default(),
         shown,
         has_ended: false,
@@ -122,7 +132,7 @@ pub(crate) async fn inspect(
         newlines_in_values: false,
         header: is_header,
         gzip,
-        latin1: look.latin1,
+        encoding: look.encoding,
     };
     let mut columns = Columns::new(&names, format);
     let mut bytes = buffer.freeze();
@@ -427,7 +437,7 @@ mod tests {
             newlines_in_values: true,
             header: true,
             gzip: false,
-            latin1: false,
+            encoding: Encoding::Utf8,
         };
         assert_eq!(facts.format, expected);
         let columns: Vec<_> =
@@ -498,7 +508,7 @@ mod tests {
         let error = inspect(&store, &meta, "x.csv", Look::default()).await.unwrap_err();
         let expected = format!("file 'x.csv' is not UTF-8 at byte {at}: convert it");
         assert!(error.to_string().starts_with(&expected), "{error}");
-        let look = Look { latin1: true, ..Look::default() };
+        let look = Look { encoding: Encoding::Latin1, ..Look::default() };
         if text[0] == b'a' {
             assert_eq!(inspect(&store, &meta, "x.csv", look).await.unwrap().rows, Some(1));
         }

@@ -20,7 +20,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 
-use super::csv::CsvFormat;
+use super::csv::{CsvFormat, Encoding};
 use crate::error::{Error, Result};
 
 /// Whether the name of a file says that it is compressed.
@@ -34,7 +34,7 @@ pub(super) async fn bytes(
     store: &dyn ObjectStore,
     path: &Path,
     shown: &str,
-    latin1: bool,
+    encoding: Encoding,
     most: Option<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let is_gzip = is_gzip(path);
@@ -45,9 +45,9 @@ pub(super) async fn bytes(
         true => gunzipped(stream, shown.to_owned()).boxed(),
         false => stream.boxed(),
     };
-    Ok(match latin1 {
-        true => stream.map_ok(|bytes| from_latin1(&bytes)).boxed(),
-        false => stream,
+    Ok(match encoding {
+        Encoding::Latin1 => stream.map_ok(|bytes| from_latin1(&bytes)).boxed(),
+        Encoding::Utf8 => stream,
     })
 }
 
@@ -122,9 +122,9 @@ impl PartitionStream for DecodedFile {
             .with_batch_size(batch_rows)
             .build_decoder();
         let (store, path, shown) = (Arc::clone(&self.store), self.path.clone(), self.shown.clone());
-        let latin1 = self.format.latin1;
+        let encoding = self.format.encoding;
         let batches = async move {
-            let text = bytes(store.as_ref(), &path, &shown, latin1, None).await?;
+            let text = bytes(store.as_ref(), &path, &shown, encoding, None).await?;
             Ok::<_, datafusion::common::DataFusionError>(rows(text, decoder))
         };
         let batches = stream::once(batches).try_flatten();

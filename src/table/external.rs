@@ -17,7 +17,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::commit::current_version;
 use super::foreign;
 use super::provider::DatasetTable;
-use super::scan::{Format, Source, SourceOptions, SourceTable};
+use super::scan::{Encoding, Format, Source, SourceOptions, SourceTable};
 use crate::error::{Error, Result};
 use crate::storage::Stores;
 
@@ -401,8 +401,10 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
             },
             "has_header" | "header" => options.header = Some(flag()?),
             "encoding" => match value.to_lowercase().as_str() {
-                "utf-8" | "utf8" => options.latin1 = false,
-                "latin1" | "latin-1" | "iso-8859-1" | "windows-1252" => options.latin1 = true,
+                "utf-8" | "utf8" => options.encoding = Encoding::Utf8,
+                "latin1" | "latin-1" | "iso-8859-1" | "windows-1252" => {
+                    options.encoding = Encoding::Latin1
+                }
                 _ => return Err(wrong("utf-8 or latin1")),
             },
             "types" if value == "text" => options.text = true,

@@ -31,7 +31,7 @@ pub use commit::{Begin, DeadRun, Run, RunOptions};
 pub use foreign::footer_of as footer;
 pub use manifest::Manifest;
 pub use scan::{
-    Format, Source, SourceFile, SourceOptions, SourceTable, Within, current_manifest,
+    Encoding, Format, Source, SourceFile, SourceOptions, SourceTable, Within, current_manifest,
     dataset_around,
 };
 

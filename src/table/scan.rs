@@ -14,8 +14,8 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::commit::current;
 use super::commit::place::Place;
-pub use super::csv::CsvFormat;
 use super::csv::Look;
+pub use super::csv::{CsvFormat, Encoding};
 use super::manifest::{FileRecord, Manifest, TableRecord};
 use super::pinned::PinnedStore;
 use super::provider::DatasetTable;
@@ -25,6 +25,9 @@ use crate::storage::{Location, Stores};
 
 /// Files looked at at a time.
 pub(super) const AT_ONCE: usize = 16;
+
+/// The one rendering of a manifest that is a table.
+const BLOCKS: &str = "blocks.csv";
 
 /// How far up a dataset is looked for, from `OUT/table/key=1/key=2/file` at most.
 const LEVELS_UP: usize = 5;
@@ -42,8 +45,8 @@ pub struct SourceOptions {
     pub delimiter: Option<u8>,
     /// Whether the first line of CSV files names the columns, if that is known.
     pub header: Option<bool>,
-    /// CSV files are in Latin-1.
-    pub latin1: bool,
+    /// How characters of CSV files stand as bytes.
+    pub encoding: Encoding,
     /// For a preview: look at about so many bytes of each CSV file only.
     pub sample: Option<u64>,
 }
@@ -54,7 +57,7 @@ impl SourceOptions {
             names: self.columns.as_deref(),
             delimiter: self.delimiter,
             header: self.header,
-            latin1: self.latin1,
+            encoding: self.encoding,
             sample: self.sample,
         }
     }
@@ -121,6 +124,11 @@ impl Source {
         let mut source = match dataset_above(stores, &location).await? {
             // It holds text only; what is published is whole.
             Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
+                let options = SourceOptions { allow_incomplete: true, ..options.clone() };
+                let table = foreign::open(Place::at(stores, &location)?, &options).await?;
+                Self { tables: vec![table], manifest: None }
+            }
+            Some((place, _)) if place.relative(location.path()) == BLOCKS => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
                 let table = foreign::open(Place::at(stores, &location)?, &options).await?;
                 Self { tables: vec![table], manifest: None }

@@ -52,6 +52,21 @@ fn commands() -> Vec<Vec<String>> {
     found
 }
 
+/// The words of a command line as a shell reads them: those in quotes are one.
+pub(crate) fn words_of(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for c in line.trim().chars() {
+        match (quote, c) {
+            (None, '\'' | '"') => quote = Some(c),
+            (Some(open), c) if open == c => quote = None,
+            (None, ' ') => words.push(String::new()),
+            (_, c) => words.last_mut().expect("one at least").push(c),
+        }
+    }
+    words
+}
+
 #[test]
 fn help_of_every_command_ends_with_two_examples_that_parse() {
     for words in commands() {
@@ -62,7 +77,7 @@ fn help_of_every_command_ends_with_two_examples_that_parse() {
         let (_, examples) = stdout.split_once("\nExamples:\n").expect("examples at the end");
         assert_eq!(examples.lines().count(), 2, "{examples}");
         for example in examples.lines() {
-            let example = example.trim().split(' ');
+            let example = words_of(example);
             cli::command().try_get_matches_from(example).expect("an example that parses");
         }
     }
@@ -116,9 +131,12 @@ fn the_examples_of_help_run() {
                 "partition sky blocks --blocks 6",
             ],
             "partition" => &["generate sky sky --rows 500"],
+            "sql" => &["generate people people --rows 200"],
             "plot" => &["generate sky sky --rows 500", "partition sky blocks --blocks 6"],
             _ => &["generate people people --rows 200"],
         };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/people.sql");
+        std::fs::copy(script, folder.path().join("people.sql")).expect("a script");
         for line in prepared {
             let words: Vec<&str> = line.split(' ').collect();
             assert_eq!(outcome(pleiad(&words).current_dir(folder.path())).0, 0);
@@ -127,8 +145,8 @@ fn the_examples_of_help_run() {
         let (_, help, _) = outcome(&mut pleiad(&arguments));
         let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
         for example in examples.lines() {
-            let words = example.trim().split(' ').skip(1).map(|word| word.trim_matches('\''));
-            let words: Vec<&str> = words.collect();
+            let words = words_of(example);
+            let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
             let mut command = pleiad(&words);
             let (code, stdout, stderr) = outcome(command.args(fewer).current_dir(folder.path()));
             let answers = !stdout.is_empty() || example.contains(" -o ");

@@ -41,7 +41,7 @@ impl Lab {
         self.place.out.join(name)
     }
 
-    fn variables(&self) -> Vec<(String, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         self.served.as_ref().map(Served::variables).unwrap_or_default()
     }
 

@@ -40,6 +40,9 @@ mod partition; // the sky partitioner, whole jobs
 mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
 mod sky_functions; // the functions of the sky in SQL
+mod docs; // pages made from the code, commands of the README
+mod scripts; // the scripts in sql/, and SQL from the command line
+mod slt; // SQL logic tests
 mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses

@@ -13,7 +13,7 @@ use arrow::array::Int64Array;
 use datafusion::common::runtime::SpawnedTask;
 use pleiad::cli::exit;
 use pleiad::cli::output::{Answer, Output, OutputFlags};
-use pleiad::cli::process::{self, cores};
+use pleiad::cli::process::{self, Interrupts, cores};
 use pleiad::cli::progress::Progress;
 use pleiad::cli::terminal::{Surroundings, Terminal, TerminalFlags, variable};
 use pleiad::event::{Event, Observer, Unit};
@@ -28,7 +28,8 @@ fn act() {
     let around = Surroundings::look();
     let terminal = Terminal::new(&TerminalFlags::default(), around);
     let command = run(&act, around, &terminal);
-    let code = exit::code_of(&terminal, || process::run(cores(), &terminal, command));
+    let code =
+        exit::code_of(&terminal, || process::run(cores(), &terminal, Interrupts::End, command));
     std::process::exit(i32::from(code));
 }
 

@@ -27,7 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kmeans", &["session", "table", "functions", "storage::Location"]),
     ("dbscan", &["session", "table", "grid", "partition"]),
     ("stream", &["session", "table"]),
-    ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),
+    // commands come to it as procedures, from those who run them
+    ("script", &["session", "table"]),
     // objects that are no table: their bytes, copies, removal
     ("inspect", &["session", "table", "storage"]),
     ("report", &["grid"]),
@@ -46,7 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ballista_scheduler", &["distributed"]),
     ("object_store", &["storage", "table", "inspect"]),
     // one definition of options for a command and its procedure
-    ("clap", &["cli", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
+    ("clap", &["cli", "script", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("anyhow", &["cli", "main"]),
@@ -74,7 +75,7 @@ const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "par
 /// Where files may be published: put, renamed, removed. The last two write what a user names: copies of
 /// objects, and one FILE.
 const WRITERS: &[&str] =
-    &["src/table", "src/storage/local.rs", "src/inspect/copy.rs", "src/cli/output.rs"];
+    &["src/table", "src/storage/local.rs", "src/inspect/copy.rs", "src/cli/sink.rs"];
 
 /// A token with its line and the number of inline modules around it.
 struct Word {

@@ -1,0 +1,42 @@
+-- The sky by preset v2: a grid with margins.
+--
+-- Needs nothing. Writes two datasets: ${out}/sky and ${out}/v2. Variables: rows of the sky, a source by
+-- its number, and the radius in which its neighbours are looked for.
+--   pleiad run sql/sky_v2.sql --set out=demo --set rows=100000 --set source=7 --set arcsec=10
+
+CALL generate(sky, '${out}/sky', rows => ${rows}, mode => 'overwrite', into => 'all');
+
+CALL partition(
+  input => '${out}/sky',
+  out => '${out}/v2',
+  preset => v2,
+  blocks => 20,
+  margin_arcsec => ${arcsec},
+  mode => 'overwrite',
+  into => 'sky'
+);
+
+-- The blocks with most rows; own rows count once, margin rows are copies.
+SELECT block, own_rows, margin_rows, round(lon_min, 3) AS lon_min, round(lat_min, 3) AS lat_min
+FROM '${out}/v2/blocks.csv'
+ORDER BY own_rows DESC, block
+LIMIT 5;
+
+-- The search is complete if no margin is narrower than its radius.
+SELECT min(margin_radius_arcsec) >= ${arcsec} AS complete FROM '${out}/v2/blocks.csv';
+
+-- The neighbours of a source: rows of its block, its own and those of its margin. No other block is read.
+CREATE VIEW source AS
+SELECT block, ra, decl FROM sky_blocks WHERE "sourceId" = ${source};
+
+CREATE VIEW near AS
+SELECT block, "sourceId", ra, decl, 'own' AS row FROM sky_blocks
+UNION ALL
+SELECT block, "sourceId", ra, decl, 'margin' AS row FROM sky_margins;
+
+SELECT near."sourceId", near.row,
+       round(3600 * angular_distance(near.ra, near.decl, source.ra, source.decl), 3) AS arcsec
+FROM near
+JOIN source ON near.block = source.block
+WHERE angular_distance(near.ra, near.decl, source.ra, source.decl) <= ${arcsec} / 3600.0
+ORDER BY arcsec, near."sourceId";

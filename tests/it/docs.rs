@@ -1,0 +1,105 @@
+//! Pages made from the code, and the commands of the README.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use datafusion::logical_expr::Documentation;
+use pleiad::functions::{aggregates, scalars};
+
+use crate::cli::{outcome, pleiad, words_of};
+use crate::support::golden;
+
+/// One function as a section of the page.
+fn section(name: &str, kind: &str, page: &Documentation) -> String {
+    let mut text = format!("### `{name}`\n\n{} {kind}\n\n", page.description.trim());
+    text += &format!("```sql\n{}\n```\n", page.syntax_example.trim());
+    for (argument, meaning) in page.arguments.iter().flatten() {
+        text += &format!("\n- `{argument}`: {meaning}");
+    }
+    if page.arguments.is_some() {
+        text.push('\n');
+    }
+    if let Some(example) = &page.sql_example {
+        text += &format!("\nExample:\n\n```sql\n{}\n```\n", example.trim());
+    }
+    let related: Vec<_> =
+        page.related_udfs.iter().flatten().map(|name| format!("`{name}`")).collect();
+    if !related.is_empty() {
+        text += &format!("\nSee also {}.\n", related.join(", "));
+    }
+    text
+}
+
+#[test]
+fn the_page_of_functions_is_that_of_the_code() {
+    let mut sections: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+    let mut add = |name: &str, kind: &str, page: Option<&Documentation>| {
+        let page = page.unwrap_or_else(|| panic!("'{name}' has no documentation"));
+        let section = section(name, kind, page);
+        sections.entry(page.doc_section.label).or_default().insert(name.to_owned(), section);
+    };
+    scalars().iter().for_each(|f| add(f.name(), "A scalar function.", f.documentation()));
+    aggregates().iter().for_each(|f| add(f.name(), "An aggregate function.", f.documentation()));
+    let mut page = "# Functions of Pleiad in SQL\n\nBeside those of \
+                    [DataFusion](https://datafusion.apache.org/user-guide/sql/index.html). \
+                    `SHOW FUNCTIONS` lists all of them. This page is made from their \
+                    documentation: `PLEIAD_BLESS=1 cargo test page_of_functions` writes it.\n"
+        .to_owned();
+    for (label, functions) in &sections {
+        page += &format!("\n## {label}\n");
+        functions.values().for_each(|section| page += &format!("\n{section}"));
+    }
+    golden::check("docs/functions.md", &page);
+}
+
+/// The lines of the README that call the program, without comments; with fewer rows.
+fn commands() -> Vec<Vec<String>> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let lines = readme.lines().filter(|line| line.starts_with("pleiad "));
+    let command = |line: &str| {
+        let line = line.split_once("  #").map_or(line, |(command, _)| command);
+        let mut words = words_of(line);
+        words.remove(0);
+        words
+    };
+    lines.map(command).collect()
+}
+
+#[test]
+fn the_commands_of_the_readme_run_in_their_order() {
+    let commands = commands();
+    assert!(commands.len() > 10, "{} commands", commands.len());
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("sql"),
+        folder.path().join("sql"),
+    )
+    .unwrap();
+    let sample = "id,ra,dec\n1,10.5,-20\n2,11.5,-21\n3,200,45\n";
+    std::fs::write(folder.path().join("stars.csv"), sample).unwrap();
+    for words in &commands {
+        let words: Vec<String> = words.iter().map(|word| fewer(word)).collect();
+        let line = words.join(" ");
+        if line.contains("s3://") || line.contains("bucket=") || line.contains(".gz") {
+            let parsed = std::iter::once("pleiad").chain(words.iter().map(String::as_str));
+            pleiad::cli::command().try_get_matches_from(parsed).expect("a line that parses");
+            continue;
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = pleiad(&words);
+        let (code, _, stderr) = outcome(command.current_dir(folder.path()).write_stdin("SELECT 1"));
+        assert_eq!(code, 0, "{line}: {stderr}");
+    }
+}
+
+/// Numbers of rows that a debug build has time for.
+fn fewer(word: &str) -> String {
+    match word {
+        "100000" | "1000000" => "600".to_owned(),
+        "20000" => "100".to_owned(),
+        "rows=100000" => "rows=600".to_owned(),
+        "2..12" => "2..3".to_owned(),
+        other => other.to_owned(),
+    }
+}
