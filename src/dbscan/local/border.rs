@@ -19,7 +19,7 @@ use super::window::Window;
 pub(super) fn label<const D: usize>(
     cells: &Cells<D>,
     cores: &Cores<D>,
-    clusters: Clusters,
+    clusters: &Clusters,
     density: &Density,
     copied: impl Fn(&[f64; D]) -> bool,
     watch: &mut Watch<'_>,
@@ -43,11 +43,11 @@ pub(super) fn label<const D: usize>(
     let mut search = Search {
         cells,
         cores,
-        clusters: &clusters,
+        clusters,
         eps_squared: density.eps_squared(),
         window: Window::around(),
         forest: Forest::new(cells, cores),
-        parts: Vec::new(),
+        around: Vec::new(),
         near: Vec::new(),
     };
     let mut next = 0; // the next cell of `cores`
@@ -86,19 +86,17 @@ struct Search<'a, const D: usize> {
     eps_squared: f64,
     window: Window<D>,
     forest: Forest<'a, Cores<D>, D>,
-    /// The core rows around the present cell, with their clusters.
-    parts: Vec<(Part, u32)>,
+    /// The cells of `cores` around the present cell, with their clusters.
+    around: Vec<(u32, u32)>,
     near: Vec<u32>,
 }
 
 impl<const D: usize> Search<'_, D> {
     fn move_to(&mut self, cell: usize) {
         self.window.move_to(&self.cores.index, self.cells.index()[cell]);
-        self.parts.clear();
-        for cell in self.window.ranges().flatten() {
-            let part = self.forest.root(position(cell));
-            self.parts.push((part, self.clusters.of[cell]));
-        }
+        self.around.clear();
+        let around = self.window.ranges().flatten();
+        self.around.extend(around.map(|cell| (position(cell), self.clusters.of[cell])));
     }
 
     /// The clusters with a core row near a row of the present cell, of whose own cluster, `within`,
@@ -106,8 +104,9 @@ impl<const D: usize> Search<'_, D> {
     fn clusters_near(&mut self, place: &[f64; D], within: Option<u32>) -> &[u32] {
         self.near.clear();
         self.near.extend(within);
-        for (part, cluster) in &self.parts {
-            if !self.near.contains(cluster) && self.forest.any_near(*part, place, self.eps_squared)
+        for (cell, cluster) in &self.around {
+            if !self.near.contains(cluster)
+                && self.forest.any_near(Part::Cell(*cell), place, self.eps_squared)
             {
                 self.near.push(*cluster);
             }

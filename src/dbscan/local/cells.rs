@@ -246,6 +246,8 @@ impl<const D: usize> Grid<D> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sorted<const D: usize>(rows: &[[f64; D]], eps: f64) -> Result<Cells<D>> {
@@ -276,6 +278,60 @@ mod tests {
             (0..8).map(|row| cells.input(row)).collect::<Vec<_>>(),
             [7, 6, 5, 4, 3, 2, 1, 0]
         );
+    }
+
+    /// Steps of a walk, in eps: across a cell, to the edge of what is near, a hair more.
+    fn steps<const D: usize>() -> impl Strategy<Value = Vec<[f64; D]>> {
+        let side = 1.0 / (D as f64).sqrt();
+        let step = prop_oneof![
+            Just(0.0),
+            Just(1.0),
+            Just(side),
+            Just(side * (1.0 - 2f64.powi(-16))),
+            Just(1.0 + f64::EPSILON),
+            0.0..1.2f64,
+        ];
+        prop::collection::vec(prop::array::uniform::<_, D>(step), 1..80)
+    }
+
+    /// Rows along a walk, the first of them `far` away from the others.
+    fn check<const D: usize>(eps: f64, far: f64, steps: &[[f64; D]]) {
+        let mut at = [far; D];
+        let mut rows = vec![[0.0; D]];
+        for step in steps {
+            at = std::array::from_fn(|k| (at[k] + step[k] * eps) % (far + 5.0 * eps));
+            at = at.map(|x| x.max(far));
+            rows.push(at);
+        }
+        let eps_squared = eps * eps;
+        let cells = sorted(&rows, eps).unwrap();
+        let cell_of = |row: usize| {
+            (0..cells.len()).find(|cell| cells.rows_of(*cell..cell + 1).contains(&row)).unwrap()
+        };
+        for a in 0..rows.len() {
+            for b in 0..a {
+                let near = Hull::at(cells.place(a)).nearest(&cells.place(b)) <= eps_squared;
+                let [a, b] = [a, b].map(|row| cells.index()[cell_of(row)]);
+                assert!(near || a != b, "rows of a cell are near each other");
+                assert!(
+                    !near || (0..D).all(|k| a[k].abs_diff(b[k]) <= 2),
+                    "near rows are in reach"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_holds_near_rows_and_near_rows_are_at_most_two_cells_apart(
+            eps in prop_oneof![Just(1.0), Just(0.1), 0.01..10.0f64],
+            cells_away in prop_oneof![Just(0.0), Just(1e3), 0.0..4e9f64],
+            flat in steps::<2>(),
+            deep in steps::<3>(),
+        ) {
+            check(eps, cells_away * eps / 2f64.sqrt(), &flat);
+            check(eps, cells_away * eps / 3f64.sqrt(), &deep);
+        }
     }
 
     #[test]

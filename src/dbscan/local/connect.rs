@@ -3,7 +3,8 @@
 //!
 //! A union-find over cells, not rows, since the cores of a cell belong together. What costs least
 //! comes first, so that most pairs are joined before they would have to be looked at: pairs whose
-//! hulls say that they are near, then small pairs, then crowded ones by falling number of rows.
+//! hulls say that they are near, then a glance at a few rows of each, which settles small pairs and
+//! crowded ones with many rows near each other, then the other crowded ones, the largest first.
 
 use super::cells::{Cells, position};
 use super::core::Cores;
@@ -13,8 +14,8 @@ use super::hull::any_near;
 use super::watch::Watch;
 use super::window::Window;
 
-/// A pair of cells with more pairs of rows than this waits until the others are joined.
-const FEW: usize = 4096;
+/// A glance at a pair of cells takes this many rows of each.
+const FEW: usize = 64;
 
 /// For every cell of `cores` the number of its cluster, and for every cluster its first core row.
 ///
@@ -33,7 +34,7 @@ pub(super) fn connect<const D: usize>(
 ) -> Option<Clusters> {
     let mut sets = Sets::new(cores.len());
     join_by_hulls(cores, density, &mut sets, watch)?;
-    let crowded = join_small(cells, cores, density, &mut sets, watch)?;
+    let crowded = join_by_glance(cells, cores, density, &mut sets, watch)?;
     join_crowded(cells, cores, density, crowded, &mut sets, watch)?;
     Some(number(cells, cores, sets))
 }
@@ -59,8 +60,8 @@ fn join_by_hulls<const D: usize>(
     Some(())
 }
 
-/// Looks at the small pairs that are not joined yet; answers the crowded ones.
-fn join_small<const D: usize>(
+/// Looks at a few rows of the pairs that are not joined yet; answers the pairs this did not settle.
+fn join_by_glance<const D: usize>(
     cells: &Cells<D>,
     cores: &Cores<D>,
     density: &Density,
@@ -79,16 +80,19 @@ fn join_small<const D: usize>(
             {
                 continue;
             }
-            let (a, b) = (cores.rows(cell), cores.rows(other));
-            if a.len() * b.len() > FEW {
-                crowded.push((cell, other));
-                continue;
-            }
+            let few = |cell: u32| {
+                let rows = cores.rows(cell);
+                rows.start..rows.end.min(rows.start + FEW)
+            };
+            let (a, b) = (few(cell), few(other));
+            let is_all = a == cores.rows(cell) && b == cores.rows(other);
             let b = cells.columns(b);
             let (hull, eps) = (cores.hull(other), density.eps_squared());
             let mut places = a.map(|row| cells.place(row));
             if places.any(|p| hull.nearest(&p) <= eps && any_near(&b, &p, eps)) {
                 sets.join(cell, other);
+            } else if !is_all {
+                crowded.push((cell, other));
             }
         }
     }
@@ -108,11 +112,10 @@ fn join_crowded<const D: usize>(
     pairs.sort_by_key(|(a, b)| std::cmp::Reverse(size(*a).min(size(*b))));
     let mut forest = Forest::new(cells, cores);
     for (a, b) in pairs {
-        if sets.root(a) != sets.root(b) {
-            let parts = (forest.root(a), forest.root(b));
-            if parts_near(&forest, parts, density, watch)? {
-                sets.join(a, b);
-            }
+        if sets.root(a) != sets.root(b)
+            && parts_near(&mut forest, (Part::Cell(a), Part::Cell(b)), density, watch)?
+        {
+            sets.join(a, b);
         }
     }
     Some(())
@@ -120,18 +123,18 @@ fn join_crowded<const D: usize>(
 
 /// Whether a row of one part is near a row of the other.
 fn parts_near<const D: usize>(
-    forest: &Forest<'_, Cores<D>, D>,
+    forest: &mut Forest<'_, Cores<D>, D>,
     (a, b): (Part, Part),
     density: &Density,
     watch: &mut Watch<'_>,
 ) -> Option<bool> {
     watch.tick()?;
     let eps = density.eps_squared();
-    let (hull_a, hull_b) = (forest.hull(a), forest.hull(b));
-    if hull_a.nearest_between(hull_b) > eps {
+    let (hull_a, hull_b) = (*forest.hull(a), *forest.hull(b));
+    if hull_a.nearest_between(&hull_b) > eps {
         return Some(false);
     }
-    if hull_a.farthest_between(hull_b) <= eps {
+    if hull_a.farthest_between(&hull_b) <= eps {
         return Some(true);
     }
     let (halves_a, halves_b) = (forest.halves(a), forest.halves(b));
@@ -141,7 +144,7 @@ fn parts_near<const D: usize>(
         }
         (_, Some(halves)) => halves.map(|half| (a, half)),
         (_, None) => {
-            let (columns, eps) = (forest.columns(b), density.eps_squared());
+            let columns = forest.columns(b);
             let mut places = (0..forest.len(a)).map(|i| forest.place(a, i));
             return Some(places.any(|p| hull_b.nearest(&p) <= eps && any_near(&columns, &p, eps)));
         }

@@ -99,12 +99,9 @@ impl<const D: usize> Marker<'_, D> {
         lines: &[Range<usize>],
         watch: &mut Watch<'_>,
     ) -> Option<()> {
-        let whole = self.forest.root(cell);
-        for other in lines.iter().cloned().flatten() {
-            let other = self.forest.root(position(other));
-            self.maybe.push(other);
-        }
-        self.decide(whole, 0, 0, watch)?;
+        let others = lines.iter().cloned().flatten();
+        self.maybe.extend(others.map(|other| Part::Cell(position(other))));
+        self.decide(Part::Cell(cell), 0, 0, watch)?;
         self.maybe.clear();
         Some(())
     }

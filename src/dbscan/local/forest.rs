@@ -68,22 +68,6 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
         }
     }
 
-    /// The part that is the whole cell, with a tree if it is crowded.
-    pub(super) fn root(&mut self, cell: u32) -> Part {
-        let rows = self.ground.rows(cell);
-        if rows.len() < CROWD {
-            return Part::Cell(cell);
-        }
-        if let Some(root) = self.roots.get(&cell) {
-            return Part::Node(*root);
-        }
-        let root = position(self.nodes.len());
-        self.roots.insert(cell, root);
-        let mut rows: Vec<u32> = rows.map(position).collect();
-        self.grow(&mut rows);
-        Part::Node(root)
-    }
-
     /// Adds the tree over `rows`, which it reorders.
     fn grow(&mut self, rows: &mut [u32]) {
         let place = |row: &u32| self.cells.place(*row as usize);
@@ -117,12 +101,30 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
         }
     }
 
-    /// The two halves of a part that can be split.
-    #[inline]
-    pub(super) fn halves(&self, part: Part) -> Option<[Part; 2]> {
-        let Part::Node(node) = part else { return None };
+    /// The two halves of a part that can be split. Makes the tree of a crowded cell.
+    pub(super) fn halves(&mut self, part: Part) -> Option<[Part; 2]> {
+        let node = match part {
+            Part::Node(node) => node,
+            Part::Cell(cell) => self.root(cell)?,
+        };
         let second = self.nodes[node as usize].second;
         (second != 0).then_some([Part::Node(node + 1), Part::Node(second)])
+    }
+
+    /// The topmost node of a cell, if it is crowded.
+    fn root(&mut self, cell: u32) -> Option<u32> {
+        let rows = self.ground.rows(cell);
+        if rows.len() < CROWD {
+            return None;
+        }
+        if let Some(root) = self.roots.get(&cell) {
+            return Some(*root);
+        }
+        let root = position(self.nodes.len());
+        self.roots.insert(cell, root);
+        let mut rows: Vec<u32> = rows.map(position).collect();
+        self.grow(&mut rows);
+        Some(root)
     }
 
     /// Rows of a part.
@@ -159,7 +161,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
     }
 
     /// Whether a row of a part is near `place`.
-    pub(super) fn any_near(&self, part: Part, place: &[f64; D], eps_squared: f64) -> bool {
+    pub(super) fn any_near(&mut self, part: Part, place: &[f64; D], eps_squared: f64) -> bool {
         let hull = self.hull(part);
         if hull.nearest(place) > eps_squared {
             return false;
@@ -167,9 +169,15 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
         if hull.farthest(place) <= eps_squared {
             return true;
         }
+        // Where many rows are near, one of the first will be, and no tree is needed.
+        let columns = self.columns(part);
+        let few = columns[0].len().min(LEAF);
+        if any_near(&columns.map(|column| &column[..few]), place, eps_squared) {
+            return true;
+        }
         match self.halves(part) {
             Some(halves) => halves.into_iter().any(|half| self.any_near(half, place, eps_squared)),
-            None => any_near(&self.columns(part), place, eps_squared),
+            None => any_near(&self.columns(part).map(|column| &column[few..]), place, eps_squared),
         }
     }
 

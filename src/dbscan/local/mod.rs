@@ -47,10 +47,10 @@ pub use label::{Cluster, Kind, Label, Local};
 /// Memory that [`cluster`] needs for a row of 2-D at most, its input included.
 ///
 /// Reached when every row is alone in its cell and core; data with several rows to a cell needs
-/// about half. The contacts come on top: 24 bytes for a row that other blocks copied or a margin row.
-pub const ROW_BYTES_2D: usize = 112;
+/// under half. The contacts come on top: 24 bytes for a row that other blocks copied or a margin row.
+pub const ROW_BYTES_2D: usize = 104;
 /// The same in 3-D. The contacts are 32 bytes each.
-pub const ROW_BYTES_3D: usize = 144;
+pub const ROW_BYTES_3D: usize = 136;
 
 /// Clusters one block: `rows` are its own rows, `own` of them, then its margin rows.
 ///
@@ -90,5 +90,5 @@ fn phases<const D: usize>(
     let cores = Cores::gather(&mut cells, &core);
     drop(core);
     let clusters = connect(&cells, &cores, density, watch)?;
-    border::label(&cells, &cores, clusters, density, copied, watch)
+    border::label(&cells, &cores, &clusters, density, copied, watch)
 }
