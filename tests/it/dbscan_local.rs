@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::sync::atomic::AtomicBool;
 
-use pleiad::dbscan::local::{Density, Kind, Local, cluster};
+use pleiad::dbscan::local::{Density, Kind, Local, Place, cluster};
 use pleiad::dbscan::merge::{Merge, RowLabel};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -58,8 +58,8 @@ fn a_row_that_touches_two_clusters_joins_them_through_its_owner() {
     let touches = |(local, ids): &(Local<2>, Vec<u64>)| -> BTreeSet<(usize, u64)> {
         let first = local.first_rows(ids);
         let touches = local.contacts.touches.iter();
-        let row_at = |place| rows.iter().position(|row| *row == place).unwrap();
-        touches.map(|t| (row_at(t.place.coordinates()), first[t.cluster as usize])).collect()
+        let row_at = |place| rows.iter().position(|row| Place::at(*row) == place).unwrap();
+        touches.map(|t| (row_at(t.place), first[t.cluster as usize])).collect()
     };
     let group = |one: u64, nine: std::ops::Range<u64>| [one].into_iter().chain(nine).collect();
     assert_eq!(clusters(&halves[0]), BTreeSet::from([group(0, 4..13), group(1, 13..22)]));

@@ -4,17 +4,17 @@
 //! graph of cells with core rows, the plainest pairs first (Wang, Gu, Shun, SIGMOD 2020, doi
 //! 10.1145/3318464.3380582). In reading order:
 //!
-//! 1. [`cells`]: rows sorted by cell. A row and its near rows lie at most two cells apart.
-//! 2. [`core`]: which own rows are core. No neighbour list is ever made.
-//! 3. [`connect`]: union-find over the cells that hold core rows.
-//! 4. [`border`]: the clusters near every other row, and the [`Contacts`] with other blocks.
+//! 1. `cells.rs`: rows sorted by cell. A row and its near rows lie at most two cells apart.
+//! 2. `core.rs`: which own rows are core. No neighbour list is ever made.
+//! 3. `connect.rs`: union-find over the cells that hold core rows.
+//! 4. `border.rs`: the clusters near every other row, and the [`Contacts`] with other blocks.
 //!
 //! `D` is 2 or 3; the sky is `D` = 3 with unit vectors and the [chord](Density::on_sphere).
 //! *Near* means d² <= eps², d² the sum of squared differences in the order of the axes, in float64
 //! without fused operations and without a root: the comparison of scikit-learn's kd-tree, ties
 //! included. `-0.0` counts as `0.0`. There are no NULLs here; NaN and infinities are refused.
 //!
-//! Everything that skips a distance is safe by monotony, not by slack: see [`hull`].
+//! Everything that skips a distance is safe by monotony, not by slack: see `hull.rs`.
 //!
 //! One thread, no IO, no Arrow. The same labels and contacts for rows in the same order.
 
