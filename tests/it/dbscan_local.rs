@@ -380,6 +380,17 @@ proptest! {
     }
 }
 
+#[test]
+fn crowded_cells_are_joined_by_the_only_two_rows_that_are_near() {
+    // 300 rows and one at the other end of the cell, twice: 0.65 and 1.48 are near, no others.
+    let mut xs = vec![0.05; 300];
+    xs.extend([1.7; 300]);
+    xs.extend([0.65, 1.48]);
+    assert_eq!(counts(&whole(&flat(&xs), &density(1.0, 100))), (1, 602, 0, 0, 0));
+    *xs.last_mut().unwrap() = 1.66;
+    assert_eq!(counts(&whole(&flat(&xs), &density(1.0, 100))), (2, 602, 0, 0, 0));
+}
+
 /// One block, two blocks and brute force are the same.
 fn check_crowd(
     rows: &[[f64; 2]],
