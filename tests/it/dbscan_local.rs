@@ -391,6 +391,27 @@ fn crowded_cells_are_joined_by_the_only_two_rows_that_are_near() {
     assert_eq!(counts(&whole(&flat(&xs), &density(1.0, 100))), (2, 602, 0, 0, 0));
 }
 
+#[rstest]
+#[case(100)]
+#[case(300)]
+fn a_border_row_may_be_near_the_last_row_of_a_cell_only(#[case] others: usize) {
+    let mut xs = vec![0.05; others];
+    xs.extend([0.65, 1.6]);
+    assert_eq!(counts(&whole(&flat(&xs), &density(1.0, 50))), (1, others + 1, 1, 0, 0));
+    *xs.last_mut().unwrap() = 1.7;
+    assert_eq!(counts(&whole(&flat(&xs), &density(1.0, 50))), (1, others + 1, 0, 0, 1));
+}
+
+#[test]
+fn exactly_min_points_rows_are_enough_where_hulls_do_not_decide() {
+    // An arc about the first row: every row is near, corners of hulls are not.
+    let angles = (0..300u16).map(|i| (30.0 + f64::from(i) / 10.0).to_radians());
+    let mut rows = vec![[0.0, 0.0]];
+    rows.extend(angles.map(|angle| [0.99 * angle.cos(), 0.99 * angle.sin()]));
+    assert_eq!(counts(&whole(&rows, &density(1.0, 301))), (1, 301, 0, 0, 0));
+    assert_eq!(counts(&whole(&rows, &density(1.0, 302))), (0, 0, 0, 0, 301));
+}
+
 /// One block, two blocks and brute force are the same.
 fn check_crowd(
     rows: &[[f64; 2]],
