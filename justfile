@@ -14,10 +14,13 @@ bless:
 bench *FILTER:
     cargo bench {{FILTER}}
 
-# 20 steps of k-means, k = 7, over DIR/people (three tables), from process start to committed output
-bench-kmeans DIR:
-    cargo build --release
-    bash -c 'time "${CARGO_TARGET_DIR:-target}"/release/pleiad kmeans "$1/people" "$1/kmeans" --columns age,weight,shoulder_circumference --k 7 --starts 1 --max-steps 20 --tolerance 0 --mode overwrite' bench {{quote(DIR)}}
+# k-means of DIR/people (made by a peer's data maker) by Pleiad and by scikit-learn in turn, three times
+bench-kmeans DIR PYTHON="python3":
+    bash benches/kmeans.sh {{quote(DIR)}} {{quote(PYTHON)}}
+
+# The sky of DIR (made by a peer's data maker) cut by Pleiad, Polars and DuckDB in turn, three times
+bench-partition DIR PYTHON="python3":
+    bash benches/partition.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
 # The documentation, private parts included
 docs:
@@ -27,9 +30,21 @@ docs:
 sizes:
     git ls-files -z '*.rs' | xargs -0 wc -l | sort -n | tail -n 25
 
-# The long tests: ten million rows, kill and fault sweeps
-soak:
-    cargo test -- --ignored
+# The program killed at its calls, with kill points built in; or a part of it: just kill files
+kill FILTER="killed":
+    cargo test --features test-hooks --test it {{FILTER}}
+
+# The long tests: ten million rows; a kill at every call; every flipped byte; 10,000 damaged files of
+# each kind; SEEDS orders of calls for two writers, a reader and a cleaner in each mode of create-only
+soak SEEDS="10000":
+    cargo test --features test-hooks -- --ignored
+    PLEIAD_TEST_EVERY=1 cargo test --features test-hooks --test it -- killed:: unwell::every
+    PLEIAD_TEST_CASES=10000 cargo test --test it corrupt::
+    PLEIAD_TEST_SEEDS={{SEEDS}} cargo test --test it commit_races::
+
+# What the commit costs beside a plain parallel writer, three times in turn
+bench-commit DIR:
+    cargo bench --bench commit -- {{quote(DIR)}}
 
 # Doubled versions, advisories, unused crates, spelling; a missing tool is said aloud
 deps:

@@ -70,6 +70,23 @@ pub struct Error {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+thread_local! {
+    static GUARDED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Runs `work`, a reader of files known to panic on some broken ones; `None` if it did.
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let before = GUARDED.replace(true);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    GUARDED.set(before);
+    done.ok()
+}
+
+/// Whether a panic of this thread is [`guarded`]: nobody need be told of it.
+pub fn is_guarded() -> bool {
+    GUARDED.get()
+}
+
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {

@@ -5,6 +5,14 @@
 
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
+pub mod sizes; // 512MiB, 10g, 256MB
+pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure
 pub mod storage; // where bytes live: locations, object stores, credentials
+pub mod table; // tables on storage: one sink, one commit, one way to read
 pub mod generate; // tables made from a seed; any slice alone gives the same rows
+pub mod functions; // what SQL gains: one file a function
+pub mod session; // the only place that builds a session of the engine
+pub mod partition; // driver: count, split, assign, write
+pub mod kmeans; // driver: start, step until still, evaluate
+pub mod report; // pictures of answers
 pub mod cli; // the command line, the only part that prints

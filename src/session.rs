@@ -8,7 +8,10 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::catalog::{MemoryCatalogProviderList, TableProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, TableProvider,
+};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
 use datafusion::execution::SessionStateBuilder;
@@ -27,6 +30,10 @@ use crate::storage::Stores;
 const POOL_SHARE: f64 = 0.65;
 /// Below this much memory a stream spends its time spilling: fewer streams do the same work sooner.
 const BYTES_PER_STREAM: u64 = 32 << 20;
+/// Batches of the engine that make one batch of a driver's scan.
+const BATCHES_IN_ONE: usize = 8;
+/// Where the system does not tell.
+const MEMORY_IF_UNKNOWN: u64 = 4 << 30;
 /// Parquet footers kept between the steps of a driver.
 const FOOTER_CACHE_BYTES: usize = 64 << 20;
 
@@ -87,11 +94,27 @@ impl Session {
     #[must_use]
     pub fn child(&self, change: impl FnOnce(&mut ConfigOptions)) -> Self {
         let mut state = SessionStateBuilder::new_from_existing(self.context.state())
-            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()));
+            .with_catalog_list(empty_catalog());
         if let Some(config) = state.config() {
             change(config.options_mut());
         }
         Self { context: context(state.build()), stores: Arc::clone(&self.stores), ..*self }
+    }
+
+    /// A child for the scans of a driver: larger batches, so that what a batch costs does not show.
+    #[must_use]
+    pub fn scanning(&self) -> Self {
+        let rows = self.context.state_ref().read().config().batch_size() * BATCHES_IN_ONE;
+        self.child(|options| set_batch_size(options, rows))
+    }
+
+    /// A child with one stream and batches of `rows`.
+    #[must_use]
+    pub fn in_order(&self, rows: NonZeroUsize) -> Self {
+        self.child(|options| {
+            options.execution.target_partitions = 1;
+            set_batch_size(options, rows.get());
+        })
     }
 
     /// The stores of this session.
@@ -149,9 +172,7 @@ impl Session {
         let frame = if values.is_empty() {
             frame
         } else {
-            frame.with_param_values(ParamValues::from(
-                values.into_iter().map(|(name, value)| (name, value)).collect::<Vec<_>>(),
-            ))?
+            frame.with_param_values(ParamValues::from(values))?
         };
         Ok(frame.logical_plan().clone())
     }
@@ -163,6 +184,21 @@ impl Session {
     pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         Ok(self.context.execute_logical_plan(plan).await?.collect().await?)
     }
+}
+
+/// A catalog with the default schema and nothing in it.
+fn empty_catalog() -> Arc<MemoryCatalogProviderList> {
+    let (list, catalog) = (MemoryCatalogProviderList::new(), MemoryCatalogProvider::new());
+    let defaults = ConfigOptions::default().catalog;
+    catalog
+        .register_schema(&defaults.default_schema, Arc::new(MemorySchemaProvider::new()))
+        .expect("a catalog in memory takes a schema");
+    list.register_catalog(defaults.default_catalog, Arc::new(catalog));
+    Arc::new(list)
+}
+
+fn set_batch_size(options: &mut ConfigOptions, rows: usize) {
+    options.execution.batch_size = rows.to_string().parse().expect("a positive number");
 }
 
 /// `name` as SQL: always quoted, for the engine's own helper leaves reserved words bare.
@@ -240,7 +276,7 @@ fn share(limit: u64) -> u64 {
 
 /// Memory of the machine or, where smaller, of the container, in bytes.
 fn memory_of_machine() -> u64 {
-    let mut system = sysinfo::System::new();
+    let Ok(mut system) = sysinfo::System::new() else { return MEMORY_IF_UNKNOWN };
     system.refresh_memory();
     let machine = system.total_memory();
     system.cgroup_limits().map_or(machine, |limits| limits.total_memory.min(machine))

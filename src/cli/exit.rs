@@ -3,13 +3,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use datafusion::error::DataFusionError;
 
 use super::process::End;
 use super::terminal::{Terminal, variable};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, is_guarded};
 
 /// The exit code after SIGINT.
 pub const INTERRUPTED: u8 = 130;
@@ -63,7 +63,7 @@ pub fn code_of<E: Into<anyhow::Error>>(
         Ok(Ok(End::Done(result))) => report(result, terminal),
         Ok(Ok(End::Signalled(code))) => code,
         Ok(Err(error)) => report(Err(error.into()), terminal),
-        Err(_told_by_the_hook) => Kind::Internal.exit_code(),
+        Err(_told_by_the_hook) => PANICKED.load(Ordering::Acquire),
     }
 }
 
@@ -72,8 +72,9 @@ fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     if error.is::<StdoutClosed>() {
         return 0;
     }
-    if PANICKED.load(Ordering::Acquire) {
-        return Kind::Internal.exit_code(); // said by the hook; the error is its echo
+    let panicked = PANICKED.load(Ordering::Acquire);
+    if panicked != 0 {
+        return panicked; // said by the hook; the error is its echo
     }
     let error = translated(error);
     terminal.error(&sentences(&error));
@@ -157,15 +158,45 @@ fn without_value(text: &str, name: &str) -> String {
     clean
 }
 
-static PANICKED: AtomicBool = AtomicBool::new(false);
+/// The exit code of the first panic; 0 if there was none.
+static PANICKED: AtomicU8 = AtomicU8::new(0);
 
-/// Makes a panic, in whatever thread, a sentence for people and the exit code [`Kind::Internal`].
+/// Makes a panic, in whatever thread, a sentence for people and an exit code: [`Kind::Data`] where a
+/// reader of files panics, as some do on damaged pages, else [`Kind::Internal`].
 fn explain_panics(terminal: Terminal) {
     std::panic::set_hook(Box::new(move |panic| {
-        if !PANICKED.swap(true, Ordering::AcqRel) {
-            terminal.error(&panic_sentences(panic));
+        if is_guarded() {
+            return;
+        }
+        let is_reader = panic.location().is_some_and(|at| is_of_a_reader(at.file()));
+        let (kind, lines) = match is_reader {
+            true => (Kind::Data, damage_sentences(panic)),
+            false => (Kind::Internal, panic_sentences(panic)),
+        };
+        let first =
+            PANICKED.compare_exchange(0, kind.exit_code(), Ordering::AcqRel, Ordering::Acquire);
+        if first.is_ok() {
+            terminal.error(&lines);
         }
     }));
+}
+
+/// Whether a source file is of the crates that decode Parquet, CSV and Arrow.
+fn is_of_a_reader(file: &str) -> bool {
+    file.split('/').filter_map(|part| part.rsplit_once('-')).any(|(name, version)| {
+        let is_reader = ["parquet", "arrow", "bytes"].contains(&name) || name.starts_with("arrow-");
+        is_reader && version.starts_with(|first: char| first.is_ascii_digit())
+    })
+}
+
+fn damage_sentences(panic: &PanicHookInfo<'_>) -> Vec<String> {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| at.to_string());
+    vec![
+        "a file of the input is damaged: its pages cannot be decoded".to_owned(),
+        format!("what its reader said: {} (at {place})", redacted(message)),
+        "look for it with pleiad check --verify, or with the tool that wrote it".to_owned(),
+    ]
 }
 
 fn panic_sentences(panic: &PanicHookInfo<'_>) -> Vec<String> {
@@ -234,6 +265,16 @@ mod tests {
         let full = DataFusionError::ResourcesExhausted("cannot allocate 7 MB".to_owned());
         assert_eq!(code(&translated(full.into())), 71);
         assert_eq!(code(&translated(anyhow::anyhow!("odd"))), 1);
+    }
+
+    #[test]
+    fn a_panic_of_a_decoder_means_damaged_input() {
+        let home = "/home/u/.cargo/registry/src/index-1/";
+        for krate in ["parquet-59.3.2", "arrow-ipc-59.3.2", "bytes-1.12.1"] {
+            assert!(is_of_a_reader(&format!("{home}{krate}/src/lib.rs")), "{krate}");
+        }
+        assert!(!is_of_a_reader(&format!("{home}tokio-1.54.1/src/lib.rs")));
+        assert!(!is_of_a_reader("src/table/bytes-of.rs"));
     }
 
     #[test]

@@ -1,10 +1,23 @@
 //! `pleiad generate`: datasets made from a seed.
 
-use clap::{Args, Subcommand};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{StringArray, UInt64Array};
+use arrow::csv::WriterBuilder;
+use bytes::Bytes;
+use clap::{Args, Subcommand, ValueEnum};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use futures::StreamExt;
 
 use super::Context;
-use crate::error::Error;
-use crate::generate::{People, Slice};
+use super::output::Answer;
+use crate::event::{Event, Observer, Unit};
+use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Slice, Width};
+use crate::session::Session;
+use crate::storage::Location;
+use crate::table::{Begin, Manifest, Run, RunOptions, TableSpec};
 
 /// Make data: the same seed gives the same rows, and any slice alone gives its rows
 #[derive(Debug, Args)]
@@ -16,6 +29,7 @@ pub struct Generate {
 #[derive(Debug, Subcommand)]
 enum Kind {
     People(PeopleArgs),
+    Sky(SkyArgs),
 }
 
 /// Three tables of people: age, weight and shoulder circumference, in three regions
@@ -56,15 +70,200 @@ impl Generate {
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match &self.kind {
             Kind::People(args) => args.run(context).await,
+            Kind::Sky(args) => args.run(context).await,
         }
     }
 }
 
-impl PeopleArgs {
-    #[expect(clippy::unused_async, reason = "writing a dataset awaits")]
+/// Sources over the whole sky: a galactic plane, clusters, both poles and the 0/360 line
+///
+/// The dataset holds the table `sky`, in degrees (ICRS): `sourceId`, `ra`, `decl` and eight measures,
+/// or with --wide the 107 columns of LSST's table Source. As csv it is one file, `sky.csv`.
+///
+/// The answer has one line: table, rows, bytes, files.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad generate sky sky --rows 10000
+  pleiad generate sky sky-wide --rows 1000 --wide --files csv")]
+struct SkyArgs {
+    /// Where to write: a directory, or s3://bucket/prefix
+    #[arg(value_name = "OUT")]
+    out: String,
+
+    /// Rows
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    rows: u64,
+
+    /// The seed: the same one gives the same rows
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+
+    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
+    slice: Slice,
+
+    /// The columns of LSST's table Source
+    #[arg(long)]
+    wide: bool,
+
+    /// What is written
+    #[arg(long, value_enum, default_value_t)]
+    files: Files,
+}
+
+/// The format of generated files.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Files {
+    #[default]
+    Parquet,
+    Csv,
+}
+
+impl SkyArgs {
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let _people = People::new(self.rows, self.seed, Some(self.slice))?;
-        let _out = context.stores.parse(&self.out)?;
-        Err(Error::internal("the writer of datasets is not part of this build").into())
+        let sky = Arc::new(Sky::new(self.rows, self.seed, Some(self.slice))?);
+        let rows = sky.slice_rows();
+        let width = if self.wide { Width::Wide } else { Width::Narrow };
+        let source = Arc::new(SkySource::new(sky, width));
+        let out = context.stores.parse(&self.out)?;
+        let session = context.session()?;
+        let manifest = match begin(context, &out).await? {
+            Begin::Kept(manifest) => *manifest,
+            Begin::Run(run) => {
+                let source = provider_as_source(source);
+                let plan = LogicalPlanBuilder::scan("sky", source, None)?.build()?;
+                context.watch.report(Event::Stage {
+                    name: "writing sky".into(),
+                    total: Some(rows.end - rows.start),
+                    unit: Unit::Rows,
+                });
+                match self.files {
+                    Files::Parquet => {
+                        let name = "sky".to_owned();
+                        let spec = TableSpec { name, distinct: true, ..TableSpec::default() };
+                        run.write(&session.state(), plan, spec, &context.watch).await?;
+                    }
+                    Files::Csv => write_csv(&run, &session, plan).await?,
+                }
+                context.watch.report(Event::Done);
+                run.commit(self.properties()).await?
+            }
+        };
+        context.print(&[written(&manifest)])
     }
+
+    fn properties(&self) -> BTreeMap<String, String> {
+        let words = [
+            ("generator", "sky".to_owned()),
+            ("rows", self.rows.to_string()),
+            ("seed", self.seed.to_string()),
+            ("slice", self.slice.to_string()),
+            ("wide", self.wide.to_string()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Begins a run on `out`; says so if a version there is kept.
+async fn begin(context: &Context, out: &Location) -> anyhow::Result<Begin> {
+    let options = RunOptions {
+        mode: context.flags.mode,
+        arguments: context.arguments.clone(),
+        inputs: Vec::new(),
+    };
+    let begun = Run::begin(&context.stores, out, options).await?;
+    if let Begin::Kept(manifest) = &begun {
+        let version = manifest.version;
+        context.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+    }
+    Ok(begun)
+}
+
+/// One file of text, in the order of the rows.
+async fn write_csv(run: &Run, session: &Session, plan: LogicalPlan) -> anyhow::Result<()> {
+    let session = session.child(|options| options.execution.target_partitions = 1);
+    let frame = session.context().execute_logical_plan(plan).await?;
+    let mut is_first = true;
+    let texts = frame.execute_stream().await?.map(move |batch| {
+        let batch = batch?;
+        let mut text = Vec::new();
+        let has_header = std::mem::take(&mut is_first);
+        WriterBuilder::new().with_header(has_header).build(&mut text).write(&batch)?;
+        Ok((Bytes::from(text), batch.num_rows() as u64))
+    });
+    run.write_text("sky.csv", texts).await?;
+    Ok(())
+}
+
+impl PeopleArgs {
+    async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
+        let out = context.stores.parse(&self.out)?;
+        let session = context.session()?;
+        let manifest = match begin(context, &out).await? {
+            Begin::Kept(manifest) => *manifest,
+            Begin::Run(run) => {
+                for table in PeopleTable::ALL {
+                    write(&run, &session, &people, table, context).await?;
+                }
+                run.commit(self.properties()).await?
+            }
+        };
+        context.print(&[written(&manifest)])
+    }
+
+    fn properties(&self) -> BTreeMap<String, String> {
+        let words = [
+            ("generator", "people".to_owned()),
+            ("rows", self.rows.to_string()),
+            ("seed", self.seed.to_string()),
+            ("slice", self.slice.to_string()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+async fn write(
+    run: &Run,
+    session: &Session,
+    people: &Arc<People>,
+    table: PeopleTable,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let rows = people.slice_rows();
+    context.watch.report(Event::Stage {
+        name: format!("writing {table}"),
+        total: Some(rows.end - rows.start),
+        unit: Unit::Rows,
+    });
+    let source = provider_as_source(Arc::new(PeopleSource::new(Arc::clone(people), table)));
+    let plan = LogicalPlanBuilder::scan(table.name(), source, None)?.build()?;
+    let keys = vec!["id_pref".to_owned()];
+    let spec = TableSpec { name: table.name().to_owned(), keys, ..TableSpec::default() };
+    run.write(&session.state(), plan, spec, &context.watch).await?;
+    context.watch.report(Event::Done);
+    Ok(())
+}
+
+/// One line a table of the dataset.
+fn written(manifest: &Manifest) -> Answer {
+    let sums = |table: &str| {
+        let files = manifest.files.iter().filter(|file| file.table == table);
+        files.fold([0; 3], |[rows, bytes, files], file| {
+            [rows + file.rows, bytes + file.size, files + 1_u64]
+        })
+    };
+    let mut names: Vec<&str> = manifest.tables.iter().map(|table| table.name.as_str()).collect();
+    if names.is_empty() {
+        names.push(""); // text
+    }
+    let sums: Vec<[u64; 3]> = names.iter().map(|name| sums(name)).collect();
+    let column = |index: usize| UInt64Array::from_iter_values(sums.iter().map(|sums| sums[index]));
+    Answer::build("tables")
+        .column("table", StringArray::from(names))
+        .column("rows", column(0))
+        .column("bytes", column(1))
+        .column("files", column(2))
+        .done()
 }

@@ -5,16 +5,22 @@
 //! ends with two worked examples, and a `run` that opens, calls a driver and prints. A new command
 //! is a file, a variant of [`Command`] and an arm of its `run`.
 
+pub mod check; // `pleiad check`
+pub mod config; // settings from files and variables
+pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
+pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
+pub mod partition; // `pleiad partition`
+pub mod plot; // `pleiad plot`
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
-pub mod sizes; // 512MiB, 10g, 256MB
 pub mod terminal; // who reads standard error
+pub mod upkeep; // `pleiad recover`, `pleiad gc`, `pleiad unlock`
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -25,7 +31,10 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
+use crate::session::{Session, SessionOptions};
+use crate::sizes;
 use crate::storage::{StorageOptions, Stores};
+use crate::table::Mode;
 use output::{Answer, Output};
 use progress::Progress;
 use settings::Master;
@@ -34,6 +43,10 @@ use terminal::{Color, Surroundings, Terminal};
 /// Partitions, clusters and streams tables kept as Parquet on S3-compatible storage
 ///
 /// Data goes to standard output, everything else to standard error.
+///
+/// --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region, --profile and
+/// --virtual-host may be set for all commands: as a variable (PLEIAD_MEMORY_LIMIT), in ./pleiad.toml
+/// or in ~/.config/pleiad/config.toml (memory-limit = "10g"). The flag wins, then the variable.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 pub struct Cli {
@@ -51,12 +64,41 @@ pub struct Cli {
 pub enum Command {
     /// Make data: the same seed gives the same rows, and any slice alone gives its rows
     Generate(generate::Generate),
+    /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
+    Kmeans(Box<kmeans::Kmeans>),
+    /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
+    Partition(Box<partition::Partition>),
+    /// Draw a picture of a dataset, as SVG
+    Plot(plot::Plot),
+    /// Show the main jobs on local files: people and their clusters, the sky and its blocks
+    Demo(demo::Demo),
+    /// Say what stands at a location, whether it is whole, and what to do
+    Check(check::Check),
+    /// Finish what a dead run had decided
+    Recover(upkeep::Recover),
+    /// Remove what dead runs and old versions left
+    Gc(upkeep::Gc),
+    /// Remove the claims of dead writers, on a store that cannot keep two apart
+    Unlock(upkeep::Unlock),
 }
 
 impl Command {
+    /// Whether the answer is a picture, in no format of tables.
+    fn draws(&self) -> bool {
+        matches!(self, Self::Plot(_))
+    }
+
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Generate(command) => command.run(context).await,
+            Self::Kmeans(command) => command.run(context).await,
+            Self::Partition(command) => command.run(context).await,
+            Self::Plot(command) => command.run(context).await,
+            Self::Demo(command) => command.run(context).await,
+            Self::Check(command) => command.run(context).await,
+            Self::Recover(command) => command.run(context).await,
+            Self::Gc(command) => command.run(context).await,
+            Self::Unlock(command) => command.run(context).await,
         }
     }
 }
@@ -111,23 +153,9 @@ pub struct Flags {
 impl Flags {
     /// The number of worker threads.
     pub fn threads(&self) -> NonZeroUsize {
-        let master = self.master.and_then(|Master(threads)| threads);
-        self.threads.or(master).unwrap_or_else(process::cores)
+        let asked = self.master.map_or(self.threads, |Master(threads)| threads);
+        asked.unwrap_or_else(process::cores)
     }
-}
-
-/// What to do when the output already holds a version. The names are Spark's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
-    /// Refuse.
-    #[default]
-    Error,
-    /// Replace it.
-    Overwrite,
-    /// Add to it.
-    Append,
-    /// Keep what is there and write nothing.
-    Ignore,
 }
 
 /// What a command works with.
@@ -142,16 +170,44 @@ pub struct Context {
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
     pub watch: Progress,
+    terminal: Terminal,
     output: Output,
 }
 
 impl Context {
+    /// A session of the engine with these flags.
+    ///
+    /// # Errors
+    /// A setting that the engine refuses.
+    pub fn session(&self) -> crate::error::Result<Session> {
+        let options = SessionOptions {
+            threads: Some(self.flags.threads()),
+            memory_limit: self.flags.memory_limit_bytes,
+            disk_limit: self.flags.disk_limit_bytes,
+            settings: self.flags.settings.clone(),
+        };
+        Session::new(Arc::clone(&self.stores), &options)
+    }
+
+    /// Tells a line on standard error, unless quiet.
+    pub fn note(&self, message: &str) {
+        self.terminal.note(message);
+    }
+
     /// Prints the answer of the command: once, at its end.
     ///
     /// # Errors
     /// See [`Output::print`].
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
         self.output.print(answers)
+    }
+
+    /// Prints a picture, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_figure`].
+    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+        self.output.print_figure(figure)
     }
 }
 
@@ -164,12 +220,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
-    let cli = match Cli::from_arg_matches(&matches) {
+    let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let code = exit::code_of(&terminal, || start(cli, &matches, around, &terminal));
+    let work = || configured.and_then(|()| start(cli, &matches, around, &terminal));
+    let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
 
@@ -186,7 +244,8 @@ fn start(
     let context = Context {
         arguments: recorded(matches),
         watch: Progress::new(terminal.clone()),
-        output: Output::new(&cli.flags.output, around, terminal)?,
+        terminal: terminal.clone(),
+        output: Output::new(&cli.flags.output, around, terminal, cli.command.draws())?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };

@@ -205,11 +205,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// Settles the format.
+    /// Settles the format; a picture has none, and no table may be asked for.
     ///
     /// # Errors
     /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
-    pub fn new(flags: &OutputFlags, around: Surroundings, terminal: &Terminal) -> Result<Self> {
+    pub fn new(
+        flags: &OutputFlags,
+        around: Surroundings,
+        terminal: &Terminal,
+        draws: bool,
+    ) -> Result<Self> {
+        if draws && (flags.format.is_some() || flags.json || flags.show.is_some()) {
+            return Err(Error::usage("a picture is SVG: leave --format, --json and --show out"));
+        }
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
             return Err(Error::usage(format!(
@@ -221,9 +229,9 @@ impl Output {
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) => Format::of_file(path)?,
+            (None, false, Some(path)) if !draws => Format::of_file(path)?,
             (None, false, None) if on_terminal => Format::Table,
-            (None, false, None) => Format::Csv,
+            (None, false, _) => Format::Csv,
         };
         if format == Format::Arrow && on_terminal {
             return Err(Error::usage(
@@ -254,6 +262,18 @@ impl Output {
         if left_out.not_finite {
             self.terminal
                 .warning("NaN and infinite values are written as null, JSON has no others");
+        }
+        Ok(())
+    }
+
+    /// Prints a picture.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn print_figure(&self, figure: &str) -> anyhow::Result<()> {
+        match &self.file {
+            Some(path) => write_figure(path, figure)?,
+            None => to_stdout(|out| draw(out, figure))?,
         }
         Ok(())
     }
@@ -344,6 +364,18 @@ fn to_stdout<T>(encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> anyhow::Res
     }
 }
 
+/// Writes a picture to a file of its own.
+///
+/// # Errors
+/// If a call fails.
+pub(super) fn write_figure(path: &Path, figure: &str) -> Result<()> {
+    to_file(path, |out| draw(out, figure))
+}
+
+fn draw(out: &mut dyn Write, figure: &str) -> Result<()> {
+    out.write_all(figure.as_bytes()).map_err(|cause| Error::io("cannot write the picture", cause))
+}
+
 /// Writes FILE beside itself and renames it when it is complete, unless it is a device or a pipe.
 fn to_file<T>(path: &Path, encode: impl FnOnce(&mut dyn Write) -> Result<T>) -> Result<T> {
     let failed = |cause| Error::io(format!("write '{}'", path.display()), cause);
@@ -380,12 +412,12 @@ mod tests {
     const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
 
     fn quiet() -> Terminal {
-        let flags = super::super::terminal::TerminalFlags { quiet: true, ..Default::default() };
+        let flags = crate::cli::terminal::TerminalFlags { quiet: true, ..Default::default() };
         Terminal::new(&flags, PIPE)
     }
 
     fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet())
+        Output::new(flags, around, &quiet(), false)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {

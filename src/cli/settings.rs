@@ -58,7 +58,7 @@ pub fn check(settings: &[(String, String)]) -> Result<()> {
         }
         let names: Vec<String> = options.entries().into_iter().map(|entry| entry.key).collect();
         if !names.contains(key) {
-            return wrong(match nearest(key, &names) {
+            return wrong(match nearest(key, names.iter().map(String::as_str)) {
                 Some(near) => format!("setting '{key}' is not known: did you mean '{near}'?"),
                 None => format!(
                     "setting '{key}' is not known: the engine's settings begin with 'datafusion.'"
@@ -74,9 +74,8 @@ pub fn check(settings: &[(String, String)]) -> Result<()> {
 }
 
 /// The name that `key` may be a misspelling of: at most a quarter of it differs.
-fn nearest<'a>(key: &str, names: &'a [String]) -> Option<&'a String> {
-    let distances = names.iter().map(|name| (levenshtein(key, name), name));
-    let (distance, name) = distances.min()?;
+pub(super) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, name) = names.map(|name| (levenshtein(key, name), name)).min()?;
     (4 * distance <= name.len()).then_some(name)
 }
 

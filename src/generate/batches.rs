@@ -4,6 +4,7 @@
 //! a time, so memory is a few batches however many rows there are. Read in the order of the streams,
 //! the rows are in row order. Neither the number of streams nor the batch size changes a value.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -64,50 +65,83 @@ impl TableProvider for PeopleSource {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let streams = state.config().target_partitions() as u64;
-        let partitions = (1..=streams).map(|index| -> Arc<dyn PartitionStream> {
-            let part = Slice::new(index, streams).expect("an index from 1 to the count");
-            let rows = part.of(self.people.slice_rows());
-            Arc::new(Rows { people: Arc::clone(&self.people), table: self.table, rows })
-        });
-        let plan = StreamingTableExec::try_new(
-            self.schema(),
-            partitions.collect(),
-            projection,
-            [], // no ordering is promised
-            false,
-            limit,
-        )?;
-        Ok(Arc::new(plan))
+        let rows: Arc<dyn Generator> =
+            Arc::new(Rows { people: Arc::clone(&self.people), table: self.table });
+        scan(&rows, self.people.slice_rows(), state, projection, limit)
     }
 }
 
-/// A contiguous range of a table's rows, numbered from 0 in the whole table.
-#[derive(Clone, Debug)]
-struct Rows {
-    people: Arc<People>,
-    table: PeopleTable,
+/// Rows by their numbers.
+pub(super) trait Generator: fmt::Debug + Send + Sync + 'static {
+    /// The columns.
+    fn schema(&self) -> &SchemaRef;
+
+    /// The rows of these numbers.
+    fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch>;
+}
+
+/// A scan of `rows`, one contiguous part a stream.
+pub(super) fn scan(
+    generator: &Arc<dyn Generator>,
+    rows: Range<u64>,
+    state: &dyn Session,
+    projection: Option<&Vec<usize>>,
+    limit: Option<usize>,
+) -> EngineResult<Arc<dyn ExecutionPlan>> {
+    let schema = Arc::clone(generator.schema());
+    let streams = state.config().target_partitions() as u64;
+    let partitions = (1..=streams).map(|index| -> Arc<dyn PartitionStream> {
+        let part = Slice::new(index, streams).expect("an index from 1 to the count");
+        Arc::new(Part { generator: Arc::clone(generator), rows: part.of(rows.clone()) })
+    });
+    let plan = StreamingTableExec::try_new(
+        schema,
+        partitions.collect(),
+        projection,
+        [], // no ordering is promised
+        false,
+        limit,
+    )?;
+    Ok(Arc::new(plan))
+}
+
+/// A contiguous range of rows, numbered from 0 in the whole table.
+#[derive(Debug)]
+struct Part {
+    generator: Arc<dyn Generator>,
     rows: Range<u64>,
 }
 
-impl PartitionStream for Rows {
+impl PartitionStream for Part {
     fn schema(&self) -> &SchemaRef {
-        &PEOPLE
+        self.generator.schema()
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batch_rows = context.session_config().batch_size();
-        let (source, end) = (self.clone(), self.rows.end);
+        let (generator, end) = (Arc::clone(&self.generator), self.rows.end);
         let batches = self
             .rows
             .clone()
             .step_by(batch_rows)
-            .map(move |start| source.batch(start..end.min(start + batch_rows as u64)));
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&PEOPLE), stream::iter(batches)))
+            .map(move |start| generator.batch(start..end.min(start + batch_rows as u64)));
+        let schema = Arc::clone(self.generator.schema());
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches)))
     }
 }
 
-impl Rows {
+/// The rows of one people table.
+#[derive(Debug)]
+struct Rows {
+    people: Arc<People>,
+    table: PeopleTable,
+}
+
+impl Generator for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &PEOPLE
+    }
+
     fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch> {
         let capacity = usize::try_from(rows.end - rows.start).expect("a batch fits into memory");
         let mut id_pref = Vec::with_capacity(capacity);

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::Array;
 use datafusion::scalar::ScalarValue;
 use ndarray::{Array1, Array2, Axis};
 
 use super::figures::{self, ClusterFigures};
-use super::iterate::Loop;
+use super::iterate::{Loop, mean_of};
 use super::model::{Model, Role, Stop};
 use super::result::{Diagnosis, ModelResult, PartitionFigures};
 use crate::error::Result;
@@ -22,16 +23,12 @@ use crate::functions::read_cluster_scores;
 
 const SCORES: &str = include_str!("../../sql/steps/kmeans_scores.sql");
 
-/// Measures stopped models; `overall` is the mean of all rows.
+/// Measures stopped models.
 ///
 /// # Errors
 /// The engine's; an input that changed while it was read.
-pub async fn evaluate(
-    work: &Loop<'_>,
-    models: &[Model],
-    overall: &Array1<f64>,
-) -> Result<Vec<ModelResult>> {
-    let one_cluster = overall.clone().insert_axis(Axis(0));
+pub async fn evaluate(work: &Loop<'_>, models: &[Model]) -> Result<Vec<ModelResult>> {
+    let one_cluster = overall_mean(work, models).await?.insert_axis(Axis(0));
     let set = work.space.set(models.iter().map(|model| &model.centroids).chain([&one_cluster]))?;
     let scores = scores(work, &set).await?;
     let measured = measure(models, &set, &scores);
@@ -55,11 +52,20 @@ pub async fn evaluate(
     Ok(results)
 }
 
+/// The mean of all rows, from exact sums: those of any model add up to it.
+async fn overall_mean(work: &Loop<'_>, models: &[Model]) -> Result<Array1<f64>> {
+    if let Some(overall) = work.overall.get() {
+        return Ok(overall.clone());
+    }
+    let set = work.space.set(models.iter().take(1).map(|model| &model.centroids))?;
+    Ok(mean_of(&work.sums(&set).await?, &set))
+}
+
 async fn scores(work: &Loop<'_>, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
     let model = ScalarValue::BinaryView(Some(set.encode()));
-    let read = |array: &_, row| read_cluster_scores(set, array, row);
+    let read = |array: &dyn Array, row| read_cluster_scores(set, array, row);
     let scores = work.input.step(SCORES, &[("model", model)], read).await?;
-    work.check_rows(&scores)?;
+    work.space.check_rows(work.input, &scores)?;
     Ok(scores)
 }
 
@@ -120,7 +126,12 @@ impl Units<'_> {
     }
 
     /// A model's sums over all its clusters.
-    fn totals(self, lines: &[Line], one_cluster_cost: f64, silhouette: Option<f64>) -> figures::Totals {
+    fn totals(
+        self,
+        lines: &[Line],
+        one_cluster_cost: f64,
+        silhouette: Option<f64>,
+    ) -> figures::Totals {
         let mut whole = Line::default();
         for line in lines {
             whole.rows += line.rows;
@@ -278,9 +289,9 @@ async fn silhouettes(
     let each = measured.iter().enumerate().map(|(place, measured)| {
         let clusters = first..first + measured.model.k();
         first = clusters.end;
-        let lines = scores.values().flat_map(|totals| {
-            totals.clusters().skip(clusters.start).take(clusters.len())
-        });
+        let lines = scores
+            .values()
+            .flat_map(|totals| totals.clusters().skip(clusters.start).take(clusters.len()));
         let sum = lines.filter_map(|line| Some(line.scores?.silhouette)).sum();
         let units = Units { set: &set, place };
         (measured.model.role == Role::Global).then(|| units.number(Scale::UNIT, sum))

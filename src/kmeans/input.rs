@@ -6,31 +6,32 @@
 //!   of each file, and nothing is kept;
 //! - memory: the used columns are decoded once into batches, accounted to the memory pool. Each
 //!   partition is then a table of its own, so that no row is hashed to find its group; with more
-//!   than [`SEPARATE_PARTITIONS`] of them they share one table that carries the number.
+//!   than 16 of them they share one table that carries the number.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use datafusion::catalog::MemTable;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::options::Cache;
+use super::options::{Cache, Params};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::session::{Session, quote_identifier};
-use crate::table::{Source, SourceTable};
+use crate::table::SourceTable;
 
 /// The column that steps group by.
 const NUMBER: &str = "partition_number";
 /// Up to so many partitions are planned one by one in memory mode.
 const SEPARATE_PARTITIONS: usize = 16;
-/// Batches of the engine that make one of ours: what a batch costs does not show then.
-const BATCHES_IN_ONE: usize = 8;
+/// A batch size that divides nothing.
+const ODD_BATCH: NonZeroUsize = NonZeroUsize::new(997).expect("not zero");
 
 /// One value of the Hive keys in one table.
 #[derive(Debug, Clone)]
@@ -71,25 +72,24 @@ pub struct Input {
 }
 
 impl Input {
-    /// Pins `source` and opens it for reading `columns` (and `weight` last).
+    /// Opens pinned tables for reading the columns of `params`, the weight last.
     ///
     /// # Errors
     /// A column that is missing in a table or holds no numbers is bad data.
     pub async fn open(
         session: &Session,
-        source: Source,
-        columns: &[String],
-        weight: Option<&String>,
+        tables: Vec<SourceTable>,
+        params: &Params,
         cache: Cache,
         watch: &dyn Observer,
     ) -> Result<Self> {
-        let used: Vec<String> = columns.iter().chain(weight).cloned().collect();
-        for table in &source.tables {
+        let used: Vec<String> = params.columns.iter().chain(&params.weight).cloned().collect();
+        for table in &tables {
             check_columns(table, &used)?;
         }
         let mut partitions = Vec::new();
         let numbered: Vec<SourceTable> =
-            source.tables.iter().map(|table| number(table, &mut partitions)).collect();
+            tables.iter().map(|table| number(table, &mut partitions)).collect();
         let quoted: Vec<String> = used.iter().map(|column| quote_identifier(column)).collect();
         let mut input = Self {
             partitions,
@@ -97,17 +97,28 @@ impl Input {
             scans: Vec::new(),
             scans_run: AtomicU64::new(0),
             reservation: None,
-            tables: source.tables,
+            tables,
         };
         for tables in alike(numbered, &used) {
-            let session = child(session);
-            session.register("points", SourceTable::union(&tables).provider())?;
+            let session = session.scanning();
+            session.register("points", SourceTable::union(&tables, &used).provider())?;
             input.scans.push(Scan { session, only: None });
         }
         if cache == Cache::Auto {
             input.hold(session, watch).await?;
         }
         Ok(input)
+    }
+
+    /// The same rows once more in another order: one stream, odd batches, read again.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub async fn in_another_order(&self, session: &Session, params: &Params) -> Result<Self> {
+        let session = session.in_order(ODD_BATCH);
+        let watch = crate::event::Silent;
+        let tables = self.tables.clone();
+        Self::open(&session, tables, params, Cache::Never, &watch).await
     }
 
     /// True if the columns are held in memory.
@@ -120,12 +131,18 @@ impl Input {
         &self.tables
     }
 
+    /// True if the column holds integers in every table.
+    pub fn is_integer(&self, column: &str) -> bool {
+        let types = self.tables.iter().map(|table| data_type(table, column));
+        types.into_iter().all(|found| found.is_some_and(|found| found.is_integer()))
+    }
+
     /// How often the rows have been read so far.
     pub fn scans_run(&self) -> u64 {
         self.scans_run.load(Ordering::Relaxed)
     }
 
-    /// What of the input is not as it was when the run began.
+    /// Checks that the input is as it was when the run began.
     ///
     /// # Errors
     /// A pinned file that is gone or differs: trying again is safe.
@@ -147,7 +164,7 @@ impl Input {
         &self,
         text: &str,
         values: &[(&str, ScalarValue)],
-        read: impl Fn(&RecordBatch, usize) -> Result<T>,
+        read: impl Fn(&dyn Array, usize) -> Result<T>,
     ) -> Result<BTreeMap<usize, T>> {
         self.scans_run.fetch_add(1, Ordering::Relaxed);
         let runs = self.scans.iter().map(|scan| async {
@@ -155,8 +172,7 @@ impl Input {
                 Some(_) => (String::new(), String::new()),
                 None => (format!("{NUMBER}, "), format!("GROUP BY {NUMBER}")),
             };
-            let parts =
-                [("keys", &*keys), ("columns", &*self.columns), ("group_by", &*group_by)];
+            let parts = [("keys", &*keys), ("columns", &*self.columns), ("group_by", &*group_by)];
             let plan = scan.session.plan(text, &parts, values.to_vec()).await?;
             Ok::<_, Error>((scan.only, scan.session.collect(plan).await?))
         });
@@ -168,7 +184,8 @@ impl Input {
                         Some(partition) => partition,
                         None => number_at(&batch, row)?,
                     };
-                    answers.insert(partition, read(&batch, row)?);
+                    let answer = batch.column(batch.num_columns() - 1);
+                    answers.insert(partition, read(answer.as_ref(), row)?);
                 }
             }
         }
@@ -207,15 +224,6 @@ impl Input {
         self.reservation = Some(reservation);
         Ok(())
     }
-}
-
-/// A session of its own for a view, with batches that make a step worth its fixed cost.
-fn child(session: &Session) -> Session {
-    session.child(|options| {
-        let rows = options.execution.batch_size.get() * BATCHES_IN_ONE;
-        options.execution.batch_size =
-            rows.try_into().expect("a multiple of a positive number is positive");
-    })
 }
 
 /// Gives each partition of `table` the next number and makes that number the only key.
@@ -322,14 +330,15 @@ fn with_number(batch: &RecordBatch, partition: usize) -> Result<RecordBatch> {
     let number = i32::try_from(partition).unwrap_or_default();
     let mut fields = vec![Arc::new(Field::new(NUMBER, DataType::Int32, false))];
     fields.extend(batch.schema().fields().iter().cloned());
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from_value(number, batch.num_rows()))];
+    let mut columns: Vec<ArrayRef> =
+        vec![Arc::new(Int32Array::from_value(number, batch.num_rows()))];
     columns.extend(batch.columns().iter().cloned());
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 /// Deals the batches evenly over the streams.
 fn in_memory_scan(session: &Session, batches: Vec<RecordBatch>) -> Result<Session> {
-    let session = child(session);
+    let session = session.scanning();
     let schema = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
     let mut dealt = vec![Vec::new(); session.streams()];
     for (number, batch) in batches.into_iter().enumerate() {

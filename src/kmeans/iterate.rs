@@ -1,23 +1,25 @@
 //! The loop: one scan a step for all models that still move, exact merge, new centroids, stop test.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Instant;
 
+use arrow::array::Array;
 use datafusion::scalar::ScalarValue;
-use ndarray::{Array2, Axis};
+use ndarray::{Array1, Array2, Axis};
 
-use super::input::{Input, changed};
+use super::input::Input;
 use super::model::{Model, Moved, StepFacts, movement};
 use super::options::{Empty, Params};
 use super::space::Space;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::functions::centroid_sums::CentroidSums;
+use crate::functions::centroids::farthest::{FarRow, Farthest};
 use crate::functions::centroids::model::ModelSet;
 use crate::functions::centroids::totals::{ClusterTotals, Totals};
-use crate::functions::farthest_rows::{FarRow, FarthestRows};
+use crate::functions::{read_centroid_sums, read_farthest_rows};
 
-const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
+pub(super) const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
 const FAR: &str = include_str!("../../sql/steps/kmeans_far.sql");
 
 /// What a step works with.
@@ -30,6 +32,8 @@ pub struct Loop<'a> {
     pub params: &'a Params,
     /// Whom to tell.
     pub watch: &'a dyn Observer,
+    /// The mean of all rows, once a step has found it.
+    pub overall: OnceLock<Array1<f64>>,
 }
 
 impl Loop<'_> {
@@ -65,6 +69,7 @@ impl Loop<'_> {
         let moving: Vec<usize> = moving().collect();
         let set = self.space.set(moving.iter().map(|&number| &models[number].centroids))?;
         let sums = self.sums(&set).await?;
+        self.overall.get_or_init(|| mean_of(&sums, &set));
         let mut first = 0;
         let mut moved = Vec::with_capacity(moving.len());
         for &number in &moving {
@@ -88,7 +93,8 @@ impl Loop<'_> {
             let model = &mut models[number];
             let facts = StepFacts {
                 step: model.history.len() as u64 + 1,
-                cost: set.distance_scales(place).cost.to_float(moved.cost),
+                cost: set.distance_scales(place).cost.to_float(moved.cost)
+                    / set.weight_scale().factor(),
                 movement: movement(&model.centroids, &moved.centroids, self.space.factors()),
                 smallest: moved.rows.iter().copied().min().unwrap_or_default(),
                 repaired: repaired[place],
@@ -108,11 +114,9 @@ impl Loop<'_> {
     /// An input that changed while it was read.
     pub async fn sums(&self, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
         let model = ScalarValue::BinaryView(Some(set.encode()));
-        let read = |batch: &_, row| CentroidSums::read(batch, row, set);
+        let read = |array: &dyn Array, row| read_centroid_sums(set, array, row);
         let sums = self.input.step(STEP, &[("model", model)], read).await?;
-        self.space.check_rows(self.input, sums.iter().map(|(&place, sums)| {
-            (place, sums.rows() + sums.skipped())
-        }))?;
+        self.space.check_rows(self.input, &sums)?;
         Ok(sums)
     }
 
@@ -136,10 +140,11 @@ impl Loop<'_> {
         }
         let used: Vec<usize> =
             (0..model.k()).filter(|cluster| !moved.empty.contains(cluster)).collect();
-        let far = self.farthest(model, &moved.centroids.select(Axis(0), &used), moved.empty.len());
+        let others = moved.centroids.select(Axis(0), &used);
+        let far = self.farthest(model, &others, moved.empty.len()).await?;
         let mut repaired = 0;
-        for (&cluster, row) in moved.empty.iter().zip(far.await?) {
-            moved.centroids.row_mut(cluster).iter_mut().zip(row.values).for_each(|(c, x)| *c = x);
+        for (&cluster, row) in moved.empty.iter().zip(far) {
+            moved.centroids.row_mut(cluster).assign(&Array1::from(row.values));
             repaired += 1;
         }
         Ok(repaired)
@@ -158,22 +163,32 @@ impl Loop<'_> {
             ("model", ScalarValue::BinaryView(Some(set.encode()))),
             ("most", ScalarValue::Int64(i64::try_from(most).ok())),
         ];
-        let parts = self.input.step(FAR, &values, FarthestRows::read).await?;
-        let own = parts.into_iter().filter(|(partition, _)| model.counts(*partition));
-        let mut far = FarthestRows::none(most);
-        for (_, rows) in own {
-            far.merge(rows);
+        let read = |array: &dyn Array, row| read_farthest_rows(&set, most, array, row);
+        let parts = self.input.step(FAR, &values, read).await?;
+        let mut far = Farthest::new(most, set.columns(), 1);
+        for (_, rows) in parts.iter().filter(|(partition, _)| model.counts(**partition)) {
+            far.merge(rows)?;
         }
-        Ok(far.into_rows())
+        // A mean is exact to the grid of the sums: a row that far off its centroid is on it.
+        let scale = set.distance_scales(0).cost;
+        let is_off = |row: &&FarRow| scale.quantise(row.squared).is_some_and(|units| units > 0);
+        Ok(far.rows(0).iter().filter(is_off).cloned().collect())
     }
+}
+
+/// The mean of all rows, from the exact sums of the first model of a set.
+pub(super) fn mean_of(sums: &BTreeMap<usize, Totals>, set: &ModelSet) -> Array1<f64> {
+    let k = set.models()[0].clusters();
+    let lines = || sums.values().flat_map(|totals| totals.clusters().take(k));
+    let weight: i128 = lines().map(|line| line.weight).sum();
+    let mean = |column: usize| {
+        let sum = lines().map(|line| line.sums[column]).sum();
+        set.mean(column, sum, weight).unwrap_or_default()
+    };
+    (0..set.columns()).map(mean).collect()
 }
 
 /// Steps that the models have done: those that still move have done the most.
 pub fn steps(models: &[Model]) -> u64 {
     models.iter().map(|model| model.history.len() as u64).max().unwrap_or_default()
-}
-
-/// The error of a partition that had other rows before.
-pub fn rows_changed(partition: &str, found: u64, expected: u64) -> Error {
-    changed(&format!("'{partition}' has {found} rows now, had {expected}"))
 }

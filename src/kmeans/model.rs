@@ -55,8 +55,10 @@ pub struct StepFacts {
     /// The step, from 1.
     pub step: u64,
     /// Cost of the centroids that entered the step.
+    #[serde(with = "super::record::exact")]
     pub cost: f64,
     /// ‖C − C'‖ over all clusters and columns, with the factors.
+    #[serde(with = "super::record::exact")]
     pub movement: f64,
     /// Rows of the smallest cluster.
     pub smallest: u64,
@@ -133,6 +135,15 @@ impl Model {
                 continue;
             }
             for (column, value) in centroid.iter_mut().enumerate() {
+                // Rows that lie on the centroid, to the grid of the sums, leave it as it is.
+                let weight: i128 = lines().map(|line| line.weight).sum();
+                let sum: i128 = lines().map(|line| line.sums[column]).sum();
+                let old = set.column_scale(column).quantise(*value);
+                if self.role != Role::Unweighted
+                    && old.is_some_and(|old| i128::from(old) * weight == sum)
+                {
+                    continue;
+                }
                 let mean = match self.role {
                     Role::Global | Role::Local { .. } => mean(lines(), column, set),
                     Role::Unweighted => mean_of_means(lines(), column, set),

@@ -275,9 +275,9 @@ impl Params {
             ("starts", self.starts().to_string()),
             ("seed", options.seed.to_string()),
             ("weight", options.weight.clone().unwrap_or_default()),
-            ("scale", name_of(options.scale)),
-            ("nulls", name_of(options.nulls)),
-            ("empty", name_of(options.empty)),
+            ("scale", name_of(&options.scale)),
+            ("nulls", name_of(&options.nulls)),
+            ("empty", name_of(&options.empty)),
             ("max_steps", options.max_steps.to_string()),
             ("tolerance", options.tolerance.to_string()),
             ("diagnose", options.diagnose.to_string()),
@@ -295,7 +295,7 @@ impl std::ops::Deref for Params {
     }
 }
 
-fn name_of(value: impl ValueEnum) -> String {
+fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 

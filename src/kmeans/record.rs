@@ -1,12 +1,12 @@
 //! What a run keeps of each step, durable before the next begins, so that a killed run can go on.
 //!
-//! `OUT/_runs/<run>/steps/00012.json` holds the options, the pinned files, the extent and every
-//! model with its centroids as bits: going on gives the same bits as never having stopped.
+//! `OUT/_runs/<run>/kept/steps/00012.json` holds the options, the pinned files and every model with its centroids as bits: going on gives the same bits as never having stopped.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Model, Role, StepFacts, Stop};
+use super::options::Params;
 use crate::error::{Error, Result};
 use crate::table::InputRecord;
 
@@ -19,10 +19,70 @@ pub struct StepRecord {
     pub options: Vec<(String, String)>,
     /// Pinned files.
     pub inputs: Vec<InputRecord>,
-    /// Factors of the columns, as bits in hex.
-    pub factors: Vec<String>,
     /// Models in their order.
     pub models: Vec<ModelRecord>,
+}
+
+impl StepRecord {
+    /// What is kept after `step`.
+    pub fn new(step: u64, params: &Params, inputs: &[InputRecord], models: &[Model]) -> Self {
+        Self {
+            step,
+            options: params.record(),
+            inputs: inputs.to_vec(),
+            models: models.iter().map(ModelRecord::of).collect(),
+        }
+    }
+
+    /// The record as JSON.
+    ///
+    /// # Errors
+    /// Never for records of this program.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let failed = |cause| Error::internal("a step cannot be written down").caused_by(cause);
+        serde_json::to_vec(self).map_err(failed)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Bytes that are no record are bad data.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))
+    }
+
+    /// Checks that a run with these options over these files may go on from here.
+    ///
+    /// # Errors
+    /// The first difference, as a usage error.
+    pub fn check(&self, params: &Params, inputs: &[InputRecord]) -> Result<()> {
+        for (name, now) in params.record() {
+            let then = self.options.iter().find(|(known, _)| *known == name);
+            let then = then.map_or("not given", |(_, value)| value);
+            if then != now {
+                return Err(Error::usage(format!(
+                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
+                )));
+            }
+        }
+        let differs = |(now, then): &(&InputRecord, &InputRecord)| now != then;
+        let other = inputs.iter().zip(&self.inputs).find(differs).map(|(now, _)| &now.location);
+        match other {
+            Some(location) => Err(Error::usage(format!(
+                "cannot resume: input '{location}' is not the one that the killed run read"
+            ))),
+            None if inputs.len() != self.inputs.len() => Err(Error::usage(format!(
+                "cannot resume: the input has {} files, the killed run read {}",
+                inputs.len(),
+                self.inputs.len()
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn damaged() -> Error {
+    Error::data("a kept step is damaged: run without --resume")
 }
 
 /// One kept model.
@@ -58,23 +118,42 @@ impl ModelRecord {
     /// # Errors
     /// A record that this program did not write is bad data.
     pub fn model(&self) -> Result<Model> {
-        let bad = || Error::data("a kept step is damaged: run without --resume");
         let role = match self.role.as_str() {
             "global" => Role::Global,
             "unweighted" => Role::Unweighted,
-            number => Role::Local { partition: number.parse().map_err(|_| bad())? },
+            number => Role::Local {
+                partition: number.parse().map_err(|cause| damaged().caused_by(cause))?,
+            },
         };
-        let rows: Vec<Vec<f64>> =
-            self.centroids.iter().map(|row| from_bits(row)).collect::<Option<_>>().ok_or_else(bad)?;
+        let rows: Vec<Vec<f64>> = self
+            .centroids
+            .iter()
+            .map(|row| from_bits(row))
+            .collect::<Option<_>>()
+            .ok_or_else(damaged)?;
         let columns = rows.first().map_or(0, Vec::len);
         let centroids = Array2::from_shape_vec((rows.len(), columns), rows.concat());
         Ok(Model {
             role,
             start: self.start,
-            centroids: centroids.map_err(|_| bad())?,
+            centroids: centroids.map_err(|cause| damaged().caused_by(cause))?,
             history: self.history.clone(),
             stopped: self.stopped,
         })
+    }
+}
+
+/// A number as the hex of its bits: decimal text may come back as its neighbour.
+pub(super) mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{:016x}", number.to_bits()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(from)?;
+        u64::from_str_radix(&text, 16).map(f64::from_bits).map_err(D::Error::custom)
     }
 }
 

@@ -66,7 +66,7 @@ impl ModelResult {
 pub struct PartitionFigures {
     /// Rows that counted.
     pub rows: u64,
-    /// Rows left out for NULL, NaN or infinity.
+    /// Rows left out: for NULL, NaN or an infinity in a used column, or a weight of zero.
     pub skipped: u64,
     /// Σ w·d².
     pub cost: f64,
@@ -217,7 +217,10 @@ impl Outcome {
     fn partitions(&self) -> Result<RecordBatch> {
         let each = || {
             self.numbered().flat_map(|(number, model)| {
-                model.partitions.iter().map(move |(&place, figures)| (number, model, place, figures))
+                model
+                    .partitions
+                    .iter()
+                    .map(move |(&place, figures)| (number, model, place, figures))
             })
         };
         let mut table = Columns::default();
@@ -236,7 +239,9 @@ impl Outcome {
         let each = || {
             self.clusters().flat_map(|(number, model, cluster)| {
                 let rows = model.partitions.iter();
-                rows.map(move |(&place, figures)| (number, place, cluster, figures.clusters[cluster]))
+                rows.map(move |(&place, figures)| {
+                    (number, place, cluster, figures.clusters[cluster])
+                })
             })
         };
         let shown: Vec<_> = each().filter(|&(.., rows)| rows >= self.min_rows).collect();

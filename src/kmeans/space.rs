@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::array::Array;
 use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
@@ -11,22 +12,25 @@ use super::options::{Nulls, Params, Scale};
 use crate::error::{Error, Result};
 use crate::functions::centroids::model::{Extent, Model, ModelSet, Weight};
 use crate::functions::centroids::totals::Totals;
-use crate::functions::{ColumnRange, read_centroid_sums, read_extent};
+use crate::functions::{TableExtent, read_centroid_sums, read_extent};
 
 const EXTENT: &str = include_str!("../../sql/steps/kmeans_extent.sql");
-const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
+
+/// A spread below this (2^-400) counts as none: its inverse would leave the range of the sums.
+const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
 
 /// The range of the input and the factors of its columns.
 #[derive(Debug, Clone)]
 pub struct Space {
     extent: Extent,
+    /// What differences of a column are multiplied by: d² = Σ ((x − c)·f)².
     factors: Vec<f64>,
     /// Rows of each partition when the run began, usable or not.
     rows: BTreeMap<usize, u64>,
 }
 
 impl Space {
-    /// Measures the input in one scan, two with `--scale standard`.
+    /// Measures the input in one scan; `--scale standard` needs another.
     ///
     /// # Errors
     /// NULL, NaN or infinite values where they are an error, with their counts; an input without
@@ -37,13 +41,151 @@ impl Space {
             refuse_unusable(input, params, &parts)?;
         }
         let d = params.columns.len();
-        let names = params.columns.iter().chain(&params.weight);
-        let mut whole = Vec::with_capacity(d + 1);
-        for (number, name) in names.enumerate() {
-            let ranges = parts.values().map(|part| &part.columns[number]);
-            let range = ranges.filter_map(|range| range.bounds).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-            whole.push(range.ok_or_else(|| Error::data(format!("column '{name}' has no usable value: there is nothing to cluster")))?);
+        let mut whole = TableExtent::new(d + usize::from(params.weight.is_some()));
+        for part in parts.values() {
+            whole.merge(part)?;
         }
-        Ok(Self { extent: todo!(), factors: vec![1.0; d], rows: BTreeMap::new() })
+        if whole.usable == 0 {
+            let found = if whole.rows == 0 { "no rows" } else { "no row that can be used" };
+            return Err(Error::data(format!("the input has {found}: there is nothing to cluster")));
+        }
+        let extent = Extent {
+            lows: whole.columns[..d].iter().map(|column| column.lo).collect(),
+            highs: whole.columns[..d].iter().map(|column| column.hi).collect(),
+            weight: weight(
+                input,
+                params,
+                whole.columns.get(d).map(|column| (column.lo, column.hi)),
+            )?,
+        };
+        let mut space = Self {
+            factors: vec![1.0; d],
+            extent,
+            rows: parts.iter().map(|(&partition, part)| (partition, part.rows)).collect(),
+        };
+        space.factors = match params.scale {
+            Scale::None => space.factors,
+            Scale::Range => space.ranges().map(inverse).collect(),
+            Scale::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
+        };
+        Ok(space)
     }
+
+    /// The factors of the columns.
+    pub fn factors(&self) -> &[f64] {
+        &self.factors
+    }
+
+    /// Lows and highs of the columns, and what weighs a row.
+    pub fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// Models with these centroids in this space.
+    ///
+    /// # Errors
+    /// Centroids that do not fit: their number, a NaN, a magnitude above 2^500.
+    pub fn set<'a>(&self, models: impl IntoIterator<Item = &'a Array2<f64>>) -> Result<ModelSet> {
+        let scaled = self.factors.iter().any(|factor| factor.to_bits() != 1.0_f64.to_bits());
+        let models = models.into_iter().map(|centroids| Model {
+            factors: scaled.then(|| self.factors.clone()),
+            ..Model::new(centroids.clone())
+        });
+        ModelSet::new(self.extent.clone(), models.collect())
+    }
+
+    /// Checks that a scan saw as many rows in each partition as there were when the run began.
+    ///
+    /// # Errors
+    /// An input that changed; trying again is safe.
+    pub fn check_rows(&self, input: &Input, sums: &BTreeMap<usize, Totals>) -> Result<()> {
+        for (partition, &expected) in &self.rows {
+            let found = sums.get(partition).map_or(0, |sums| sums.rows() + sums.skipped());
+            if found != expected {
+                let name = input.partitions[*partition].name();
+                return Err(changed(&format!("'{name}' has {found} rows now, had {expected}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = f64> {
+        self.extent.lows.iter().zip(&self.extent.highs).map(|(lo, hi)| hi - lo)
+    }
+
+    /// Standard deviations, from exact sums: one model of one cluster for each column, its centroid
+    /// m at mid-range and all other columns invisible; σ² = cost/n − (mean − m)².
+    async fn deviations(&self, input: &Input) -> Result<Vec<f64>> {
+        let d = self.factors.len();
+        let lows = self.extent.lows.iter().zip(&self.extent.highs);
+        let middle: Vec<f64> = lows.map(|(lo, hi)| lo / 2.0 + hi / 2.0).collect();
+        let models = (0..d).map(|column| Model {
+            factors: Some((0..d).map(|j| f64::from(u8::from(j == column))).collect()),
+            ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| middle[j]))
+        });
+        let set = ModelSet::new(self.extent.clone(), models.collect())?;
+        let model = ScalarValue::BinaryView(Some(set.encode()));
+        let read = |array: &dyn Array, row| read_centroid_sums(&set, array, row);
+        let parts = input.step(super::iterate::STEP, &[("model", model)], read).await?;
+        let deviation = |column: usize| {
+            let lines = || parts.values().filter_map(|totals| totals.clusters().nth(column));
+            let weight: i128 = lines().map(|line| line.weight).sum();
+            let cost: i128 = lines().map(|line| line.cost).sum();
+            let mean = set.mean(column, lines().map(|line| line.sums[column]).sum(), weight);
+            let shift = mean.unwrap_or(middle[column]) - middle[column];
+            let cost = set.distance_scales(column).cost.to_float(cost);
+            #[expect(clippy::cast_precision_loss, reason = "rounded once, as every figure")]
+            let variance = cost / (weight as f64) - shift * shift;
+            variance.max(0.0).sqrt()
+        };
+        Ok((0..d).map(deviation).collect())
+    }
+}
+
+/// 1/x, and 0 for a column that is constant, or nearly so: it then has no say.
+fn inverse(x: f64) -> f64 {
+    if x > LEAST_SPREAD { 1.0 / x } else { 0.0 }
+}
+
+fn weight(input: &Input, params: &Params, range: Option<(f64, f64)>) -> Result<Weight> {
+    let (Some(name), Some((lo, hi))) = (&params.weight, range) else { return Ok(Weight::None) };
+    if lo < 0.0 {
+        return Err(Error::data(format!("weight '{name}' is {lo} in a row, expected 0 or more")));
+    }
+    if hi <= 0.0 {
+        return Err(Error::data(format!("weight '{name}' is 0 in all rows: nothing counts")));
+    }
+    Ok(if input.is_integer(name) { Weight::Integer } else { Weight::Float { largest: hi } })
+}
+
+/// Says how many values cannot be used, in which column of which partition.
+fn refuse_unusable(
+    input: &Input,
+    params: &Params,
+    parts: &BTreeMap<usize, TableExtent>,
+) -> Result<()> {
+    let mut found = Vec::new();
+    for (&partition, part) in parts {
+        for (name, column) in params.columns.iter().chain(&params.weight).zip(&part.columns) {
+            let counts =
+                [(column.nulls, "NULL"), (column.nans, "NaN"), (column.infinite, "infinite")];
+            let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+            let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+            if !counts.is_empty() {
+                let place = input.partitions[partition].name();
+                found.push(format!("'{name}' in '{place}': {}", counts.join(", ")));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    let more = found.len().saturating_sub(5);
+    found.truncate(5);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Err(Error::data(format!(
+        "columns hold values that have no place ({}{more}): pass --nulls skip to leave these rows \
+         out, or filter them",
+        found.join("; ")
+    )))
 }

@@ -64,7 +64,13 @@ const fn mix(hash: u64) -> u64 {
 ///
 /// # Panics
 /// On an empty sample: there is nothing to draw from, and the caller has said so already.
-pub fn seeds(sample: &Sample, k: usize, draw: Draw, chance: Chance, factors: &[f64]) -> Array2<f64> {
+pub fn seeds(
+    sample: &Sample,
+    k: usize,
+    draw: Draw,
+    chance: Chance,
+    factors: &[f64],
+) -> Array2<f64> {
     assert!(!sample.weights.is_empty(), "a sample has at least one row");
     let mut picked = match draw {
         Draw::PlusPlus => plus_plus(sample, k, chance, factors),
@@ -143,10 +149,10 @@ fn pick(weights: &[f64], unit: f64) -> usize {
 
 fn distances(sample: &Sample, row: usize, factors: &[f64]) -> Vec<f64> {
     let centre = sample.rows.row(row);
-    sample.rows.rows().into_iter().map(|other| squared(other, centre, factors)).collect()
+    sample.rows.rows().into_iter().map(|other| squared(&other, &centre, factors)).collect()
 }
 
-fn squared(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>, factors: &[f64]) -> f64 {
+fn squared(a: &ArrayView1<'_, f64>, b: &ArrayView1<'_, f64>, factors: &[f64]) -> f64 {
     let terms = a.iter().zip(b).zip(factors);
     terms.fold(0.0, |sum, ((x, y), f)| {
         let t = (x - y) * f;

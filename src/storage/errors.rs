@@ -75,13 +75,15 @@ pub(super) fn causes<'a>(
     })
 }
 
-/// A limit of ours that the engine reached. It names the largest consumers itself.
+/// A limit of ours that the engine reached. It names the largest consumers itself, on many lines.
 fn limit(text: &str) -> Error {
-    let remedy = match text.contains("disk") {
-        true => "raise --disk-limit or free space for temporary files",
-        false => "raise --memory-limit or lower --threads",
+    let (what, remedy) = match text.contains("disk") {
+        true => ("disk", "raise --disk-limit or free space for temporary files"),
+        false => ("memory", "raise --memory-limit or lower --threads"),
     };
-    Error::new(Kind::Limit, format!("{}: {remedy}", text.trim_end().trim_end_matches('.')))
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.trim_end_matches('.');
+    Error::new(Kind::Limit, format!("the {what} limit is reached: {text}: {remedy}"))
 }
 
 fn of_io(error: &io::Error) -> Error {

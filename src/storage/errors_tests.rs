@@ -62,19 +62,20 @@ fn check(error: impl Into<Error>, kind: Kind, message: &str) {
 #[test]
 fn a_limit_is_named_with_its_remedy() {
     let exhausted = |text: &str| DataFusionError::ResourcesExhausted(text.to_owned());
-    let memory = exhausted("Additional allocation failed for Sort with top memory consumers: a");
+    let memory =
+        exhausted("Additional allocation failed for Sort with top consumers as:\n  a,\n  b.");
     check(
         memory.context("sorting"),
         Kind::Limit,
-        "Additional allocation failed for Sort with top memory consumers: a: raise --memory-limit \
-         or lower --threads",
+        "the memory limit is reached: Additional allocation failed for Sort with top consumers as: \
+         a, b: raise --memory-limit or lower --threads",
     );
     let disk = exhausted("The used disk space during the spilling process has exceeded 1 GB.");
     check(
         disk,
         Kind::Limit,
-        "The used disk space during the spilling process has exceeded 1 GB: raise --disk-limit or \
-         free space for temporary files",
+        "the disk limit is reached: The used disk space during the spilling process has exceeded 1 \
+         GB: raise --disk-limit or free space for temporary files",
     );
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::crash;
 use crate::error::{Error, Kind, Result};
 
 /// Files of this machine. Cheap to clone; clones count together.
@@ -150,8 +151,10 @@ impl LocalFiles {
     }
 
     /// The one place every call passes: a test that stops the process stops it here.
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     fn count(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+        crash::point();
     }
 
     fn make_dir(&self, dir: &Path) -> Result<()> {

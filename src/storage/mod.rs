@@ -5,6 +5,7 @@
 //! shares it with the engine. What a store or the engine fails with becomes an
 //! [`Error`](crate::error::Error) that says which setting to change.
 
+mod crash; // where a test may end this process
 mod credentials; // keys and their order of precedence
 mod environment; // variables of the process, or of a test
 mod errors; // errors of the libraries below, as ours
@@ -23,4 +24,4 @@ pub use local::{LocalFiles, Lock};
 pub use location::{Glob, Location};
 pub use registry::Stores;
 pub use settings::StorageOptions;
-pub use store::Store;
+pub use store::{CreateOnly, Pause, Store};

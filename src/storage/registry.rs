@@ -12,6 +12,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpConnector, SpawnedReqwestConnector};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
+use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::Runtime;
 use url::Url;
@@ -21,7 +22,7 @@ use super::explain::{Bucket, Place};
 use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::settings::{Settings, StorageOptions};
-use super::store::{Explained, Store};
+use super::store::{Explained, Pause, Store};
 use super::wire::Wiring;
 use crate::error::{Error, Kind, Result};
 
@@ -56,6 +57,22 @@ impl Stores {
     #[doc(hidden)]
     pub fn with_http(options: StorageOptions, connector: Arc<dyn HttpConnector>) -> Arc<Self> {
         Self::build(options, Some(connector))
+    }
+
+    /// Stores whose `memory://<name>` is `store`, with `pause` for a clock: for tests that put
+    /// faults under the commit.
+    #[doc(hidden)]
+    pub fn with_memory<S>(name: &str, store: S, pause: Pause) -> Arc<Self>
+    where
+        S: ObjectStore + MultipartStore,
+    {
+        let stores = Self::new(StorageOptions::default());
+        let (place, calls) = (Place::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
+        let store = Store::remote(Explained::new(store, place, calls)).pausing(pause);
+        let mut opened = stores.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.insert(format!("memory://{name}"), store);
+        drop(opened);
+        stores
     }
 
     fn build(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Arc<Self> {

@@ -1,9 +1,10 @@
 //! The flags for storage, and what they and the environment come to for one bucket.
 //!
-//! Order: flag, alias of the location, environment, profile. A profile named by `--profile` is a
-//! flag: what it says goes before the environment. Nothing is left for the client to find out: the
-//! region is always set, and keys are there or knowingly absent.
+//! Order: flag, alias of the location, environment, profile, configuration file. A profile named by
+//! `--profile` is a flag: what it says goes before the environment. Nothing is left for the client to
+//! find out: the region is always set, and keys are there or knowingly absent.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use url::Url;
@@ -41,6 +42,10 @@ pub struct StorageOptions {
     /// The variables that settings and aliases are read from.
     #[arg(skip)]
     pub environment: Environment,
+    /// What holds for `endpoint-url`, `region` or `profile` where nothing else says it, and the
+    /// file it was read from.
+    #[arg(skip)]
+    pub defaults: BTreeMap<&'static str, (String, String)>,
 }
 
 impl StorageOptions {
@@ -63,13 +68,22 @@ impl StorageOptions {
     /// Settles everything for the buckets of `alias`, or for those without one.
     pub(crate) fn settle(&self, alias: Option<&str>) -> Result<Settings> {
         let environment = &self.environment;
-        let (name, asked_by) = match (&self.profile, environment.get("AWS_PROFILE")) {
-            (Some(name), _) => (name.clone(), Some("--profile")),
-            (None, Some(name)) => (name, Some("AWS_PROFILE")),
-            (None, None) => ("default".to_owned(), None),
+        let default = |name: &str| {
+            self.defaults.get(name).map(|(value, file)| Sourced::new(value.clone(), file))
+        };
+        let by_variable = |names: &[&str]| {
+            environment.first(names).map(|(name, value)| Sourced::new(value, name))
+        };
+        let asked = self.profile.clone().map(|name| Sourced::new(name, "--profile"));
+        let asked = asked
+            .or_else(|| by_variable(&["PLEIAD_PROFILE", "AWS_PROFILE"]))
+            .or_else(|| default("profile"));
+        let (name, asked_by) = match asked {
+            Some(Sourced { value, origin }) => (value, Some(origin)),
+            None => ("default".to_owned(), None),
         };
         let named = NamedProfile { name, files: Files::of(environment) };
-        let profile = named.read(asked_by)?;
+        let profile = named.read(asked_by.as_deref())?;
         let by_flag = profile.as_ref().filter(|_| self.profile.is_some());
         let alias = alias.map(|alias| mc::find(alias, environment)).transpose()?;
 
@@ -78,9 +92,13 @@ impl StorageOptions {
             .or_else(|| alias.as_ref().map(|alias| alias.endpoint.clone()))
             .or_else(|| by_flag.and_then(|profile| profile.endpoint.clone()))
             .or_else(|| {
-                let names =
-                    ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT"];
-                environment.first(&names).map(|(name, value)| Sourced::new(value, name))
+                by_variable(&[
+                    "PLEIAD_ENDPOINT_URL",
+                    "AWS_ENDPOINT_URL_S3",
+                    "AWS_ENDPOINT_URL",
+                    "AWS_ENDPOINT",
+                    "AWS_S3_ENDPOINT",
+                ])
             });
         let keys = match (self.no_sign_request, alias, by_flag) {
             (true, _, _) => None,
@@ -94,16 +112,17 @@ impl StorageOptions {
             (None, Some(keys)) if keys.keys.origin.starts_with(mc::PREFIX) => {
                 Some(mc::find(&keys.keys.origin[mc::PREFIX.len()..], environment)?.endpoint)
             }
-            (None, _) => profile.as_ref().and_then(|profile| profile.endpoint.clone()),
+            (None, _) => profile
+                .as_ref()
+                .and_then(|profile| profile.endpoint.clone())
+                .or_else(|| default("endpoint-url")),
         };
         let region = self.region.clone().map(|region| Sourced::new(region, "--region"));
         let region = region
             .or_else(|| by_flag.and_then(|profile| profile.region.clone()))
-            .or_else(|| {
-                let found = environment.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
-                found.map(|(name, value)| Sourced::new(value, name))
-            })
+            .or_else(|| by_variable(&["PLEIAD_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"]))
             .or_else(|| profile.as_ref().and_then(|profile| profile.region.clone()))
+            .or_else(|| default("region"))
             .unwrap_or_else(|| Sourced::new("us-east-1".to_owned(), "the default"));
         Ok(Settings {
             endpoint: endpoint.map(|endpoint| checked_endpoint(&endpoint)).transpose()?,

@@ -179,3 +179,31 @@ fn the_flags_are_those_of_the_help() {
     assert_eq!(cli.storage.endpoint_url.as_deref(), Some("http://h"));
     assert!(cli.storage.no_sign_request && !cli.storage.no_verify_ssl);
 }
+
+#[test]
+fn a_configuration_file_speaks_last_and_its_variables_first() {
+    let with_defaults = |variables: &[(&str, &str)]| {
+        let mut options = options(&[KEYS.as_slice(), variables].concat());
+        for (name, value) in [("endpoint-url", "http://file:1"), ("region", "file-1")] {
+            options.defaults.insert(name, (value.to_owned(), "pleiad.toml".to_owned()));
+        }
+        let settings = options.settle(None).unwrap();
+        (settings.endpoint.unwrap().to_string(), settings.region.to_string())
+    };
+    let found = with_defaults(&[]);
+    assert_eq!(found.0, "'http://file:1' (from pleiad.toml)");
+    assert_eq!(found.1, "'file-1' (from pleiad.toml)");
+    let aws = [("AWS_ENDPOINT_URL", "http://aws:1"), ("AWS_REGION", "aws-1")];
+    let found = with_defaults(&aws);
+    assert_eq!(found.0, "'http://aws:1' (from AWS_ENDPOINT_URL)");
+    assert_eq!(found.1, "'aws-1' (from AWS_REGION)");
+    let ours = [("PLEIAD_ENDPOINT_URL", "http://ours:1"), ("PLEIAD_REGION", "ours-1")];
+    let found = with_defaults(&[aws, ours].concat());
+    assert_eq!(found.0, "'http://ours:1' (from PLEIAD_ENDPOINT_URL)");
+    assert_eq!(found.1, "'ours-1' (from PLEIAD_REGION)");
+
+    let mut options = options(&KEYS);
+    options.defaults.insert("profile", ("lab".to_owned(), "pleiad.toml".to_owned()));
+    let error = options.settle(None).err().unwrap().to_string();
+    assert!(error.contains("no profile 'lab' (from pleiad.toml)"), "{error}");
+}

@@ -4,9 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use object_store::multipart::{MultipartStore, PartId};
@@ -16,16 +18,35 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
     Result, UploadPart,
 };
+use tokio::sync::OnceCell;
 
+use super::crash;
 use super::explain::{Place, Verb};
 use super::local::LocalFiles;
 
 /// A bucket, the files of this machine, or a place in memory. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
     backing: Backing,
+    pause: Option<Pause>,
+    create_only: Arc<OnceCell<CreateOnly>>,
 }
+
+/// What a store makes of "put this only if the name is free".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateOnly {
+    /// It refuses if the name is taken.
+    Enforced,
+    /// It puts it whatever is there.
+    Ignored,
+    /// It answers that it cannot do this.
+    Refused,
+}
+
+/// How a test lets a store wait, in place of the clock.
+#[doc(hidden)]
+pub type Pause = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
 #[derive(Clone)]
 enum Backing {
@@ -50,17 +71,27 @@ impl Store {
     pub(super) fn remote<S: ObjectStore + MultipartStore>(explained: Explained<S>) -> Self {
         let store = Arc::new(explained);
         let objects: Arc<dyn ObjectStore> = Arc::<Explained<S>>::clone(&store);
-        Self { objects, backing: Backing::Uploads(store) }
+        Self { objects, backing: Backing::Uploads(store), pause: None, create_only: Arc::default() }
     }
 
     /// The files of this machine.
     pub(super) fn local<S: ObjectStore>(explained: Explained<S>, files: LocalFiles) -> Self {
-        Self { objects: Arc::new(explained), backing: Backing::Files(files) }
+        Self {
+            objects: Arc::new(explained),
+            backing: Backing::Files(files),
+            pause: None,
+            create_only: Arc::default(),
+        }
     }
 
     /// A store that somebody else made.
     pub(super) fn foreign(objects: Arc<dyn ObjectStore>) -> Self {
-        Self { objects, backing: Backing::Foreign }
+        Self { objects, backing: Backing::Foreign, pause: None, create_only: Arc::default() }
+    }
+
+    /// The same store, whose pauses a test decides.
+    pub(super) fn pausing(self, pause: Pause) -> Self {
+        Self { pause: Some(pause), ..self }
     }
 
     /// The objects. An error holds our [`Error`](crate::error::Error) as its cause, and is still
@@ -86,9 +117,36 @@ impl Store {
         }
     }
 
+    /// Waits before a call is tried again, for a random time between half of `at_most` and all of
+    /// it: writers that met once shall not meet again.
+    pub async fn pause(&self, at_most: Duration) {
+        match &self.pause {
+            Some(pause) => pause(at_most).await,
+            None => {
+                let random = uuid::Uuid::now_v7().as_bytes()[15];
+                let share = 0.5 + f64::from(random) / 510.;
+                tokio::time::sleep(at_most.mul_f64(share)).await;
+            }
+        }
+    }
+
+    /// What this store makes of create-only puts, once somebody has tried; clones know it together.
+    pub(crate) fn create_only(&self) -> &OnceCell<CreateOnly> {
+        &self.create_only
+    }
+
     /// Whether this is the local file system.
     pub fn is_local(&self) -> bool {
         self.files().is_some()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("objects", &self.objects)
+            .field("backing", &self.backing)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,7 +163,9 @@ impl<S> Explained<S> {
         Self { inner, place: Arc::new(place), calls }
     }
 
+    #[cfg_attr(feature = "test-hooks", track_caller)]
     fn count(&self) {
+        crash::point();
         if let Some(calls) = &self.calls {
             calls.fetch_add(1, Ordering::Relaxed);
         }
@@ -125,7 +185,10 @@ impl<S> Explained<S> {
         let place = Arc::clone(&self.place);
         let path = path.cloned().unwrap_or_default();
         stream
-            .map(move |item| item.map_err(|error| place.explain(verb, path.as_ref(), error)))
+            .map(move |item| {
+                crash::point();
+                item.map_err(|error| place.explain(verb, path.as_ref(), error))
+            })
             .boxed()
     }
 }

@@ -1,7 +1,9 @@
 //! The binary as its user meets it: exit codes, streams, colour, help.
 
+use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
+use arrow::ipc::reader::StreamReader;
 use assert_cmd::Command;
 use clap::error::ErrorKind;
 use pleiad::cli::{self, exit};
@@ -12,7 +14,7 @@ pub(crate) fn pleiad(arguments: &[&str]) -> Command {
     for name in ["NO_COLOR", "CLICOLOR_FORCE", "CI", "PLEIAD_LOG", "RUST_BACKTRACE"] {
         command.env_remove(name);
     }
-    command.env("TERM", "xterm").args(arguments);
+    command.env("TERM", "xterm").env("XDG_CONFIG_HOME", "/nonexistent").args(arguments);
     command
 }
 
@@ -85,6 +87,110 @@ fn global_flags_stand_before_or_behind_the_command() {
     assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
 }
 
+/// Generates a little into `folder`.
+fn people(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+    outcome(command.args(arguments).current_dir(folder))
+}
+
+#[test]
+fn the_examples_of_help_run() {
+    for words in commands() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
+        // What the examples read, and a demo that does not take a minute in a debug build.
+        let fewer: &[&str] = if words == ["demo"] { &["--rows", "200"] } else { &[] };
+        let prepared: &[&str] = match words[0].as_str() {
+            "kmeans" | "check" | "recover" | "gc" | "unlock" => {
+                &["generate people people --rows 200"]
+            }
+            "partition" => &["generate sky sky --rows 500"],
+            "plot" => &["generate sky sky --rows 500", "partition sky blocks --blocks 6"],
+            _ => &[],
+        };
+        for line in prepared {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(outcome(pleiad(&words).current_dir(folder.path())).0, 0);
+        }
+        arguments.push("--help");
+        let (_, help, _) = outcome(&mut pleiad(&arguments));
+        let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
+        for example in examples.lines() {
+            let words = example.trim().split(' ').skip(1).map(|word| word.trim_matches('\''));
+            let words: Vec<&str> = words.collect();
+            let mut command = pleiad(&words);
+            let (code, stdout, stderr) = outcome(command.args(fewer).current_dir(folder.path()));
+            let answers = !stdout.is_empty() || example.contains(" -o ");
+            assert!(code == 0 && answers, "{example}: {stderr}");
+            assert!(!stderr.contains("error") && !stderr.contains("warning"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn standard_output_is_data_in_every_format_however_much_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for format in ["csv", "tsv", "json", "ndjson", "table", "markdown", "arrow"] {
+        let arguments = ["-vv", "--mode", "overwrite", "--format", format];
+        let mut command = pleiad(&["generate", "people", "people", "--rows", "1000"]);
+        let output = command.args(arguments).current_dir(folder.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines().count();
+        match format {
+            "csv" => assert!(text.starts_with("table,rows,bytes,files\ntable1,1000,"), "{text}"),
+            "tsv" => assert!(text.starts_with("table\trows\tbytes\tfiles\n"), "{text}"),
+            "json" => {
+                let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(found[2]["rows"], 1000);
+            }
+            "ndjson" => {
+                let parse = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON");
+                assert!(text.lines().map(parse).all(|row| row["rows"] == 1000));
+            }
+            "arrow" => {
+                let mut bytes = output.stdout.as_slice();
+                let stream = StreamReader::try_new(&mut bytes, None).expect("a stream");
+                assert_eq!(
+                    stream.map(|batch| batch.expect("a batch").num_rows()).sum::<usize>(),
+                    3
+                );
+            }
+            _ => assert!(lines > 4, "{text}"),
+        }
+        if matches!(format, "csv" | "tsv") {
+            assert_eq!(lines, 4);
+        }
+    }
+}
+
+#[test]
+fn an_output_that_exists_is_73_and_the_modes_say_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (code, first, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let (code, stdout, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (73, ""));
+    assert!(stderr.starts_with("error: output '"), "{stderr}");
+    assert!(stderr.contains("pass --mode overwrite to replace it"), "{stderr}");
+    let (code, kept, stderr) = people(folder.path(), &["--mode", "ignore"]);
+    assert_eq!((code, kept), (0, first));
+    assert!(stderr.contains("version 1 (--mode ignore)"), "{stderr}");
+    let (code, twice, _) = people(folder.path(), &["--mode", "append"]);
+    assert!(code == 0 && twice.contains("table1,2000,"), "{twice}");
+    let (code, once, _) = people(folder.path(), &["--mode", "overwrite"]);
+    assert!(code == 0 && once.contains("table1,1000,"), "{once}");
+}
+
+#[test]
+fn a_log_shows_lines_and_quiet_shows_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, _, stderr) = people(folder.path(), &["-v"]);
+    assert!(stderr.contains("writing table1: 1,000 rows in "), "{stderr}");
+    let (_, _, stderr) = people(folder.path(), &["-q", "--mode", "ignore"]);
+    assert_eq!(stderr, "");
+}
+
 #[test]
 fn version_is_data() {
     let (code, stdout, stderr) = outcome(&mut pleiad(&["--version"]));
@@ -116,6 +222,25 @@ fn a_setting_that_nobody_knows_is_78() {
     let (code, _, stderr) = outcome(command.env("PLEIAD_LOG", "pleiad=loud"));
     assert_eq!(code, 78);
     assert!(stderr.starts_with("error: PLEIAD_LOG is 'pleiad=loud', expected"), "{stderr}");
+}
+
+#[test]
+fn a_file_and_a_variable_set_what_no_flag_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pleiad.toml");
+    std::fs::write(&file, "memory-limit = \"1kB\"\n").expect("a file");
+    let (code, _, stderr) = people(folder.path(), &[]);
+    assert_eq!(code, 71, "{stderr}");
+    assert_eq!(people(folder.path(), &["-m", "1g"]).0, 0);
+    let mut command = pleiad(&["generate", "people", "more", "--rows", "10"]);
+    command.current_dir(folder.path()).env("PLEIAD_MEMORY_LIMIT", "1g");
+    assert_eq!(outcome(&mut command).0, 0);
+    std::fs::write(&file, "memory_limit = \"1g\"\n").expect("a file");
+    let (code, stdout, stderr) = people(folder.path(), &[]);
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    let expected = "error: setting 'memory_limit' of './pleiad.toml' is not known: \
+                    did you mean 'memory-limit'?\n";
+    assert_eq!(stderr, expected);
 }
 
 #[test]

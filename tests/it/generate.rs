@@ -10,7 +10,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::{ExecutionPlanProperties, collect_partitioned};
 use datafusion::prelude::SessionConfig;
-use pleiad::generate::{People, PeopleSource, PeopleTable, Person, Slice};
+use pleiad::generate::{People, PeopleSource, PeopleTable, Person, Sky, SkySource, Slice, Width};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -25,7 +25,7 @@ fn scan(people: Arc<People>, table: PeopleTable, streams: usize, batch_rows: usi
 }
 
 fn scan_columns(
-    source: &PeopleSource,
+    source: &dyn TableProvider,
     projection: Option<&Vec<usize>>,
     limit: Option<usize>,
     streams: usize,
@@ -45,6 +45,34 @@ fn scan_columns(
 fn people(rows: u64, seed: u64, slice: Slice) -> Arc<People> {
     Arc::new(People::new(rows, seed, Some(slice)).unwrap())
 }
+
+/// The same for sources.
+fn scan_sky(sky: Sky, width: Width, streams: usize, batch_rows: usize) -> RecordBatch {
+    let source = SkySource::new(Arc::new(sky), width);
+    let batches = scan_columns(&source, None, None, streams, batch_rows);
+    concat_batches(&TableProvider::schema(&source), &batches).unwrap()
+}
+
+#[test]
+fn joined_slices_of_the_sky_are_the_whole() {
+    for (width, columns) in [(Width::Narrow, 11), (Width::Wide, 107)] {
+        let whole = scan_sky(Sky::new(500, 7, None).unwrap(), width, 1, 8192);
+        assert_eq!((whole.num_rows(), whole.num_columns()), (500, columns));
+        let slice = |i| Sky::new(500, 7, Some(Slice::new(i, 3).unwrap())).unwrap();
+        let parts: Vec<_> = (1..=3).map(|i| scan_sky(slice(i), width, 2, 7)).collect();
+        assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
+    }
+}
+
+// From the first run: the same bits on every machine.
+#[test]
+fn the_first_source_is_always_the_same() {
+    let first = Sky::new(10, 42, None).unwrap().source(0);
+    assert_eq!(first.id, 1);
+    assert_eq!((first.ra.to_bits(), first.decl.to_bits()), FIRST_SOURCE);
+}
+
+const FIRST_SOURCE: (u64, u64) = (4_643_524_959_972_235_424, 13_839_863_230_424_791_999);
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]

@@ -2,15 +2,44 @@
 #![cfg(test)]
 
 mod support {
+    pub(crate) mod children; // the program as a process that dies
+    pub(crate) mod endpoint; // all S3 servers that a suite can run on
+    pub(crate) mod fault_http; // a connection that goes wrong on purpose
+    pub(crate) mod fault_store; // a bucket in memory that goes wrong on purpose
+    pub(crate) mod clustering; // small tables, and k-means over them
+    pub(crate) mod faults; // requests that fail on plan
     pub(crate) mod golden; // expected texts, and how to accept new ones
+    pub(crate) mod http_answers; // what such a connection answers
+    pub(crate) mod moto; // a second S3 server, in Python
+    pub(crate) mod proxy; // a line that is slow, or breaks
     pub(crate) mod s3; // an S3 server in process, with and without a socket
+    pub(crate) mod scratch; // locations to write to, sessions
     pub(crate) mod scripted; // a server whose answers are written down
+    pub(crate) mod seeded; // chance that repeats, lives that end
     pub(crate) mod shared; // files that are not kept in the repository
+    pub(crate) mod sky; // the sky partitioner in memory
+    pub(crate) mod simulation; // several actors, in an order that a seed decides
 }
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
+mod corrupt; // damaged files are read or refused
+mod faults; // the tools that break things: each does what it says
+mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
+mod commands; // whole jobs with the binary, on files and on S3
+mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
+mod grid; // law 4 on random skies
+mod grid_golden; // blocks and margins, against tables computed by independent scripts
+mod killed; // the program killed at its calls
+mod kmeans; // golden runs of the driver, and scikit-learn's cost
+mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
+mod kmeans_mistakes; // input and options that k-means refuses
+mod partition; // the sky partitioner, whole jobs
 mod process; // signals, panics, closed pipes, terminals
+mod sky_functions; // the functions of the sky in SQL
+mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
+mod table; // write, commit, read; published or absent
+mod unwell; // stores in trouble, changed files, and what check says
 mod tidy; // the sources, tested like code

@@ -52,7 +52,7 @@ async fn run(act: &str, around: Surroundings, terminal: &Terminal) -> anyhow::Re
         }
         "flood" => {
             let values = Answer::build("n").column("n", Int64Array::from_iter_values(0..1_000_000));
-            Output::new(&OutputFlags::default(), around, terminal)?.print(&[values.done()])
+            Output::new(&OutputFlags::default(), around, terminal, false)?.print(&[values.done()])
         }
         "draw" => {
             let watch = Arc::new(Progress::new(terminal.clone()));

@@ -16,13 +16,16 @@ use pleiad::error::{Error, Kind};
 use pleiad::storage::{Environment, Location, StorageOptions, Store, Stores};
 use rstest::rstest;
 
+use crate::support::endpoint::{Endpoint, endpoints};
+use crate::support::fault_http::Fault;
 use crate::support::s3::{ENDPOINT, TestS3};
+use crate::support::seeded::CreateOnly;
 
 /// A place to write and what keeps it alive.
 struct Place {
     stores: Arc<Stores>,
     base: Location,
-    _held: (Option<tempfile::TempDir>, Option<TestS3>),
+    _held: (Option<tempfile::TempDir>, Option<Arc<Endpoint>>),
 }
 
 impl Place {
@@ -38,9 +41,19 @@ impl Place {
     }
 
     fn s3() -> Self {
-        let server = TestS3::new(&["bucket"]);
-        let base = Location::parse("s3://bucket/base").unwrap();
-        Self { stores: server.stores(), base, _held: (None, Some(server)) }
+        Self::on(&Arc::new(Endpoint::in_process()), "base")
+    }
+
+    /// A server that is busy at one call in five.
+    fn busy_s3() -> Self {
+        let server = Arc::new(Endpoint::in_process());
+        let faults = server.faults().seed(20).rate(20., Fault::Status(503, "SlowDown"));
+        Self { stores: server.stores_through(&faults), ..Self::on(&server, "base") }
+    }
+
+    fn on(server: &Arc<Endpoint>, prefix: &str) -> Self {
+        let (stores, base) = (server.stores(), server.base.join(prefix));
+        Self { stores, base, _held: (None, Some(Arc::clone(server))) }
     }
 
     fn store(&self) -> Store {
@@ -78,6 +91,7 @@ impl Place {
 #[case::memory(Place::memory())]
 #[case::files(Place::files())]
 #[case::s3(Place::s3())]
+#[case::busy_s3(Place::busy_s3())]
 #[tokio::test]
 async fn objects_come_back_as_they_were_put(#[case] place: Place) {
     let odd = "t/k=a%2Fb c/é🐚=1.bin";
@@ -109,6 +123,7 @@ async fn objects_come_back_as_they_were_put(#[case] place: Place) {
 #[case::memory(Place::memory())]
 #[case::files(Place::files())]
 #[case::s3(Place::s3())]
+#[case::busy_s3(Place::busy_s3())]
 #[tokio::test]
 async fn of_many_creators_of_a_name_one_wins(#[case] place: Place) {
     let (store, path) = (place.store(), place.path("_manifest/00000001.json"));
@@ -135,6 +150,7 @@ async fn of_many_creators_of_a_name_one_wins(#[case] place: Place) {
 #[case::memory(Place::memory())]
 #[case::files(Place::files())]
 #[case::s3(Place::s3())]
+#[case::busy_s3(Place::busy_s3())]
 #[tokio::test]
 async fn what_is_missing_is_not_found(#[case] place: Place) {
     place.put("there", "x").await;
@@ -154,6 +170,7 @@ async fn what_is_missing_is_not_found(#[case] place: Place) {
 #[rstest]
 #[case::memory(Place::memory())]
 #[case::s3(Place::s3())]
+#[case::busy_s3(Place::busy_s3())]
 #[tokio::test]
 async fn an_upload_is_seen_when_it_is_completed_and_never_when_aborted(#[case] place: Place) {
     let store = place.store();
@@ -174,6 +191,23 @@ async fn an_upload_is_seen_when_it_is_completed_and_never_when_aborted(#[case] p
     assert_eq!(place.listed().await, ["kept"]);
     let whole = place.get("kept").await;
     assert_eq!((&whole[..5 << 20], &whole[5 << 20..]), (&least[..], &b"two"[..]));
+}
+
+#[tokio::test]
+async fn every_server_passes_the_suite() {
+    for server in endpoints().into_iter().map(Arc::new) {
+        println!("{}", server.name);
+        objects_come_back_as_they_were_put(Place::on(&server, "1")).await;
+        what_is_missing_is_not_found(Place::on(&server, "2")).await;
+        let uploads = Place::on(&server, "3");
+        an_upload_is_seen_when_it_is_completed_and_never_when_aborted(uploads).await;
+        match server.create_only().await {
+            CreateOnly::Enforced => {
+                of_many_creators_of_a_name_one_wins(Place::on(&server, "4")).await;
+            }
+            other => println!("skipped: {} has create-only puts {other:?}", server.name),
+        }
+    }
 }
 
 #[test]

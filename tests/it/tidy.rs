@@ -14,13 +14,15 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("event", &[]),
+    ("sizes", &[]),
     ("grid", &[]),
     ("storage", &[]),
     ("table", &["storage"]),
     ("generate", &["grid"]),
     ("functions", &["grid"]),
     ("session", &["storage", "functions", "table"]),
-    ("partition", &["session", "table", "grid"]),
+    // it reads what its aggregates answer; its options name sizes
+    ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
     ("kmeans", &["session", "table", "functions", "storage::Location"]),
     ("dbscan", &["session", "table", "grid", "partition"]),
@@ -61,6 +63,7 @@ const PURE: &[&str] = &[
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
     "src/generate/people.rs",
+    "src/generate/sky.rs",
     "src/generate/slice.rs",
 ];
 const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "parquet", "tokio"];

@@ -56,6 +56,13 @@ impl TestS3 {
         self.dir.path().join(name)
     }
 
+    /// How many uploads are begun and neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> usize {
+        let names = std::fs::read_dir(self.dir.path()).unwrap().flatten();
+        let names = names.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload-") && name.ends_with(".json")).count()
+    }
+
     /// The variables that lead to this server without a socket.
     pub(crate) fn variables() -> Vec<(String, String)> {
         variables(ENDPOINT)
@@ -94,7 +101,7 @@ impl TestS3 {
 }
 
 /// What an Onyxia pod sets, for a server at `endpoint`.
-fn variables(endpoint: &str) -> Vec<(String, String)> {
+pub(crate) fn variables(endpoint: &str) -> Vec<(String, String)> {
     let pairs = [
         ("AWS_ACCESS_KEY_ID", KEY),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
@@ -164,14 +171,19 @@ impl Server {
 
     fn listen(&self, listener: std::net::TcpListener, stopped: oneshot::Receiver<()>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tasks = runtime.handle();
         let accept = async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let server = self.clone();
+                let (server, tasks) = (self.clone(), tasks.clone());
                 let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
                     let server = server.clone();
-                    async move { server.answer(request.map(s3s::Body::from)).await }
+                    // A task of its own: as on a real server, what was asked for is done to its end
+                    // although the client that asked has died.
+                    let answer = async move { server.answer(request.map(s3s::Body::from)).await };
+                    let answer = tasks.spawn(answer);
+                    async move { answer.await.expect("answers do not panic") }
                 });
                 drop(runtime.spawn(async move {
                     let http = auto::Builder::new(TokioExecutor::new());

@@ -1,0 +1,144 @@
+//! `pleiad partition`: a catalogue of the sky into blocks.
+
+use std::path::PathBuf;
+
+use arrow::array::{BooleanArray, Float64Array, StringArray, UInt32Array, UInt64Array};
+use clap::Args;
+
+use super::Context;
+use super::output::Answer;
+use crate::error::Error;
+use crate::partition::options::Layout;
+use crate::partition::{self, Options, Outcome, Params, Schema};
+use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
+
+/// Cut a catalogue of the sky into blocks of bounded size, neighbours included
+///
+/// A grid is laid over the rows, or over the whole sky; blocks with too many rows are split. Each
+/// row goes to the one block that owns it, in the table `blocks`, and copies of rows near a border to
+/// the table `margins` of the block beyond, right at the poles and across 0/360. Each block states the
+/// radius within which its margin is complete. Rows without a usable position go to the table
+/// `quarantine`, with the reason: nothing is lost.
+///
+/// IN is a dataset, a directory, a Parquet or CSV file (any delimiter, gz too, `NULL` and `\N` are
+/// NULLs), or a pattern in quotes. The answer has two tables: `partitioning` with one line, and
+/// `blocks`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad partition sky blocks --max-rows 2000
+  pleiad partition sky --preset v1 --grid 16x10 --bounds sky --dry-run")]
+pub struct Partition {
+    /// What to partition: a dataset, a table, a directory, a file or a pattern in quotes
+    #[arg(value_name = "IN")]
+    input: String,
+
+    /// Where to publish the blocks: a directory, or s3://bucket/prefix; not with --dry-run
+    #[arg(value_name = "OUT", required_unless_present = "dry_run")]
+    out: Option<String>,
+
+    /// A CREATE TABLE with the columns of text files that have no header
+    #[arg(long, value_name = "FILE.sql")]
+    schema: Option<PathBuf>,
+
+    /// Read a directory although something in it looks unfinished
+    #[arg(long)]
+    allow_incomplete: bool,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Partition {
+    /// Partitions, publishes and prints.
+    ///
+    /// # Errors
+    /// Options that make no sense, input that cannot be used, storage that fails.
+    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let params = Params::new(self.options.clone())?;
+        if context.flags.mode == Mode::Append {
+            return Err(Error::usage(
+                "mode 'append' is not for partition, whose blocks are counted as a whole: \
+                 partition all rows with --mode overwrite",
+            )
+            .into());
+        }
+        let out = self.out.as_deref().filter(|_| !params.options.dry_run);
+        let out = out.map(|out| context.stores.parse(out)).transpose()?;
+        let schema = self.schema()?;
+        let session = context.session()?;
+        let options = SourceOptions {
+            allow_incomplete: self.allow_incomplete,
+            columns: schema.as_ref().map(Schema::names),
+            text: params.options.layout == Layout::Parts,
+        };
+        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let mut run = None;
+        if let Some(out) = &out {
+            let options = RunOptions {
+                mode: context.flags.mode,
+                arguments: context.arguments.clone(),
+                inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
+            };
+            match Run::begin(&context.stores, out, options).await? {
+                Begin::Run(begun) => run = Some(*begun),
+                Begin::Kept(manifest) => {
+                    let version = manifest.version;
+                    context
+                        .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                    return Ok(());
+                }
+            }
+        }
+        let schema = schema.as_ref();
+        let outcome =
+            partition::run(&session, &source, &params, schema, run, &context.watch).await?;
+        context.print(&[summary(std::slice::from_ref(&outcome)), blocks(&outcome)])
+    }
+
+    fn schema(&self) -> Result<Option<Schema>, Error> {
+        let Some(file) = &self.schema else { return Ok(None) };
+        let shown = file.display();
+        let text = std::fs::read_to_string(file)
+            .map_err(|cause| Error::io(format!("cannot read the schema '{shown}'"), cause))?;
+        Schema::parse(&text, &shown.to_string()).map(Some)
+    }
+}
+
+/// A line for each partitioning.
+pub(super) fn summary(outcomes: &[Outcome]) -> Answer {
+    let numbers = |of: fn(&Outcome) -> u64| UInt64Array::from_iter_values(outcomes.iter().map(of));
+    let texts = |of: fn(&Outcome) -> &str| StringArray::from_iter_values(outcomes.iter().map(of));
+    let radius = |outcome: &Outcome| {
+        let radii = outcome.blocks.iter().map(|block| block.margin_radius_arcsec);
+        radii.reduce(f64::min).filter(|radius| *radius > 0.0)
+    };
+    Answer::build("partitioning")
+        .column("preset", texts(|outcome| outcome.preset.name()))
+        .column("frame", texts(|outcome| outcome.frame))
+        .column("blocks", numbers(|outcome| outcome.blocks.len() as u64))
+        .column("empty", numbers(|outcome| outcome.empty()))
+        .column("dense", numbers(|outcome| outcome.dense()))
+        .column("rows", numbers(|outcome| outcome.rows))
+        .column("margin_rows", numbers(|outcome| outcome.margin_rows()))
+        .column("quarantined", numbers(|outcome| outcome.bad()))
+        .column("largest", numbers(|outcome| outcome.largest()))
+        .column("margin_radius_arcsec", outcomes.iter().map(radius).collect::<Float64Array>())
+        .done()
+}
+
+/// A line for each block.
+fn blocks(outcome: &Outcome) -> Answer {
+    let blocks = || outcome.blocks.iter();
+    Answer::build("blocks")
+        .column("block", UInt32Array::from_iter_values(blocks().map(|block| block.block)))
+        .column("parent", UInt32Array::from_iter_values(blocks().map(|block| block.parent)))
+        .column("lon_min", Float64Array::from_iter_values(blocks().map(|b| b.bounds.lon_min)))
+        .column("lon_max", Float64Array::from_iter_values(blocks().map(|b| b.bounds.lon_max)))
+        .column("lat_min", Float64Array::from_iter_values(blocks().map(|b| b.bounds.lat_min)))
+        .column("lat_max", Float64Array::from_iter_values(blocks().map(|b| b.bounds.lat_max)))
+        .column("own_rows", UInt64Array::from_iter_values(blocks().map(|block| block.own_rows)))
+        .column("margin_rows", UInt64Array::from_iter_values(blocks().map(|b| b.margin_rows)))
+        .column("dense", BooleanArray::from_iter(blocks().map(|block| Some(block.dense))))
+        .done()
+}

@@ -1,0 +1,213 @@
+//! Reading the arguments of our functions: constants, coordinates, weights.
+//!
+//! The constant arguments of an aggregate come first and are read once, from the plan: the engine
+//! makes an array of every argument, and that of a constant is never looked at.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, Schema,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::logical_expr::function::AccumulatorArgs;
+
+use super::centroids::block::{Block, Column, Span, Take};
+use super::centroids::kernel::{BLOCK, Isa};
+use super::centroids::model::{ModelSet, Weight};
+use crate::error::Error;
+
+/// An error of ours on its way through the engine.
+pub(super) fn failed(error: Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+/// A user's mistake in a call of `function`.
+pub(super) fn misused<T>(function: &str, what: impl std::fmt::Display) -> Result<T> {
+    Err(failed(Error::usage(format!("{function}: {what}"))))
+}
+
+/// The types that arguments of a k-means aggregate are cast to: `constants`, then numbers, at least
+/// one. Integers and floats stay as they are, and so the engine copies no column.
+pub(super) fn coerce(
+    function: &str,
+    types: &[DataType],
+    constants: &[DataType],
+) -> Result<Vec<DataType>> {
+    if types.len() <= constants.len() {
+        return misused(
+            function,
+            format_args!(
+                "found {} arguments, expected {} and at least one column",
+                types.len(),
+                constants.len()
+            ),
+        );
+    }
+    let columns = types.iter().enumerate().skip(constants.len());
+    let columns = columns.map(|(i, found)| {
+        coerce_number(found).map_or_else(
+            || misused(function, format_args!("argument {} is {found}, expected a number", i + 1)),
+            Ok,
+        )
+    });
+    constants.iter().cloned().map(Ok).chain(columns).collect()
+}
+
+/// The type a coordinate is read as; `None` where it is no number. An unbound placeholder is Null.
+pub(super) fn coerce_number(found: &DataType) -> Option<DataType> {
+    match found {
+        DataType::Dictionary(_, values) => coerce_number(values).map(|_| DataType::Float64),
+        DataType::Null | DataType::Float16 => Some(DataType::Float64),
+        found if found.is_decimal() => Some(DataType::Float64),
+        found if found.is_integer() || matches!(found, DataType::Float32 | DataType::Float64) => {
+            Some(found.clone())
+        }
+        _ => None,
+    }
+}
+
+/// The constant at argument `index`, which an error calls `what`.
+pub(super) fn constant(
+    function: &str,
+    what: &str,
+    args: &AccumulatorArgs<'_>,
+    index: usize,
+) -> Result<ScalarValue> {
+    let expr = &args.exprs[index];
+    let nothing = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    // A column fails on an empty schema, anything computed from constants gives a scalar.
+    match expr.evaluate(&nothing) {
+        Ok(ColumnarValue::Scalar(value)) if !value.is_null() => Ok(value),
+        Err(error) if Error::find_in(&error).is_some() => Err(error),
+        _ => misused(
+            function,
+            format_args!("the {what} must be a constant, found {expr}; bind it as a parameter"),
+        ),
+    }
+}
+
+/// The constant model at argument `index`.
+pub(super) fn model(
+    function: &str,
+    args: &AccumulatorArgs<'_>,
+    index: usize,
+) -> Result<Arc<ModelSet>> {
+    match constant(function, "model", args, index)? {
+        ScalarValue::BinaryView(Some(bytes)) => {
+            ModelSet::decode(&bytes).map(Arc::new).map_err(failed)
+        }
+        other => internal_err!("a model was not coerced: {}", other.data_type()),
+    }
+}
+
+/// The constant count at argument `index`, at most `most`.
+pub(super) fn count(
+    function: &str,
+    what: &str,
+    args: &AccumulatorArgs<'_>,
+    index: usize,
+    most: i64,
+) -> Result<usize> {
+    match constant(function, what, args, index)? {
+        ScalarValue::Int64(Some(n)) if (1..=most).contains(&n) => {
+            Ok(usize::try_from(n).expect("checked to be small"))
+        }
+        found => misused(function, format_args!("the {what} is {found}, expected 1 to {most}")),
+    }
+}
+
+/// The columns of a call: which arguments are coordinates, and whether a weight follows them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    first: usize,
+    coordinates: usize,
+    weighted: bool,
+}
+
+impl Columns {
+    /// Compares the arguments after the constants with what the model says about the rows.
+    pub(super) fn of(
+        function: &str,
+        models: &ModelSet,
+        args: &AccumulatorArgs<'_>,
+        constants: usize,
+    ) -> Result<Self> {
+        let found = args.exprs.len() - constants;
+        let weight = models.extent().weight;
+        let weighted = weight != Weight::None;
+        let coordinates = models.columns();
+        if found != coordinates + usize::from(weighted) {
+            let weight = if weighted { " and a weight" } else { "" };
+            return misused(
+                function,
+                format_args!(
+                    "found {found} columns, expected {coordinates}{weight}, as the model has"
+                ),
+            );
+        }
+        if weight == Weight::Integer
+            && !args.expr_fields[args.exprs.len() - 1].data_type().is_integer()
+        {
+            return misused(function, "the weight is a float, but the model expects an integer");
+        }
+        Ok(Self { first: constants, coordinates, weighted })
+    }
+
+    /// Loads the rows of a batch, block by block, into the block that `block` finds in `scratch`, and
+    /// has `each` use it.
+    pub(super) fn for_each_block<S>(
+        &self,
+        isa: Isa,
+        models: &ModelSet,
+        (values, filter): (&[ArrayRef], Option<&BooleanArray>),
+        scratch: &mut S,
+        block: impl Fn(&mut S) -> &mut Block,
+        mut each: impl FnMut(&mut S) -> Result<()>,
+    ) -> Result<()> {
+        let used = &values[self.first..];
+        let (coordinates, weight) = used.split_at(self.coordinates);
+        let weight = if self.weighted { Some(column(&weight[0])?) } else { None };
+        // Looked at once, not block by block: the type of each column and whether it has NULLs.
+        let coordinates = coordinates.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let all = filter.is_none() && used.iter().all(|array| array.null_count() == 0);
+        let take = |row: usize| {
+            if filter.is_some_and(|filter| !(filter.is_valid(row) && filter.value(row))) {
+                Take::Ignore
+            } else if used.iter().any(|array| array.is_null(row)) {
+                Take::Skip
+            } else {
+                Take::Use
+            }
+        };
+        let rows = values[0].len();
+        for start in (0..rows).step_by(BLOCK) {
+            let span = Span { start, end: rows.min(start + BLOCK) };
+            let columns = coordinates.iter().copied();
+            block(scratch)
+                .load(isa, models, columns, weight, span, (!all).then_some(take))
+                .map_err(failed)?;
+            each(scratch)?;
+        }
+        Ok(())
+    }
+}
+
+/// The values of a coerced column, as they lie in memory.
+pub(super) fn column(array: &ArrayRef) -> Result<Column<'_>> {
+    Ok(match array.data_type() {
+        DataType::Int8 => Column::I8(array.as_primitive::<Int8Type>().values()),
+        DataType::Int16 => Column::I16(array.as_primitive::<Int16Type>().values()),
+        DataType::Int32 => Column::I32(array.as_primitive::<Int32Type>().values()),
+        DataType::Int64 => Column::I64(array.as_primitive::<Int64Type>().values()),
+        DataType::UInt8 => Column::U8(array.as_primitive::<UInt8Type>().values()),
+        DataType::UInt16 => Column::U16(array.as_primitive::<UInt16Type>().values()),
+        DataType::UInt32 => Column::U32(array.as_primitive::<UInt32Type>().values()),
+        DataType::UInt64 => Column::U64(array.as_primitive::<UInt64Type>().values()),
+        DataType::Float32 => Column::F32(array.as_primitive::<Float32Type>().values()),
+        DataType::Float64 => Column::F64(array.as_primitive::<Float64Type>().values()),
+        other => return internal_err!("a column was not coerced: {other}"),
+    })
+}

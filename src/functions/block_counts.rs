@@ -1,0 +1,171 @@
+//! `block_counts(cells, lon, lat)`: how many rows lie in each block of a plan, or in each cell of a
+//! finer counting.
+//!
+//! The answer is `LIST(BIGINT)`, a count for each block or cell in the order of their numbers, with
+//! zeros for no rows. Rows with a NULL, with a position that is none or outside the grid count
+//! nowhere. A state is one dense array, 8 bytes a cell, and merging is addition.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Int64Type};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+
+use super::SKY;
+use super::arguments::{self, failed, misused};
+use super::fold::{self, Core, Fold};
+use super::groups::Groups;
+use super::positions::{self, Positions};
+use crate::error::Error;
+use crate::grid::{Cells, Plan};
+
+/// The function, for a session.
+pub fn block_counts() -> AggregateUDF {
+    fold::function::<BlockCounts>()
+}
+
+/// Reads row `row` of an answer.
+///
+/// # Errors
+/// Of an array that is no such answer.
+pub fn read_block_counts(array: &dyn Array, row: usize) -> crate::error::Result<Vec<u64>> {
+    if *array.data_type() != BlockCounts::result() || row >= array.len() || array.is_null(row) {
+        return Err(Error::internal("expected the counts of blocks"));
+    }
+    let counts = array.as_list::<i32>().value(row);
+    let counts = counts.as_primitive::<Int64Type>().values().iter();
+    counts
+        .map(|count| u64::try_from(*count))
+        .collect::<Result<_, _>>()
+        .map_err(|cause| Error::internal("a block counts below zero").caused_by(cause))
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct BlockCounts;
+
+impl Fold for BlockCounts {
+    type Core = Counting;
+
+    const NAME: &'static str = "block_counts";
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let Some((cells, position)) = types.split_first() else {
+            return misused(Self::NAME, "found no argument, expected 3");
+        };
+        let mut types = positions::coerce(Self::NAME, position, 2, false)?;
+        types.insert(0, positions::coerce_plan(Self::NAME, cells)?);
+        Ok(types)
+    }
+
+    fn result() -> DataType {
+        DataType::List(Arc::new(item()))
+    }
+
+    fn documentation() -> &'static Documentation {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            Documentation::builder(
+                SKY,
+                "How many rows lie in each block of a plan, as a list in the order of the blocks.",
+                "block_counts(plan, lon, lat)",
+            )
+            .with_argument("plan", "A plan of blocks or of cells in them, constant or bound.")
+            .with_argument("lon, lat", "A position in the frame of the plan, in degrees.")
+            .with_sql_example("SELECT block_counts(sky_grid(16, 10, 0), ra, decl) FROM sources")
+            .with_related_udf("block_of")
+            .build()
+        });
+        &DOCUMENTATION
+    }
+
+    fn core(args: &AccumulatorArgs<'_>) -> Result<Counting> {
+        let cells = match arguments::constant(Self::NAME, "plan", args, 0)? {
+            ScalarValue::BinaryView(Some(bytes)) => decode(&bytes).map_err(failed)?,
+            other => return internal_err!("a plan was not coerced: {}", other.data_type()),
+        };
+        Ok(Counting { cells })
+    }
+}
+
+/// Cells, or a plan whose blocks are the cells.
+fn decode(bytes: &[u8]) -> Result<Cells, Error> {
+    match Plan::decode(bytes) {
+        Ok(plan) => Ok(Cells::of_blocks(plan)),
+        Err(_) => Cells::decode(bytes),
+    }
+}
+
+fn item() -> Field {
+    Field::new_list_field(DataType::Int64, false)
+}
+
+#[derive(Debug)]
+struct Counting {
+    cells: Cells,
+}
+
+impl Core for Counting {
+    type State = Vec<u64>;
+    type Scratch = ();
+
+    fn start(&self) -> Vec<u64> {
+        vec![0; self.cells.count()]
+    }
+
+    fn scratch(&self) {}
+
+    fn update(
+        &self,
+        (): &mut (),
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+        mut into: Groups<'_, Vec<u64>>,
+    ) -> Result<usize> {
+        let positions = Positions::of(&values[1], &values[2]);
+        for (row, position) in (0..).zip(positions.iter()) {
+            let passes = filter
+                .is_none_or(|filter| filter.is_valid(row as usize) && filter.value(row as usize));
+            let Some((lon, lat)) = position.filter(|_| passes) else { continue };
+            if let Some(cell) = self.cells.index_of(lon, lat) {
+                into.of(row)[cell as usize] += 1;
+            }
+        }
+        Ok(0)
+    }
+
+    fn write(&self, state: &Vec<u64>, out: &mut Vec<u8>) {
+        out.extend(state.iter().flat_map(|count| count.to_le_bytes()));
+    }
+
+    fn merge(&self, state: &mut Vec<u64>, bytes: &[u8]) -> Result<()> {
+        let (counts, rest) = bytes.as_chunks::<8>();
+        if counts.len() != state.len() || !rest.is_empty() {
+            return Err(failed(Error::internal("a state counts other blocks")));
+        }
+        for (sum, count) in state.iter_mut().zip(counts) {
+            *sum += u64::from_le_bytes(*count);
+        }
+        Ok(())
+    }
+
+    fn evaluate(&self, states: &[Vec<u64>]) -> Result<ArrayRef> {
+        let counts = states.iter().flatten();
+        let counts = counts.map(|count| i64::try_from(*count).expect("less than 2^63 rows"));
+        Ok(Arc::new(ListArray::new(
+            Arc::new(item()),
+            OffsetBuffer::from_lengths(states.iter().map(Vec::len)),
+            Arc::new(Int64Array::from_iter_values(counts)),
+            None,
+        )))
+    }
+
+    fn state_bytes(&self, state: &Vec<u64>) -> usize {
+        size_of_val(&**state) + size_of::<Vec<u64>>()
+    }
+
+    fn scratch_bytes(&self, (): &()) -> usize {
+        0
+    }
+}

@@ -1,0 +1,163 @@
+//! `centroid_sums(model, x1, …, xd [, weight])`: one step of k-means over the rows of a group.
+//!
+//! Each row goes to the nearest centroid of every model (squared Euclidean distance, ties to the
+//! lowest cluster), where its coordinates and its squared distance are added as integers of the
+//! model's scales: exactly, so in any order (Lloyd 1982, doi:10.1109/TIT.1982.1056489). The answer is
+//! `STRUCT(rows, skipped, clusters LIST(model, cluster, rows, weight, sums LIST, cost))`, all clusters
+//! of all models, with zeros where there are no rows.
+//!
+//! A row with a NULL, a NaN or an infinity in a used column is skipped and counted, and so is one of
+//! weight zero. A value outside the model's box or a negative weight is an error.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+
+use super::SECTION;
+use super::arguments::{self, Columns, failed};
+use super::centroids::kernel::Isa;
+use super::centroids::model::ModelSet;
+use super::centroids::totals::{Adder, Measures, Totals};
+use super::fold::{self, Core, Fold};
+use super::groups::Groups;
+use super::totals_array;
+
+/// The function, for a session.
+pub fn centroid_sums() -> AggregateUDF {
+    fold::function::<CentroidSums>()
+}
+
+/// Reads row `row` of an answer; `models` is the model it was asked with.
+///
+/// # Errors
+/// Of an array that is no answer to this model.
+pub fn read_centroid_sums(
+    models: &ModelSet,
+    array: &dyn Array,
+    row: usize,
+) -> crate::error::Result<Totals> {
+    totals_array::from_array(models, Measures::Step, array, row)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CentroidSums;
+
+impl Fold for CentroidSums {
+    type Core = Summing;
+
+    const NAME: &'static str = "centroid_sums";
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        arguments::coerce(Self::NAME, types, &[DataType::BinaryView])
+    }
+
+    fn result() -> DataType {
+        totals_array::data_type(Measures::Step)
+    }
+
+    fn documentation() -> &'static Documentation {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            Documentation::builder(
+                SECTION,
+                "One step of k-means: for each model and cluster the exact sums of the rows that are \
+                 nearest to its centroid, as integers of the model's scales.",
+                "centroid_sums(model, x1, …, xd [, weight])",
+            )
+            .with_argument("model", "A model as `kmeans_model` makes it, constant or bound.")
+            .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
+            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_sql_example(
+                "SELECT centroid_sums(kmeans_model([[20], [60]], [18], [99]), age) FROM people",
+            )
+            .with_related_udf("cluster_scores")
+            .build()
+        });
+        &DOCUMENTATION
+    }
+
+    fn core(args: &AccumulatorArgs<'_>) -> Result<Summing> {
+        Summing::new(Self::NAME, Measures::Step, args)
+    }
+}
+
+/// Summing over the rows nearest to each centroid; also the core of `cluster_scores`.
+#[derive(Debug)]
+pub(super) struct Summing {
+    isa: Isa,
+    measures: Measures,
+    models: Arc<ModelSet>,
+    columns: Columns,
+}
+
+impl Summing {
+    pub(super) fn new(
+        function: &str,
+        measures: Measures,
+        args: &AccumulatorArgs<'_>,
+    ) -> Result<Self> {
+        let models = arguments::model(function, args, 0)?;
+        let columns = Columns::of(function, &models, args, 1)?;
+        Ok(Self { isa: Isa::best(), measures, models, columns })
+    }
+
+    /// The same with another instruction set.
+    #[cfg(test)]
+    pub(super) fn on(self, isa: Isa) -> Self {
+        Self { isa, ..self }
+    }
+}
+
+impl Core for Summing {
+    type State = Totals;
+    type Scratch = Adder;
+
+    fn start(&self) -> Totals {
+        Totals::new(&self.models, self.measures)
+    }
+
+    fn scratch(&self) -> Adder {
+        Adder::new(self.isa, &self.models, self.measures)
+    }
+
+    fn update(
+        &self,
+        adder: &mut Adder,
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+        mut into: Groups<'_, Totals>,
+    ) -> Result<usize> {
+        self.columns.for_each_block(
+            self.isa,
+            &self.models,
+            (values, filter),
+            adder,
+            |adder| &mut adder.block,
+            |adder| adder.add(&self.models, &mut into).map_err(failed),
+        )?;
+        Ok(0)
+    }
+
+    fn write(&self, state: &Totals, out: &mut Vec<u8>) {
+        state.write(out);
+    }
+
+    fn merge(&self, state: &mut Totals, bytes: &[u8]) -> Result<()> {
+        state.merge_bytes(bytes).map_err(failed)
+    }
+
+    fn evaluate(&self, states: &[Totals]) -> Result<ArrayRef> {
+        Ok(totals_array::to_array(&self.models, self.measures, states))
+    }
+
+    fn state_bytes(&self, state: &Totals) -> usize {
+        state.bytes()
+    }
+
+    fn scratch_bytes(&self, adder: &Adder) -> usize {
+        adder.bytes()
+    }
+}

@@ -1,0 +1,13 @@
+//! The pure core of the k-means functions: numbers in, numbers out, no engine and no Arrow.
+//!
+//! A row is read into a [`block`], quantised ([`fixed`]), labelled ([`kernel`]) and added to
+//! [`totals`]; what all of them need to know about centroids and columns is a [`model`]. A [`sample`]
+//! starts a run, the [`farthest`] rows repair empty clusters.
+
+pub mod block; // 512 usable rows, widened and quantised
+pub mod farthest; // the rows farthest from their centroids
+pub mod fixed; // floats as integers, and means of them as floats
+pub mod kernel; // nearest centroids, one body for every instruction set
+pub mod model; // centroids and the box of the rows, as values and as bytes
+pub mod sample; // the rows of lowest hash
+pub mod totals; // the integer sums per cluster

@@ -1,0 +1,510 @@
+//! The parameter of the k-means functions: centroids of one or more models, and the box of the rows.
+//!
+//! A [`ModelSet`] is an ordinary value here and a short run of bytes in a plan, where it is bound as
+//! one binary literal. The bytes open with an eight-byte hash of the rest: it notices damage, and its
+//! first half is what plans print, so that two models have two names.
+//!
+//! Everything that turns rows into integers (the [`Scale`]s) follows from these values alone, so it
+//! is the same in every stream and on every machine.
+
+use ndarray::{Array2, ArrayView1};
+
+use super::fixed::{MAGNITUDE_LIMIT, Scale};
+use crate::error::{Error, Result};
+
+/// The most clusters of one model.
+pub const CLUSTER_LIMIT: usize = 65_535;
+
+/// The most columns of a row.
+pub const COLUMN_LIMIT: usize = 4_096;
+
+/// What the bytes of a model of this layout begin with, after the hash.
+const FORMAT: u32 = u32::from_le_bytes(*b"PKM1");
+
+/// What weighs a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Weight {
+    /// Each row counts once; there is no weight column.
+    None,
+    /// An integer column, at most 2^31: a row counts as if it were repeated.
+    Integer,
+    /// A float column, kept to 2^-31 of its largest value.
+    Float {
+        /// The largest weight of the table.
+        largest: f64,
+    },
+}
+
+/// The box that holds all rows: the least and greatest value of each column, in the user's units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extent {
+    /// The least value of each column.
+    pub lows: Vec<f64>,
+    /// The greatest value of each column.
+    pub highs: Vec<f64>,
+    /// What weighs the rows.
+    pub weight: Weight,
+}
+
+/// What the silhouette needs to know about the rows of each cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spread {
+    /// The mean of the rows of each cluster, clusters × columns; any numbers for empty clusters.
+    pub means: Array2<f64>,
+    /// The mean squared distance of a cluster's rows to their mean; infinite for empty clusters.
+    pub variances: Vec<f64>,
+    /// `N/(N − 1)` of a cluster that weighs `N`, which leaves a row out of its own cluster's mean; 0
+    /// for clusters of one row, whose silhouette is 0 by definition.
+    pub own_factors: Vec<f64>,
+}
+
+/// The centroids of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Clusters × columns, in the user's units.
+    pub centroids: Array2<f64>,
+    /// What differences are multiplied by, column by column: `d² = Σ ((x − c)·f)²`.
+    pub factors: Option<Vec<f64>>,
+    /// Asks [`cluster_scores`](crate::functions::cluster_scores()) for the silhouette.
+    pub spread: Option<Spread>,
+}
+
+impl Model {
+    /// A model without factors.
+    pub fn new(centroids: Array2<f64>) -> Self {
+        Self { centroids, factors: None, spread: None }
+    }
+
+    /// How many clusters it has.
+    pub fn clusters(&self) -> usize {
+        self.centroids.nrows()
+    }
+
+    /// A bound of the squared distance of any row of the box to its nearest centroid.
+    fn distance_bound(&self, extent: &Extent) -> f64 {
+        let far = |centroid: ArrayView1<'_, f64>| -> f64 {
+            let side = |(j, c): (usize, &f64)| {
+                let side = f64::max((extent.lows[j] - c).abs(), (extent.highs[j] - c).abs());
+                let side = side * self.factors.as_ref().map_or(1.0, |factors| factors[j]);
+                side * side
+            };
+            centroid.iter().enumerate().map(side).sum()
+        };
+        self.centroids.rows().into_iter().map(far).fold(f64::INFINITY, f64::min)
+    }
+}
+
+/// The scales of one model's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DistanceScales {
+    /// Of the squared distance, the cost.
+    pub cost: Scale,
+    /// Of what quantising the squared distance left over.
+    pub cost_rest: Scale,
+    /// Of the distance.
+    pub distance: Scale,
+}
+
+/// How many bits finer the second integer of a cost is than the first.
+pub const REST_BITS: i32 = 26;
+
+/// Models over one box, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelSet {
+    extent: Extent,
+    models: Vec<Model>,
+    columns: Vec<Scale>,
+    weight: Scale,
+    distances: Vec<DistanceScales>,
+}
+
+impl ModelSet {
+    /// Checks that every model fits the box. No model at all is allowed: sampling needs only a box.
+    ///
+    /// # Errors
+    /// Of another number of columns, a NaN or infinity, a magnitude above 2^500, no or more than
+    /// 65,535 clusters, a largest weight that is not above zero.
+    pub fn new(extent: Extent, models: Vec<Model>) -> Result<Self> {
+        check_extent(&extent)?;
+        let columns = extent.lows.len();
+        for (number, model) in models.iter().enumerate() {
+            check_model(number, model, columns)?;
+        }
+        let scale = |(lo, hi): (&f64, &f64)| Scale::of_column(f64::max(lo.abs(), hi.abs()));
+        let distances =
+            models.iter().map(|model| distance_scales(model, &extent)).collect::<Result<_>>()?;
+        Ok(Self {
+            columns: extent.lows.iter().zip(&extent.highs).map(scale).collect(),
+            weight: match extent.weight {
+                Weight::None | Weight::Integer => Scale::ONE,
+                Weight::Float { largest } => Scale::of_weight(largest),
+            },
+            distances,
+            extent,
+            models,
+        })
+    }
+
+    /// The box of the rows.
+    pub fn extent(&self) -> &Extent {
+        &self.extent
+    }
+
+    /// The models, in the order of their numbers.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// How many coordinates a row has.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// How many clusters all models have together.
+    pub fn clusters(&self) -> usize {
+        self.models.iter().map(Model::clusters).sum()
+    }
+
+    /// The scale of column `j`.
+    pub fn column_scale(&self, j: usize) -> Scale {
+        self.columns[j]
+    }
+
+    /// The scale of weights.
+    pub fn weight_scale(&self) -> Scale {
+        self.weight
+    }
+
+    /// The scales of the distances to the centroids of model `number`.
+    pub fn distance_scales(&self, number: usize) -> DistanceScales {
+        self.distances[number]
+    }
+
+    /// The mean of column `j`, from the sum of its quantised values times weights and the sum of
+    /// quantised weights; `None` without rows.
+    pub fn mean(&self, j: usize, sum: i128, weight: i128) -> Option<f64> {
+        self.columns[j].mean(sum, weight)
+    }
+
+    /// The model as bytes: hash, format, box, models; integers and floats little endian.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer(vec![0; 8]);
+        out.u32(FORMAT);
+        out.count(self.columns());
+        out.floats(&self.extent.lows);
+        out.floats(&self.extent.highs);
+        match self.extent.weight {
+            Weight::None => out.u32(0),
+            Weight::Integer => out.u32(1),
+            Weight::Float { largest } => {
+                out.u32(2);
+                out.floats(&[largest]);
+            }
+        }
+        out.count(self.models.len());
+        for model in &self.models {
+            out.count(model.clusters());
+            out.u32(u32::from(model.factors.is_some()) | u32::from(model.spread.is_some()) << 1);
+            out.floats(&model.centroids);
+            out.floats(model.factors.iter().flatten());
+            if let Some(spread) = &model.spread {
+                out.floats(&spread.means);
+                out.floats(&spread.variances);
+                out.floats(&spread.own_factors);
+            }
+        }
+        let mut bytes = out.0;
+        let hash = hash(&bytes[8..]);
+        bytes[..8].copy_from_slice(&hash.to_le_bytes());
+        bytes
+    }
+
+    /// What plans print in the place of the bytes that [`Self::encode`] wrote: the first half of their
+    /// hash, as `kmeans_model(3f2a91c0)`.
+    pub fn short_name(bytes: &[u8]) -> String {
+        let hash: String = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("kmeans_model({hash})")
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// Of bytes that are no model, are cut short or changed, or hold what [`Self::new`] refuses.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let damaged =
+            || Error::data("the model is not readable: expected the bytes of kmeans_model");
+        let Some((head, body)) = bytes.split_first_chunk::<8>() else { return Err(damaged()) };
+        if u64::from_le_bytes(*head) != hash(body) {
+            return Err(damaged());
+        }
+        let (extent, models) = Reader(body).model_set().ok_or_else(damaged)?;
+        Self::new(extent, models)
+    }
+}
+
+fn check_extent(extent: &Extent) -> Result<()> {
+    let columns = extent.lows.len();
+    if columns == 0 || columns > COLUMN_LIMIT || extent.highs.len() != columns {
+        return Err(Error::data(format!(
+            "the box of the model has {columns} lows and {} highs, expected as many of each, \
+             at least 1 and at most {COLUMN_LIMIT}",
+            extent.highs.len(),
+        )));
+    }
+    for (j, (lo, hi)) in extent.lows.iter().zip(&extent.highs).enumerate() {
+        if !(is_usable(*lo) && is_usable(*hi) && lo <= hi) {
+            return Err(Error::data(format!(
+                "column {} ranges from {lo} to {hi}, expected finite bounds in ascending order and \
+                 below 2^500",
+                j + 1
+            )));
+        }
+    }
+    match extent.weight {
+        Weight::Float { largest } if !(is_usable(largest) && largest > 0.0) => Err(Error::data(
+            format!("the largest weight is {largest}, expected a finite number above 0"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_model(number: usize, model: &Model, columns: usize) -> Result<()> {
+    let clusters = model.clusters();
+    if clusters == 0 || clusters > CLUSTER_LIMIT {
+        return Err(Error::data(format!(
+            "model {number} has {clusters} clusters, expected 1 to {CLUSTER_LIMIT}"
+        )));
+    }
+    let found = model.centroids.ncols();
+    if found != columns {
+        return Err(Error::data(format!(
+            "the centroids of model {number} have {found} columns, expected {columns}"
+        )));
+    }
+    if !model.centroids.is_standard_layout() {
+        return Err(Error::internal("centroids are not in row order"));
+    }
+    if let Some(bad) = model.centroids.iter().find(|x| !is_usable(**x)) {
+        return Err(Error::data(format!(
+            "a centroid of model {number} has the coordinate {bad}, expected finite ones below 2^500"
+        )));
+    }
+    if let Some(factors) = &model.factors
+        && !(factors.len() == columns && factors.iter().all(|f| is_usable(*f) && *f >= 0.0))
+    {
+        return Err(Error::data(format!(
+            "the factors of model {number} are {factors:?}, expected {columns} finite ones, none \
+             below 0"
+        )));
+    }
+    if let Some(spread) = &model.spread
+        && !(spread.means.dim() == model.centroids.dim()
+            && spread.means.iter().all(|x| is_usable(*x))
+            && spread.variances.len() == clusters
+            && spread.variances.iter().all(|v| *v >= 0.0)
+            && spread.own_factors.len() == clusters
+            && spread.own_factors.iter().all(|f| f.is_finite() && *f >= 0.0))
+    {
+        return Err(Error::data(format!(
+            "the spread of model {number} does not fit its {clusters} clusters"
+        )));
+    }
+    Ok(())
+}
+
+fn is_usable(x: f64) -> bool {
+    x.abs() <= MAGNITUDE_LIMIT
+}
+
+fn distance_scales(model: &Model, extent: &Extent) -> Result<DistanceScales> {
+    let bound = model.distance_bound(extent);
+    if !bound.is_finite() {
+        return Err(Error::data(
+            "squared distances between rows and centroids overflow: expected columns and factors of \
+             a common magnitude",
+        ));
+    }
+    let cost = Scale::of_distance(bound);
+    let cost_rest = cost.finer(REST_BITS);
+    Ok(DistanceScales { cost, cost_rest, distance: Scale::of_distance(bound.sqrt()) })
+}
+
+/// SplitMix64's finaliser (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195): each bit of the
+/// input reaches each bit of the output.
+#[inline(always)]
+pub fn mix(mut h: u64) -> u64 {
+    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    h ^ (h >> 31)
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let word = |chunk: &[u8]| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    };
+    bytes.chunks(8).fold(bytes.len() as u64, |h, chunk| {
+        mix(h.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ word(chunk))
+    })
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn u32(&mut self, n: u32) {
+        self.0.extend_from_slice(&n.to_le_bytes());
+    }
+
+    fn count(&mut self, n: usize) {
+        self.u32(u32::try_from(n).expect("counts of a checked model are small"));
+    }
+
+    fn floats<'a>(&mut self, floats: impl IntoIterator<Item = &'a f64>) {
+        for x in floats {
+            self.0.extend_from_slice(&x.to_le_bytes());
+        }
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn model_set(mut self) -> Option<(Extent, Vec<Model>)> {
+        if self.u32()? != FORMAT {
+            return None;
+        }
+        let columns = self.count()?;
+        let (lows, highs) = (self.floats(columns)?, self.floats(columns)?);
+        let weight = match self.u32()? {
+            0 => Weight::None,
+            1 => Weight::Integer,
+            2 => Weight::Float { largest: self.floats(1)?[0] },
+            _ => return None,
+        };
+        let count = self.count()?;
+        let models = (0..count).map(|_| self.model(columns)).collect::<Option<_>>()?;
+        self.0.is_empty().then_some((Extent { lows, highs, weight }, models))
+    }
+
+    fn model(&mut self, columns: usize) -> Option<Model> {
+        let clusters = self.count()?;
+        let parts = self.u32()?;
+        let centroids = self.matrix(clusters, columns)?;
+        let factors = if parts & 1 != 0 { Some(self.floats(columns)?) } else { None };
+        let spread = if parts & 2 != 0 {
+            Some(Spread {
+                means: self.matrix(clusters, columns)?,
+                variances: self.floats(clusters)?,
+                own_factors: self.floats(clusters)?,
+            })
+        } else {
+            None
+        };
+        Some(Model { centroids, factors, spread })
+    }
+
+    fn matrix(&mut self, rows: usize, columns: usize) -> Option<Array2<f64>> {
+        let values = self.floats(rows.checked_mul(columns)?)?;
+        Some(Array2::from_shape_vec((rows, columns), values).expect("as many values as it has"))
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*head))
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        self.u32().and_then(|n| usize::try_from(n).ok())
+    }
+
+    fn floats(&mut self, count: usize) -> Option<Vec<f64>> {
+        let (head, rest) = self.0.split_at_checked(count.checked_mul(8)?)?;
+        self.0 = rest;
+        let float = |chunk: &[u8; 8]| f64::from_le_bytes(*chunk);
+        Some(head.as_chunks().0.iter().map(float).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    fn extent() -> Extent {
+        Extent { lows: vec![18.0, 50.0], highs: vec![99.0, 99.0], weight: Weight::None }
+    }
+
+    fn sample() -> ModelSet {
+        let scaled = Model {
+            factors: Some(vec![0.1, 0.0]),
+            spread: Some(Spread {
+                means: array![[21.0, 60.0]],
+                variances: vec![f64::INFINITY],
+                own_factors: vec![0.0],
+            }),
+            ..Model::new(array![[20.0, 60.0]])
+        };
+        let plain = Model::new(array![[20.0, 60.0], [30.0, -0.0]]);
+        let weight = Weight::Float { largest: 2.5 };
+        ModelSet::new(Extent { weight, ..extent() }, vec![plain, scaled]).expect("valid")
+    }
+
+    #[test]
+    fn decoding_gives_back_what_was_encoded() {
+        let models = sample();
+        let decoded = ModelSet::decode(&models.encode()).expect("readable");
+        assert_eq!(decoded, models);
+        let second = decoded.models()[0].centroids[[1, 1]];
+        assert_eq!(second.to_bits(), (-0.0f64).to_bits());
+    }
+
+    #[test]
+    fn any_changed_or_missing_byte_is_noticed() {
+        let bytes = sample().encode();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x10;
+            assert!(ModelSet::decode(&changed).is_err(), "byte {at} changed");
+            assert!(ModelSet::decode(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn different_models_differ_in_their_first_eight_bytes() {
+        let one = ModelSet::new(extent(), vec![Model::new(array![[20.0, 60.0]])]).expect("valid");
+        let two = ModelSet::new(extent(), vec![Model::new(array![[20.0, 61.0]])]).expect("valid");
+        assert_ne!(one.encode()[..8], two.encode()[..8]);
+    }
+
+    #[track_caller]
+    fn check_refused(extent: Extent, model: Model, words: &str) {
+        let error = ModelSet::new(extent, vec![model]).expect_err("refused");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused() {
+        let good = || Model::new(array![[20.0, 60.0]]);
+        check_refused(extent(), Model::new(Array2::zeros((0, 2))), "0 clusters");
+        check_refused(extent(), Model::new(array![[20.0]]), "1 columns, expected 2");
+        check_refused(extent(), Model::new(array![[20.0, f64::NAN]]), "coordinate NaN");
+        check_refused(Extent { lows: vec![18.0], ..extent() }, good(), "1 lows and 2 highs");
+        check_refused(Extent { lows: vec![18.0, 1e200], ..extent() }, good(), "below 2^500");
+        let weight = Weight::Float { largest: 0.0 };
+        check_refused(Extent { weight, ..extent() }, good(), "the largest weight is 0");
+        let scaled = |f| Model { factors: Some(vec![f, 1.0]), ..good() };
+        check_refused(extent(), scaled(-1.0), "factors");
+        let wide = Extent { highs: vec![1e150, 99.0], ..extent() };
+        check_refused(wide, scaled(1e150), "overflow");
+    }
+
+    #[test]
+    fn the_bound_of_distances_holds_for_the_corners() {
+        let models = sample();
+        // Nearest of the two: (20, 60) to the corner (99, 99): 79² + 39² = 7762 < 2^13.
+        assert_eq!(models.distance_scales(0).cost, Scale::of_distance(7762.0));
+    }
+}

@@ -1,0 +1,619 @@
+//! Integer sums of rows per model and cluster, and the loop that makes them.
+//!
+//! Integer addition has no order, so the totals of a table do not depend on how its rows were split
+//! into batches, streams, files or machines: law 2 and law 3 rest on this file. Within a block sums
+//! are 64 bits wide (512 × 2^51 < 2^63), then 128.
+
+use ndarray::ArrayView1;
+
+use super::block::{Block, outside_error};
+use super::fixed::{self, OFFSET, Scale};
+use super::kernel::{self, BLOCK, Centroids, Isa, Lanes, Nearest, Task};
+use super::model::{Model, ModelSet, REST_BITS, Spread, Weight};
+use crate::error::{Error, Result};
+use crate::functions::groups::Groups;
+
+/// Sums stay within 128 bits, and within DECIMAL(38, 0), up to this many rows: 2^44.
+pub const ROW_LIMIT: u64 = 1 << 44;
+
+/// A block with fewer rows is added row by row: clearing the block's table would cost more.
+const FEW_ROWS: usize = 64;
+
+/// What is summed beside the coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measures {
+    /// The squared distance: all that a step needs.
+    Step,
+    /// The squared distance with its rest, the distance, two silhouettes and the largest distance.
+    Scores,
+}
+
+impl Measures {
+    /// How many sums follow those of the coordinates.
+    pub(super) const fn count(self) -> usize {
+        match self {
+            Self::Step => 1,
+            Self::Scores => 5,
+        }
+    }
+}
+
+/// The sums of one cluster. All but `rows` are of weighted values; divide by [`ModelSet`]'s scales.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClusterTotals<'a> {
+    /// Rows in the cluster.
+    pub rows: u64,
+    /// The sum of quantised weights.
+    pub weight: i128,
+    /// A sum for each column.
+    pub sums: &'a [i128],
+    /// Squared distances.
+    pub cost: i128,
+    /// What was asked for beyond a step.
+    pub scores: Option<ClusterScores>,
+}
+
+/// The further sums of one cluster.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClusterScores {
+    /// What quantising the squared distances left over.
+    pub cost_rest: i128,
+    /// Distances.
+    pub distance: i128,
+    /// `(b − a)/b`, where `a` and `b` are the distances to the nearest and second nearest centroid; 0
+    /// where `b` is 0 or there is no second. Its scale is [`Scale::UNIT`].
+    pub simplified_silhouette: i128,
+    /// The silhouette over squared distances, of models with a [`Spread`]. Its scale is
+    /// [`Scale::UNIT`].
+    pub silhouette: i128,
+    /// The largest squared distance.
+    pub farthest: f64,
+}
+
+/// The sums of all clusters of all models.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Totals {
+    measures: Measures,
+    columns: usize,
+    rows: u64,
+    skipped: u64,
+    /// For each cluster of each model: rows, weight, sums, measures.
+    table: Vec<i128>,
+    /// For each cluster the largest squared distance; empty for a step.
+    farthest: Vec<f64>,
+}
+
+impl Totals {
+    /// The totals of no rows.
+    pub fn new(models: &ModelSet, measures: Measures) -> Self {
+        let (columns, clusters) = (models.columns(), models.clusters());
+        let scored = if measures == Measures::Scores { clusters } else { 0 };
+        let width = 2 + columns + measures.count();
+        Self {
+            measures,
+            columns,
+            rows: 0,
+            skipped: 0,
+            table: vec![0; clusters * width],
+            farthest: vec![0.0; scored],
+        }
+    }
+
+    /// How many rows were used.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many rows could not be used: a NULL, NaN or infinity in a used column, or no weight.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The totals of each cluster, in the order of models and clusters.
+    pub fn clusters(&self) -> impl ExactSizeIterator<Item = ClusterTotals<'_>> {
+        self.table.chunks_exact(self.width()).enumerate().map(|(cluster, line)| {
+            let (head, measures) = line.split_at(2 + self.columns);
+            ClusterTotals {
+                rows: u64::try_from(head[0]).expect("a count of at most 2^44"),
+                weight: head[1],
+                sums: &head[2..],
+                cost: measures[0],
+                scores: (self.measures == Measures::Scores).then(|| ClusterScores {
+                    cost_rest: measures[1],
+                    distance: measures[2],
+                    simplified_silhouette: measures[3],
+                    silhouette: measures[4],
+                    farthest: self.farthest[cluster],
+                }),
+            }
+        })
+    }
+
+    /// Sets the totals of cluster number `cluster`, counted over all models.
+    ///
+    /// # Errors
+    /// Of a cluster that is not there and of sums of another shape.
+    pub fn set(&mut self, cluster: usize, found: &ClusterTotals<'_>) -> Result<()> {
+        let (columns, width) = (self.columns, self.width());
+        let line = self.table.chunks_exact_mut(width).nth(cluster);
+        let scored = self.measures == Measures::Scores;
+        let Some(line) =
+            line.filter(|_| found.sums.len() == columns && scored == found.scores.is_some())
+        else {
+            return Err(Error::internal("totals are of another model"));
+        };
+        line[..2].copy_from_slice(&[found.rows.into(), found.weight]);
+        line[2..2 + columns].copy_from_slice(found.sums);
+        line[2 + columns] = found.cost;
+        if let Some(scores) = &found.scores {
+            let ClusterScores { cost_rest, distance, simplified_silhouette, silhouette, farthest } =
+                *scores;
+            let measures = [cost_rest, distance, simplified_silhouette, silhouette];
+            line[3 + columns..].copy_from_slice(&measures);
+            self.farthest[cluster] = farthest;
+        }
+        Ok(())
+    }
+
+    /// Sets the counts of rows.
+    pub fn set_rows(&mut self, rows: u64, skipped: u64) {
+        (self.rows, self.skipped) = (rows, skipped);
+    }
+
+    /// Adds the totals of other rows of the same model.
+    ///
+    /// # Errors
+    /// Of totals of another shape and of more than 2^44 rows.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        let shape = |totals: &Self| (totals.measures, totals.columns, totals.table.len());
+        if shape(self) != shape(other) {
+            return Err(Error::internal("totals to merge are of another model"));
+        }
+        self.count(other.rows, other.skipped)?;
+        add(&mut self.table, other.table.iter().copied());
+        for (mine, theirs) in self.farthest.iter_mut().zip(&other.farthest) {
+            *mine = mine.max(*theirs);
+        }
+        Ok(())
+    }
+
+    /// Appends the state that travels between streams: the clusters that have rows.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.rows.to_le_bytes());
+        out.extend_from_slice(&self.skipped.to_le_bytes());
+        for (cluster, line) in self.table.chunks_exact(self.width()).enumerate() {
+            if line[0] == 0 {
+                continue;
+            }
+            out.extend_from_slice(&(cluster as u64).to_le_bytes());
+            line.iter().for_each(|sum| out.extend_from_slice(&sum.to_le_bytes()));
+            if let Some(farthest) = self.farthest.get(cluster) {
+                out.extend_from_slice(&farthest.to_le_bytes());
+            }
+        }
+    }
+
+    /// Adds what [`Self::write`] wrote.
+    ///
+    /// # Errors
+    /// Of bytes of another shape and of more than 2^44 rows.
+    pub fn merge_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        let width = self.width();
+        let entry = 8 + 16 * width + if self.farthest.is_empty() { 0 } else { 8 };
+        let foreign = || Error::internal("a state of k-means sums is of another model");
+        let (head, body) = bytes.split_at_checked(16).ok_or_else(foreign)?;
+        if body.len() % entry != 0 {
+            return Err(foreign());
+        }
+        let word = |bytes: &[u8], at: usize| {
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+        };
+        self.count(word(head, 0), word(head, 8))?;
+        for entry in body.chunks_exact(entry) {
+            let cluster = usize::try_from(word(entry, 0)).ok();
+            let start = cluster.and_then(|cluster| cluster.checked_mul(width));
+            let line = start.and_then(|start| self.table.get_mut(start..start.checked_add(width)?));
+            let sums = entry[8..8 + 16 * width].as_chunks().0;
+            add(line.ok_or_else(foreign)?, sums.iter().map(|sum| i128::from_le_bytes(*sum)));
+            if let Some(mine) = cluster.and_then(|cluster| self.farthest.get_mut(cluster)) {
+                *mine = mine.max(f64::from_bits(word(entry, 8 + 16 * width)));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.table) + size_of_val(&*self.farthest)
+    }
+
+    fn width(&self) -> usize {
+        2 + self.columns + self.measures.count()
+    }
+
+    fn count(&mut self, rows: u64, skipped: u64) -> Result<()> {
+        self.rows = self.rows.saturating_add(rows);
+        self.skipped = self.skipped.saturating_add(skipped);
+        if self.rows > ROW_LIMIT {
+            return Err(Error::data(format!("{} rows, expected at most 2^44", self.rows)));
+        }
+        Ok(())
+    }
+}
+
+fn add(line: &mut [i128], other: impl Iterator<Item = i128>) {
+    for (mine, theirs) in line.iter_mut().zip(other) {
+        *mine += theirs;
+    }
+}
+
+/// Adds blocks to totals. Holds the scratch, so that a batch allocates nothing.
+#[derive(Debug)]
+pub struct Adder {
+    isa: Isa,
+    measures: Measures,
+    /// The rows to add; the caller loads them.
+    pub block: Block,
+    nearest: Nearest,
+    /// The sums of one block: twice clusters × (columns + measures + rows).
+    table: Vec<i64>,
+}
+
+impl Adder {
+    /// Scratch for `models`.
+    pub fn new(isa: Isa, models: &ModelSet, measures: Measures) -> Self {
+        let width = models.columns() + measures.count() + 1;
+        let clusters = models.models().iter().map(Model::clusters).max().unwrap_or(0);
+        Self {
+            isa,
+            measures,
+            block: Block::new(models.columns(), measures.count()),
+            nearest: Nearest::default(),
+            table: vec![0; 2 * clusters * width],
+        }
+    }
+
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        self.block.bytes() + self.nearest.bytes() + size_of_val(&*self.table)
+    }
+
+    /// Adds the rows of the block to the totals of their groups.
+    ///
+    /// # Errors
+    /// Of a row outside the model's box and of more than 2^44 rows.
+    pub fn add(&mut self, models: &ModelSet, into: &mut Groups<'_, Totals>) -> Result<()> {
+        self.count(into)?;
+        let mut first = 0;
+        for (number, model) in models.models().iter().enumerate() {
+            self.measure(models, number)?;
+            match into {
+                Groups::One(totals)
+                    if models.extent().weight == Weight::None && self.block.rows() >= FEW_ROWS =>
+                {
+                    self.add_block(first, model.clusters(), totals);
+                }
+                _ => self.add_rows(first, into),
+            }
+            if self.measures == Measures::Scores {
+                self.note_farthest(first, into);
+            }
+            first += model.clusters();
+        }
+        Ok(())
+    }
+
+    fn count(&self, into: &mut Groups<'_, Totals>) -> Result<()> {
+        let (rows, skipped) = (self.block.rows(), &self.block.skipped);
+        if let Groups::One(totals) = into {
+            return totals.count(rows as u64, skipped.len() as u64);
+        }
+        self.block.origins[..rows].iter().try_for_each(|row| into.of(*row).count(1, 0))?;
+        skipped.iter().try_for_each(|row| into.of(*row).count(0, 1))
+    }
+
+    /// Labels the rows and quantises what is measured about them.
+    fn measure(&mut self, models: &ModelSet, number: usize) -> Result<()> {
+        let (model, scales) = (&models.models()[number], models.distance_scales(number));
+        let rows = self.block.rows();
+        let x = &self.block.x;
+        let search = match self.measures {
+            Measures::Step => kernel::nearest,
+            Measures::Scores => kernel::nearest_two,
+        };
+        search(self.isa, x, rows, Centroids::of(model), &mut self.nearest);
+        let mut outside = 0;
+        let measures = &mut self.block.measures[models.columns()..];
+        let squared = &self.nearest.squared[..rows];
+        if let [cost] = measures {
+            let cost = &mut cost[..rows];
+            let factor = scales.cost.factor();
+            self.isa.run(Cost { squared, factor, cost, outside: &mut outside });
+        } else {
+            let measures: &mut [Lanes<i64>; 5] = measures.try_into().expect("five scores");
+            let [cost, rest, distance, simplified, silhouette] = measures;
+            let second = &self.nearest.second[..rows];
+            self.isa.run(Score {
+                squared,
+                second,
+                cost_factor: scales.cost.factor(),
+                distance_factor: scales.distance.factor(),
+                out: [cost, rest, distance, simplified],
+                outside: &mut outside,
+            });
+            match &model.spread {
+                None => silhouette[..rows].fill(OFFSET),
+                Some(spread) => {
+                    measure_silhouette(x, &self.nearest, model, spread, silhouette, rows)
+                }
+            }
+        }
+        if outside != 0 {
+            return Err(outside_error("a row lies farther from the centroids than its box allows"));
+        }
+        Ok(())
+    }
+
+    /// All rows into one cluster table: 64-bit sums of the block first.
+    fn add_block(&mut self, first: usize, clusters: usize, totals: &mut Totals) {
+        let columns = &self.block.measures[..];
+        let (rows, labels) = (self.block.rows(), &*self.nearest.labels);
+        let width = columns.len() + 1;
+        let table = &mut self.table[..2 * clusters * width];
+        table.fill(0);
+        if clusters <= self.isa.sifted_clusters() {
+            self.isa.run(Sift { columns, labels, rows, table: &mut table[..clusters * width] });
+        } else {
+            scatter(columns, labels, rows, table);
+        }
+        let (even, odd) = self.table[..2 * clusters * width].split_at(clusters * width);
+        let lines = even.chunks_exact(width).zip(odd.chunks_exact(width));
+        let wide = totals.table.chunks_exact_mut(width + 1).skip(first);
+        for ((even, odd), wide) in lines.zip(wide) {
+            let rows = even[width - 1] + odd[width - 1];
+            if rows == 0 {
+                continue;
+            }
+            wide[0] += i128::from(rows);
+            wide[1] += i128::from(rows);
+            let offsets = rows.wrapping_mul(OFFSET);
+            let sums = even[..width - 1].iter().zip(odd);
+            let sums = sums.map(|(a, b)| a.wrapping_add(*b).wrapping_sub(offsets).into());
+            add(&mut wide[2..], sums);
+        }
+    }
+
+    /// Row by row: several groups, weights, or hardly any rows.
+    fn add_rows(&self, first: usize, into: &mut Groups<'_, Totals>) {
+        let block = &self.block;
+        let width = block.measures.len() + 2;
+        for row in 0..block.rows() {
+            let line = (first + label(&self.nearest, row)) * width;
+            let wide = &mut into.of(block.origins[row]).table[line..line + width];
+            let weight = block.weights[row];
+            wide[0] += 1;
+            wide[1] += i128::from(weight);
+            for (sum, measure) in wide[2..].iter_mut().zip(&block.measures) {
+                *sum += i128::from(measure[row].wrapping_sub(OFFSET)) * i128::from(weight);
+            }
+        }
+    }
+
+    fn note_farthest(&self, first: usize, into: &mut Groups<'_, Totals>) {
+        for row in 0..self.block.rows() {
+            let cluster = first + label(&self.nearest, row);
+            let most = &mut into.of(self.block.origins[row]).farthest[cluster];
+            *most = most.max(self.nearest.squared[row]);
+        }
+    }
+}
+
+fn label(nearest: &Nearest, row: usize) -> usize {
+    usize::try_from(nearest.labels[row]).expect("a cluster number")
+}
+
+/// Quantises squared distances.
+struct Cost<'a> {
+    squared: &'a [f64],
+    factor: f64,
+    cost: &'a mut [i64],
+    outside: &'a mut u64,
+}
+
+impl Task for Cost<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let mut outside = 0;
+        for (cost, squared) in self.cost.iter_mut().zip(self.squared) {
+            *cost = fixed::shifted_bits(squared * self.factor);
+            outside |= fixed::range_difference(*cost);
+        }
+        *self.outside = outside;
+    }
+}
+
+/// Quantises squared distances and what scores need beside them.
+struct Score<'a> {
+    squared: &'a [f64],
+    second: &'a [f64],
+    cost_factor: f64,
+    distance_factor: f64,
+    /// Cost, its rest, distance, simplified silhouette.
+    out: [&'a mut Lanes<i64>; 4],
+    outside: &'a mut u64,
+}
+
+impl Task for Score<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let rest_factor = Scale::ONE.finer(REST_BITS).factor();
+        let unit_factor = Scale::UNIT.factor();
+        let [cost, rest, distance, simplified] = self.out;
+        let mut outside = 0;
+        for (row, (squared, second)) in self.squared.iter().zip(self.second).enumerate() {
+            let scaled = squared * self.cost_factor;
+            cost[row] = fixed::shifted_bits(scaled);
+            // The difference to the nearest integer is exact (Sterbenz).
+            let left_over = scaled - (f64::from_bits(cost[row].cast_unsigned()) - fixed::SHIFT);
+            rest[row] = fixed::shifted_bits(left_over * rest_factor);
+            let (a, b) = (squared.sqrt(), second.sqrt());
+            distance[row] = fixed::shifted_bits(a * self.distance_factor);
+            let part = (b - a) / b;
+            let part = if part >= 0.0 { part } else { 0.0 }; // NaN: no second centroid, or b = 0
+            simplified[row] = fixed::shifted_bits(part * unit_factor);
+            outside |= fixed::range_difference(cost[row]) | fixed::range_difference(distance[row]);
+        }
+        *self.outside = outside;
+    }
+}
+
+/// The silhouette of Spark's ClusteringEvaluator: the mean squared distance of a row to the rows of
+/// cluster i is `‖x − m_i‖² + V_i`; its own cluster's is times `N/(N − 1)`.
+fn measure_silhouette(
+    x: &[Lanes<f64>],
+    nearest: &Nearest,
+    model: &Model,
+    spread: &Spread,
+    out: &mut Lanes<i64>,
+    rows: usize,
+) {
+    let mean_squared = |row: usize, (mean, variance): (ArrayView1<'_, f64>, &f64)| {
+        let term = |j: usize| {
+            let t = (x[j][row] - mean[j]) * model.factors.as_ref().map_or(1.0, |f| f[j]);
+            t * t
+        };
+        (1..x.len()).fold(term(0), |sum, j| sum + term(j)) + variance
+    };
+    for (row, out) in out[..rows].iter_mut().enumerate() {
+        let own = label(nearest, row);
+        let (mut a, mut b) = (0.0, f64::INFINITY);
+        for (cluster, others) in spread.means.rows().into_iter().zip(&spread.variances).enumerate()
+        {
+            let mean = mean_squared(row, others);
+            if cluster == own {
+                a = mean * spread.own_factors[own];
+            } else if mean < b {
+                b = mean;
+            }
+        }
+        let defined = spread.own_factors[own] > 0.0 && a.is_finite() && b.is_finite();
+        let most = if a > b { a } else { b };
+        let silhouette = if defined && most > 0.0 { (b - a) / most } else { 0.0 };
+        *out = fixed::shifted_bits(silhouette * Scale::UNIT.factor());
+    }
+}
+
+/// For each cluster, the sums of all rows with the others masked out: for few clusters faster than
+/// [`scatter`], which reads and writes memory for each number.
+struct Sift<'a> {
+    columns: &'a [Lanes<i64>],
+    labels: &'a Lanes<u64>,
+    rows: usize,
+    table: &'a mut [i64],
+}
+
+impl Task for Sift<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let labels = &self.labels[..self.rows];
+        for (cluster, line) in (0..).zip(self.table.chunks_exact_mut(self.columns.len() + 1)) {
+            let (fours, ones) = self.columns.as_chunks::<4>();
+            let (sums, count) = line.split_at_mut(self.columns.len());
+            for (sums, columns) in sums.chunks_exact_mut(4).zip(fours) {
+                sums.copy_from_slice(&sift_four(cluster, labels, columns));
+            }
+            for (sum, column) in sums.iter_mut().skip(4 * fours.len()).zip(ones) {
+                *sum = sift(cluster, labels, column);
+            }
+            count[0] = labels.iter().map(|label| i64::from(*label == cluster)).sum();
+        }
+    }
+}
+
+/// All bits where `label` is of `cluster`.
+#[inline(always)]
+fn mask(cluster: u64, label: u64) -> i64 {
+    -i64::from(label == cluster)
+}
+
+#[inline(always)]
+fn sift(cluster: u64, labels: &[u64], column: &Lanes<i64>) -> i64 {
+    let rows = labels.iter().zip(column.iter());
+    rows.fold(0, |sum: i64, (label, x)| sum.wrapping_add(x & mask(cluster, *label)))
+}
+
+/// Four columns with one look at each label; written out, or it would not become vectors.
+#[inline(always)]
+fn sift_four(cluster: u64, labels: &[u64], columns: &[Lanes<i64>; 4]) -> [i64; 4] {
+    let [a, b, c, d] = columns.each_ref().map(|column| &column[..labels.len()]);
+    let (mut in_a, mut in_b, mut in_c, mut in_d) = (0_i64, 0_i64, 0_i64, 0_i64);
+    for row in 0..labels.len() {
+        let mask = mask(cluster, labels[row]);
+        in_a = in_a.wrapping_add(a[row] & mask);
+        in_b = in_b.wrapping_add(b[row] & mask);
+        in_c = in_c.wrapping_add(c[row] & mask);
+        in_d = in_d.wrapping_add(d[row] & mask);
+    }
+    [in_a, in_b, in_c, in_d]
+}
+
+/// Adds the columns and the count of rows to the line of each row's label, even and odd rows to
+/// tables of their own: neighbours often share a label, and an addition waits for the last one.
+///
+/// Wider instructions gain nothing here, so it is no [`Task`].
+fn scatter(columns: &[Lanes<i64>], labels: &Lanes<u64>, rows: usize, table: &mut [i64]) {
+    macro_rules! few {
+        ($c:literal) => {
+            scatter_few::<$c>(columns.try_into().expect("matched"), labels, rows, table)
+        };
+    }
+    match columns.len() {
+        2 => few!(2),
+        3 => few!(3),
+        4 => few!(4),
+        5 => few!(5),
+        6 => few!(6),
+        7 => few!(7),
+        8 => few!(8),
+        9 => few!(9),
+        _ => scatter_many(columns, labels, rows, table),
+    }
+}
+
+fn scatter_few<const C: usize>(
+    columns: &[Lanes<i64>; C],
+    labels: &Lanes<u64>,
+    rows: usize,
+    table: &mut [i64],
+) {
+    debug_assert!(rows <= BLOCK);
+    let (even, odd) = table.split_at_mut(table.len() / 2);
+    let add = |table: &mut [i64], row: usize| {
+        #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
+        let line = &mut table[labels[row] as usize * (C + 1)..][..C + 1];
+        for (sum, column) in line.iter_mut().zip(columns) {
+            *sum = sum.wrapping_add(column[row]);
+        }
+        line[C] += 1;
+    };
+    for row in (0..rows - rows % 2).step_by(2) {
+        add(even, row);
+        add(odd, row + 1);
+    }
+    if !rows.is_multiple_of(2) {
+        add(even, rows - 1);
+    }
+}
+
+/// [`scatter`] for any number of columns.
+fn scatter_many(columns: &[Lanes<i64>], labels: &Lanes<u64>, rows: usize, table: &mut [i64]) {
+    let width = columns.len() + 1;
+    for (row, label) in labels[..rows].iter().enumerate() {
+        #[expect(clippy::cast_possible_truncation, reason = "a cluster number")]
+        let line = &mut table[*label as usize * width..][..width];
+        for (sum, column) in line.iter_mut().zip(columns) {
+            *sum = sum.wrapping_add(column[row]);
+        }
+        line[width - 1] += 1;
+    }
+}

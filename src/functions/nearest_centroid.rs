@@ -1,0 +1,222 @@
+//! `nearest_centroid(centroids, x1, …, xd)`, INT: the number of the centroid nearest to a row, from 0;
+//! `nearest_centroid_distance(…)`, DOUBLE: how far away it is.
+//!
+//! The Euclidean distance in the units of the columns, ties to the lowest number; the same kernel, and
+//! so the same labels, as `centroid_sums`. `centroids` is a list of lists of coordinates, or a model
+//! with one set of centroids, which may be scaled. NULL, NaN or an infinity in a row give NULL.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array};
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+
+use super::SECTION;
+use super::arguments::{self, failed, misused};
+use super::centroids::block::{Column, Number, with_values};
+use super::centroids::kernel::{self, BLOCK, Centroids, Isa, Lanes, Nearest};
+use super::centroids::model::{Model, ModelSet};
+use super::kmeans_model::{coerce_list, matrix, matrix_type};
+use crate::error::Error;
+
+/// The function that gives the number, for a session.
+pub fn nearest_centroid() -> ScalarUDF {
+    function(Answer::Number)
+}
+
+/// The function that gives the distance, for a session.
+pub fn nearest_centroid_distance() -> ScalarUDF {
+    function(Answer::Distance)
+}
+
+fn function(answer: Answer) -> ScalarUDF {
+    let signature = Signature::user_defined(Volatility::Immutable);
+    ScalarUDF::new_from_impl(NearestCentroid { signature, answer })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Answer {
+    Number,
+    Distance,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct NearestCentroid {
+    signature: Signature,
+    answer: Answer,
+}
+
+impl ScalarUDFImpl for NearestCentroid {
+    fn name(&self) -> &str {
+        match self.answer {
+            Answer::Number => "nearest_centroid",
+            Answer::Distance => "nearest_centroid_distance",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        let first = match types.first() {
+            // An unbound placeholder is Null: drivers bind models.
+            Some(DataType::Null) => DataType::BinaryView,
+            Some(found) if found.is_binary() => DataType::BinaryView,
+            Some(found) => coerce_list(self.name(), found, matrix_type())?,
+            None => DataType::BinaryView,
+        };
+        arguments::coerce(self.name(), types, &[first])
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(match self.answer {
+            Answer::Number => DataType::Int32,
+            Answer::Distance => DataType::Float64,
+        })
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(match self.answer {
+            Answer::Number => &NUMBER,
+            Answer::Distance => &DISTANCE,
+        })
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { args.number_rows };
+        let (centroids, columns) = args.args.split_first().expect("coerced to at least two");
+        let columns = columns.iter().map(|column| column.to_array(rows));
+        let mut search = Search::new(self.name(), columns.collect::<Result<_>>()?, rows);
+        match centroids {
+            ColumnarValue::Scalar(value) => {
+                let centroids = value.to_array()?;
+                if let Some(model) = read_model(self.name(), &centroids, 0)? {
+                    search.all(0, rows, &model)?;
+                }
+            }
+            ColumnarValue::Array(centroids) => {
+                for row in 0..rows {
+                    if let Some(model) = read_model(self.name(), centroids, row)? {
+                        search.all(row, row + 1, &model)?;
+                    }
+                }
+            }
+        }
+        let found: ArrayRef = match self.answer {
+            Answer::Number => Arc::new(search.labels.into_iter().collect::<Int32Array>()),
+            Answer::Distance => Arc::new(search.distances.into_iter().collect::<Float64Array>()),
+        };
+        if constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?));
+        }
+        Ok(ColumnarValue::Array(found))
+    }
+}
+
+/// The centroids of a row of the first argument; `None` where it is NULL.
+fn read_model(function: &str, centroids: &ArrayRef, row: usize) -> Result<Option<Model>> {
+    if centroids.is_null(row) {
+        return Ok(None);
+    }
+    if let Some(lists) = centroids.as_list_opt::<i32>() {
+        return matrix(function, &lists.value(row)).map(|matrix| Some(Model::new(matrix)));
+    }
+    let bytes = centroids.as_binary_view().value(row);
+    let models = ModelSet::decode(bytes).map_err(failed)?;
+    match models.models() {
+        [model] => Ok(Some(model.clone())),
+        models => {
+            let found = models.len();
+            misused(function, format_args!("the model holds {found} models, expected one"))
+        }
+    }
+}
+
+/// The rows of a batch, and what was found for them so far.
+struct Search {
+    function: String,
+    isa: Isa,
+    columns: Vec<ArrayRef>,
+    x: Vec<Lanes<f64>>,
+    nearest: Nearest,
+    labels: Vec<Option<i32>>,
+    distances: Vec<Option<f64>>,
+}
+
+impl Search {
+    fn new(function: &str, columns: Vec<ArrayRef>, rows: usize) -> Self {
+        Self {
+            function: function.to_owned(),
+            isa: Isa::best(),
+            x: vec![Lanes::filled(0.0); columns.len()],
+            columns,
+            nearest: Nearest::default(),
+            labels: vec![None; rows],
+            distances: vec![None; rows],
+        }
+    }
+
+    /// Labels the rows `start .. end`.
+    fn all(&mut self, start: usize, end: usize, model: &Model) -> Result<()> {
+        let (found, expected) = (self.columns.len(), model.centroids.ncols());
+        if model.clusters() == 0 || found != expected {
+            return Err(failed(Error::data(format!(
+                "{}: found {found} columns and {} centroids of {expected} coordinates, expected as \
+                 many columns as coordinates and at least one centroid",
+                self.function,
+                model.clusters(),
+            ))));
+        }
+        for first in (start..end).step_by(BLOCK) {
+            self.block(first, end.min(first + BLOCK), model)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, start: usize, end: usize, model: &Model) -> Result<()> {
+        for (x, array) in self.x.iter_mut().zip(&self.columns) {
+            with_values!(arguments::column(array)?, values => {
+                for (x, value) in x.iter_mut().zip(&values[start..end]) {
+                    *x = value.widen();
+                }
+            });
+        }
+        kernel::nearest(self.isa, &self.x, end - start, Centroids::of(model), &mut self.nearest);
+        for row in start..end {
+            let i = row - start;
+            let finite = self.x.iter().all(|x| x[i].is_finite());
+            if finite && self.columns.iter().all(|array| array.is_valid(row)) {
+                self.labels[row] = i32::try_from(self.nearest.labels[i]).ok();
+                self.distances[row] = Some(self.nearest.squared[i].sqrt());
+            }
+        }
+        Ok(())
+    }
+}
+
+static NUMBER: LazyLock<Documentation> = LazyLock::new(|| {
+    documentation("The number of the nearest centroid, from 0; ties go to the lowest.", "")
+});
+
+static DISTANCE: LazyLock<Documentation> =
+    LazyLock::new(|| documentation("The distance to the nearest centroid.", "_distance"));
+
+fn documentation(description: &str, suffix: &str) -> Documentation {
+    let name = format!("nearest_centroid{suffix}");
+    Documentation::builder(SECTION, description, format!("{name}(centroids, x1, …, xd)"))
+        .with_argument("centroids", "A list of centroids, each a list of coordinates; or a model.")
+        .with_argument("x1, …, xd", "The coordinates: numbers, as many as a centroid has.")
+        .with_sql_example(format!("SELECT {name}([[20, 60], [40, 70]], age, weight) FROM people"))
+        .with_related_udf("kmeans_model")
+        .build()
+}

@@ -1,0 +1,154 @@
+//! What the functions of the sky share: positions as arguments, and plans made ready.
+//!
+//! A plan is one binary constant. The engine hands it over with every batch, so the latest few are
+//! kept decoded, found by their bytes; no function holds a state of its own.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::ColumnarValue;
+
+use super::arguments::{coerce_number, failed, misused};
+use crate::error::Error;
+use crate::grid::{Places, Plan};
+
+/// Plans that are kept ready.
+const READY: usize = 4;
+
+/// The types of `numbers` numbers, then of a plan if `plan`.
+pub(super) fn coerce(
+    function: &str,
+    types: &[DataType],
+    numbers: usize,
+    plan: bool,
+) -> Result<Vec<DataType>> {
+    let expected = numbers + usize::from(plan);
+    if types.len() != expected {
+        let found = types.len();
+        return misused(function, format_args!("found {found} arguments, expected {expected}"));
+    }
+    let of = |(index, found): (usize, &DataType)| {
+        if index == numbers {
+            return coerce_plan(function, found);
+        }
+        if coerce_number(found).is_some() {
+            return Ok(DataType::Float64);
+        }
+        misused(function, format_args!("argument {} is {found}, expected a number", index + 1))
+    };
+    types.iter().enumerate().map(of).collect()
+}
+
+/// The types of a position and a plan; a position is two numbers, or one struct of them as
+/// `sky_position` gives it.
+pub(super) fn coerce_position(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    match types {
+        [position, found] if *position == position_type() => {
+            Ok(vec![position_type(), coerce_plan(function, found)?])
+        }
+        _ => coerce(function, types, 2, true),
+    }
+}
+
+/// `STRUCT(lon, lat)`.
+pub(super) fn position_type() -> DataType {
+    DataType::Struct(position_fields())
+}
+
+pub(super) fn position_fields() -> Fields {
+    let field = |name| Field::new(name, DataType::Float64, true);
+    vec![field("lon"), field("lat")].into()
+}
+
+/// The type of a plan; an unbound placeholder is Null.
+pub(super) fn coerce_plan(function: &str, found: &DataType) -> Result<DataType> {
+    if found.is_binary() || *found == DataType::Null {
+        return Ok(DataType::BinaryView);
+    }
+    misused(function, format_args!("the plan is {found}, expected the bytes of one"))
+}
+
+/// The columns of a call, all of `rows` rows.
+pub(super) fn columns(args: &[ColumnarValue], rows: usize) -> Result<Vec<ArrayRef>> {
+    args.iter().map(|arg| arg.to_array(rows)).collect()
+}
+
+/// How many rows an answer has, and whether it is one for constants only.
+pub(super) fn rows_of(args: &[ColumnarValue], number_rows: usize) -> (usize, bool) {
+    let constant = args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+    (if constant { 1 } else { number_rows }, constant)
+}
+
+/// The answer in the form that the arguments had.
+pub(super) fn answer(found: &ArrayRef, constant: bool) -> Result<ColumnarValue> {
+    if constant {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(found, 0)?));
+    }
+    Ok(ColumnarValue::Array(Arc::clone(found)))
+}
+
+/// Positions of a batch, `None` where a coordinate is NULL.
+pub(super) struct Positions<'a> {
+    lon: &'a Float64Array,
+    lat: &'a Float64Array,
+}
+
+impl<'a> Positions<'a> {
+    /// The positions in two columns, or in one of structs.
+    pub(super) fn in_columns(columns: &'a [ArrayRef]) -> Self {
+        match columns {
+            [position] => {
+                let position = position.as_struct();
+                Self::of(position.column(0), position.column(1))
+            }
+            _ => Self::of(&columns[0], &columns[1]),
+        }
+    }
+
+    /// The positions in two columns of `Float64`.
+    pub(super) fn of(lon: &'a ArrayRef, lat: &'a ArrayRef) -> Self {
+        Self { lon: lon.as_primitive::<Float64Type>(), lat: lat.as_primitive::<Float64Type>() }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, row: usize) -> Option<(f64, f64)> {
+        let known = self.lon.is_valid(row) && self.lat.is_valid(row);
+        known.then(|| (self.lon.value(row), self.lat.value(row)))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<(f64, f64)>> {
+        (0..self.lon.len()).map(|row| self.get(row))
+    }
+}
+
+/// The plan of a call, made ready; `None` if it is NULL.
+pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Arc<Places>>> {
+    let value = match argument {
+        ColumnarValue::Scalar(value) => value,
+        ColumnarValue::Array(_) => return misused(function, "the plan must be a constant"),
+    };
+    match value {
+        ScalarValue::BinaryView(Some(bytes)) => ready(bytes).map(Some).map_err(failed),
+        _ => Ok(None),
+    }
+}
+
+/// The bytes of a plan, and the plan.
+type Ready = (Box<[u8]>, Arc<Places>);
+
+/// The plan of these bytes, decoded unless it is among the latest.
+fn ready(bytes: &[u8]) -> Result<Arc<Places>, Error> {
+    static LATEST: Mutex<Vec<Ready>> = Mutex::new(Vec::new());
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, places)) = latest.iter().find(|(known, _)| **known == *bytes) {
+        return Ok(Arc::clone(places));
+    }
+    let places = Arc::new(Places::new(Plan::decode(bytes)?)?);
+    if latest.len() == READY {
+        latest.remove(0);
+    }
+    latest.push((bytes.into(), Arc::clone(&places)));
+    Ok(places)
+}

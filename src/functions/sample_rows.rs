@@ -1,0 +1,222 @@
+//! `sample_rows(model, seed, m, x1, …, xd [, weight])`: the `m` distinct rows of lowest hash.
+//!
+//! The answer is `LIST(STRUCT(hash, values LIST, rows, weight))`, by hash, then values: each row with
+//! its exact multiplicity and, as an integer of the model's weight scale, the sum of its weights. Of
+//! the model only the box is used; it may have no centroids. NULL, NaN and weights as in
+//! `centroid_sums`.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Field, Fields, Int64Type, UInt64Type};
+use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::{AggregateUDF, Documentation};
+
+use super::SECTION;
+use super::arguments::{self, Columns};
+use super::centroids::block::Block;
+use super::centroids::kernel::{Isa, Lanes};
+use super::centroids::model::ModelSet;
+use super::centroids::sample::{HashRows, Sample, SampleRow};
+use super::fold::{self, Core, Fold};
+use super::groups::Groups;
+use super::row_lists;
+use crate::error::Error;
+
+/// The most rows of a sample.
+const ROWS_LIMIT: i64 = 10_000_000;
+
+const SUM: DataType = DataType::Decimal128(38, 0);
+
+/// The function, for a session.
+pub fn sample_rows() -> AggregateUDF {
+    fold::function::<SampleRows>()
+}
+
+/// Reads row `row` of an answer of up to `limit` rows of `columns` coordinates.
+///
+/// # Errors
+/// Of an array that is no such answer.
+pub fn read_sample_rows(
+    limit: usize,
+    columns: usize,
+    array: &dyn Array,
+    row: usize,
+) -> crate::error::Result<Sample> {
+    let foreign = || Error::internal("expected sampled rows of this query");
+    let list = row_lists::rows_of(row_fields(), array, row).ok_or_else(foreign)?;
+    let hashes = list.column(0).as_primitive::<UInt64Type>();
+    let rows = list.column(2).as_primitive::<Int64Type>();
+    let weights = list.column(3).as_primitive::<Decimal128Type>();
+    let mut sample = Sample::new(limit, columns);
+    for i in 0..list.len() {
+        let values = row_lists::values_of(list.column(1), i);
+        let values = values.values();
+        let rows = u64::try_from(rows.value(i)).ok().filter(|_| values.len() == columns);
+        let (hash, weight) = (hashes.value(i), weights.value(i));
+        sample.add(&SampleRow { hash, values, rows: rows.ok_or_else(foreign)?, weight });
+    }
+    Ok(sample)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct SampleRows;
+
+impl Fold for SampleRows {
+    type Core = Sampling;
+
+    const NAME: &'static str = "sample_rows";
+
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
+        let constants = [DataType::BinaryView, DataType::Int64, DataType::Int64];
+        arguments::coerce(Self::NAME, types, &constants)
+    }
+
+    fn result() -> DataType {
+        row_lists::data_type(row_fields())
+    }
+
+    fn documentation() -> &'static Documentation {
+        static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
+            Documentation::builder(
+                SECTION,
+                "The distinct rows of lowest hash, with how often each occurs. The same rows for any \
+                 layout of a table.",
+                "sample_rows(model, seed, m, x1, …, xd [, weight])",
+            )
+            .with_argument("model", "A model; only its box is used.")
+            .with_argument("seed", "An integer: another one gives another sample.")
+            .with_argument("m", "The most distinct rows to keep.")
+            .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
+            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_sql_example(
+                "SELECT sample_rows(kmeans_model([[20]], [18], [99]), 1, 100, age) FROM people",
+            )
+            .build()
+        });
+        &DOCUMENTATION
+    }
+
+    fn core(args: &AccumulatorArgs<'_>) -> Result<Sampling> {
+        let models = arguments::model(Self::NAME, args, 0)?;
+        let seed = match arguments::constant(Self::NAME, "seed", args, 1)? {
+            ScalarValue::Int64(Some(seed)) => seed.cast_unsigned(),
+            other => return internal_err!("a seed was not coerced: {}", other.data_type()),
+        };
+        let limit = arguments::count(Self::NAME, "number of rows", args, 2, ROWS_LIMIT)?;
+        let columns = Columns::of(Self::NAME, &models, args, 3)?;
+        Ok(Sampling { isa: Isa::best(), seed, limit, models, columns })
+    }
+}
+
+fn row_fields() -> Fields {
+    vec![
+        Field::new("hash", DataType::UInt64, false),
+        row_lists::values_field(),
+        Field::new("rows", DataType::Int64, false),
+        Field::new("weight", SUM, false),
+    ]
+    .into()
+}
+
+#[derive(Debug)]
+struct Sampling {
+    isa: Isa,
+    seed: u64,
+    limit: usize,
+    models: Arc<ModelSet>,
+    columns: Columns,
+}
+
+#[derive(Debug)]
+struct Scratch {
+    block: Block,
+    hashes: Box<Lanes<u64>>,
+    values: Vec<f64>,
+}
+
+impl Core for Sampling {
+    type State = Sample;
+    type Scratch = Scratch;
+
+    fn start(&self) -> Sample {
+        Sample::new(self.limit, self.models.columns())
+    }
+
+    fn scratch(&self) -> Scratch {
+        let columns = self.models.columns();
+        Scratch {
+            block: Block::new(columns, 0),
+            hashes: Box::new(Lanes::filled(0)),
+            values: Vec::with_capacity(columns),
+        }
+    }
+
+    fn update(
+        &self,
+        scratch: &mut Scratch,
+        values: &[ArrayRef],
+        filter: Option<&BooleanArray>,
+        mut into: Groups<'_, Sample>,
+    ) -> Result<usize> {
+        let mut grown = 0;
+        self.columns.for_each_block(
+            self.isa,
+            &self.models,
+            (values, filter),
+            scratch,
+            |scratch| &mut scratch.block,
+            |Scratch { block, hashes, values }| {
+                let rows = block.rows();
+                self.isa.run(HashRows { x: &block.x, rows, seed: self.seed, hashes });
+                for (row, hash) in hashes[..rows].iter().enumerate() {
+                    let sample = into.of(block.origins[row]);
+                    if !sample.could_take(*hash) {
+                        continue;
+                    }
+                    values.clear();
+                    values.extend(block.coordinates(row));
+                    let before = sample.bytes();
+                    let weight = block.weights[row].into();
+                    sample.add(&SampleRow { hash: *hash, values, rows: 1, weight });
+                    grown += sample.bytes() - before;
+                }
+                Ok(())
+            },
+        )?;
+        Ok(grown)
+    }
+
+    fn write(&self, state: &Sample, out: &mut Vec<u8>) {
+        state.write(out);
+    }
+
+    fn merge(&self, state: &mut Sample, bytes: &[u8]) -> Result<()> {
+        state.merge_bytes(bytes).map_err(arguments::failed)
+    }
+
+    fn evaluate(&self, states: &[Sample]) -> Result<ArrayRef> {
+        let samples: Vec<Vec<SampleRow<'_>>> = states.iter().map(Sample::rows).collect();
+        let rows = || samples.iter().flatten();
+        let count = |n: u64| i64::try_from(n).expect("at most 2^44 rows");
+        let weights = Decimal128Array::from_iter_values(rows().map(|row| row.weight));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from_iter_values(rows().map(|row| row.hash))),
+            row_lists::values(rows().map(|row| row.values)),
+            Arc::new(Int64Array::from_iter_values(rows().map(|row| count(row.rows)))),
+            Arc::new(weights.with_data_type(SUM)),
+        ];
+        Ok(row_lists::answer(row_fields(), columns, samples.iter().map(Vec::len)))
+    }
+
+    fn state_bytes(&self, state: &Sample) -> usize {
+        state.bytes()
+    }
+
+    fn scratch_bytes(&self, scratch: &Scratch) -> usize {
+        scratch.block.bytes() + size_of_val(&*scratch.hashes) + scratch.values.capacity() * 8
+    }
+}

@@ -1,0 +1,244 @@
+//! Counting: the extent of all rows, the grid, the rows of its blocks, and the splitting of those
+//! that hold too many. Decisions stand on counts alone.
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type};
+use datafusion::scalar::ScalarValue;
+
+use super::input::{Input, changed};
+use super::options::{Extents, Params, Size};
+use crate::error::{Error, Result};
+use crate::event::{Event, Observer, Unit};
+use crate::functions::{TableExtent, read_block_counts, read_extent};
+use crate::grid::{
+    Bounds, Cells, Extent, Frame, Grid, Margin, Plan, Rule, Seam, Shape, Split, Splitting,
+    blocks_for_bytes,
+};
+
+const EXTENT: &str = include_str!("../../sql/steps/partition_extent.sql");
+const COUNT: &str = include_str!("../../sql/steps/partition_count.sql");
+const DENSE: &str = include_str!("../../sql/steps/partition_dense.sql");
+const FAULTS: &str = include_str!("../../sql/steps/partition_faults.sql");
+const PLACES: &str = include_str!("../../sql/steps/partition_places.sql");
+
+/// Where the cut is looked for that keeps a field across 0/360 whole.
+const AUTO_CUT_DEG: f64 = 180.0;
+
+/// What counting has found.
+pub struct Counted {
+    /// The blocks with their own rows.
+    pub split: Split,
+    /// All rows.
+    pub rows: u64,
+    /// Rows without a position, by reason.
+    pub faults: Vec<(String, u64)>,
+}
+
+impl Counted {
+    /// Rows without a position.
+    pub fn bad(&self) -> u64 {
+        self.faults.iter().map(|(_, rows)| rows).sum()
+    }
+}
+
+/// Lays the grid, counts, splits.
+///
+/// # Errors
+/// No usable position; an input that changes while it is read; the engine's.
+pub async fn count(input: &mut Input, params: &Params, watch: &dyn Observer) -> Result<Counted> {
+    let bounds = params.options.bounds;
+    let again = bounds == Extents::Data || params.max_rows.is_some() || params.options.dry_run;
+    input.read_positions(again, watch).await?;
+    watch.report(Event::Stage { name: "counting".into(), total: None, unit: Unit::Steps });
+    let extent = match bounds {
+        Extents::Data => Some(extent(input, params.options.seam).await?),
+        Extents::Sky => None,
+    };
+    let grid = grid(input, params, extent.as_ref(), watch)?;
+    let uncut = Plan::uncut(grid.clone(), params.margin);
+    let found = rows_of(input, &Cells::of_blocks(Plan::uncut(grid.clone(), Margin::None))).await?;
+    if found.usable == 0 {
+        return Err(Error::data(match found.rows {
+            0 => format!("'{}' has no rows, expected at least one", input.table().name),
+            rows => format!("of {rows} rows of '{}' none has a position", input.table().name),
+        }));
+    }
+    if found.counts.iter().sum::<u64>() != found.usable {
+        return Err(changed("rows lie outside the bounds that were measured"));
+    }
+    let split = match params.max_rows {
+        None => {
+            let dense = vec![false; found.counts.len()];
+            Split { plan: uncut, own_rows: found.counts, dense, rounds: 0 }
+        }
+        Some(max_rows) => {
+            let rule = params.options.split;
+            let splitting = Splitting::new(grid, &found.counts, rule, max_rows)?;
+            split(input, splitting, params.margin, watch).await?
+        }
+    };
+    watch.report(Event::Done);
+    let bad = found.rows - found.usable;
+    let faults = if bad == 0 { Vec::new() } else { faults(input).await? };
+    if faults.iter().map(|(_, rows)| rows).sum::<u64>() != bad {
+        return Err(changed("other rows have no position now"));
+    }
+    Ok(Counted { split, rows: found.rows, faults })
+}
+
+/// The rows of each place of `plan`, margins included.
+///
+/// # Errors
+/// The engine's.
+pub async fn places(input: &Input, plan: &Plan) -> Result<Vec<u64>> {
+    let mut rows = vec![0; plan.blocks().len() * 2];
+    let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
+    for batch in input.rows(PLACES, &[], vec![bound]).await? {
+        let places = batch.column(0).as_primitive::<Int32Type>().values();
+        let counts = batch.column(1).as_primitive::<Int64Type>().values();
+        for (place, count) in places.iter().zip(counts) {
+            let place = usize::try_from(*place).ok().and_then(|place| rows.get_mut(place));
+            *place.ok_or_else(|| Error::internal("a place without block"))? = count.unsigned_abs();
+        }
+    }
+    Ok(rows)
+}
+
+/// The extent of all positions.
+async fn extent(input: &Input, seam: Seam) -> Result<Extent> {
+    let cut = match seam {
+        Seam::Auto => AUTO_CUT_DEG,
+        Seam::At(deg) => deg,
+    };
+    let rows = input.rows(EXTENT, &[], vec![("cut", ScalarValue::from(cut))]).await?;
+    let row = only(&rows)?;
+    Ok(of_table(&read_extent(row.column(0), 0)?, seam))
+}
+
+/// An extent of (lon, cut lon, lat) as the grid knows it.
+fn of_table(found: &TableExtent, seam: Seam) -> Extent {
+    let range = |column: usize| (found.columns[column].lo, found.columns[column].hi);
+    let mut extent = Extent::new(seam);
+    extent.rows = found.usable;
+    (extent.lon, extent.cut_lon, extent.lat) = (range(0), range(1), range(2));
+    extent
+}
+
+fn only(rows: &[RecordBatch]) -> Result<&RecordBatch> {
+    let row = rows.iter().find(|batch| batch.num_rows() == 1);
+    row.ok_or_else(|| Error::internal("a step gave no row"))
+}
+
+/// The grid over the bounds, in the shape that the size of the input asks for.
+fn grid(
+    input: &Input,
+    params: &Params,
+    extent: Option<&Extent>,
+    watch: &dyn Observer,
+) -> Result<Grid> {
+    let (seam_deg, bounds) = match extent {
+        Some(extent) => (extent.seam_deg(), extent.bounds()),
+        None => {
+            let seam_deg = match params.options.seam {
+                Seam::Auto => 0.0,
+                Seam::At(deg) => deg,
+            };
+            (seam_deg, Some(Bounds::sky(seam_deg)))
+        }
+    };
+    // Without rows any grid will do: counting says what is wrong.
+    let bounds = bounds.unwrap_or_else(|| Bounds::sky(seam_deg));
+    let shape = match params.size {
+        Size::Shape(shape) => shape,
+        Size::Bytes(block_bytes) => {
+            Shape::of_blocks(blocks_for_bytes(input.bytes().max(1), block_bytes)?)?
+        }
+    };
+    if shape.is_slender() {
+        watch.report(Event::Warning(format!(
+            "the grid is {shape}, long slivers: pass --grid COLSxROWS for another shape"
+        )));
+    }
+    Grid::new(params.frame.unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)
+}
+
+/// What one counting finds.
+struct Found {
+    rows: u64,
+    usable: u64,
+    counts: Vec<u64>,
+}
+
+async fn rows_of(input: &Input, cells: &Cells) -> Result<Found> {
+    let bound = ("cells", ScalarValue::BinaryView(Some(cells.encode())));
+    let rows = input.rows(COUNT, &[], vec![bound]).await?;
+    let row = only(&rows)?;
+    let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
+    Ok(Found {
+        rows: number(0).unsigned_abs(),
+        usable: number(1).unsigned_abs(),
+        counts: read_block_counts(row.column(2), 0)?,
+    })
+}
+
+async fn split(
+    input: &Input,
+    mut splitting: Splitting,
+    margin: Margin,
+    watch: &dyn Observer,
+) -> Result<Split> {
+    let mut rounds = 0;
+    while let Some(cells) = splitting.next_cells()? {
+        let found = rows_of(input, &cells).await?;
+        splitting.take_counts(&cells, &found.counts)?;
+        if splitting.has_crowded() {
+            let extents = extents(input, &splitting).await?;
+            splitting.take_extents(&extents)?;
+        }
+        rounds += 1;
+        watch.report(Event::Progress { done: rounds });
+    }
+    splitting.finish(margin)
+}
+
+/// The bounds of the rows of each crowded block.
+async fn extents(input: &Input, splitting: &Splitting) -> Result<Vec<(u32, Bounds)>> {
+    let plan = splitting.plan()?;
+    let seam_deg = plan.grid().seam_deg();
+    let blocks: Vec<_> = splitting.crowded().iter().map(ToString::to_string).collect();
+    let values = vec![
+        ("plan", ScalarValue::BinaryView(Some(plan.encode()))),
+        ("cut", ScalarValue::from(seam_deg)),
+    ];
+    let mut extents = Vec::new();
+    for batch in input.rows(DENSE, &[("blocks", &blocks.join(", "))], values).await? {
+        let ids = batch.column(0).as_primitive::<Int32Type>();
+        for row in 0..batch.num_rows() {
+            let extent = of_table(&read_extent(batch.column(1), row)?, Seam::At(seam_deg));
+            let id = u32::try_from(ids.value(row)).ok().zip(extent.bounds());
+            extents.push(id.ok_or_else(|| Error::internal("a block without number or rows"))?);
+        }
+    }
+    Ok(extents)
+}
+
+/// Rows without a position by reason, the most first.
+async fn faults(input: &Input) -> Result<Vec<(String, u64)>> {
+    let mut faults = Vec::new();
+    for batch in input.rows(FAULTS, &[], Vec::new()).await? {
+        let reasons = batch.column(0).as_string::<i32>();
+        let rows = batch.column(1).as_primitive::<Int64Type>().values();
+        let named = reasons.iter().map(|reason| reason.unwrap_or_default().to_owned());
+        faults.extend(named.zip(rows.iter().map(|rows| rows.unsigned_abs())));
+    }
+    faults.sort_by(|a: &(String, u64), b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    Ok(faults)
+}
+
+/// The name of a rule of splitting, as a user writes it.
+pub fn rule_name(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Balanced => "balanced",
+        Rule::Lon => "lon",
+    }
+}

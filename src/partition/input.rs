@@ -1,0 +1,364 @@
+//! What a run reads: the columns of a catalogue, its coordinates as SQL, and all positions.
+//!
+//! The words `NULL` and `\N` of text files are NULLs. A coordinate that is text is read as a number;
+//! what is none is bad. The positions are read once, in the frame of the grid, and held (16 bytes a
+//! row, accounted to the pool) if they fit a quarter of the pool; otherwise every counting reads the
+//! coordinates again. The counts are the same.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::catalog::MemTable;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::scalar::ScalarValue;
+use futures::TryStreamExt;
+
+use super::options::{Layout, Params, Unit};
+use super::schema::Schema;
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Observer, Unit as Counted};
+use crate::grid::Frame;
+use crate::session::{Session, quote_identifier};
+use crate::table::{Format, SourceTable};
+
+const POSITIONS: &str = include_str!("../../sql/steps/partition_positions.sql");
+
+/// Names of coordinates, the first that a table has; case does not matter.
+const KNOWN: [[&str; 2]; 7] = [
+    ["ra", "decl"],
+    ["ra", "dec"],
+    ["_ra.icrs", "_de.icrs"],
+    ["ra_icrs", "de_icrs"],
+    ["raj2000", "dej2000"],
+    ["ra_ps", "decl_ps"],
+    ["lon", "lat"],
+];
+/// Where the LSST tables of 2017 have them, without header and schema.
+const UNNAMED: [&str; 2] = ["column_7", "column_10"];
+/// The column that the output is filed by.
+const BLOCK: &str = "block";
+/// How a column that steps add is called; no catalogue has such a name.
+const REASON: &str = "reason";
+
+/// The input of a run, pinned.
+pub struct Input {
+    session: Session,
+    table: SourceTable,
+    /// The names of the coordinates.
+    pub coordinates: [String; 2],
+    /// The columns of the output as SQL, each with its name.
+    pub columns: String,
+    /// Only the names.
+    names: String,
+    /// Right ascension and declination in degrees, as SQL.
+    pub position: [String; 2],
+    /// Why a row has no position, as SQL.
+    pub fault: String,
+    frame: Frame,
+    held: Option<MemoryReservation>,
+}
+
+impl Input {
+    /// Opens pinned tables. With a `schema` the columns get its types.
+    ///
+    /// # Errors
+    /// Tables with other columns than the first; no column of coordinates, or one that is no number;
+    /// a column with the name of one that is added.
+    pub fn open(
+        session: &Session,
+        tables: &[SourceTable],
+        params: &Params,
+        schema: Option<&Schema>,
+    ) -> Result<Self> {
+        let table = united(tables)?;
+        let names = coordinates(&table, params)?;
+        for name in [BLOCK, REASON] {
+            if table.schema.column_with_name(name).is_some() {
+                return Err(Error::data(format!(
+                    "'{}' has a column '{name}', which is what the output adds: rename it, or \
+                     leave it out by a view",
+                    table.name
+                )));
+            }
+        }
+        let is_text = matches!(table.format, Format::Csv(_));
+        let values = |name: &str| as_written(&table.schema, name, is_text);
+        let [ra, dec] = [&names[0], &names[1]].map(|name| values(name));
+        let number = |value: &str, name: &str| match is_string(&table.schema, name) {
+            true => format!("TRY_CAST({value} AS DOUBLE)"),
+            false => format!("CAST({value} AS DOUBLE)"),
+        };
+        let numbers = [number(&ra, &names[0]), number(&dec, &names[1])];
+        let fault = fault(&[ra, dec], &numbers);
+        let columns = table.schema.fields().iter().map(|field| {
+            let name = quote_identifier(field.name());
+            let value = values(field.name());
+            match schema.and_then(|schema| schema.sql_type(field.name())) {
+                // A line of text goes out as it came in.
+                _ if params.options.layout == Layout::Parts => name,
+                Some(wanted) => format!("CAST({value} AS {wanted}) AS {name}"),
+                None if value == name => value,
+                None => format!("{value} AS {name}"),
+            }
+        });
+        let columns = columns.collect::<Vec<_>>().join(", ");
+        let quoted = table.schema.fields().iter().map(|field| quote_identifier(field.name()));
+        let quoted = quoted.collect::<Vec<_>>().join(", ");
+        let frame = params.frame.unwrap_or(Frame::Equatorial);
+        let session = session.scanning();
+        session.register("source", table.provider())?;
+        let position = in_degrees(numbers, params.options.unit);
+        let mut input = Self {
+            session,
+            table,
+            coordinates: names,
+            columns,
+            names: quoted,
+            position,
+            fault: String::new(),
+            frame,
+            held: None,
+        };
+        input.fault =
+            fault.replace("${ra}", &input.position[0]).replace("${dec}", &input.position[1]);
+        Ok(input)
+    }
+
+    /// The session that knows `source`, and `positions` after [`Self::read_positions`].
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The table.
+    pub fn table(&self) -> &SourceTable {
+        &self.table
+    }
+
+    /// Its columns, in order.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.table.schema
+    }
+
+    /// A coordinate with fewer digits than positions need.
+    pub fn imprecise(&self) -> Option<&str> {
+        let is_short = |name: &&String| {
+            let field = self.table.schema.field_with_name(name);
+            field.is_ok_and(|field| *field.data_type() == DataType::Float32)
+        };
+        self.coordinates.iter().find(is_short).map(String::as_str)
+    }
+
+    /// Its size as stored.
+    pub fn bytes(&self) -> u64 {
+        self.table.files.iter().map(|file| file.meta.size).sum()
+    }
+
+    /// Plans a step over `source` or `positions`.
+    ///
+    /// # Errors
+    /// What the planner finds.
+    pub async fn plan(
+        &self,
+        text: &str,
+        parts: &[(&str, &str)],
+        values: Vec<(&str, ScalarValue)>,
+    ) -> Result<LogicalPlan> {
+        let [ra, dec] = &self.position;
+        let own: [(&str, &str); 5] = [
+            ("ra", ra),
+            ("dec", dec),
+            ("fault", &self.fault),
+            ("columns", &self.columns),
+            ("names", &self.names),
+        ];
+        let parts: Vec<_> = own.iter().chain(parts).copied().collect();
+        let values = values.into_iter().chain(text.contains("$frame").then(|| self.frame_value()));
+        self.session.plan(text, &parts, values.collect()).await
+    }
+
+    fn frame_value(&self) -> (&'static str, ScalarValue) {
+        ("frame", ScalarValue::from(self.frame.name()))
+    }
+
+    /// Runs a step and gives its rows.
+    ///
+    /// # Errors
+    /// The engine's, with our kind.
+    pub async fn rows(
+        &self,
+        text: &str,
+        parts: &[(&str, &str)],
+        values: Vec<(&str, ScalarValue)>,
+    ) -> Result<Vec<RecordBatch>> {
+        let plan = self.plan(text, parts, values).await?;
+        self.session.collect(plan).await
+    }
+
+    /// Makes `positions(lon, lat)` known: held if `hold` and they fit, else read at each step.
+    ///
+    /// # Errors
+    /// The engine's, with our kind.
+    pub async fn read_positions(&mut self, hold: bool, watch: &dyn Observer) -> Result<()> {
+        let plan = self.plan(POSITIONS, &[], Vec::new()).await?;
+        let frame = self.session.context().execute_logical_plan(plan).await?;
+        if hold && let Some((batches, held)) = self.hold(frame.clone(), watch).await? {
+            self.held = Some(held);
+            return self.session.register("positions", Arc::new(batches));
+        }
+        self.session.register("positions", frame.into_view())
+    }
+
+    async fn hold(
+        &self,
+        frame: datafusion::dataframe::DataFrame,
+        watch: &dyn Observer,
+    ) -> Result<Option<(MemTable, MemoryReservation)>> {
+        let held = MemoryConsumer::new("positions").register(&self.session.memory_pool());
+        let most = usize::try_from(self.session.pool_bytes() / 4).unwrap_or(usize::MAX);
+        let total = self.table.rows();
+        if total.is_some_and(|rows| rows.saturating_mul(17) > most as u64) {
+            return Ok(None);
+        }
+        watch.report(Event::Stage { name: "reading positions".into(), total, unit: Counted::Rows });
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let mut dealt = vec![Vec::new(); self.session.streams()];
+        let (mut rows, mut number) = (0, 0);
+        let mut batches = frame.execute_stream().await?;
+        while let Some(batch) = batches.try_next().await? {
+            let bytes = batch.get_array_memory_size();
+            if held.size() + bytes > most || held.try_grow(bytes).is_err() {
+                watch.report(Event::Done);
+                return Ok(None);
+            }
+            rows += batch.num_rows() as u64;
+            watch.report(Event::Progress { done: rows });
+            let stream = number % dealt.len();
+            dealt[stream].push(batch);
+            number += 1;
+        }
+        watch.report(Event::Done);
+        Ok(Some((MemTable::try_new(schema, dealt)?, held)))
+    }
+
+    /// Forgets the positions, so that the write has their memory.
+    ///
+    /// # Errors
+    /// The engine's, if it does not know them.
+    pub fn drop_positions(&mut self) -> Result<()> {
+        self.session.context().deregister_table("positions")?;
+        self.held = None;
+        Ok(())
+    }
+
+    /// Checks that the input is as it was when the run began.
+    ///
+    /// # Errors
+    /// A pinned file that is gone or differs: trying again is safe.
+    pub async fn check_unchanged(&self) -> Result<()> {
+        match self.table.changed().await? {
+            None => Ok(()),
+            Some(change) => Err(changed(&change)),
+        }
+    }
+}
+
+/// The error of an input that is not what it was.
+pub fn changed(what: &str) -> Error {
+    Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
+}
+
+/// All tables as one.
+fn united(tables: &[SourceTable]) -> Result<SourceTable> {
+    let [first, rest @ ..] = tables else {
+        return Err(Error::internal("a source without tables"));
+    };
+    let other = rest
+        .iter()
+        .find(|table| !first.unites_with(table) || table.schema.fields() != first.schema.fields());
+    if let Some(other) = other {
+        return Err(Error::data(format!(
+            "'{}' and '{}' have different columns or formats: partition them one by one",
+            first.name, other.name
+        )));
+    }
+    if rest.is_empty() {
+        return Ok(first.clone());
+    }
+    let is_key = |name: &String| first.keys.iter().any(|key| key.name() == name);
+    let columns = first.schema.fields().iter().map(|field| field.name().clone());
+    let columns: Vec<_> = columns.filter(|name| !is_key(name)).collect();
+    Ok(SourceTable::union(tables, &columns))
+}
+
+/// The names of right ascension and declination.
+fn coordinates(table: &SourceTable, params: &Params) -> Result<[String; 2]> {
+    let fields = || table.schema.fields().iter();
+    let missing = |what: &str| {
+        let names: Vec<_> = fields().map(|field| field.name().as_str()).collect();
+        Error::data(format!("{what} not found in '{}', which has {}", table.name, names.join(", ")))
+    };
+    let names = match (&params.options.ra, &params.options.dec) {
+        (Some(ra), Some(dec)) => {
+            let absent = [ra, dec].into_iter().find(|name| table.schema.index_of(name).is_err());
+            if let Some(name) = absent {
+                return Err(missing(&format!("column '{name}'")));
+            }
+            [ra.clone(), dec.clone()]
+        }
+        _ => {
+            let find = |known: &str| {
+                let same = fields().find(|field| field.name().eq_ignore_ascii_case(known));
+                same.map(|field| field.name().clone())
+            };
+            let of = |[ra, dec]: &[&str; 2]| Some([find(ra)?, find(dec)?]);
+            KNOWN.iter().chain([&UNNAMED]).find_map(of).ok_or_else(|| {
+                missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
+            })?
+        }
+    };
+    for name in &names {
+        let found = table.schema.field_with_name(name)?.data_type();
+        if !found.is_numeric() && !is_string(&table.schema, name) {
+            return Err(Error::data(format!(
+                "column '{name}' of '{}' is {found}, expected a number",
+                table.name
+            )));
+        }
+    }
+    Ok(names)
+}
+
+fn is_string(schema: &SchemaRef, name: &str) -> bool {
+    schema.field_with_name(name).is_ok_and(|field| {
+        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    })
+}
+
+/// A column as SQL; the words for NULL in text files are NULL.
+fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> String {
+    let quoted = quote_identifier(name);
+    if is_text && is_string(schema, name) {
+        return format!("CASE WHEN {quoted} IN ('NULL', '\\N', '') THEN NULL ELSE {quoted} END");
+    }
+    quoted
+}
+
+/// Why a row has no position: what is written, then what it is as a number.
+fn fault(written: &[String; 2], numbers: &[String; 2]) -> String {
+    format!(
+        "CASE WHEN {} IS NULL OR {} IS NULL THEN 'null' \
+         WHEN {} IS NULL OR {} IS NULL THEN 'not_a_number' \
+         ELSE position_fault(${{ra}}, ${{dec}}) END",
+        written[0], written[1], numbers[0], numbers[1]
+    )
+}
+
+fn in_degrees([ra, dec]: [String; 2], unit: Unit) -> [String; 2] {
+    match unit {
+        Unit::Deg => [ra, dec],
+        Unit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],
+        Unit::Hour => [format!("({ra} * 15)"), dec],
+    }
+}

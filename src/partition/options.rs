@@ -1,0 +1,279 @@
+//! Options of the sky partitioner: as the user wrote them, and as checked parameters.
+
+use clap::{Args, ValueEnum};
+
+use crate::error::{Error, Result};
+use crate::grid::{Frame, Margin, Rule, Seam, Shape};
+use crate::sizes;
+
+/// Bytes of a block where nothing else is asked for.
+const BLOCK_BYTES: u64 = 128 << 20;
+/// Own rows of a block at most, in `v4`.
+const MAX_ROWS: u64 = 175_000;
+/// The margin of `v2` to `v4`.
+const MARGIN_PERCENT: f64 = 5.0;
+
+/// A partitioning as the user asks for it; the command and the procedure share this definition.
+#[derive(Args, Debug, Clone)]
+pub struct Options {
+    /// What to start from: v1 = a plain equatorial grid, v2 = v1 with margins of 5 %, v3 = v2 in
+    /// ecliptic coordinates, v4 = v3 with blocks split until none holds more than 175000 rows
+    #[arg(long, value_enum, default_value_t)]
+    pub preset: Preset,
+    /// Frame of the grid; `legacy2017` computes as the programs of 2017 did, faults included
+    #[arg(long, value_enum)]
+    pub frame: Option<FrameName>,
+    /// What the grid covers: where the rows are, or the whole sky
+    #[arg(long, value_enum, default_value_t)]
+    pub bounds: Extents,
+    /// Stored bytes of input for a block: the grid gets as many blocks as that takes [default:
+    /// 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
+    #[arg(conflicts_with_all = ["blocks", "grid"])]
+    pub block_bytes: Option<u64>,
+    /// Blocks of the grid
+    #[arg(long, value_name = "N", conflicts_with = "grid")]
+    pub blocks: Option<u32>,
+    /// Columns and rows of the grid, such as 16x10
+    #[arg(long, value_name = "COLSxROWS")]
+    pub grid: Option<Shape>,
+    /// Margin of each block in percent of its sides; 0 is none
+    #[arg(long, value_name = "PERCENT", conflicts_with = "margin_arcsec")]
+    pub margin_percent: Option<f64>,
+    /// Margin of each block as an angle, at most 36000; 0 is none
+    #[arg(long, value_name = "ARCSEC")]
+    pub margin_arcsec: Option<f64>,
+    /// Split blocks until none holds more own rows
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<u64>,
+    /// How blocks are split: in halves by rows, or in equal slices of longitude as in 2017
+    #[arg(long, value_name = "RULE", default_value = "balanced")]
+    pub split: Rule,
+    /// From which longitude on 360 is subtracted, so that a field across 0/360 stays whole
+    #[arg(long, value_name = "auto|DEG", default_value = "auto")]
+    pub seam: Seam,
+    /// Column of the right ascension [default: the first known name]
+    #[arg(long, value_name = "COLUMN", requires = "dec")]
+    pub ra: Option<String>,
+    /// Column of the declination
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    pub dec: Option<String>,
+    /// Unit of both columns; `hour` is for the right ascension only
+    #[arg(long, value_enum, default_value_t)]
+    pub unit: Unit,
+    /// What to do with rows that have no usable position
+    #[arg(long, value_enum, default_value_t)]
+    pub bad_rows: BadRows,
+    /// What is written: Parquet by block, or a text file a block as in 2017
+    #[arg(long, value_enum, default_value_t)]
+    pub layout: Layout,
+    /// Count only: print the blocks, their rows and margin rows, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Named options, after the four programs of 2017.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preset {
+    /// A plain grid.
+    V1,
+    /// With margins.
+    V2,
+    /// In ecliptic coordinates.
+    V3,
+    /// With blocks split.
+    #[default]
+    V4,
+}
+
+impl Preset {
+    /// The name a user writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::V3 => "v3",
+            Self::V4 => "v4",
+        }
+    }
+}
+
+/// A frame by its name.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameName {
+    /// Right ascension and declination, ICRS.
+    Equatorial,
+    /// Mean ecliptic of J2000.
+    Ecliptic,
+    /// Galactic longitude and latitude.
+    Galactic,
+    /// The formulas of 2017.
+    Legacy2017,
+}
+
+/// What a grid covers.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extents {
+    /// The box around all usable rows.
+    #[default]
+    Data,
+    /// The whole sphere.
+    Sky,
+}
+
+/// The unit of coordinates.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Degrees.
+    #[default]
+    Deg,
+    /// Radians.
+    Rad,
+    /// Hours of right ascension; degrees of declination.
+    Hour,
+}
+
+/// What to do with rows without a usable position.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BadRows {
+    /// Write them to the table `quarantine`, with the reason.
+    #[default]
+    Quarantine,
+    /// Refuse the input and say how many there are.
+    Error,
+}
+
+/// What is written.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Tables `blocks` and `margins`, Parquet by block.
+    #[default]
+    Blocks,
+    /// A text file a block, own rows and then margin rows, and the properties text of 2017.
+    Parts,
+}
+
+/// How the number of blocks is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// From the stored bytes of the input, so many a block.
+    Bytes(u64),
+    /// As the user says.
+    Shape(Shape),
+}
+
+/// Checked parameters.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// As the user wrote them.
+    pub options: Options,
+    /// The frame of the grid; none for that of 2017.
+    pub frame: Option<Frame>,
+    /// How many blocks.
+    pub size: Size,
+    /// The margin of each block.
+    pub margin: Margin,
+    /// Own rows of a block at most, where blocks are split.
+    pub max_rows: Option<u64>,
+}
+
+impl Params {
+    /// Checks each option and their combination.
+    ///
+    /// # Errors
+    /// A usage error that names the option, what was given and what is expected.
+    pub fn new(options: Options) -> Result<Self> {
+        let preset = options.preset;
+        let frame = options.frame.unwrap_or(match preset {
+            Preset::V1 | Preset::V2 => FrameName::Equatorial,
+            Preset::V3 | Preset::V4 => FrameName::Ecliptic,
+        });
+        let frame = match frame {
+            FrameName::Equatorial => Some(Frame::Equatorial),
+            FrameName::Ecliptic => Some(Frame::Ecliptic),
+            FrameName::Galactic => Some(Frame::Galactic),
+            FrameName::Legacy2017 => None,
+        };
+        if frame.is_none() && options.layout != Layout::Parts {
+            return Err(Error::usage(
+                "frame 'legacy2017' puts rows into several blocks: pass --layout parts",
+            ));
+        }
+        let size = match (options.blocks, options.grid) {
+            (_, Some(shape)) => Size::Shape(shape),
+            (Some(blocks), None) => Size::Shape(Shape::of_blocks(blocks)?),
+            (None, None) => match options.block_bytes.unwrap_or(BLOCK_BYTES) {
+                0 => return Err(Error::usage("block_bytes is 0, expected at least 1")),
+                bytes => Size::Bytes(bytes),
+            },
+        };
+        let margin = match (options.margin_percent, options.margin_arcsec) {
+            (Some(percent), _) => Margin::percent(percent)?,
+            (None, Some(arcsec)) => Margin::arcsec(arcsec)?,
+            (None, None) if preset == Preset::V1 => Margin::None,
+            (None, None) => Margin::percent(MARGIN_PERCENT)?,
+        };
+        let max_rows = options.max_rows.or((preset == Preset::V4).then_some(MAX_ROWS));
+        if max_rows == Some(0) {
+            return Err(Error::usage("max_rows is 0, expected at least 1"));
+        }
+        Ok(Self { options, frame, size, margin, max_rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn params(arguments: &str) -> Result<Params> {
+        let words = ["pleiad"].into_iter().chain(arguments.split_whitespace());
+        Params::new(Line::try_parse_from(words).unwrap().options)
+    }
+
+    #[rstest]
+    #[case("--preset v1", Frame::Equatorial, Margin::None, None)]
+    #[case("--preset v2", Frame::Equatorial, Margin::Percent(5.0), None)]
+    #[case("--preset v3", Frame::Ecliptic, Margin::Percent(5.0), None)]
+    #[case("", Frame::Ecliptic, Margin::Percent(5.0), Some(175_000))]
+    #[case(
+        "--preset v1 --max-rows 9 --margin-arcsec 10",
+        Frame::Equatorial,
+        Margin::Arcsec(10.0),
+        Some(9)
+    )]
+    #[case("--frame galactic --margin-percent 0", Frame::Galactic, Margin::None, Some(175_000))]
+    fn presets_only_set_options(
+        #[case] arguments: &str,
+        #[case] frame: Frame,
+        #[case] margin: Margin,
+        #[case] max_rows: Option<u64>,
+    ) {
+        let params = params(arguments).unwrap();
+        assert_eq!((params.frame, params.margin, params.max_rows), (Some(frame), margin, max_rows));
+    }
+
+    #[rstest]
+    #[case("--blocks 0", "blocks is 0, expected at least 1 and at most 1048576")]
+    #[case("--max-rows 0", "max_rows is 0, expected at least 1")]
+    #[case("--margin-percent 101", "margin_percent is 101, expected at least 0 and at most 100")]
+    #[case(
+        "--margin-arcsec 36001",
+        "margin_arcsec is 36001, expected at least 0 and at most 36000"
+    )]
+    #[case(
+        "--frame legacy2017",
+        "frame 'legacy2017' puts rows into several blocks: pass --layout parts"
+    )]
+    fn a_combination_without_sense_is_refused(#[case] arguments: &str, #[case] message: &str) {
+        assert_eq!(params(arguments).unwrap_err().to_string(), message);
+    }
+}

@@ -1,0 +1,172 @@
+//! The layout `parts`: a text file a block, as users of the programs of 2017 expect.
+//!
+//! `part-00012` holds the own lines of block 12 and then its margin lines; a block without any has an
+//! empty file. A line is a row of the input with its values as they were written (quoted where they
+//! must be), or of Parquet as CSV with the word `NULL`. `properties/part-00000` is the text of 2017.
+//!
+//! Rows come from the engine in the order of their place, which spills where memory is short.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::Int32Type;
+use bytes::Bytes;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::scalar::ScalarValue;
+use futures::{TryStreamExt, stream};
+
+use super::input::Input;
+use super::record::{self, BlockRecord};
+use crate::error::{Error, Result};
+use crate::grid::{Bounds, Plan, Shape};
+use crate::table::{Format, Run};
+
+const PARTS: &str = include_str!("../../sql/steps/partition_parts.sql");
+
+/// The plan whose last column is the place of a row, in the order of places.
+///
+/// # Errors
+/// What the planner finds.
+pub async fn plan(input: &Input, plan: &Plan) -> Result<LogicalPlan> {
+    let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
+    input.plan(PARTS, &[], vec![bound]).await
+}
+
+/// Lines in the files of some blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// Lines of rows that the block owns.
+    pub own: u64,
+    /// Lines of copies.
+    pub margin: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+}
+
+/// Writes the file of each of `blocks` blocks from rows in the order of their place; `names` are the
+/// numbers that files are called by.
+///
+/// # Errors
+/// The engine's; storage that fails; rows of a block that is none of these.
+pub async fn write(
+    input: &Input,
+    plan: LogicalPlan,
+    names: &[u32],
+    run: &Run,
+) -> Result<Vec<Lines>> {
+    let frame = input.session().context().execute_logical_plan(plan).await?;
+    let delimiter = match &input.table().format {
+        Format::Csv(format) => format.delimiter,
+        Format::Parquet => b',',
+    };
+    let null = if input.table().format == Format::Parquet { "NULL" } else { "" };
+    let mut cursor = Cursor { rows: frame.execute_stream().await?, batch: None, delimiter, null };
+    let mut written = Vec::with_capacity(names.len());
+    for (block, name) in (0..).zip(names) {
+        let mut lines = Lines::default();
+        let chunks = stream::try_unfold((&mut cursor, &mut lines), |(cursor, lines)| async {
+            let Some((is_margin, bytes, rows)) = cursor.next(block).await? else {
+                return Ok(None);
+            };
+            *(if is_margin { &mut lines.margin } else { &mut lines.own }) += rows;
+            lines.bytes += bytes.len() as u64;
+            Ok(Some(((bytes, rows), (cursor, lines))))
+        });
+        run.write_text(&format!("part-{name:05}"), chunks).await?;
+        written.push(lines);
+    }
+    match cursor.next_place().await? {
+        None => Ok(written),
+        Some(place) => Err(Error::internal(format!("a row has the place {place}"))),
+    }
+}
+
+/// Rows in the order of their place.
+struct Cursor {
+    rows: SendableRecordBatchStream,
+    /// What is left of the batch.
+    batch: Option<RecordBatch>,
+    delimiter: u8,
+    null: &'static str,
+}
+
+impl Cursor {
+    /// The place of the next row.
+    async fn next_place(&mut self) -> Result<Option<i32>> {
+        while self.batch.as_ref().is_none_or(|batch| batch.num_rows() == 0) {
+            match self.rows.try_next().await? {
+                Some(batch) => self.batch = Some(batch),
+                None => return Ok(None),
+            }
+        }
+        let batch = self.batch.as_ref().expect("just read");
+        Ok(Some(places(batch)[0]))
+    }
+
+    /// The next rows of one place of `block`: whether they are margin rows, their text, how many.
+    async fn next(&mut self, block: i32) -> Result<Option<(bool, Bytes, u64)>> {
+        let place = self.next_place().await?.filter(|place| place / 2 == block);
+        let Some(place) = place else { return Ok(None) };
+        let Some(batch) = self.batch.take() else { return Ok(None) };
+        let count = places(&batch).partition_point(|next| *next <= place);
+        let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
+        let rows = batch.slice(0, count).project(&columns)?;
+        self.batch = Some(batch.slice(count, batch.num_rows() - count));
+        let mut text = Vec::new();
+        WriterBuilder::new()
+            .with_header(false)
+            .with_delimiter(self.delimiter)
+            .with_null(self.null.to_owned())
+            .build(&mut text)
+            .write(&rows)?;
+        Ok(Some((place % 2 == 1, Bytes::from(text), count as u64)))
+    }
+}
+
+fn places(batch: &RecordBatch) -> &[i32] {
+    batch.column(batch.num_columns() - 1).as_primitive::<Int32Type>().values()
+}
+
+/// The properties of 2017: the map, the bounds of its blocks, the lines of those that have any.
+pub fn properties(
+    blocks_of_map: u32,
+    shape: Shape,
+    blocks: &[(u32, Bounds)],
+    lines: &[(u32, u64)],
+) -> String {
+    let mut text = format!(
+        "Size Of Map, {blocks_of_map}\nNumber of rows,{}\nNumber of Cols,{}\n\
+         Coordinates of Blocks :\nblock number, min_ra,max_ra,min_decl,max_decl\n",
+        shape.rows(),
+        shape.columns()
+    );
+    for (id, bounds) in blocks {
+        let Bounds { lon_min, lon_max, lat_min, lat_max } = bounds;
+        writeln!(text, "{id},{lon_min},{lon_max},{lat_min},{lat_max}").expect("a String grows");
+    }
+    text += "block number,nbLines\n";
+    for (id, count) in lines.iter().filter(|(_, count)| *count > 0) {
+        writeln!(text, "{id},{count}").expect("a String grows");
+    }
+    text
+}
+
+/// Publishes the parts with the properties of 2017.
+///
+/// # Errors
+/// Storage that fails.
+pub async fn publish(
+    run: Run,
+    text: String,
+    properties: BTreeMap<String, String>,
+    blocks: &[BlockRecord],
+) -> Result<()> {
+    let lines = text.lines().count() as u64;
+    let chunks = stream::iter([Ok((Bytes::from(text), lines))]);
+    run.write_text("properties/part-00000", chunks).await?;
+    run.commit_blocks(properties, record::lines(blocks)).await?;
+    Ok(())
+}

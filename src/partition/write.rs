@@ -1,0 +1,139 @@
+//! The full read: every row to the block that owns it, and to the margins that hold it.
+
+use std::collections::BTreeMap;
+
+use datafusion::scalar::ScalarValue;
+
+use super::count::Counted;
+use super::input::{Input, changed};
+use super::options::Params;
+use super::record::BlockRecord;
+use crate::error::Result;
+use crate::event::{Event, Observer, Unit};
+use crate::grid::Margin;
+use crate::table::manifest::FileRecord;
+use crate::table::{Layout, Run, TableSpec};
+
+const BLOCKS: &str = include_str!("../../sql/steps/partition_blocks.sql");
+const ASSIGN: &str = include_str!("../../sql/steps/partition_assign.sql");
+const QUARANTINE: &str = include_str!("../../sql/steps/partition_quarantine.sql");
+
+/// Bytes that an open writer needs for each column of rows short of a chunk.
+const BYTES_PER_COLUMN: u64 = 64 << 10;
+
+/// Writes the tables `blocks`, `margins` and `quarantine`, and completes the records of the blocks.
+///
+/// # Errors
+/// An input that changed since it was counted; the engine's; storage that fails.
+pub async fn write(
+    input: &Input,
+    params: &Params,
+    counted: &Counted,
+    blocks: &mut [BlockRecord],
+    run: &Run,
+    watch: &dyn Observer,
+) -> Result<()> {
+    let has_margin = params.margin != Margin::None;
+    let plan = ScalarValue::BinaryView(Some(counted.split.plan.encode()));
+    let text = if has_margin { ASSIGN } else { BLOCKS };
+    let plan = input.plan(text, &[], vec![("plan", plan)]).await?;
+    let spec = TableSpec {
+        name: "blocks".to_owned(),
+        keys: vec!["block".to_owned()],
+        layout: layout(input, blocks, has_margin),
+        odd: has_margin.then(|| "margins".to_owned()),
+        distinct: true,
+        ..TableSpec::default()
+    };
+    let state = input.session().state();
+    stage(watch, "writing blocks", Some(counted.rows - counted.bad()));
+    run.write(&state, plan, spec, watch).await?;
+    watch.report(Event::Done);
+    quarantine(input, counted, run, watch).await?;
+    complete(input, params, blocks, run)
+}
+
+/// Writes the rows without a position, with the reason, if there are any.
+///
+/// # Errors
+/// As [`write()`].
+pub async fn quarantine(
+    input: &Input,
+    counted: &Counted,
+    run: &Run,
+    watch: &dyn Observer,
+) -> Result<()> {
+    if counted.bad() == 0 {
+        return Ok(());
+    }
+    stage(watch, "writing quarantine", Some(counted.bad()));
+    let plan = input.plan(QUARANTINE, &[], Vec::new()).await?;
+    let spec = TableSpec { name: "quarantine".to_owned(), ..TableSpec::default() };
+    let written = run.write(&input.session().state(), plan, spec, watch).await?;
+    watch.report(Event::Done);
+    if written.rows == counted.bad() {
+        return Ok(());
+    }
+    Err(changed("other rows have no position now"))
+}
+
+fn stage(watch: &dyn Observer, name: &str, total: Option<u64>) {
+    watch.report(Event::Stage { name: name.into(), total, unit: Unit::Rows });
+}
+
+/// A writer for each block in each stream if the pool has room for them, else a shuffle and a sort.
+fn layout(input: &Input, blocks: &[BlockRecord], has_margin: bool) -> Layout {
+    let used = blocks.iter().filter(|block| block.own_rows > 0).count() as u64;
+    let keys = if has_margin { used + blocks.len() as u64 } else { used };
+    let columns = input.schema().fields().len() as u64;
+    let bytes = keys * input.session().streams() as u64 * columns * BYTES_PER_COLUMN;
+    if bytes <= input.session().pool_bytes() / 2 { Layout::Counted } else { Layout::Clustered }
+}
+
+/// Notes what was written of each block, and compares it with what was counted.
+fn complete(input: &Input, params: &Params, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+    let own = by_block(run.files_of("blocks"));
+    let margins = by_block(run.files_of("margins"));
+    let in_degrees = params.options.unit == super::options::Unit::Deg;
+    for block in blocks.iter_mut() {
+        let sums = |files: Option<&Vec<FileRecord>>| {
+            let files = || files.into_iter().flatten();
+            (files().map(|file| file.rows).sum::<u64>(), files().map(|file| file.size).sum())
+        };
+        let written;
+        (written, block.bytes) = sums(own.get(&block.block));
+        (block.margin_rows, block.margin_bytes) = sums(margins.get(&block.block));
+        if written != block.own_rows {
+            return Err(changed(&format!(
+                "block {} was counted with {} rows and written with {written}",
+                block.block, block.own_rows
+            )));
+        }
+        if let Some(files) = own.get(&block.block).filter(|_| in_degrees) {
+            block.observed = [0, 1].map(|axis| observed(files, &input.coordinates[axis]));
+        }
+    }
+    Ok(())
+}
+
+fn by_block(files: Vec<FileRecord>) -> BTreeMap<u32, Vec<FileRecord>> {
+    let mut blocks: BTreeMap<u32, Vec<FileRecord>> = BTreeMap::new();
+    for file in files {
+        // The file of an empty table belongs to no block.
+        if let Some(block) = file.partition.first().and_then(|key| key.parse().ok()) {
+            blocks.entry(block).or_default().push(file);
+        }
+    }
+    blocks
+}
+
+/// The bounds of a column in some files, if all of them tell.
+fn observed(files: &[FileRecord], column: &str) -> Option<(f64, f64)> {
+    let bound = |values: &BTreeMap<String, String>| values.get(column)?.parse::<f64>().ok();
+    let mut all = (f64::INFINITY, f64::NEG_INFINITY);
+    for file in files {
+        let (min, max) = (bound(&file.min)?, bound(&file.max)?);
+        all = (all.0.min(min), all.1.max(max));
+    }
+    Some(all)
+}

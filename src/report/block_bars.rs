@@ -1,0 +1,123 @@
+//! Rows of each block as bars, own and margin rows stacked, by id and once more sorted, with the line
+//! that no block should pass.
+
+use super::Block;
+use super::svg::{Svg, thousands};
+
+const OWN: &str = "#3b6ea5";
+const MARGIN: &str = "#e8a33d";
+/// The two fields of bars: left edges, and the width of each.
+const LEFT: [f64; 2] = [70.0, 600.0];
+const WIDTH: f64 = 480.0;
+const TOP: f64 = 50.0;
+const HEIGHT: f64 = 300.0;
+
+/// The figure of these blocks; `max_rows` draws the line.
+pub fn block_bars(title: &str, blocks: &[Block], max_rows: Option<u64>) -> String {
+    let mut svg = Svg::new(1110.0, 440.0);
+    svg.words((LEFT[0], 24.0), "start", title);
+    let most = blocks.iter().map(|block| block.own_rows + block.margin_rows).max();
+    let top = ceiling(most.unwrap_or_default().max(max_rows.unwrap_or_default()).max(1));
+    let mut sorted: Vec<&Block> = blocks.iter().collect();
+    sorted.sort_by_key(|block| (std::cmp::Reverse(block.own_rows), block.id));
+    let by_id: Vec<&Block> = blocks.iter().collect();
+    for (left, blocks, name) in
+        [(LEFT[0], &by_id, "blocks by id"), (LEFT[1], &sorted, "blocks by own rows")]
+    {
+        axes(&mut svg, left, top, name);
+        bars(&mut svg, left, top, blocks);
+        if let Some(max_rows) = max_rows {
+            let y = height_of(max_rows, top);
+            let style = "stroke=\"#b22222\" stroke-dasharray=\"5 3\"";
+            svg.line((left, y), (left + WIDTH, y), style);
+            if left > LEFT[0] {
+                let label = format!("max {}", thousands(max_rows));
+                svg.words((left + WIDTH, y - 4.0), "end", &label);
+            }
+        }
+    }
+    legend(&mut svg);
+    svg.words((LEFT[0], 425.0), "start", &figures(blocks));
+    svg.finish()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "pixels")]
+fn height_of(rows: u64, top: u64) -> f64 {
+    TOP + HEIGHT - HEIGHT * rows as f64 / top as f64
+}
+
+/// The next round number: 1, 2 or 5 and zeros.
+fn ceiling(rows: u64) -> u64 {
+    let mut step: u64 = 1;
+    loop {
+        for round in [1, 2, 5] {
+            if step.saturating_mul(round) >= rows {
+                return step.saturating_mul(round);
+            }
+        }
+        step = step.saturating_mul(10);
+    }
+}
+
+fn axes(svg: &mut Svg, left: f64, top: u64, name: &str) {
+    for fifth in 0..=5 {
+        let rows = top / 5 * fifth + top % 5 * fifth / 5;
+        let y = height_of(rows, top);
+        svg.line((left, y), (left + WIDTH, y), "stroke=\"#dddddd\"");
+        svg.words((left - 6.0, y + 4.0), "end", &thousands(rows));
+    }
+    svg.words((left + WIDTH / 2.0, TOP + HEIGHT + 20.0), "middle", name);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "pixels")]
+fn bars(svg: &mut Svg, left: f64, top: u64, blocks: &[&Block]) {
+    let step = WIDTH / blocks.len().max(1) as f64;
+    let width = if step > 4.0 { step - 1.0 } else { step };
+    for (index, block) in blocks.iter().enumerate() {
+        let x = left + step * index as f64;
+        let own = height_of(block.own_rows, top);
+        let all = height_of(block.own_rows + block.margin_rows, top);
+        svg.bar(x, own, width, TOP + HEIGHT - own, OWN);
+        svg.bar(x, all, width, own - all, MARGIN);
+    }
+}
+
+fn legend(svg: &mut Svg) {
+    for (left, colour, name) in
+        [(LEFT[1], OWN, "own rows"), (LEFT[1] + 90.0, MARGIN, "margin rows")]
+    {
+        svg.bar(left, 14.0, 12.0, 12.0, colour);
+        svg.words((left + 18.0, 24.0), "start", name);
+    }
+}
+
+/// Own rows in one line.
+#[expect(clippy::cast_precision_loss, reason = "a mean to one digit")]
+fn figures(blocks: &[Block]) -> String {
+    let mut rows: Vec<u64> = blocks.iter().map(|block| block.own_rows).collect();
+    rows.sort_unstable();
+    let (Some(min), Some(max)) = (rows.first(), rows.last()) else { return "no blocks".into() };
+    let mean = rows.iter().sum::<u64>() as f64 / rows.len() as f64;
+    let empty = rows.iter().filter(|rows| **rows == 0).count();
+    format!(
+        "{} blocks, own rows: min {}, median {}, mean {mean:.1}, max {}, max / mean {:.2}, empty \
+         {empty}, margin rows {}",
+        thousands(rows.len() as u64),
+        thousands(*min),
+        thousands(rows[rows.len() / 2]),
+        thousands(*max),
+        *max as f64 / mean.max(f64::MIN_POSITIVE),
+        thousands(blocks.iter().map(|block| block.margin_rows).sum()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_numbers_are_above() {
+        let found = [1, 2, 3, 5, 6, 11, 175_001].map(ceiling);
+        assert_eq!(found, [1, 2, 5, 5, 10, 20, 200_000]);
+    }
+}

@@ -1,0 +1,27 @@
+//! Figures of answers, as SVG; nothing here runs a query or writes a file.
+
+mod block_bars; // rows of blocks as bars
+mod mollweide; // the whole sky on an ellipse
+mod sky_map; // blocks on the sky
+mod svg; // elements of a picture
+
+pub use block_bars::block_bars;
+pub use mollweide::mollweide;
+pub use sky_map::sky_map;
+
+use crate::grid::Bounds;
+
+/// What figures show of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Its id.
+    pub id: u32,
+    /// Where it lies, in the frame of its grid.
+    pub bounds: Bounds,
+    /// Rows that it owns.
+    pub own_rows: u64,
+    /// Copies of rows of its neighbours.
+    pub margin_rows: u64,
+    /// Whether it holds more than asked for.
+    pub is_dense: bool,
+}

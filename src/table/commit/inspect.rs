@@ -1,0 +1,337 @@
+//! What stands at a location, for `pleiad check`: findings in words, each with its remedy. It changes
+//! nothing but for the probe of a store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::common::runtime::SpawnedTask;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use sha2::{Digest, Sha256};
+
+use super::alive::{self, Holder};
+use super::place::Place;
+use super::record::{self, Decision, Intent};
+use super::{begin, claims, probe, versions};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Observer, Unit};
+use crate::storage::{CreateOnly, Location, Stores};
+use crate::table::manifest::{FileRecord, Manifest};
+use crate::table::scan::is_hidden;
+
+/// Files read at a time.
+const AT_ONCE: usize = 4;
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The current version, or that there is none.
+    Dataset,
+    /// A data file.
+    File,
+    /// A run.
+    Run,
+    /// A claim of a version.
+    Claim,
+    /// The store.
+    Store,
+}
+
+impl Subject {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dataset => "dataset",
+            Self::File => "file",
+            Self::Run => "run",
+            Self::Claim => "claim",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is about.
+    pub subject: Subject,
+    /// A sentence.
+    pub what: String,
+    /// What to do about it, if anything.
+    pub remedy: Option<String>,
+    /// Rows that a reader should get cannot be got, or are not those that were written.
+    pub is_damage: bool,
+}
+
+/// What stands at a location.
+#[derive(Clone, Debug)]
+pub struct Checkup {
+    /// The findings, the dataset's first.
+    pub findings: Vec<Finding>,
+}
+
+impl Checkup {
+    /// How many findings are damage.
+    pub fn damages(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.is_damage).count()
+    }
+
+    fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+        let what = what.into();
+        self.findings.push(Finding { subject, what, remedy, is_damage: false });
+    }
+
+    fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
+        let what = what.into();
+        self.findings.push(Finding { subject, what, remedy, is_damage: true });
+    }
+}
+
+/// Looks at `location`; with `verify` every byte of every file is read.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails. Damage is a finding.
+pub async fn check(
+    stores: &Arc<Stores>,
+    location: &Location,
+    verify: bool,
+    watch: &dyn Observer,
+) -> Result<Checkup> {
+    let place = Place::at(stores, location)?;
+    let listed = place.sizes().await?;
+    if listed.is_empty() {
+        return Err(Error::missing(format!("nothing found at '{location}'")));
+    }
+    let mut checkup = Checkup { findings: Vec::new() };
+    match versions::names(&place).await {
+        Err(error) => {
+            let remedy =
+                (error.kind() == Kind::Data).then(|| command("recover", &place, "--keep RUN"));
+            checkup.damage(Subject::Dataset, error.to_string(), remedy);
+        }
+        Ok(mut names) => match names.pop_last() {
+            None => no_version(&mut checkup, &place, &listed),
+            Some((_, name)) => match versions::read(&place, &name).await {
+                Err(error) => checkup.damage(Subject::Dataset, error.to_string(), None),
+                Ok(manifest) => {
+                    version(&mut checkup, &place, &manifest, &listed);
+                    if verify {
+                        verify_files(&mut checkup, &place, &manifest, &listed, watch).await?;
+                    }
+                }
+            },
+        },
+    }
+    let now = store(&mut checkup, &place).await;
+    runs(&mut checkup, &place, now).await?;
+    for path in place.list("_claims").await? {
+        if let Some(claim) = claims::read(&place, &path).await? {
+            let claims::Claim { run, host, pid, started } = claim;
+            checkup.note(
+                Subject::Claim,
+                format!("run {run} of process {pid} on '{host}' is publishing since {started}"),
+                Some(format!("if that process is dead: {}", command("unlock", &place, ""))),
+            );
+        }
+    }
+    Ok(checkup)
+}
+
+/// A command on this location, as one would type it.
+pub(super) fn command(name: &str, place: &Place, option: &str) -> String {
+    format!("pleiad {name} '{}' {option}", place.location).trim_end().to_owned()
+}
+
+/// Whether a reader that lists takes `path` for data.
+fn is_data(path: &str) -> bool {
+    path.ends_with(".parquet") && !path.split('/').any(is_hidden)
+}
+
+fn no_version(checkup: &mut Checkup, place: &Place, listed: &BTreeMap<String, u64>) {
+    let files = listed.keys().filter(|path| !path.starts_with("_runs/")).count();
+    let what = match files {
+        0 => format!("no version of '{}' is published", place.location),
+        _ => format!(
+            "'{}' has no manifest and {files} files: it is a plain directory, not a dataset; \
+             nothing can be said of whether it is whole",
+            place.location
+        ),
+    };
+    checkup.note(Subject::Dataset, what, None);
+}
+
+/// The current version beside the listing.
+fn version(
+    checkup: &mut Checkup,
+    place: &Place,
+    manifest: &Manifest,
+    listed: &BTreeMap<String, u64>,
+) {
+    let found = |file: &&FileRecord| listed.get(&file.path) == Some(&file.size);
+    let whole = manifest.files.iter().filter(found).count();
+    checkup.note(
+        Subject::Dataset,
+        format!(
+            "version {} of '{}', published by run {}: {} tables, {} rows, {} bytes, {whole} of {} \
+             files there in full size",
+            manifest.version,
+            place.location,
+            manifest.run,
+            manifest.tables.len(),
+            manifest.rows(),
+            manifest.bytes(),
+            manifest.files.len(),
+        ),
+        None,
+    );
+    for file in manifest.files.iter().filter(|file| !found(file)) {
+        let what = match listed.get(&file.path) {
+            Some(size) => format!("'{}' has {size} bytes, expected {}", file.path, file.size),
+            None => format!("'{}' is missing", file.path),
+        };
+        checkup.damage(Subject::File, what, None);
+    }
+    let named: BTreeSet<_> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+    let unlisted = listed.keys().filter(|path| is_data(path) && !named.contains(path.as_str()));
+    for path in unlisted {
+        checkup.note(
+            Subject::File,
+            format!("'{path}' is not of this version; readers that list read it too"),
+            Some(format!("if it is of a dead run or an old version: {}", command("gc", place, ""))),
+        );
+    }
+    if !listed.contains_key("_SUCCESS") {
+        checkup.note(
+            Subject::Dataset,
+            "'_SUCCESS' is missing: readers that list cannot tell that the version is whole",
+            Some(command("recover", place, "")),
+        );
+    }
+}
+
+/// Reads every byte of the files that have their size.
+async fn verify_files(
+    checkup: &mut Checkup,
+    place: &Place,
+    manifest: &Manifest,
+    listed: &BTreeMap<String, u64>,
+    watch: &dyn Observer,
+) -> Result<()> {
+    watch.report(Event::Stage {
+        name: "verifying".to_owned(),
+        total: Some(manifest.bytes()),
+        unit: Unit::Bytes,
+    });
+    let files = manifest.files.iter().filter(|file| listed.get(&file.path) == Some(&file.size));
+    let sums = stream::iter(files).map(|file| async move {
+        let (place, path) = (place.clone(), file.path.clone());
+        let sum = SpawnedTask::spawn(async move { sha256(&place, &path).await });
+        let sum = sum.await.map_err(|cause| Error::internal("reading ended").caused_by(cause))?;
+        Ok::<_, Error>((file, sum?))
+    });
+    let mut sums = sums.buffered(AT_ONCE);
+    let mut done = 0;
+    while let Some((file, sum)) = sums.try_next().await? {
+        done += file.size;
+        watch.report(Event::Progress { done });
+        if sum != file.sha256 {
+            checkup.damage(
+                Subject::File,
+                format!("'{}' has SHA-256 {sum}, expected {}", file.path, file.sha256),
+                None,
+            );
+        }
+    }
+    watch.report(Event::Done);
+    let bad = checkup.damages();
+    if bad == 0 {
+        let what = format!("every byte of {} files is the one written", manifest.files.len());
+        checkup.note(Subject::Dataset, what, None);
+    }
+    Ok(())
+}
+
+async fn sha256(place: &Place, path: &str) -> Result<String> {
+    let mut bytes = place.store.objects().get(&place.key(path)).await?.into_stream();
+    let mut digest = Sha256::new();
+    while let Some(chunk) = bytes.try_next().await? {
+        digest.update(&chunk);
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// What an object store does with two writers; the server's time.
+async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
+    if place.store.is_local() {
+        return None;
+    }
+    match probe::create_only(place).await {
+        Err(error) => {
+            checkup.note(Subject::Store, format!("not writable: {error}"), None);
+            None
+        }
+        Ok(answer) => {
+            let what = match answer {
+                CreateOnly::Enforced => {
+                    "the store refuses to put a name twice: two writers are kept apart by it"
+                }
+                CreateOnly::Ignored => {
+                    "the store puts a name twice although asked not to: two writers are told apart \
+                     by claims; better use one writer at a time"
+                }
+                CreateOnly::Refused => {
+                    "the store knows no create-only puts: two writers are told apart by claims; \
+                     better use one writer at a time"
+                }
+            };
+            checkup.note(Subject::Store, what, None);
+            probe::server_time(place).await.ok().flatten()
+        }
+    }
+}
+
+/// The runs that are not over.
+async fn runs(checkup: &mut Checkup, place: &Place, now: Option<i64>) -> Result<()> {
+    for (run, names) in begin::runs(place).await? {
+        if record::is_over(&names) {
+            if names.iter().any(|name| record::is_staged(name)) {
+                let what = format!("run {run} is over and left staged bytes");
+                checkup.note(Subject::Run, what, Some(command("gc", place, "")));
+            }
+            continue;
+        }
+        if record::is_decided(&names) {
+            let what = match begin::decision(place, &run).await? {
+                Some(Decision::Void { void_by }) => {
+                    let what = format!("run {run} was ended by run {void_by}");
+                    checkup.note(Subject::Run, what, Some(command("gc", place, "")));
+                    continue;
+                }
+                _ => format!("run {run} is decided and not finished"),
+            };
+            checkup.note(Subject::Run, what, Some(command("recover", place, "")));
+            continue;
+        }
+        let who = match begin::read::<Intent>(place, &run, "intent.json").await? {
+            Some(intent) => format!(
+                "run {run} of process {} on '{}', begun {},",
+                intent.pid, intent.host, intent.started
+            ),
+            None => format!("run {run}"),
+        };
+        let keeps = names.iter().any(|name| record::is_kept(name));
+        let (what, remedy) = match alive::holder(place, &run, now).await? {
+            Holder::Alive => (format!("{who} is at work, or was a short time ago"), None),
+            Holder::Dead(_) if keeps => (
+                format!("{who} died; it kept steps to go on from"),
+                Some("repeat its command with --resume".to_owned()),
+            ),
+            Holder::Dead(_) => (
+                format!("{who} died before its decision: nothing of it is visible"),
+                Some(command("gc", place, "")),
+            ),
+        };
+        checkup.note(Subject::Run, what, remedy);
+    }
+    Ok(())
+}

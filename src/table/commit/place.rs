@@ -1,0 +1,240 @@
+//! The dataset's location with the few operations a commit is made of, for local files and object
+//! stores alike. Paths are relative to the dataset.
+//!
+//! The one operation that carries the protocol is [`Place::create`]: put a small file only if it
+//! is not there. Whatever error a store answers, the file is read back, because a put may have
+//! succeeded although its answer says otherwise (a retried request meets its own success).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use datafusion::common::runtime::SpawnedTask;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::probe;
+use crate::error::{Error, Kind, Result};
+use crate::storage::{CreateOnly, LocalFiles, Location, Store, Stores};
+
+/// How often a put is tried that failed and left nothing.
+const TRIES: u32 = 5;
+
+/// A dataset's location, opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) location: Location,
+    pub(crate) store: Store,
+}
+
+/// What [`Place::create`] found.
+#[derive(Debug)]
+pub(crate) enum Created {
+    /// The file holds our bytes.
+    Ours,
+    /// The file holds these.
+    Theirs(Bytes),
+}
+
+impl Place {
+    /// Opens a location to read.
+    pub(crate) fn at(stores: &Arc<Stores>, location: &Location) -> Result<Self> {
+        Ok(Self { location: location.clone(), store: stores.open(location)? })
+    }
+
+    /// Opens a location to write.
+    pub(crate) fn open(stores: &Arc<Stores>, location: &Location) -> Result<Self> {
+        if location.glob().is_some() {
+            return Err(Error::usage(format!(
+                "output '{location}' is a pattern, expected one location"
+            )));
+        }
+        let place = Self::at(stores, location)?;
+        if place.store.files().is_none() && place.store.uploads().is_none() {
+            return Err(Error::usage(format!(
+                "output '{location}' is in a store that takes no uploads"
+            )));
+        }
+        Ok(place)
+    }
+
+    /// The key of `relative` in the store.
+    pub(crate) fn key(&self, relative: &str) -> Path {
+        self.location.join(relative).path().clone()
+    }
+
+    /// The local file calls and the path of `relative`, if this is the local file system.
+    pub(crate) fn local(&self, relative: &str) -> Option<(LocalFiles, PathBuf)> {
+        let files = self.store.files()?.clone();
+        Some((files, self.location.join(relative).local_path()?.to_owned()))
+    }
+
+    /// Puts a small file if there is none of this name, durable on return.
+    pub(crate) async fn create(&self, relative: &str, bytes: Vec<u8>) -> Result<Created> {
+        let bytes = Bytes::from(bytes);
+        for attempt in 0..TRIES {
+            let failure = match self.try_create(relative, bytes.clone()).await {
+                Ok(true) => return Ok(Created::Ours),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            let found = self.read(relative).await.map_err(|cause| {
+                let message = format!(
+                    "outcome unknown: '{}' was put and cannot be read back ({cause}); run the \
+                     command again, which finishes or removes this run",
+                    self.location.join(relative)
+                );
+                Error::new(Kind::Io, message).caused_by(cause)
+            })?;
+            match (found, failure) {
+                (Some(found), _) if found == bytes => return Ok(Created::Ours),
+                (Some(found), _) => return Ok(Created::Theirs(found)),
+                (None, Some(error)) if attempt + 1 == TRIES || is_final(&error) => {
+                    return Err(error);
+                }
+                (None, _) => self.store.pause(backoff(attempt)).await,
+            }
+        }
+        Err(Error::new(
+            Kind::Retry,
+            format!("'{}' is said to exist and cannot be read", self.location.join(relative)),
+        ))
+    }
+
+    /// True if the put was accepted, false if the name is taken.
+    async fn try_create(&self, relative: &str, bytes: Bytes) -> Result<bool> {
+        if let Some((files, path)) = self.local(relative) {
+            return blocking(move || files.create(&path, &bytes)).await;
+        }
+        // A store that cannot refuse is given the file as it is: these names have one writer each.
+        let options = match probe::create_only(self).await? {
+            CreateOnly::Enforced => PutOptions::from(PutMode::Create),
+            CreateOnly::Ignored | CreateOnly::Refused => PutOptions::default(),
+        };
+        match self.store.objects().put_opts(&self.key(relative), bytes.into(), options).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts a small file, whatever was there.
+    pub(crate) async fn replace(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
+        if let Some((files, path)) = self.local(relative) {
+            return blocking(move || files.replace(&path, &bytes)).await;
+        }
+        self.store.objects().put(&self.key(relative), bytes.into()).await?;
+        Ok(())
+    }
+
+    /// Reads a small file; `None` if it is not there.
+    pub(crate) async fn read(&self, relative: &str) -> Result<Option<Bytes>> {
+        match self.store.objects().get(&self.key(relative)).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Size and entity tag of a file; `None` if it is not there.
+    pub(crate) async fn head(&self, relative: &str) -> Result<Option<ObjectMeta>> {
+        match self.store.objects().head(&self.key(relative)).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether this is one local file: some file systems fail to list below it.
+    pub(crate) fn is_local_file(&self) -> bool {
+        self.location.local_path().is_some_and(std::path::Path::is_file)
+    }
+
+    /// The relative paths of everything under `prefix`, sorted. In a local file there is nothing.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        if self.is_local_file() {
+            return Ok(Vec::new());
+        }
+        let listed = self.store.objects().list(Some(&self.key(prefix)));
+        let mut paths: Vec<_> =
+            listed.map_ok(|meta| self.relative(&meta.location)).try_collect().await?;
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// All files of the location with their sizes.
+    pub(crate) async fn sizes(&self) -> Result<BTreeMap<String, u64>> {
+        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+            return Ok(BTreeMap::new());
+        }
+        let listed = self.store.objects().list(Some(self.location.path()));
+        Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta.size)).try_collect().await?)
+    }
+
+    /// The first file of the location, in listing order, that `matches`.
+    pub(crate) async fn find(&self, matches: impl Fn(&str) -> bool) -> Result<Option<String>> {
+        let mut listed = self.store.objects().list(Some(self.location.path()));
+        while let Some(meta) = listed.try_next().await? {
+            let relative = self.relative(&meta.location);
+            if matches(&relative) {
+                return Ok(Some(relative));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Deletes files; that one is gone already is fine. The first other error is returned after
+    /// all have been tried.
+    pub(crate) async fn delete(&self, relative: impl IntoIterator<Item = String>) -> Result<()> {
+        let keys: Vec<_> = relative.into_iter().map(|path| Ok(self.key(&path))).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut deleted = self.store.objects().delete_stream(futures::stream::iter(keys).boxed());
+        let mut first_error = None;
+        while let Some(result) = deleted.next().await {
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        first_error.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The file of a key in the store, as a location.
+    pub(crate) fn show(&self, key: &Path) -> String {
+        match key.prefix_matches(self.location.path()) {
+            true => self.location.join(&self.relative(key)).to_string(),
+            false if self.store.is_local() => format!("/{key}"),
+            false => format!("{}/{key}", self.location.store_url()),
+        }
+    }
+
+    /// The path of a key, relative to the dataset.
+    pub(crate) fn relative(&self, key: &Path) -> String {
+        let rest = key.as_ref().strip_prefix(self.location.path().as_ref()).unwrap_or(key.as_ref());
+        rest.trim_start_matches('/').to_owned()
+    }
+}
+
+/// How long at most to wait after try number `attempt`.
+pub(super) fn backoff(attempt: u32) -> Duration {
+    Duration::from_millis(100 << attempt)
+}
+
+/// Errors that another try cannot change.
+pub(super) fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Denied | Kind::Configuration | Kind::InputMissing | Kind::Usage)
+}
+
+/// Runs file system calls on a thread that may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    SpawnedTask::spawn_blocking(work)
+        .await
+        .map_err(|cause| Error::internal("a file system call did not finish").caused_by(cause))?
+}

@@ -1,0 +1,200 @@
+//! What a user can do about what [`check`](super::check) finds: finish, remove, unlock. Each answers
+//! with a sentence for each thing it did, or would do.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::alive::{self, Holder};
+use super::inspect::command;
+use super::place::Place;
+use super::record::{self, Decision};
+use super::{begin, claims, probe, settle, versions};
+use crate::error::{Error, Kind, Result};
+use crate::storage::{CreateOnly, Location, Stores};
+use crate::table::manifest::Manifest;
+
+/// Finishes what was decided and repeats the last step of the current version. With `keep`, of two
+/// manifests of one version the one of that run stays.
+///
+/// # Errors
+/// If one version has two manifests and `keep` names none of their runs; or if storage fails.
+pub async fn recover(
+    stores: &Arc<Stores>,
+    out: &Location,
+    keep: Option<&str>,
+) -> Result<Vec<String>> {
+    let place = Place::open(stores, out)?;
+    let mut done = Vec::new();
+    for (version, names) in versions::all_names(&place).await? {
+        if names.len() > 1 {
+            done.push(settle_twins(&place, version, names, keep).await?);
+        }
+    }
+    for (run, names) in begin::runs(&place).await? {
+        if !record::is_decided(&names) {
+            continue;
+        }
+        let is_void = matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. }));
+        settle::roll_forward(&place, &run).await?;
+        done.push(match is_void {
+            true => format!("removed what run {run} left"),
+            false => format!("finished run {run}"),
+        });
+    }
+    match versions::current(&place).await? {
+        Some(manifest) => {
+            settle::refinish(&place, &manifest).await?;
+            done.push(format!(
+                "version {} of '{}' is current and whole in its listing",
+                manifest.version, place.location
+            ));
+        }
+        None => done.push(format!("no version of '{}' is published", place.location)),
+    }
+    Ok(done)
+}
+
+/// Leaves one of the manifests of a version, and removes the files that only the others name.
+async fn settle_twins(
+    place: &Place,
+    version: u64,
+    names: Vec<String>,
+    keep: Option<&str>,
+) -> Result<String> {
+    let mut kept = None;
+    let mut others = Vec::new();
+    for name in names {
+        let manifest = versions::read(place, &name).await?;
+        match keep == Some(manifest.run.as_str()) {
+            true => kept = Some(manifest),
+            false => others.push((name, manifest)),
+        }
+    }
+    let Some(kept) = kept else {
+        let runs: Vec<_> = others.iter().map(|(_, manifest)| manifest.run.as_str()).collect();
+        return Err(Error::data(format!(
+            "version {version} of '{}' has a manifest of each of the runs {}: name the one to keep \
+             with --keep",
+            place.location,
+            runs.join(" and ")
+        )));
+    };
+    let named: BTreeSet<_> = kept.files.iter().map(|file| &file.path).collect();
+    for (name, other) in others {
+        place.delete([format!("_manifest/{name}")]).await?;
+        let files = other.files.iter().map(|file| &file.path);
+        let gone: Vec<_> = files.filter(|path| !named.contains(path)).cloned().collect();
+        place.delete(gone).await?;
+    }
+    Ok(format!("kept the manifest of run {} for version {version}", kept.run))
+}
+
+/// Removes what dead runs and old versions left, by the names in their records, never by a prefix.
+/// With `dry_run` it only says what it would remove.
+///
+/// # Errors
+/// If storage fails.
+pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
+    let place = Place::open(stores, out)?;
+    let mut found = Vec::new();
+    let current = versions::current(&place).await?;
+    let enforced = probe::create_only(&place).await? == CreateOnly::Enforced;
+    let now = probe::server_time(&place).await?;
+    for (run, names) in begin::runs(&place).await? {
+        if record::is_over(&names) {
+            if names.iter().any(|name| record::is_staged(name)) {
+                found.push(format!("what run {run} staged"));
+                if !dry_run {
+                    settle::remove_stage(&place, &run, &[]).await?;
+                }
+            }
+        } else if record::is_decided(&names) {
+            if matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. })) {
+                found.push(format!("the ended run {run}"));
+                if !dry_run {
+                    settle::remove_void(&place, &run).await?;
+                }
+            }
+        } else if record::is_open(&names) && enforced {
+            let Holder::Dead(_lock) = alive::holder(&place, &run, now).await? else { continue };
+            let keeps = names.iter().any(|name| record::is_kept(name));
+            let kept = if keeps { ", and the steps it kept to go on from" } else { "" };
+            found.push(format!("the dead run {run}{kept}"));
+            if !dry_run {
+                settle::void(&place, &run, &[], "gc").await?;
+            }
+        }
+    }
+    if let Some(current) = &current {
+        let gone = replaced(&place, current).await?;
+        found.extend(gone.iter().map(|path| format!("'{path}', of an old version")));
+        if !dry_run {
+            settle::delete_files(&place, gone).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// Files of old versions that are there and not in the current one.
+async fn replaced(place: &Place, current: &Manifest) -> Result<Vec<String>> {
+    let listed = place.sizes().await?;
+    let kept: BTreeSet<_> = current.files.iter().map(|file| file.path.clone()).collect();
+    let mut gone = BTreeSet::new();
+    for (version, name) in versions::names(place).await? {
+        if version < current.version {
+            let old = versions::read(place, &name).await?;
+            gone.extend(old.files.into_iter().map(|file| file.path));
+        }
+    }
+    gone.retain(|path| !kept.contains(path) && listed.contains_key(path));
+    Ok(gone.into_iter().collect())
+}
+
+/// Removes the claims of versions and undoes the runs that were not decided, for when those who made
+/// them are dead: on a store that takes any put this is for a person to say. A run that gave a sign of
+/// life within a quarter of an hour is left alone.
+///
+/// # Errors
+/// Of kind [`Kind::Retry`] if a claim is of a process that lives on this machine; or if storage
+/// fails.
+pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>> {
+    let place = Place::open(stores, out)?;
+    let mut done = Vec::new();
+    let mut paths = place.list("_claims").await?;
+    for path in &paths {
+        let Some(claim) = claims::read(&place, path).await? else { continue };
+        let claims::Claim { run, host, pid, started } = claim;
+        let who = format!("run {run} of process {pid} on '{host}', begun {started}");
+        let is_other = host == record::host() && pid != std::process::id();
+        if is_other && std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            return Err(Error::new(
+                Kind::Retry,
+                format!("the claim of {who} stands: that process lives, wait for it or end it"),
+            ));
+        }
+        done.push(format!("removed the claim of {who}"));
+    }
+    let local = place.list("_manifest").await?;
+    let local: Vec<_> = local.into_iter().filter(|path| path.ends_with(".claim")).collect();
+    done.extend(local.iter().map(|path| format!("removed '{path}'")));
+    paths.extend(local);
+    place.delete(paths).await?;
+    if probe::create_only(&place).await? != CreateOnly::Enforced {
+        let now = probe::server_time(&place).await?;
+        for (run, names) in begin::runs(&place).await? {
+            if !record::is_open(&names) {
+                continue;
+            }
+            if let Holder::Dead(_lock) = alive::holder(&place, &run, now).await? {
+                settle::void(&place, &run, &[], "unlock").await?;
+                done.push(format!("removed the dead run {run}"));
+            }
+        }
+    }
+    if done.is_empty() {
+        done.push(format!("'{}' is not claimed", place.location));
+    } else {
+        done.push(format!("then finish what was decided: {}", command("recover", &place, "")));
+    }
+    Ok(done)
+}

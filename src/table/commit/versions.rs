@@ -1,0 +1,81 @@
+//! Which versions of a dataset there are: the names under `_manifest/`.
+
+use std::collections::BTreeMap;
+
+use super::place::Place;
+use crate::error::{Error, Result};
+use crate::table::manifest::Manifest;
+
+/// The current version of the dataset at `place`; `None` if there is no manifest.
+pub(crate) async fn current(place: &Place) -> Result<Option<Manifest>> {
+    match names(place).await?.pop_last() {
+        Some((_, name)) => read(place, &name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The number of the current version.
+pub(crate) async fn current_version(place: &Place) -> Result<Option<u64>> {
+    Ok(names(place).await?.pop_last().map(|(version, _)| version))
+}
+
+/// One version; `None` if it is not there.
+pub(super) async fn version(place: &Place, version: u64) -> Result<Option<Manifest>> {
+    match names(place).await?.remove(&version) {
+        Some(name) => read(place, &name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The version that the run of `prepared` has published, if it has.
+pub(super) async fn published_by(place: &Place, prepared: &Manifest) -> Result<Option<Manifest>> {
+    for (_, name) in names(place).await?.range(prepared.base + 1..) {
+        let manifest = read(place, name).await?;
+        if manifest.run == prepared.run {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
+}
+
+/// The manifests by version.
+///
+/// # Errors
+/// If one version has two: the store takes any put, and a living writer was declared dead.
+pub(super) async fn names(place: &Place) -> Result<BTreeMap<u64, String>> {
+    let mut names = BTreeMap::new();
+    for (version, mut found) in all_names(place).await? {
+        if let [first, second, ..] = found.as_slice() {
+            return Err(Error::data(format!(
+                "dataset '{}' has two manifests of version {version}, '{first}' and '{second}': \
+                 decide with pleiad recover --keep RUN",
+                place.location
+            )));
+        }
+        names.extend(found.pop().map(|name| (version, name)));
+    }
+    Ok(names)
+}
+
+/// All names under `_manifest/` by version, whether or not they can be.
+pub(super) async fn all_names(place: &Place) -> Result<BTreeMap<u64, Vec<String>>> {
+    let mut all: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for path in place.list("_manifest").await? {
+        let name = path.trim_start_matches("_manifest/");
+        let number = name.strip_suffix(".json").and_then(|stem| stem.split('-').next());
+        if let Some(version) = number.and_then(|number| number.parse().ok()) {
+            all.entry(version).or_default().push(name.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+/// The manifest of a listed name.
+pub(super) async fn read(place: &Place, name: &str) -> Result<Manifest> {
+    let path = format!("_manifest/{name}");
+    let shown = place.location.join(&path).to_string();
+    let bytes = place.read(&path).await?;
+    let bytes =
+        bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed and is not there")))?;
+    Manifest::parse(&bytes, &shown)
+}

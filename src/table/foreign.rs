@@ -1,0 +1,406 @@
+//! Tables without a manifest: one file, or a directory of files, plain or in Hive layout.
+//!
+//! Keys of a directory are text: nothing says what else they are. Columns come from the footers
+//! of all files (of the first, if there are more than 1000), which also give rows and bounds. What looks
+//! like the output of a job that has not ended is refused.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ScalarValue, Statistics};
+use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::commit::place::Place;
+use super::csv;
+use super::encode::plain_field;
+use super::layout::{self, HIVE_NULL};
+use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
+use super::statistics::honest;
+use crate::error::{Error, Result, guarded};
+
+/// The most files whose footers are read beforehand.
+const MOST_FOOTERS: usize = 1000;
+
+/// Bytes fetched from the end of a file in the hope that its footer is in them.
+const FOOTER_HINT: usize = 64 * 1024;
+
+/// The kinds of data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Parquet,
+    Csv,
+}
+
+impl Kind {
+    fn of(path: &str) -> Option<Self> {
+        let path = path.to_ascii_lowercase();
+        let (is_gzip, path) = match path.strip_suffix(".gz") {
+            Some(inner) => (true, inner),
+            None => (false, &*path),
+        };
+        match path.rsplit_once('.')?.1 {
+            "parquet" | "parq" if is_gzip => None,
+            "parquet" | "parq" => Some(Self::Parquet),
+            "csv" | "tsv" | "txt" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// The table at `place`.
+pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<SourceTable> {
+    let name = place.location.name();
+    if let Some(meta) = file_at(&place).await? {
+        let Some(kind) = Kind::of(name) else {
+            return Err(Error::data(format!(
+                "file '{}' is neither .parquet nor .csv, .tsv, .txt: rename or convert it",
+                place.location
+            )));
+        };
+        let name = name.strip_suffix(".gz").unwrap_or(name);
+        let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+        let files = vec![(meta, Vec::new())];
+        return table(place, name, kind, Vec::new(), files, options).await;
+    }
+    let name = name.to_owned();
+    let found = files_under(&place, options).await?;
+    let Some((first, _)) = found.first() else {
+        return Err(Error::missing(format!(
+            "input '{}' not found: no file, and no directory with .parquet or .csv files",
+            place.location
+        )));
+    };
+    let kind_of = |meta: &ObjectMeta| Kind::of(meta.location.as_ref());
+    let kind = kind_of(first).unwrap_or(Kind::Parquet);
+    if let Some((other, _)) = found.iter().find(|(meta, _)| kind_of(meta) != Some(kind)) {
+        return Err(Error::data(format!(
+            "directory '{}' holds files of two formats, '{}' and '{}': name one of them by a \
+             pattern",
+            place.location,
+            place.relative(&first.location),
+            place.relative(&other.location)
+        )));
+    }
+    let (keys, files) = partitioned(&place, found)?;
+    table(place, name, kind, keys, files, options).await
+}
+
+/// The file at the location itself, if it is one.
+async fn file_at(place: &Place) -> Result<Option<ObjectMeta>> {
+    if place.location.path().is_root()
+        || place.location.local_path().is_some_and(|path| path.is_dir())
+    {
+        return Ok(None);
+    }
+    match place.store.objects().head(place.location.path()).await {
+        Ok(meta) => Ok(Some(meta)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The data files of a directory with their paths in it, sorted.
+async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(ObjectMeta, String)>> {
+    let mut listed = place.store.objects().list(Some(place.location.path()));
+    let mut found = Vec::new();
+    let mut is_spark_part = false;
+    let mut has_success = false;
+    while let Some(meta) = listed.try_next().await? {
+        let path = place.relative(&meta.location);
+        if let Some(mark) = unfinished(&path, meta.size).filter(|_| !options.allow_incomplete) {
+            return Err(Error::data(format!(
+                "directory '{}' looks unfinished: '{path}' is {mark}; pass --allow-incomplete to \
+                 read it all the same",
+                place.location
+            )));
+        }
+        has_success |= path.ends_with("_SUCCESS");
+        if path.split('/').any(is_hidden) || Kind::of(&path).is_none() {
+            continue;
+        }
+        is_spark_part |= path.rsplit('/').next().is_some_and(|name| name.starts_with("part-"));
+        found.push((meta, path));
+    }
+    if is_spark_part && !has_success {
+        tracing::info!(
+            "directory '{}' has part- files and no _SUCCESS: it may be incomplete",
+            place.location
+        );
+    }
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    Ok(found)
+}
+
+/// What an unfinished job, or another table format, leaves in a directory.
+fn unfinished(path: &str, size: u64) -> Option<&'static str> {
+    let mark = path.split('/').find_map(|segment| match segment {
+        "_temporary" => Some("left by a Spark or Hadoop job"),
+        "_delta_log" => Some("part of a Delta table, which lists its own files"),
+        _ if segment.starts_with(".spark-staging") => Some("left by a Spark job"),
+        _ => None,
+    });
+    let is_run = path.starts_with("_runs/") && path.ends_with("/intent.json");
+    let is_empty = size == 0 && Kind::of(path) == Some(Kind::Parquet);
+    mark.or(is_run.then_some("the record of a run that has not published"))
+        .or(is_empty.then_some("an empty file"))
+}
+
+type Partitioned = Vec<(ObjectMeta, Vec<ScalarValue>)>;
+
+/// The keys of the directory, and the files with their key values.
+fn partitioned(
+    place: &Place,
+    found: Vec<(ObjectMeta, String)>,
+) -> Result<(Vec<Field>, Partitioned)> {
+    let mut keys: Option<Vec<String>> = None;
+    let mut files = Vec::with_capacity(found.len());
+    for (meta, path) in found {
+        let mut segments: Vec<_> = path.split('/').collect();
+        segments.pop();
+        let pairs: Option<Vec<_>> = segments.iter().map(|name| layout::decode(name)).collect();
+        let names = pairs.iter().flatten().map(|(key, _)| key.clone()).collect();
+        match (&pairs, &keys) {
+            (Some(_), Some(expected)) if *expected == names => {}
+            (Some(_), None) => keys = Some(names),
+            _ => {
+                return Err(Error::data(format!(
+                    "directory '{0}' is not one table: '{path}' is not under the same keys as the \
+                     files before it; name one of its directories, or all with '{0}/*'",
+                    place.location
+                )));
+            }
+        }
+        let values = pairs
+            .into_iter()
+            .flatten()
+            .map(|(_, value)| ScalarValue::Utf8((value != HIVE_NULL).then_some(value)));
+        files.push((meta, values.collect::<Vec<_>>()));
+    }
+    let keys = keys.unwrap_or_default().into_iter().enumerate().map(|(index, key)| {
+        let has_null = files.iter().any(|(_, values)| values[index].is_null());
+        Field::new(key, DataType::Utf8, has_null)
+    });
+    Ok((keys.collect(), files))
+}
+
+async fn table(
+    place: Place,
+    name: String,
+    kind: Kind,
+    keys: Vec<Field>,
+    files: Partitioned,
+    options: &SourceOptions,
+) -> Result<SourceTable> {
+    let is_key = |field: &Field| keys.iter().any(|key| key.name() == field.name());
+    let (format, fields, statistics) = match kind {
+        Kind::Parquet => {
+            let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
+            (Format::Parquet, fields, statistics)
+        }
+        Kind::Csv => inspect_csv(&place, &files, options).await?,
+    };
+    let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
+        SourceFile { meta, partition, statistics: Arc::new(statistics) }
+    });
+    let schema = Arc::new(Schema::new(fields));
+    Ok(SourceTable::new(name, keys, schema, files.collect(), format, (place, None)))
+}
+
+/// Columns and statistics from the footers. A column that is also a key is left to the path.
+async fn inspect_parquet(
+    place: &Place,
+    files: &Partitioned,
+    is_key: impl Fn(&Field) -> bool,
+) -> Result<(Vec<Field>, Vec<Statistics>)> {
+    let read = if files.len() > MOST_FOOTERS { &files[..1] } else { &files[..] };
+    let footers = stream::iter(read).map(|(meta, _)| footer(place, meta)).buffered(AT_ONCE);
+    let footers: Vec<_> = footers.try_collect().await?;
+    let mut columns = Columns::default();
+    for ((meta, _), footer) in read.iter().zip(&footers) {
+        let file = footer.file_metadata();
+        let shown = place.show(&meta.location);
+        let schema = unbroken(&shown, || {
+            parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
+        })??;
+        let own = schema.fields().iter().filter(|field| !is_key(field));
+        columns.add(&shown, own.map(|field| plain_field(field)).collect())?;
+    }
+    let fields = columns.fields();
+    let schema: SchemaRef = Arc::new(Schema::new(fields.clone()));
+    let known = read.iter().zip(&footers).map(|((meta, _), footer)| {
+        let statistics = unbroken(&place.show(&meta.location), || {
+            DFParquetMetadata::statistics_from_parquet_metadata(footer, &schema)
+        });
+        Ok(honest(statistics??))
+    });
+    let mut statistics = known.collect::<Result<Vec<_>>>()?;
+    statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
+    Ok((fields, statistics))
+}
+
+/// The footer of a file. Known broken files make the reader panic; that is an error here too.
+async fn footer(place: &Place, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
+    let store: &dyn ObjectStore = place.store.objects().as_ref();
+    let reader = DFParquetMetadata::new(store, meta).with_metadata_size_hint(Some(FOOTER_HINT));
+    let mut reading = Box::pin(reader.fetch_metadata());
+    let read = poll_fn(|context| match guarded(|| reading.as_mut().poll(context)) {
+        Some(poll) => poll.map(Some),
+        None => Poll::Ready(None),
+    });
+    let shown = place.show(&meta.location);
+    match read.await {
+        Some(Ok(footer)) => Ok(footer),
+        Some(Err(cause)) if Error::find_in(&cause).is_some() => Err(cause.into()),
+        Some(Err(cause)) => {
+            let cause = Error::from(cause);
+            Err(Error::data(format!("file '{shown}' is not a whole Parquet file: {cause}"))
+                .caused_by(cause))
+        }
+        None => Err(broken(&shown)),
+    }
+}
+
+/// What `read` makes of a footer. Readers panic on some broken ones; that is an error here.
+fn unbroken<T>(shown: &str, read: impl FnOnce() -> T) -> Result<T> {
+    guarded(read).ok_or_else(|| broken(shown))
+}
+
+fn broken(shown: &str) -> Error {
+    Error::data(format!("file '{shown}' is not a whole Parquet file"))
+}
+
+async fn inspect_csv(
+    place: &Place,
+    files: &Partitioned,
+    options: &SourceOptions,
+) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
+    let store = place.store.objects().as_ref();
+    let mut columns = Columns::default();
+    let mut format: Option<csv::CsvFormat> = None;
+    let mut rows = Vec::with_capacity(files.len());
+    for (meta, _) in files {
+        let shown = place.show(&meta.location);
+        let facts = csv::inspect(store, meta, &shown, options.columns.as_deref()).await?;
+        rows.push(facts.rows);
+        let fields = facts.fields.into_iter();
+        let as_text = |field: Field| match options.text {
+            true => field.with_data_type(DataType::Utf8),
+            false => field,
+        };
+        columns.add_text(&shown, fields.map(as_text).collect())?;
+        match &mut format {
+            None => format = Some(facts.format),
+            Some(format) if format.header != facts.format.header => {
+                return Err(Error::data(format!(
+                    "of the files of '{}' some begin with names of columns, '{shown}' is the first \
+                     that differs: read them one by one",
+                    place.location
+                )));
+            }
+            Some(format) if format.gzip != facts.format.gzip => {
+                return Err(Error::data(format!(
+                    "of the files of '{}' some are compressed, '{shown}' is the first that \
+                     differs: name some of them by a pattern",
+                    place.location
+                )));
+            }
+            Some(format) if format.delimiter != facts.format.delimiter => {
+                return Err(Error::data(format!(
+                    "file '{shown}' has the delimiter '{}', the files before it have '{}'",
+                    char::from(facts.format.delimiter).escape_default(),
+                    char::from(format.delimiter).escape_default()
+                )));
+            }
+            Some(format) => format.newlines_in_values |= facts.format.newlines_in_values,
+        }
+    }
+    let fields = columns.fields();
+    let schema = Schema::new(fields.clone());
+    let statistics = rows.into_iter().map(|rows| {
+        let mut statistics = Statistics::new_unknown(&schema);
+        statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        statistics
+    });
+    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
+    Ok((Format::Csv(format), fields, statistics.collect()))
+}
+
+/// The columns of several files, and the file that had each first.
+#[derive(Default)]
+struct Columns {
+    fields: Vec<(Field, String)>,
+    files: usize,
+}
+
+impl Columns {
+    /// Adds the columns of a Parquet file: one that a file lacks is NULL there.
+    fn add(&mut self, file: &str, fields: Vec<Field>) -> Result<()> {
+        for (field, _) in &mut self.fields {
+            if !fields.iter().any(|new| new.name() == field.name()) {
+                *field = field.clone().with_nullable(true);
+            }
+        }
+        for new in fields {
+            let known = self.fields.iter_mut().find(|(field, _)| field.name() == new.name());
+            match known {
+                Some((field, _)) if field.data_type() == new.data_type() => {
+                    *field = field.clone().with_nullable(field.is_nullable() || new.is_nullable());
+                }
+                Some((field, first)) => {
+                    return Err(Error::data(format!(
+                        "column '{}' is {} in '{file}' and {} in '{first}': read them one by one",
+                        new.name(),
+                        new.data_type(),
+                        field.data_type()
+                    )));
+                }
+                None => {
+                    let nullable = new.is_nullable() || self.files > 0;
+                    self.fields.push((new.with_nullable(nullable), file.to_owned()));
+                }
+            }
+        }
+        self.files += 1;
+        Ok(())
+    }
+
+    /// Adds the columns of a CSV file: the same names in the same order; of two types the wider.
+    fn add_text(&mut self, file: &str, fields: Vec<Field>) -> Result<()> {
+        if self.files == 0 {
+            self.files = 1;
+            self.fields = fields.into_iter().map(|field| (field, file.to_owned())).collect();
+            return Ok(());
+        }
+        let same = self.fields.len() == fields.len()
+            && self.fields.iter().zip(&fields).all(|((field, _), new)| field.name() == new.name());
+        if !same {
+            return Err(Error::data(format!(
+                "file '{file}' has another header than '{}': read them one by one",
+                self.fields.first().map_or("", |(_, first)| first)
+            )));
+        }
+        for ((field, _), new) in self.fields.iter_mut().zip(fields) {
+            let both = [field.data_type().clone(), new.data_type().clone()];
+            let wider = match both {
+                [a, b] if a == b => a,
+                [DataType::Int64, DataType::Float64] | [DataType::Float64, DataType::Int64] => {
+                    DataType::Float64
+                }
+                _ => DataType::Utf8,
+            };
+            *field = field.clone().with_data_type(wider);
+        }
+        Ok(())
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        self.fields.iter().map(|(field, _)| field.clone()).collect()
+    }
+}

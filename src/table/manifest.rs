@@ -1,0 +1,325 @@
+//! What is published: `_manifest/00000001.json`, the only truth about a dataset.
+//!
+//! It lists every table and every file with size, rows, SHA-256 and bounds, the arguments of the
+//! run that wrote it, and the dataset's properties. Paths are relative to the dataset, so a copy
+//! made by another tool stays readable.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use super::{InputRecord, Mode};
+use crate::error::{Error, Result};
+
+/// The format this program writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// One published version of a dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format of this file.
+    pub format: u32,
+    /// The version, from 1; the highest is current.
+    pub version: u64,
+    /// The run that published it.
+    pub run: String,
+    /// The version it was made from; 0 for none.
+    pub base: u64,
+    /// How it treats its base.
+    pub mode: Mode,
+    /// Where it was written. A copy elsewhere has other entity tags.
+    pub location: String,
+    /// When it was prepared, RFC 3339.
+    pub created: String,
+    /// The arguments of the run, secrets removed.
+    pub arguments: Vec<(String, String)>,
+    /// What the run read.
+    #[serde(default)]
+    pub inputs: Vec<InputRecord>,
+    /// The tables, sorted by name.
+    pub tables: Vec<TableRecord>,
+    /// The files of all tables.
+    pub files: Vec<FileRecord>,
+    /// What `properties` renders.
+    pub properties: BTreeMap<String, String>,
+    /// The blocks of a sky or plane, if it is cut into some: the lines of `blocks.csv`, the names
+    /// of its columns first.
+    #[serde(default)]
+    pub blocks: Vec<Vec<String>>,
+}
+
+/// One table of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Its path in the dataset; empty for the root table.
+    pub name: String,
+    /// The columns of its files, in order.
+    pub schema: Vec<ColumnRecord>,
+    /// Its Hive keys with their types, outermost first.
+    pub keys: Vec<ColumnRecord>,
+    /// The columns that rows of a file are sorted by.
+    #[serde(default)]
+    pub order: Vec<String>,
+}
+
+/// A column: its name and type. Types are written as Arrow prints them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnRecord {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type", with = "type_as_text")]
+    pub data_type: DataType,
+    /// Whether it may hold NULL.
+    pub nullable: bool,
+}
+
+/// One data file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRecord {
+    /// Its path, relative to the dataset.
+    pub path: String,
+    /// The table it belongs to.
+    pub table: String,
+    /// Its key values as text, in the order of the table's keys. A file of an empty keyed table
+    /// has none: it holds no rows, only the schema.
+    pub partition: Vec<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Rows.
+    pub rows: u64,
+    /// SHA-256 of the bytes, in hex.
+    pub sha256: String,
+    /// Its entity tag on an object store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e_tag: Option<String>,
+    /// The least value of a column as text, where it is known. NaN does not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub min: BTreeMap<String, String>,
+    /// The greatest value of a column as text, where it is known. NaN does not count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max: BTreeMap<String, String>,
+    /// How many NULLs a column has, where that is known and not 0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub nulls: BTreeMap<String, u64>,
+}
+
+impl Manifest {
+    /// Reads a manifest; `place` names it in errors.
+    ///
+    /// # Errors
+    /// If it is not a manifest, or one of a format this program does not know.
+    pub fn parse(bytes: &[u8], place: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct OnlyFormat {
+            format: u32,
+        }
+        let broken = |cause| {
+            Error::data(format!("'{place}' is not a manifest of a dataset: {cause}"))
+                .caused_by(cause)
+        };
+        let OnlyFormat { format } = serde_json::from_slice(bytes).map_err(broken)?;
+        if format != FORMAT {
+            return Err(Error::data(format!(
+                "'{place}' has format {format}, expected {FORMAT}: read it with a newer pleiad"
+            )));
+        }
+        serde_json::from_slice(bytes).map_err(broken)
+    }
+
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The table `name`.
+    pub fn table(&self, name: &str) -> Option<&TableRecord> {
+        self.tables.iter().find(|table| table.name == name)
+    }
+
+    /// The files of table `name`.
+    pub fn files_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a FileRecord> {
+        self.files.iter().filter(move |file| file.table == name)
+    }
+
+    /// Rows in all tables.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// Bytes in all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size).sum()
+    }
+
+    /// Where version `version` stands, relative to the dataset.
+    pub(crate) fn path(version: u64) -> String {
+        format!("_manifest/{version:08}.json")
+    }
+}
+
+impl TableRecord {
+    /// The record of a table with these columns in its files and these keys.
+    ///
+    /// # Errors
+    /// If a type has no text that reads back as the same type.
+    pub(crate) fn new(
+        name: &str,
+        file_schema: &Schema,
+        keys: &[Field],
+        order: &[String],
+    ) -> Result<Self> {
+        let columns = |fields: &mut dyn Iterator<Item = &Field>| {
+            fields.map(ColumnRecord::new).collect::<Result<Vec<_>>>()
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            schema: columns(&mut file_schema.fields().iter().map(AsRef::as_ref))?,
+            keys: columns(&mut keys.iter())?,
+            order: order.to_vec(),
+        })
+    }
+
+    /// The schema of the table's files.
+    pub fn file_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.schema.iter().map(ColumnRecord::field).collect::<Vec<_>>()))
+    }
+
+    /// The table's keys.
+    pub fn key_fields(&self) -> Vec<Field> {
+        self.keys.iter().map(ColumnRecord::field).collect()
+    }
+
+    /// This table with the rows of `other` added: the same columns and keys, in the same order.
+    ///
+    /// # Errors
+    /// If columns or keys differ; the message names the first that does.
+    pub(crate) fn appended(&self, other: &Self) -> Result<Self> {
+        let merged = |what: &str, old: &[ColumnRecord], new: &[ColumnRecord]| {
+            let described = |column: Option<&ColumnRecord>| match column {
+                Some(column) => format!("{what} '{}' of type {}", column.name, column.data_type),
+                None => format!("no further {what}"),
+            };
+            (0..old.len().max(new.len()))
+                .map(|index| match (old.get(index), new.get(index)) {
+                    (Some(old), Some(new))
+                        if old.name == new.name && old.data_type == new.data_type =>
+                    {
+                        let nullable = old.nullable || new.nullable;
+                        Ok(ColumnRecord { nullable, ..old.clone() })
+                    }
+                    (old, new) => Err(Error::data(format!(
+                        "cannot append to table '{}': found {}, expected {}",
+                        self.name,
+                        described(new),
+                        described(old)
+                    ))),
+                })
+                .collect::<Result<Vec<_>>>()
+        };
+        Ok(Self {
+            name: self.name.clone(),
+            schema: merged("column", &self.schema, &other.schema)?,
+            keys: merged("key", &self.keys, &other.keys)?,
+            order: if self.order == other.order { self.order.clone() } else { Vec::new() },
+        })
+    }
+}
+
+impl ColumnRecord {
+    fn new(field: &Field) -> Result<Self> {
+        let data_type = field.data_type().clone();
+        if data_type.to_string().parse::<DataType>().ok().as_ref() != Some(&data_type) {
+            return Err(Error::data(format!(
+                "column '{}' has type {data_type}, which a dataset cannot hold: cast it first",
+                field.name()
+            )));
+        }
+        Ok(Self { name: field.name().clone(), data_type, nullable: field.is_nullable() })
+    }
+
+    fn field(&self) -> Field {
+        Field::new(&self.name, self.data_type.clone(), self.nullable)
+    }
+}
+
+mod type_as_text {
+    use arrow::datatypes::DataType;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(value: &DataType, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DataType, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Fields, TimeUnit};
+
+    use super::*;
+
+    fn table(columns: &[(&str, DataType)], keys: &[(&str, DataType)]) -> TableRecord {
+        let field =
+            |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
+        let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+        let keys: Vec<_> = keys.iter().map(field).collect();
+        TableRecord::new("people", &schema, &keys, &[]).unwrap()
+    }
+
+    #[test]
+    fn types_read_back_as_they_were() {
+        let nested = Fields::from(vec![Field::new("a b", DataType::Float32, false)]);
+        let types = [
+            DataType::Timestamp(TimeUnit::Microsecond, Some("Europe/Paris".into())),
+            DataType::Decimal128(10, 2),
+            DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true))),
+            DataType::FixedSizeBinary(16),
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            DataType::Struct(nested),
+        ];
+        for data_type in types {
+            let record = table(&[("x", data_type.clone())], &[("k", DataType::Int32)]);
+            let json = serde_json::to_string(&record).unwrap();
+            let read: TableRecord = serde_json::from_str(&json).unwrap();
+            assert_eq!(read.file_schema().field(0).data_type(), &data_type, "{json}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_format_names_both_numbers() {
+        let error =
+            Manifest::parse(br#"{"format": 7, "else": 1}"#, "x/_manifest/1.json").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "'x/_manifest/1.json' has format 7, expected 1: read it with a newer pleiad"
+        );
+    }
+
+    #[test]
+    fn appending_needs_the_same_columns_and_keys() {
+        let old = table(&[("id", DataType::Int64)], &[("k", DataType::Int32)]);
+        old.appended(&old).unwrap();
+        let cases = [
+            (
+                table(&[("id", DataType::Utf8)], &[("k", DataType::Int32)]),
+                "found column 'id' of type Utf8, expected column 'id' of type Int64",
+            ),
+            (
+                table(&[("id", DataType::Int64)], &[]),
+                "found no further key, expected key 'k' of type Int32",
+            ),
+        ];
+        for (new, expected) in cases {
+            let message = old.appended(&new).unwrap_err().to_string();
+            assert!(message.ends_with(expected), "{message}");
+        }
+    }
+}

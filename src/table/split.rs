@@ -1,0 +1,304 @@
+//! One stream of rows to one file for each key value.
+//!
+//! Rows whose key is NULL are counted, key by key, and left out: the driver of the write refuses
+//! the result with the exact count.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{filter_record_batch, is_not_null, partition, take_record_batch};
+use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use datafusion::common::{HashMap, ScalarValue};
+use datafusion::execution::memory_pool::MemoryReservation;
+
+use super::Layout;
+use super::commit::record::StagedFile;
+use super::encode::{FileWriter, Target};
+use super::value;
+use crate::error::Result;
+
+/// Writers a stream keeps open at most.
+pub(crate) const MOST_KEYS: usize = 64;
+
+/// Keys below this are found by index.
+const MOST_SMALL: i32 = 1 << 22;
+
+/// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
+const MOST_HELD: usize = 224 * 1024 * 1024;
+
+/// Sends the rows of one stream to their files.
+pub(crate) struct Splitter {
+    target: Arc<Target>,
+    layout: Layout,
+    /// Where the keys are in a batch.
+    key_columns: Vec<usize>,
+    /// Where the columns of the file are in a batch.
+    file_columns: Vec<usize>,
+    rows_of: RowConverter,
+    /// Open writers by the encoded key values.
+    open: HashMap<Box<[u8]>, usize>,
+    /// Open writers by the only key, where it is a small whole number.
+    by_number: Vec<Option<usize>>,
+    writers: Vec<FileWriter>,
+    finished: Vec<StagedFile>,
+    null_keys: Vec<u64>,
+    reservation: MemoryReservation,
+}
+
+/// Whether a batch was taken.
+pub(crate) enum Taken {
+    Yes,
+    /// A key beyond the most that `spread` keeps open.
+    TooManyKeys,
+}
+
+impl Splitter {
+    /// A splitter of batches with columns `schema`.
+    pub(crate) fn new(
+        target: &Arc<Target>,
+        layout: Layout,
+        schema: &SchemaRef,
+        reservation: MemoryReservation,
+    ) -> Result<Self> {
+        let key_columns = target.keys.iter().map(|key| Ok(schema.index_of(key)?));
+        let key_columns = key_columns.collect::<Result<Vec<_>>>()?;
+        let file_columns =
+            (0..schema.fields().len()).filter(|i| !key_columns.contains(i)).collect();
+        let key_types =
+            key_columns.iter().map(|i| SortField::new(schema.field(*i).data_type().clone()));
+        Ok(Self {
+            target: Arc::clone(target),
+            layout,
+            file_columns,
+            rows_of: RowConverter::new(key_types.collect())?,
+            open: HashMap::new(),
+            by_number: Vec::new(),
+            writers: Vec::new(),
+            finished: Vec::new(),
+            null_keys: vec![0; key_columns.len()],
+            key_columns,
+            reservation,
+        })
+    }
+
+    /// Writes the rows of `batch`.
+    pub(crate) async fn push(&mut self, batch: RecordBatch) -> Result<Taken> {
+        let batch = self.without_null_keys(batch)?;
+        if batch.num_rows() == 0 {
+            return Ok(Taken::Yes);
+        }
+        let keys: Vec<_> = self.key_columns.iter().map(|i| Arc::clone(batch.column(*i))).collect();
+        let rows = batch.project(&self.file_columns)?;
+        let taken = match self.layout {
+            _ if keys.is_empty() => {
+                self.writer_for(&[], &keys, 0).await?;
+                self.writers[0].push(rows).await?;
+                Taken::Yes
+            }
+            Layout::Spread | Layout::Counted => self.push_spread(&keys, rows).await?,
+            Layout::Clustered => self.push_clustered(&keys, &rows).await?,
+        };
+        self.account().await?;
+        Ok(taken)
+    }
+
+    /// Ends all files.
+    pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, Vec<u64>)> {
+        for writer in self.writers {
+            self.finished.push(writer.finish().await?);
+        }
+        Ok((self.finished, self.null_keys))
+    }
+
+    fn without_null_keys(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let mut keep: Option<BooleanArray> = None;
+        for (column, count) in self.key_columns.iter().zip(&mut self.null_keys) {
+            let values = batch.column(*column);
+            let nulls = values.logical_null_count();
+            if nulls > 0 {
+                *count += nulls as u64;
+                let valid = is_not_null(values)?;
+                keep = Some(match keep {
+                    Some(kept) => arrow::compute::and(&kept, &valid)?,
+                    None => valid,
+                });
+            }
+        }
+        Ok(match keep {
+            Some(keep) => filter_record_batch(&batch, &keep)?,
+            None => batch,
+        })
+    }
+
+    /// Rows in any order: gathers those of a key, so that a batch is copied once.
+    async fn push_spread(&mut self, keys: &[ArrayRef], rows: RecordBatch) -> Result<Taken> {
+        let found = match small_numbers(keys) {
+            Some(numbers) => self.writers_of_numbers(keys, numbers).await?,
+            None => self.writers_of(keys).await?,
+        };
+        let Some(writer_of) = found else { return Ok(Taken::TooManyKeys) };
+        if writer_of.iter().all(|writer| *writer == writer_of[0]) {
+            self.writers[writer_of[0]].push(rows).await?;
+            return Ok(Taken::Yes);
+        }
+        let (order, ends) = gathered(&writer_of, self.writers.len());
+        let rows = take_record_batch(&rows, &order)?;
+        let mut start = 0;
+        for (writer, end) in self.writers.iter_mut().zip(ends) {
+            if end > start {
+                writer.push(rows.slice(start, end - start)).await?;
+                start = end;
+            }
+        }
+        Ok(Taken::Yes)
+    }
+
+    /// The writer of each row; none if there are too many keys.
+    async fn writers_of(&mut self, keys: &[ArrayRef]) -> Result<Option<Vec<usize>>> {
+        let encoded = self.rows_of.convert_columns(keys)?;
+        let mut writer_of: Vec<usize> = Vec::with_capacity(encoded.num_rows());
+        for (index, key) in encoded.iter().enumerate() {
+            // Neighbours often share their key.
+            if index > 0 && encoded.row(index - 1) == key {
+                writer_of.push(writer_of[index - 1]);
+                continue;
+            }
+            let known = self.open.get(key.as_ref()).copied();
+            let writer = match known {
+                Some(writer) => writer,
+                None if self.is_full() => return Ok(None),
+                None => self.writer_for(key.as_ref(), keys, index).await?,
+            };
+            writer_of.push(writer);
+        }
+        Ok(Some(writer_of))
+    }
+
+    /// The same for one key of small whole numbers, which need no encoding.
+    async fn writers_of_numbers(
+        &mut self,
+        keys: &[ArrayRef],
+        numbers: &[i32],
+    ) -> Result<Option<Vec<usize>>> {
+        let mut writer_of = Vec::with_capacity(numbers.len());
+        for (index, number) in numbers.iter().enumerate() {
+            let number = usize::try_from(*number).expect("checked to be small");
+            if number >= self.by_number.len() {
+                self.by_number.resize(number + 1, None);
+            }
+            let writer = match self.by_number[number] {
+                Some(writer) => writer,
+                None if self.is_full() => return Ok(None),
+                None => {
+                    let encoded = self.rows_of.convert_columns(&[keys[0].slice(index, 1)])?;
+                    let writer = self.writer_for(encoded.row(0).as_ref(), keys, index).await?;
+                    self.by_number[number] = Some(writer);
+                    writer
+                }
+            };
+            writer_of.push(writer);
+        }
+        Ok(Some(writer_of))
+    }
+
+    /// Whether no further key gets a writer.
+    fn is_full(&self) -> bool {
+        self.layout == Layout::Spread && self.writers.len() == MOST_KEYS
+    }
+
+    /// Rows sorted by key: one writer is open, and finished when the key changes.
+    async fn push_clustered(&mut self, keys: &[ArrayRef], rows: &RecordBatch) -> Result<Taken> {
+        for range in partition(keys)?.ranges() {
+            let first: Vec<_> = keys.iter().map(|key| key.slice(range.start, 1)).collect();
+            let encoded = self.rows_of.convert_columns(&first)?;
+            let key = encoded.row(0);
+            if !self.open.contains_key(key.as_ref()) {
+                self.open.clear();
+                for writer in self.writers.drain(..) {
+                    self.finished.push(writer.finish().await?);
+                }
+                self.writer_for(key.as_ref(), &first, 0).await?;
+            }
+            self.writers[0].push(rows.slice(range.start, range.len())).await?;
+        }
+        Ok(Taken::Yes)
+    }
+
+    /// The writer of the key in row `index`, opened if it is new.
+    async fn writer_for(
+        &mut self,
+        encoded: &[u8],
+        keys: &[ArrayRef],
+        index: usize,
+    ) -> Result<usize> {
+        if let Some(writer) = self.open.get(encoded) {
+            return Ok(*writer);
+        }
+        let partition =
+            keys.iter().map(|key| value::to_text(&ScalarValue::try_from_array(key, index)?));
+        let partition = partition.collect::<Result<Vec<_>>>()?;
+        let (table, partition) = self.target.home(partition)?;
+        let schema = Arc::clone(&self.target.file_schema);
+        let writer = FileWriter::create(&self.target, table, partition, schema).await?;
+        let writer = if self.layout == Layout::Counted { writer.waiting() } else { writer };
+        self.writers.push(writer);
+        self.open.insert(encoded.into(), self.writers.len() - 1);
+        Ok(self.writers.len() - 1)
+    }
+
+    /// Tells the memory pool what is held. If it refuses, or many writers hold much, the fullest row
+    /// group is ended, until that is over.
+    async fn account(&mut self) -> Result<()> {
+        loop {
+            let held = self.writers.iter().map(FileWriter::memory).sum();
+            let is_much = self.layout == Layout::Counted && held > MOST_HELD;
+            let refused = match self.reservation.try_resize(held) {
+                Ok(()) if !is_much => return Ok(()),
+                Ok(()) => None,
+                Err(refused) => Some(refused),
+            };
+            match self.writers.iter_mut().max_by_key(|writer| writer.open_rows()) {
+                Some(fullest) if fullest.open_rows() > 0 => fullest.end_row_group().await?,
+                _ => return refused.map_or(Ok(()), |refused| Err(refused.into())),
+            }
+        }
+    }
+}
+
+/// The values of a key that is alone and a small whole number in every row; without NULLs.
+fn small_numbers(keys: &[ArrayRef]) -> Option<&[i32]> {
+    let [key] = keys else { return None };
+    let numbers = key.as_primitive_opt::<Int32Type>()?.values();
+    numbers.iter().all(|number| (0..MOST_SMALL).contains(number)).then_some(numbers)
+}
+
+/// The rows in the order of their writer, and where the rows of each writer end.
+fn gathered(writer_of: &[usize], writers: usize) -> (UInt32Array, Vec<usize>) {
+    let mut ends = vec![0; writers];
+    for writer in writer_of {
+        ends[*writer] += 1;
+    }
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    let mut order = vec![0; writer_of.len()];
+    for (row, writer) in (0..).zip(writer_of) {
+        order[ends[*writer]] = row;
+        ends[*writer] += 1;
+    }
+    (order.into(), ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_gathered_by_writer_in_their_order() {
+        let (order, ends) = gathered(&[2, 0, 2, 0, 3], 5);
+        assert_eq!(order.values().to_vec(), [1, 3, 0, 2, 4]);
+        assert_eq!(ends, [2, 2, 4, 5, 5]);
+    }
+}

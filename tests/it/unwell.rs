@@ -1,0 +1,201 @@
+//! Stores that answer badly, and files that were changed: the same bytes in the end, or an error
+//! that says which file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pleiad::cli::terminal::variable;
+use pleiad::event::Silent;
+use pleiad::storage::{Location, Stores};
+use pleiad::table::{Begin, Manifest, Run, RunOptions, TableSpec, commit};
+use rstest::rstest;
+
+use crate::support::children::{self, Kill, Output};
+use crate::support::endpoint::{Endpoint, endpoints};
+use crate::support::fault_http::Fault;
+use crate::support::scratch::session;
+use crate::support::seeded::CreateOnly;
+
+/// One stream, so that the files of two runs are the same.
+async fn write(stores: &Arc<Stores>, out: &Location) -> pleiad::error::Result<Manifest> {
+    let session = session(stores, 1, 8192);
+    let Begin::Run(run) = Run::begin(stores, out, RunOptions::default()).await? else { panic!() };
+    let sql = "SELECT value AS id, CAST(value % 5 AS INT) AS k FROM generate_series(1, 5000)";
+    let plan = session.sql(sql).await?.into_optimized_plan()?;
+    let spec = TableSpec { name: "t".into(), keys: vec!["k".into()], ..TableSpec::default() };
+    run.write(&session.state(), plan, spec, &Silent).await?;
+    run.commit(BTreeMap::new()).await
+}
+
+/// What the files of a version hold, whatever their names.
+fn contents(manifest: &Manifest) -> BTreeSet<(Vec<String>, u64, String)> {
+    let files = manifest.files.iter();
+    files.map(|file| (file.partition.clone(), file.rows, file.sha256.clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_trouble_publishes_the_same_bytes() {
+    let endpoint = Endpoint::in_process();
+    let out = |name: &str| endpoint.base.join(name);
+    let expected = contents(&write(&endpoint.stores(), &out("calm")).await.unwrap());
+    for seed in 0..10 {
+        let faults = endpoint
+            .faults()
+            .seed(seed)
+            .rate(20., Fault::Status(503, "SlowDown"))
+            .rate(1., Fault::LostBefore)
+            .rate(1., Fault::ServerErrorAfter);
+        let stores = endpoint.stores_through(&faults);
+        let at = out(&format!("troubled-{seed}"));
+        let manifest = write(&stores, &at).await.unwrap();
+        assert_eq!(contents(&manifest), expected, "seed {seed}");
+        let checkup = commit::check(&endpoint.stores(), &at, true, &Silent).await.unwrap();
+        assert_eq!(checkup.damages(), 0, "seed {seed}: {checkup:?}");
+    }
+}
+
+/// The suite of one dataset's life, on every server there is, in each way a server can treat
+/// create-only puts.
+#[rstest]
+#[case::as_it_is(None)]
+#[case::ignored(Some(CreateOnly::Ignored))]
+#[case::refused(Some(CreateOnly::Refused))]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_lives_on_every_server(#[case] create_only: Option<CreateOnly>) {
+    for endpoint in endpoints() {
+        let stores = match create_only {
+            None => endpoint.stores(),
+            Some(mode) => {
+                let secret = &endpoint.secret;
+                endpoint.stores_through(&endpoint.faults().create_only(mode, secret))
+            }
+        };
+        let at = endpoint.base.join("life");
+        let manifest = write(&stores, &at).await.unwrap();
+        assert_eq!((manifest.version, manifest.rows()), (1, 5000), "{}", endpoint.name);
+        let second = write(&stores, &at).await.unwrap_err();
+        assert_eq!(second.kind(), pleiad::error::Kind::OutputExists, "{}", endpoint.name);
+        let options = RunOptions { mode: pleiad::table::Mode::Append, ..RunOptions::default() };
+        let Begin::Run(run) = Run::begin(&stores, &at, options).await.unwrap() else { panic!() };
+        let appended = run.commit(BTreeMap::new()).await.unwrap();
+        assert_eq!((appended.version, appended.rows()), (2, 5000), "{}", endpoint.name);
+        commit::recover(&stores, &at, None).await.unwrap();
+        commit::gc(&stores, &at, false).await.unwrap();
+        let checkup = commit::check(&stores, &at, true, &Silent).await.unwrap();
+        assert_eq!(checkup.damages(), 0, "{}: {checkup:?}", endpoint.name);
+        let says = |text: &str| checkup.findings.iter().any(|finding| finding.what.contains(text));
+        assert_eq!(says("claims"), create_only.is_some(), "{}: {checkup:?}", endpoint.name);
+    }
+}
+
+/// Every byte of a file, turned one at a time: `check --verify` finds it and names the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_flipped_byte_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = Location::parse(dir.path().to_str().unwrap()).unwrap().join("out");
+    let stores = Stores::new(pleiad::storage::StorageOptions::default());
+    let manifest = write(&stores, &out).await.unwrap();
+    let file = &manifest.files[0];
+    let path = out.join(&file.path).local_path().unwrap().to_owned();
+    let whole = std::fs::read(&path).unwrap();
+    let step = if variable("PLEIAD_TEST_EVERY").is_some() { 1 } else { 61 };
+    for at in (0..whole.len()).step_by(step) {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, flipped).unwrap();
+        let checkup = commit::check(&stores, &out, true, &Silent).await.unwrap();
+        assert_eq!(checkup.damages(), 1, "byte {at}");
+        assert!(checkup.findings.iter().any(|f| f.is_damage && f.what.contains(&file.path)));
+    }
+    for cut in (0..whole.len()).step_by(step * 5) {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let checkup = commit::check(&stores, &out, false, &Silent).await.unwrap();
+        assert_eq!(checkup.damages(), 1, "cut at {cut}");
+    }
+}
+
+/// What a user types, and what they are told.
+#[test]
+fn check_says_what_is_there_and_what_to_do() {
+    let output = Output::files();
+    let tell = |line: &str| {
+        let words: Vec<&str> = line.split(' ').chain([output.out.as_str()]).collect();
+        let ended = children::run(output.pleiad(&words), &Kill::Never);
+        (ended.status.code().unwrap(), ended.stdout + &ended.stderr)
+    };
+    assert_eq!(tell("check").0, 66);
+    assert_eq!(tell("generate people --rows 100").0, 0);
+    let (code, said) = tell("check --verify");
+    assert!(code == 0 && said.contains("version 1 of") && said.contains("every byte"), "{said}");
+    let file = output.data().remove(0);
+    std::fs::write(std::path::Path::new(&output.out).join(&file), b"short").unwrap();
+    let (code, said) = tell("check --json");
+    assert!(code == 65 && said.contains(&file) && said.contains("5 bytes, expected"), "{said}");
+    assert_eq!(tell("generate people --rows 100 --mode overwrite").0, 0);
+    assert_eq!(tell("check").0, 0);
+    std::fs::remove_file(std::path::Path::new(&output.out).join("_SUCCESS")).unwrap();
+    assert!(tell("check").1.contains("pleiad recover"));
+    assert!(tell("recover").1.contains("version 2"));
+    assert!(output.names().contains(&"_SUCCESS".to_owned()));
+    assert!(tell("gc --dry-run").1.contains("nothing to remove"));
+    assert!(tell("unlock").1.contains("is not claimed"));
+}
+
+/// A small file system of memory, where the user may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let arguments = ["-t", "tmpfs", "-o", &options, "none", dir.path().to_str().unwrap()];
+        let mounted = std::process::Command::new("mount").args(arguments).output();
+        if mounted.is_ok_and(|mounted| mounted.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("skipped: this user cannot mount a file system");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg(self.0.path()).output());
+    }
+}
+
+#[test]
+fn a_full_disk_is_74_and_leaves_nothing() {
+    let Some(disk) = SmallDisk::new("1m") else { return };
+    let output = Output::files();
+    let out = disk.0.path().join("out");
+    let line = ["generate", "people", out.to_str().unwrap(), "--rows", "200000"];
+    let ended = children::run(output.pleiad(&line), &Kill::Never);
+    assert_eq!(ended.status.code(), Some(74), "{ended:?}");
+    assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
+    assert!(!out.exists(), "what was staged is removed");
+}
+
+/// A link inside a dataset could lead what is written, or removed, anywhere.
+#[test]
+fn a_symbolic_link_inside_a_dataset_is_refused() {
+    let output = Output::files();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let run = |line: &str| {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        children::run(output.pleiad(&words), &Kill::Never)
+    };
+    let generate = format!("generate people {} --rows 90", output.out);
+    assert!(run(&generate).status.success());
+    let table = std::path::Path::new(&output.out).join("table1");
+    let moved = elsewhere.path().join("table1");
+    std::fs::rename(&table, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &table).unwrap();
+    let before = std::fs::read_dir(moved.join("id_pref=0")).unwrap().count();
+    let ended = run(&format!("{generate} --mode overwrite"));
+    assert_eq!(ended.status.code(), Some(65), "{ended:?}");
+    assert!(ended.stderr.contains("is a symbolic link inside a dataset"), "{}", ended.stderr);
+    assert_eq!(std::fs::read_dir(moved.join("id_pref=0")).unwrap().count(), before);
+}
