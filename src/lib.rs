@@ -14,5 +14,6 @@ pub mod functions; // what SQL gains: one file a function
 pub mod session; // the only place that builds a session of the engine
 pub mod partition; // driver: count, split, assign, write
 pub mod kmeans; // driver: start, step until still, evaluate
+pub mod dbscan; // driver: blocks, local clustering, merge, labels
 pub mod report; // pictures of answers
 pub mod cli; // the command line, the only part that prints

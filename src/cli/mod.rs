@@ -7,6 +7,7 @@
 
 pub mod check; // `pleiad check`
 pub mod config; // settings from files and variables
+pub mod dbscan; // `pleiad dbscan`
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod formats; // table, csv, json, …: tables to bytes
@@ -66,6 +67,8 @@ pub enum Command {
     Generate(generate::Generate),
     /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
     Kmeans(Box<kmeans::Kmeans>),
+    /// Cluster by density: exact DBSCAN, the same labels whatever the blocks and the memory
+    Dbscan(Box<dbscan::Dbscan>),
     /// Cut a catalogue of the sky into blocks, right at the poles and across 0/360
     Partition(Box<partition::Partition>),
     /// Draw a picture of a dataset, as SVG
@@ -92,6 +95,7 @@ impl Command {
         match self {
             Self::Generate(command) => command.run(context).await,
             Self::Kmeans(command) => command.run(context).await,
+            Self::Dbscan(command) => command.run(context).await,
             Self::Partition(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => command.run(context).await,

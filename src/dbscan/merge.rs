@@ -206,17 +206,30 @@ impl Numbers {
         &self.first_rows
     }
 
+    /// The number of a cluster of a block.
+    ///
+    /// # Panics
+    /// If the block has no such cluster.
+    #[inline]
+    pub fn number(&self, block: usize, cluster: u32) -> u64 {
+        self.numbers[self.blocks[block] + cluster as usize]
+    }
+
+    /// What the rows at the open places of a block are, in the order of those.
+    pub fn open(&self, block: usize) -> &[RowLabel] {
+        &self.open[block]
+    }
+
     /// The label in the whole table of a row that block `block` labelled so.
     ///
     /// # Panics
     /// If the block did not make this label.
     #[inline]
     pub fn label(&self, block: usize, label: Label) -> RowLabel {
-        let number = |cluster: u32| self.numbers[self.blocks[block] + cluster as usize];
         match label.kind() {
-            Kind::Core(cluster) => RowLabel::Core(number(cluster)),
+            Kind::Core(cluster) => RowLabel::Core(self.number(block, cluster)),
             Kind::Border(cluster) => {
-                RowLabel::Border { cluster: number(cluster), ambiguous: false }
+                RowLabel::Border { cluster: self.number(block, cluster), ambiguous: false }
             }
             Kind::Open(place) => self.open[block][place as usize],
             Kind::Noise => RowLabel::Noise,

@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
     ("kmeans", &["session", "table", "functions", "storage::Location"]),
-    ("dbscan", &["session", "table", "grid", "partition"]),
+    // its options and results name locations
+    ("dbscan", &["session", "table", "grid", "partition", "storage::Location"]),
     ("stream", &["session", "table"]),
     ("script", &["session", "table", "generate", "partition", "kmeans", "dbscan", "stream"]),
     ("inspect", &["session", "table"]),
@@ -60,6 +61,10 @@ const HOMES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/grid",
     "src/dbscan/local",
+    "src/dbscan/count.rs",
+    "src/dbscan/merge.rs",
+    "src/dbscan/plan.rs",
+    "src/dbscan/sizes.rs",
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
     "src/generate/people.rs",

@@ -38,6 +38,18 @@ impl Label {
         Self(3 << KIND_SHIFT | number)
     }
 
+    /// The label as a number.
+    #[inline]
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The label of [`Self::bits`].
+    #[inline]
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// What it says.
     #[inline]
     pub fn kind(self) -> Kind {
