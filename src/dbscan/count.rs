@@ -54,6 +54,11 @@ impl<const D: usize> Counts<D> {
         self.shape
     }
 
+    /// Cells of the grid.
+    pub(super) fn cells(&self) -> usize {
+        self.shape.iter().product()
+    }
+
     /// The side of a cell.
     pub(super) fn side(&self) -> f64 {
         self.side

@@ -52,16 +52,16 @@ pub(super) async fn plan<const D: usize>(
     if usable <= limits.own_rows.min(limits.rows) && limits.share >= 1.0 {
         return Ok(Plan::whole(eps, usable));
     }
-    let grid = Grid::over(Region::EVERYWHERE, held.lo, held.hi, eps);
+    let grid = Grid::over(Region::EVERYWHERE, (held.lo, held.hi), usable, eps);
     let counts = count(held, &Arc::new(vec![grid.clone()]), threads, |_| Some(0)).await?;
     let mut planner = Planner::new(eps, density.min_points(), limits);
     planner.first(grid, counts.into_iter().next().unwrap_or_default());
-    while planner.waiting() > 0 {
+    while !planner.waiting().is_empty() {
         let shared = Arc::new(planner);
         let which = Arc::clone(&shared);
         let boxes = extents(held, &shared, threads).await?;
-        let regions = (0..shared.waiting()).map(|waiting| shared.region(waiting));
-        let grids = regions.zip(boxes).map(|(region, (lo, hi))| Grid::over(region, lo, hi, eps));
+        let waiting = shared.waiting().iter().zip(boxes);
+        let grids = waiting.map(|(cell, around)| Grid::over(cell.region, around, cell.rows, eps));
         let grids = Arc::new(grids.collect::<Vec<_>>());
         let counts = count(held, &grids, threads, move |p| which.waiting_of(p)).await?;
         planner = Arc::into_inner(shared).expect("the threads are over");
@@ -111,7 +111,7 @@ async fn extents<const D: usize>(
     const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
     let (rows, shared) = (Arc::clone(held), Arc::clone(planner));
     let parts = share(threads, held.runs.len(), move |turns| {
-        let mut boxes = vec![([NOTHING.0; D], [NOTHING.1; D]); shared.waiting()];
+        let mut boxes = vec![([NOTHING.0; D], [NOTHING.1; D]); shared.waiting().len()];
         while let Some(turn) = turns.next() {
             let run = &rows.runs[turn];
             rows.rows_of(run, &rows.shelf.read(run.slip)?, |_, place, _| {

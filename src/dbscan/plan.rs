@@ -12,8 +12,8 @@
 use super::count::{Counts, Need};
 use crate::error::{Error, Result};
 
-/// Cells of a grid at most.
-const MOST_CELLS: usize = 1 << 20;
+/// Cells of a grid at most: about a row each, between these.
+const MOST_CELLS: (usize, usize) = (1 << 12, 1 << 20);
 /// A cell that is this number, and above, of a finer grid.
 const FINER: u32 = 1 << 31;
 
@@ -65,13 +65,21 @@ pub(super) struct Grid<const D: usize> {
 }
 
 impl<const D: usize> Grid<D> {
-    /// A grid over rows from `lo` to `hi`, all in `region`, with cells of half an eps or larger.
-    pub(super) fn over(region: Region<D>, lo: [f64; D], hi: [f64; D], eps: f64) -> Self {
+    /// A grid over so many rows from `lo` to `hi`, all in `region`, with cells of half an eps or
+    /// larger.
+    pub(super) fn over(
+        region: Region<D>,
+        (lo, hi): ([f64; D], [f64; D]),
+        rows: u64,
+        eps: f64,
+    ) -> Self {
         let widest = (0..D).map(|k| hi[k] - lo[k]).fold(0.0, f64::max);
         // No smaller than can be told apart near the largest coordinate.
         let far = (0..D).map(|k| lo[k].abs().max(hi[k].abs())).fold(0.0, f64::max);
-        let mut side = (eps / 2.0).max(far * 1e-15).max(widest / MOST_CELLS as f64);
-        while cells_of(&lo, &hi, side).iter().product::<usize>() > MOST_CELLS {
+        let most = usize::try_from(rows).unwrap_or(usize::MAX);
+        let most = most.clamp(MOST_CELLS.0, MOST_CELLS.1);
+        let mut side = (eps / 2.0).max(far * 1e-15).max(widest / most as f64);
+        while cells_of(&lo, &hi, side).iter().product::<usize>() > most {
             side *= 1.125;
         }
         let cells = cells_of(&lo, &hi, side);
@@ -137,7 +145,7 @@ fn guess(cells: f64) -> usize {
 }
 
 fn cells_of<const D: usize>(lo: &[f64; D], hi: &[f64; D], side: f64) -> [usize; D] {
-    std::array::from_fn(|k| guess((hi[k] - lo[k]) / side).min(MOST_CELLS) + 1)
+    std::array::from_fn(|k| guess((hi[k] - lo[k]) / side).min(MOST_CELLS.1) + 1)
 }
 
 /// One block.
@@ -305,8 +313,17 @@ pub(super) struct Planner<const D: usize> {
     plan: Plan<D>,
     /// What all rows cost together, from the first grid.
     cost: f64,
-    /// Cells that want a finer grid: their grid, cell and region.
-    waiting: Vec<(usize, usize, Region<D>)>,
+    /// Cells that want a finer grid.
+    waiting: Vec<Waiting<D>>,
+}
+
+/// A cell that holds too much.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting<const D: usize> {
+    grid: usize,
+    cell: usize,
+    pub(super) region: Region<D>,
+    pub(super) rows: u64,
 }
 
 impl<const D: usize> Planner<D> {
@@ -316,9 +333,9 @@ impl<const D: usize> Planner<D> {
         Self { eps, need, limits, plan, cost: 0.0, waiting: Vec::new() }
     }
 
-    /// The regions that want a finer grid; rows are sent to them by [`Self::waiting_of`].
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// The cells that want a finer grid; rows are sent to them by [`Self::waiting_of`].
+    pub(super) fn waiting(&self) -> &[Waiting<D>] {
+        &self.waiting
     }
 
     /// Which of the waiting cells holds a row, if one does.
@@ -339,18 +356,13 @@ impl<const D: usize> Planner<D> {
     /// Takes the finer grids of the waiting cells, in their order, with their counts.
     pub(super) fn finer(&mut self, finer: Vec<(Grid<D>, Vec<u64>)>) {
         let waiting = std::mem::take(&mut self.waiting);
-        for ((parent, cell, _), (grid, counts)) in waiting.into_iter().zip(finer) {
+        for (waiting, (grid, counts)) in waiting.into_iter().zip(finer) {
             let number = self.plan.grids.len();
-            self.plan.grids[parent].holders[cell] = FINER + index(number);
+            self.plan.grids[waiting.grid].holders[waiting.cell] = FINER + index(number);
             let counts = Counts::new(&grid, counts, &self.need);
             self.plan.grids.push(Lookup::new(grid));
             self.cut(number, &counts);
         }
-    }
-
-    /// The region of a waiting cell.
-    pub(super) fn region(&self, waiting: usize) -> Region<D> {
-        self.waiting[waiting].2
     }
 
     /// The plan, with the neighbours of every cell.
@@ -370,12 +382,12 @@ impl<const D: usize> Planner<D> {
                 || own + margin > self.limits.rows && own > self.limits.rows / 4;
             let is_dear = cost > self.cost * self.limits.share;
             let cell = (0..D).all(|k| hi[k] - lo[k] == 1);
-            if is_large && cell && counts.side() > 0.5 * self.eps * 1.001 {
+            if is_large && cell && counts.cells() > 1 && counts.side() > 0.5 * self.eps * 1.001 {
                 let cell = counts.index(lo);
                 let holder = WAITING + index(self.waiting.len());
                 self.plan.grids[number].holders[cell] = holder;
                 let region = self.plan.grids[number].grid.region(lo, hi);
-                self.waiting.push((number, cell, region));
+                self.waiting.push(Waiting { grid: number, cell, region, rows: own });
             } else if let Some((axis, at)) =
                 counts.halving(lo, hi, if is_large { 0.0 } else { 2.0 * self.eps })
                 && (is_large || is_dear)

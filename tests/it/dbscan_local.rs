@@ -32,7 +32,7 @@ fn left_and_right(at: f64) -> Vec<Region<2>> {
 // ---- F1 to F8: small sets made by hand
 
 /// Forty core rows in one cluster that only the touch lists of two rows hold together.
-fn forty_rows() -> Vec<[f64; 2]> {
+pub(crate) fn forty_rows() -> Vec<[f64; 2]> {
     let mut rows = vec![[-0.3, -0.3], [-0.2, 0.9], [0.3, 0.3], [0.2, -0.9]];
     for [cx, cy] in [[-1.2, -0.3], [-1.15, 0.9], [1.2, 0.3], [1.15, -0.9f64]] {
         for j in 0..9u8 {
@@ -106,7 +106,7 @@ fn a_border_row_between_two_clusters_joins_the_first_and_never_joins_them(
 }
 
 /// Points (i, j) of a lattice, i fastest.
-fn lattice(side: u8, step: f64) -> Vec<[f64; 2]> {
+pub(crate) fn lattice(side: u8, step: f64) -> Vec<[f64; 2]> {
     let lines = 0..side;
     lines.flat_map(|j| (0..side).map(move |i| [step * f64::from(i), step * f64::from(j)])).collect()
 }
@@ -278,7 +278,7 @@ fn a_margin_row_that_its_owner_does_not_know_is_a_broken_promise() {
 // ---- any set, any blocks
 
 /// Coordinates: a lattice of multiples of 0.1, clumps, or anything; some near 1e6; some repeated.
-fn places<const D: usize>() -> impl Strategy<Value = Vec<[f64; D]>> {
+pub(crate) fn places<const D: usize>() -> impl Strategy<Value = Vec<[f64; D]>> {
     let lattice = prop::array::uniform::<_, D>((0i8..12).prop_map(|i| 0.1 * f64::from(i)));
     let clump = (prop::array::uniform::<_, D>(0i8..3), prop::array::uniform::<_, D>(0.0..0.3))
         .prop_map(|(center, offset)| std::array::from_fn(|k| f64::from(center[k]) + offset[k]));
@@ -302,7 +302,7 @@ fn places<const D: usize>() -> impl Strategy<Value = Vec<[f64; D]>> {
     )
 }
 
-fn densities() -> impl Strategy<Value = Density> {
+pub(crate) fn densities() -> impl Strategy<Value = Density> {
     let eps = prop_oneof![
         Just(0.1),
         Just(0.2),
@@ -439,7 +439,7 @@ fn crowd(seed: u32) -> Vec<[f64; 2]> {
 // ---- data of others, with the labels of scikit-learn 1.9.1
 
 /// The text of a file of the reference data, unpacked.
-fn text(path: &str) -> Option<String> {
+pub(crate) fn text(path: &str) -> Option<String> {
     let bytes = fs::read(shared(path)?).unwrap();
     let mut text = String::new();
     if path.ends_with(".gz") {
@@ -451,7 +451,7 @@ fn text(path: &str) -> Option<String> {
 }
 
 /// The first two numbers of each line that begins with two numbers.
-fn pairs(path: &str) -> Option<Vec<[f64; 2]>> {
+pub(crate) fn pairs(path: &str) -> Option<Vec<[f64; 2]>> {
     let numbers = |line: &str| {
         let mut words = line.split([',', ' ']).filter(|word| !word.is_empty());
         Some([words.next()?.parse().ok()?, words.next()?.parse().ok()?])
