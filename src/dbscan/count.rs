@@ -91,6 +91,19 @@ impl<const D: usize> Counts<D> {
         rows
     }
 
+    /// Calls `cell` with each cell that is not empty: its corners and its rows.
+    pub(super) fn each(&self, mut cell: impl FnMut([usize; D], [usize; D], u64)) {
+        let mut at = [0; D];
+        for _ in 0..self.cells() {
+            let end = at.map(|i| i + 1);
+            let rows = self.rows_of(at, end);
+            if rows > 0 {
+                cell(at, end, rows);
+            }
+            step(&mut at, &self.shape);
+        }
+    }
+
     /// Cost of the cells `lo..hi`.
     pub(super) fn cost_of(&self, lo: [usize; D], hi: [usize; D]) -> f64 {
         let mut cost = 0.0;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use super::advise;
+use super::count::{Counts, Need};
 use super::input::Held;
-use super::local::{Density, ROW_BYTES_2D, ROW_BYTES_3D};
+use super::local::{ROW_BYTES_2D, ROW_BYTES_3D};
+use super::options::Params;
 use super::plan::{Grid, Limits, Plan, Planner, Region};
 use super::shelf::{Gatherer, Shelf, Slip};
 use super::threads::share;
@@ -41,21 +44,28 @@ pub(super) fn limits<const D: usize>(
     }
 }
 
-/// Counts and cuts until blocks are small enough.
+/// Counts and cuts until blocks are small enough; and what the counts say of the parameters.
 pub(super) async fn plan<const D: usize>(
     held: &Arc<Held<D>>,
-    density: &Density,
+    params: &Params,
     limits: Limits,
     threads: usize,
-) -> Result<Plan<D>> {
-    let (usable, eps) = (held.usable(), density.eps());
-    if usable <= limits.own_rows.min(limits.rows) && limits.share >= 1.0 {
-        return Ok(Plan::whole(eps, usable));
+) -> Result<(Plan<D>, Vec<String>)> {
+    let (usable, eps) = (held.usable(), params.density.eps());
+    if usable == 0 {
+        return Ok((Plan::whole(eps, usable), Vec::new()));
     }
     let grid = Grid::over(Region::EVERYWHERE, (held.lo, held.hi), usable, eps);
     let counts = count(held, &Arc::new(vec![grid.clone()]), threads, |_| Some(0)).await?;
-    let mut planner = Planner::new(eps, density.min_points(), limits);
-    planner.first(grid, counts.into_iter().next().unwrap_or_default());
+    let need = Need { eps, min_points: params.density.min_points() };
+    let counts = Counts::new(&grid, counts.into_iter().next().unwrap_or_default(), &need);
+    let flags = advise::before(&counts, usable, params);
+    if usable <= limits.own_rows.min(limits.rows) && limits.share >= 1.0 {
+        return Ok((Plan::whole(eps, usable), flags));
+    }
+    let mut planner = Planner::new(need, limits);
+    planner.first(grid, &counts);
+    drop(counts);
     while !planner.waiting().is_empty() {
         let shared = Arc::new(planner);
         let which = Arc::clone(&shared);
@@ -68,7 +78,7 @@ pub(super) async fn plan<const D: usize>(
         let grids = Arc::into_inner(grids).expect("the threads are over");
         planner.finer(grids.into_iter().zip(counts).collect());
     }
-    planner.finish()
+    Ok((planner.finish()?, flags))
 }
 
 /// The rows of each cell of some grids; `which` names the grid of a row, if it has one.

@@ -20,12 +20,14 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
 use crate::session::{Session, quote_identifier};
-use crate::table::{Format, SourceTable};
+use crate::table::{Format, Source, SourceTable};
 
 const ROWS: &str = include_str!("../../sql/steps/dbscan_rows.sql");
 /// The constant column of a file that says where its rows begin.
 const FIRST_ROW: &str = "pleiad first row";
 
+/// The table of own rows in a dataset of blocks.
+const BLOCKS: &str = "blocks";
 /// The columns of labels.
 const LABELS: [&str; 3] = ["row", "cluster", "kind"];
 
@@ -76,6 +78,11 @@ impl<const D: usize> Held<D> {
         Ok(())
     }
 
+    /// The largest magnitude of a coordinate.
+    pub(super) fn largest(&self) -> f64 {
+        (0..D).map(|k| self.lo[k].abs().max(self.hi[k].abs())).fold(0.0, f64::max)
+    }
+
     /// Rows with a place.
     pub(super) fn usable(&self) -> u64 {
         self.rows - self.skipped
@@ -87,8 +94,8 @@ impl Input {
     ///
     /// # Errors
     /// Tables with other columns than the first; a column that is missing or holds no numbers.
-    pub fn open(session: &Session, tables: &[SourceTable], params: &Params) -> Result<Self> {
-        let table = SourceTable::united(tables, "cluster")?;
+    pub fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
+        let table = SourceTable::united(clustered_tables(source), "cluster")?;
         let id = params.options.id.clone();
         for column in params.space.columns() {
             match data_type(&table, column)? {
@@ -204,6 +211,17 @@ impl Input {
                 format!("the input changed during the run: {change}; run it again"),
             )),
         }
+    }
+}
+
+/// What is clustered of a source: of a dataset of blocks the own rows only, each of which is there
+/// once.
+fn clustered_tables(source: &Source) -> &[SourceTable] {
+    let driver = source.manifest.as_ref().and_then(|manifest| manifest.properties.get("driver"));
+    let own = source.tables.iter().position(|table| table.name == BLOCKS);
+    match (driver.map(String::as_str), own) {
+        (Some("partition"), Some(own)) => &source.tables[own..=own],
+        _ => &source.tables,
     }
 }
 

@@ -224,12 +224,22 @@ fn at(place: u64) -> usize {
 }
 
 /// The labels of rows that follow each other.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Labels {
     words: Vec<u64>,
 }
 
 impl Labels {
+    /// The labels of all rows of the range.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = RowKind> + '_ {
+        self.words.iter().map(|word| RowKind::of(*word))
+    }
+
+    /// The label of one row of the range.
+    pub(super) fn kind(&self, row: u64) -> RowKind {
+        RowKind::of(self.words[at(row)])
+    }
+
     /// The labels of some rows of the range.
     pub(super) fn part(&self, rows: Range<u64>) -> impl Iterator<Item = RowKind> + '_ {
         self.words[at(rows.start)..at(rows.end)].iter().map(|word| RowKind::of(*word))

@@ -37,14 +37,13 @@ const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
 pub(super) async fn write(
     input: &Input,
     params: &Params,
-    ranges: Ranges,
+    ranges: &Arc<Ranges>,
     run: &Run,
     watch: &dyn Observer,
 ) -> Result<()> {
     let total = Some(ranges.rows);
     watch.report(Event::Stage { name: "writing labels".into(), total, unit: Unit::Rows });
     let session = input.session().in_order(BATCH);
-    let ranges = Arc::new(ranges);
     let spec = |part: usize| TableSpec {
         name: "labels".to_owned(),
         distinct: true,
@@ -56,11 +55,11 @@ pub(super) async fn write(
         let parts = ranges.len().max(1) as u64;
         let rows =
             (0..parts).map(|part| part * RANGE_ROWS..((part + 1) * RANGE_ROWS).min(ranges.rows));
-        rows.map(|rows| LabelStream::new(&ranges, rows, None, false)).collect()
+        rows.map(|rows| LabelStream::new(ranges, rows, None, false)).collect()
     } else {
         let plan = source(input, &session, &kept).await?;
         let has_id = params.options.id.is_some();
-        vec![LabelStream::new(&ranges, 0..ranges.rows, Some(plan), has_id)]
+        vec![LabelStream::new(ranges, 0..ranges.rows, Some(plan), has_id)]
     };
     let mut done = 0;
     let writes = streams.into_iter().enumerate().map(|(part, stream)| {

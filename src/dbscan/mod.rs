@@ -19,9 +19,11 @@
 //! disk from then on ([`shelf`]); a block in work is reserved, and blocks wait for each other's room.
 //! A table of all clusters is held: 100 bytes a cluster.
 
+mod advise; // red flags; pure
 mod blocks; // local clustering, a block at a time on each core
 mod count; // rows and cost of boxes of cells; pure
 mod divide; // counting, and rows to blocks
+pub mod distances; // the k-distance curve
 mod found; // what a block found, as words
 pub mod input; // columns, coordinates, row numbers
 mod join; // merged numbers to rows
@@ -30,10 +32,12 @@ pub mod local; // one block: coordinates in, labels and contacts out
 pub mod merge; // contacts of all blocks in, cluster numbers out
 pub mod options; // as the user wrote them, and checked
 pub mod plan; // blocks from counts; pure
+mod probe; // labels of some rows against the definition
 mod record; // what is told of a run
 pub mod resume; // the blocks of a killed run
 pub mod shelf; // lists of words, in memory or on disk
 mod sizes; // what is told of a cluster
+mod tree; // the k-th nearest row; pure
 mod threads; // work on all cores
 
 use std::num::NonZeroU64;
@@ -45,14 +49,18 @@ pub use join::Counts;
 pub use options::{Options, Params};
 pub use resume::Killed;
 
-use crate::error::Result;
-use crate::event::Observer;
+use crate::error::{Error, Result};
+use crate::event::{Event, Observer, Silent};
 use crate::session::Session;
 use crate::table::{Run, Source, SourceTable};
 use blocks::Work;
-use input::Input;
+use input::{Held, Input};
+use join::Ranges;
+use merge::Numbers;
+use options::Verify;
+use plan::{Limits, Plan};
 use resume::Kept;
-use sizes::Scale;
+use sizes::{Scale, Size};
 
 /// What a run has found and, unless it was dry, published.
 #[derive(Debug, Clone)]
@@ -114,7 +122,7 @@ pub async fn run(
     killed: Option<Killed>,
     watch: &dyn Observer,
 ) -> Result<Outcome> {
-    let input = Input::open(session, &source.tables, params)?;
+    let input = Input::open(session, source, params)?;
     match params.dimensions() {
         2 => run_in::<2>(&input, params, run, killed, watch).await,
         _ => run_in::<3>(&input, params, run, killed, watch).await,
@@ -129,45 +137,125 @@ async fn run_in<const D: usize>(
     killed: Option<Killed>,
     watch: &dyn Observer,
 ) -> Result<Outcome> {
-    let session = input.session();
-    let inputs = SourceTable::input_records(&input.table);
-    let held = Arc::new(input.read::<D>(watch).await?);
+    let held = input.read::<D>(watch).await?;
     let (rows, skipped) = (held.rows, held.skipped);
+    let inputs = SourceTable::input_records(&input.table);
     let limits = match &killed {
         Some(killed) => killed.limits(params, &inputs)?,
         None => {
             let max_rows = params.options.max_rows.map(NonZeroU64::get);
-            divide::limits::<D>(session, held.usable(), max_rows)
+            divide::limits::<D>(input.session(), held.usable(), max_rows)
         }
     };
-    let plan = divide::plan(&held, &params.density, limits, session.streams()).await?;
+    let job = Job { input, params, watch };
+    let (held, plan) = job.plan(held, limits).await?;
     let Some(run) = run else {
-        let blocks = record::planned(&plan);
-        let counts = Counts::default();
+        let (blocks, counts) = (record::planned(&plan), Counts::default());
         return Ok(Outcome { rows, skipped, counts, clusters: None, blocks });
     };
     if plan.blocks().len() > 1 {
         resume::keep_plan(&run, params, &inputs, limits).await?;
     }
-    let plan = Arc::new(plan);
-    let kept: Kept<D> = killed.map_or(Ok(Kept { blocks: Vec::new() }), Killed::into_kept)?;
-    let scale =
-        Scale::new((0..D).map(|k| held.lo[k].abs().max(held.hi[k].abs())).fold(0.0, f64::max));
-    let held = Arc::into_inner(held).expect("no phase is running");
-    let piles = divide::scatter(held, &plan, session, kept.done(plan.blocks().len())?).await?;
-    let blocks = record::scattered(&plan, &piles);
-    let work = Work::new(Arc::clone(&plan), params, scale);
-    let findings = blocks::cluster_all(work, piles, kept, Some(&run), session, watch).await?;
-    let border = params.options.border;
-    let numbers = Arc::new(join::number::<D>(&findings)?);
-    let sizes = join::sizes::<D>(&findings, &numbers, border, scale)?;
-    let clusters = labels::clusters(params, &sizes, numbers.first_rows(), scale)?;
-    drop(sizes);
-    let (ranges, counts) = join::label(findings, numbers, border, rows, session).await?;
-    labels::write(input, params, ranges, &run, watch).await?;
-    labels::write_clusters(session, clusters.clone(), &run).await?;
+    let kept = killed.map_or(Ok(Kept::default()), Killed::into_kept)?;
+    let found = job.cluster(held, plan, kept, Some(&run)).await?;
+    let ranges = Arc::new(found.ranges);
+    if let Some(verify) = params.options.verify {
+        job.verify::<D>(&ranges, verify, limits).await?;
+    }
+    let largest = found.sizes.iter().map(|size| size.rows).max().unwrap_or_default();
+    let clusters = labels::clusters(params, &found.sizes, found.numbers.first_rows(), found.scale)?;
+    drop((found.sizes, found.numbers));
+    labels::write(input, params, &ranges, &run, watch).await?;
+    labels::write_clusters(input.session(), clusters.clone(), &run).await?;
     input.check_unchanged().await?;
+    let (counts, blocks) = (found.counts, found.blocks);
     let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
+    for flag in advise::after(&outcome, largest, params) {
+        watch.report(Event::Warning(flag));
+    }
     run.commit(record::properties(input, params, &outcome)).await?;
     Ok(outcome)
+}
+
+/// What the phases of a run work with.
+struct Job<'a> {
+    input: &'a Input,
+    params: &'a Params,
+    watch: &'a dyn Observer,
+}
+
+/// All rows with their labels, and all clusters.
+struct Clustered<const D: usize> {
+    ranges: Ranges,
+    counts: Counts,
+    sizes: Vec<Size<D>>,
+    numbers: Arc<Numbers>,
+    scale: Scale,
+    blocks: Vec<BlockFacts>,
+}
+
+impl Job<'_> {
+    /// Counts rows and cuts space into blocks; says what looks hopeless.
+    async fn plan<const D: usize>(
+        &self,
+        held: Held<D>,
+        limits: Limits,
+    ) -> Result<(Held<D>, Plan<D>)> {
+        let held = Arc::new(held);
+        let threads = self.input.session().streams();
+        let (plan, flags) = divide::plan(&held, self.params, limits, threads).await?;
+        for flag in flags {
+            self.watch.report(Event::Warning(flag));
+        }
+        Ok((Arc::into_inner(held).expect("no phase is running"), plan))
+    }
+
+    /// Shares rows out, clusters block by block, joins the blocks and labels every row.
+    async fn cluster<const D: usize>(
+        &self,
+        held: Held<D>,
+        plan: Plan<D>,
+        kept: Kept<D>,
+        run: Option<&Run>,
+    ) -> Result<Clustered<D>> {
+        let Self { input, params, watch } = *self;
+        let (session, border) = (input.session(), params.options.border);
+        let (plan, rows) = (Arc::new(plan), held.rows);
+        let scale = Scale::new(held.largest());
+        let done = kept.done(plan.blocks().len())?;
+        let piles = divide::scatter(held, &plan, session, done).await?;
+        let blocks = record::scattered(&plan, &piles);
+        let work = Work::new(Arc::clone(&plan), params, scale);
+        let findings = blocks::cluster_all(work, piles, kept, run, session, watch).await?;
+        let numbers = Arc::new(join::number::<D>(&findings)?);
+        let sizes = join::sizes::<D>(&findings, &numbers, border, scale)?;
+        let labelled = join::label(findings, Arc::clone(&numbers), border, rows, session);
+        let (ranges, counts) = labelled.await?;
+        Ok(Clustered { ranges, counts, sizes, numbers, scale, blocks })
+    }
+
+    /// Checks the labels against the definition, and with `full` against those of other blocks.
+    async fn verify<const D: usize>(
+        &self,
+        ranges: &Arc<Ranges>,
+        verify: Verify,
+        limits: Limits,
+    ) -> Result<()> {
+        let held = Arc::new(self.input.read::<D>(self.watch).await?);
+        let threads = self.input.session().streams();
+        probe::verify(&held, ranges, self.params, verify.rows(), threads).await?;
+        if verify != Verify::Full {
+            return Ok(());
+        }
+        let smaller = limits.thirds(held.usable());
+        let held = Arc::into_inner(held).expect("no phase is running");
+        let (held, plan) = Job { watch: &Silent, ..*self }.plan(held, smaller).await?;
+        let again = self.cluster(held, plan, Kept::default(), None).await?.ranges;
+        for range in 0..ranges.len() as u64 {
+            if ranges.range(range)? != again.range(range)? {
+                return Err(Error::internal("the labels of other blocks are not the same"));
+            }
+        }
+        Ok(())
+    }
 }

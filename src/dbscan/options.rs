@@ -226,6 +226,19 @@ impl Params {
         Ok(Self { options, space, density })
     }
 
+    /// As [`Self::new`], for what needs no eps: where none is given it is 1.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn without_eps(mut options: Options) -> Result<Self> {
+        if options.ra.is_some() {
+            options.eps_deg.get_or_insert(1.0);
+        } else {
+            options.eps.get_or_insert(1.0);
+        }
+        Self::new(options)
+    }
+
     /// The number of dimensions of the core: 3 on the sphere.
     pub fn dimensions(&self) -> usize {
         match &self.space {

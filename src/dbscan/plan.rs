@@ -305,6 +305,17 @@ pub struct Limits {
     pub share: f64,
 }
 
+impl Limits {
+    /// Limits that make other and more blocks of `rows` rows.
+    pub(super) fn thirds(self, rows: u64) -> Self {
+        Self {
+            own_rows: (self.own_rows.min(rows) / 3).max(1),
+            rows: (self.rows / 3).max(1),
+            share: self.share / 3.0,
+        }
+    }
+}
+
 /// A plan in the making: grids are counted, cut, and cells that hold too much are counted finer.
 pub(super) struct Planner<const D: usize> {
     eps: f64,
@@ -327,8 +338,8 @@ pub(super) struct Waiting<const D: usize> {
 }
 
 impl<const D: usize> Planner<D> {
-    pub(super) fn new(eps: f64, min_points: usize, limits: Limits) -> Self {
-        let need = Need { eps, min_points };
+    pub(super) fn new(need: Need, limits: Limits) -> Self {
+        let eps = need.eps;
         let plan = Plan { eps_squared: eps * eps, blocks: Vec::new(), grids: Vec::new() };
         Self { eps, need, limits, plan, cost: 0.0, waiting: Vec::new() }
     }
@@ -346,11 +357,10 @@ impl<const D: usize> Planner<D> {
     }
 
     /// Takes the first grid with its counts.
-    pub(super) fn first(&mut self, grid: Grid<D>, counts: Vec<u64>) {
-        let counts = Counts::new(&grid, counts, &self.need);
+    pub(super) fn first(&mut self, grid: Grid<D>, counts: &Counts<D>) {
         self.cost = counts.cost_of([0; D], grid.shape());
         self.plan.grids.push(Lookup::new(grid));
-        self.cut(0, &counts);
+        self.cut(0, counts);
     }
 
     /// Takes the finer grids of the waiting cells, in their order, with their counts.

@@ -43,6 +43,7 @@ pub struct Killed {
 }
 
 /// The blocks that need no work.
+#[derive(Default)]
 pub(super) struct Kept<const D: usize> {
     pub(super) blocks: Vec<(u32, Found<D>)>,
 }

@@ -61,13 +61,16 @@ const HOMES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/grid",
     "src/dbscan/local",
+    "src/dbscan/advise.rs",
     "src/dbscan/count.rs",
     "src/dbscan/merge.rs",
     "src/dbscan/plan.rs",
     "src/dbscan/sizes.rs",
+    "src/dbscan/tree.rs",
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
     "src/generate/people.rs",
+    "src/generate/shapes.rs",
     "src/generate/sky.rs",
     "src/generate/slice.rs",
 ];
