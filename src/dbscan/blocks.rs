@@ -11,9 +11,9 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
 use super::divide::{Piles, row_bytes};
 use super::found::{Found, touch_words};
+use super::ground::Ground;
 use super::local::{Density, Local, Touch, cluster};
 use super::options::{Border, Params};
-use super::plan::Plan;
 use super::resume::Kept;
 use super::shelf::{Shelf, Slip};
 use super::sizes::Scale;
@@ -42,15 +42,15 @@ pub(super) struct Lists {
 
 /// What blocks are clustered by.
 pub(super) struct Work<const D: usize> {
-    pub(super) plan: Arc<Plan<D>>,
+    pub(super) ground: Ground<D>,
     pub(super) density: Density,
     pub(super) border: Border,
     pub(super) scale: Scale,
 }
 
 impl<const D: usize> Work<D> {
-    pub(super) fn new(plan: Arc<Plan<D>>, params: &Params, scale: Scale) -> Self {
-        Self { plan, density: params.density, border: params.options.border, scale }
+    pub(super) fn new(ground: Ground<D>, params: &Params, scale: Scale) -> Self {
+        Self { ground, density: params.density, border: params.options.border, scale }
     }
 
     /// Clusters one block; none once it has been asked to stop.
@@ -72,9 +72,7 @@ impl<const D: usize> Work<D> {
             places.extend(piles.shelf.take(*slip)?.chunks_exact(D).map(place));
         }
         let own_places = places[..own].to_vec();
-        let region = self.plan.blocks()[block].region;
-        let eps = self.density.eps();
-        let copied = |p: &[f64; D]| region.is_edge(p, eps);
+        let copied = |p: &[f64; D]| self.ground.is_copied(block, p);
         let Some(local): Option<Local<D>> = cluster(places, own, &self.density, copied, stop)?
         else {
             return Ok(None);
@@ -96,13 +94,13 @@ pub(super) async fn cluster_all<const D: usize>(
 ) -> Result<Findings> {
     let mut findings =
         Findings { shelf: Shelf::new(session, "labels of blocks"), blocks: Vec::new() };
-    let keeps = work.plan.blocks().len() > 1;
+    let keeps = work.ground.blocks() > 1;
     for (block, found) in kept.blocks {
-        findings.add(block, found, &work.plan)?;
+        findings.add(block, found, &work.ground)?;
     }
     let mut queue: Vec<usize> =
         (0..piles.blocks.len()).filter(|block| piles.blocks[*block].own_rows > 0).collect();
-    let cost = |block: &usize| work.plan.blocks()[*block].cost;
+    let cost = |block: &usize| work.ground.cost(*block);
     queue.sort_by(|a, b| cost(a).total_cmp(&cost(b)).then(b.cmp(a)));
     let total = queue.len() as u64;
     watch.report(Event::Stage {
@@ -136,7 +134,7 @@ pub(super) async fn cluster_all<const D: usize>(
         if let Some(run) = run.filter(|_| keeps) {
             run.keep(&super::resume::block_name(number), Bytes::from(found.to_bytes())).await?;
         }
-        findings.add(number, found, &work.plan)?;
+        findings.add(number, found, &work.ground)?;
         done += 1;
         watch.report(Event::Progress { done });
     }
@@ -161,16 +159,13 @@ fn room<const D: usize>(
         Ok(()) => Ok(Some(room)),
         Err(_) if !is_alone => Ok(None),
         Err(cause) => {
-            let region = work.plan.blocks()[block].region;
-            let corner = |corner: [f64; D]| corner.map(|x| x.to_string()).join(", ");
             let (own, margin, mib) = (pile.own_rows, pile.margin_rows, bytes >> 20);
             Err(Error::new(
                 Kind::Limit,
                 format!(
-                    "the block from ({}) to ({}) has {own} rows and {margin} within eps of it, which \
-                     need {mib} MiB: raise --memory-limit, or take a smaller eps",
-                    corner(region.lo),
-                    corner(region.hi),
+                    "{} has {own} rows and {margin} within eps of it, which need {mib} MiB: raise \
+                     --memory-limit, or take a smaller eps",
+                    work.ground.name(block),
                 ),
             )
             .caused_by(cause))
@@ -180,12 +175,17 @@ fn room<const D: usize>(
 
 impl Findings {
     /// Puts away what a block found; its touches are sorted out by the block they are about.
-    fn add<const D: usize>(&mut self, block: u32, found: Found<D>, plan: &Plan<D>) -> Result<()> {
+    fn add<const D: usize>(
+        &mut self,
+        block: u32,
+        found: Found<D>,
+        ground: &Ground<D>,
+    ) -> Result<()> {
         let Found { rows, mut facts } = found;
         let mut by_owner: BTreeMap<u32, Vec<Touch<D>>> = BTreeMap::new();
         for touch in std::mem::take(&mut facts.contacts.touches) {
-            let owner = plan.owner(&touch.place.coordinates());
-            by_owner.entry(owner).or_default().push(touch);
+            let note = |owner| by_owner.entry(owner).or_default().push(touch);
+            ground.owners(block, touch.place, note);
         }
         let put =
             |(owner, touches): (u32, Vec<_>)| Ok((owner, self.shelf.put(touch_words(&touches))?));

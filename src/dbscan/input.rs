@@ -29,7 +29,7 @@ const FIRST_ROW: &str = "pleiad first row";
 /// The table of own rows in a dataset of blocks.
 const BLOCKS: &str = "blocks";
 /// The columns of labels.
-const LABELS: [&str; 3] = ["row", "cluster", "kind"];
+pub(super) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
 
 /// The input of a run, pinned.
 pub struct Input {
@@ -128,6 +128,19 @@ impl Input {
             }
         }
         Ok(Self { table, session: session.scanning(), space: params.space.clone(), id })
+    }
+
+    /// Margin rows of the same dataset, to be read as the input is.
+    pub(super) fn margins_of(&self, table: &SourceTable) -> Self {
+        let (session, space) = (self.session.clone(), self.space.clone());
+        Self { table: table.clone(), session, space, id: None }
+    }
+
+    /// Where it is: of a dataset, the table too.
+    pub(super) fn location(&self) -> String {
+        let location = self.table.location();
+        let is_table = self.table.is_of_dataset() && location.name() != self.table.name;
+        if is_table { location.join(&self.table.name).to_string() } else { location.to_string() }
     }
 
     /// The session that reads it.

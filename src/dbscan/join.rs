@@ -16,7 +16,7 @@ use crate::session::Session;
 
 /// Rows of a range: rows are put into order range by range. 2^21.
 pub(super) const RANGE_ROWS: u64 = 1 << RANGE_BITS;
-const RANGE_BITS: u32 = 21;
+pub(super) const RANGE_BITS: u32 = 21;
 const KIND_BITS: u32 = 2;
 
 /// How many rows are what.
@@ -219,7 +219,8 @@ impl Ranges {
     }
 }
 
-fn at(place: u64) -> usize {
+/// A place in a list.
+pub(super) fn at(place: u64) -> usize {
     usize::try_from(place).expect("ranges and their rows are counted in usize")
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A line of `labels` has the row's number (or its id, under its own name), `cluster` (-1 is noise,
 //! NULL a row without a place), `kind` (`core`, `border`, `noise`, `skipped`), and the columns that
-//! are kept. Files hold 2^21 rows; with columns of the input, all rows are in one file.
+//! are kept. Files hold 2^21 rows and are filed under the Hive keys of the input; with columns of the
+//! input, all rows are in one file.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -10,9 +11,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::ExecutionPlan;
@@ -20,15 +23,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::input::{Input, id_of};
-use super::join::{Labels, RANGE_ROWS, Ranges, RowKind};
+use super::input::{Input, LABELS, id_of};
+use super::join::{Labels, RANGE_BITS, RANGE_ROWS, Ranges, RowKind, at};
 use super::options::{Params, Space};
 use super::sizes::{Scale, Size};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Silent, Unit};
 use crate::grid::UnitVector;
 use crate::session::{Session, quote_identifier};
-use crate::table::{Run, TableSpec};
+use crate::table::{Format, Run, SourceFile, TableSpec};
 
 /// Rows of a batch.
 const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
@@ -44,26 +47,24 @@ pub(super) async fn write(
     let total = Some(ranges.rows);
     watch.report(Event::Stage { name: "writing labels".into(), total, unit: Unit::Rows });
     let session = input.session().in_order(BATCH);
-    let spec = |part: usize| TableSpec {
-        name: "labels".to_owned(),
-        distinct: true,
-        part: u32::try_from(part).ok(),
-        ..TableSpec::default()
-    };
     let kept = kept(input, params);
     let streams: Vec<LabelStream> = if kept.is_empty() {
-        let parts = ranges.len().max(1) as u64;
-        let rows =
-            (0..parts).map(|part| part * RANGE_ROWS..((part + 1) * RANGE_ROWS).min(ranges.rows));
-        rows.map(|rows| LabelStream::new(ranges, rows, None, false)).collect()
+        let parts = parts(input, ranges.rows);
+        parts.into_iter().map(|(rows, keys)| LabelStream::new(ranges, rows, keys)).collect()
     } else {
         let plan = source(input, &session, &kept).await?;
-        let has_id = params.options.id.is_some();
-        vec![LabelStream::new(ranges, 0..ranges.rows, Some(plan), has_id)]
+        vec![LabelStream::beside(ranges, plan, params.options.id.is_some())]
     };
     let mut done = 0;
     let writes = streams.into_iter().enumerate().map(|(part, stream)| {
-        let (session, spec, rows) = (session.clone(), spec(part), stream.rows.clone());
+        let (session, rows) = (session.clone(), stream.rows.clone());
+        let spec = TableSpec {
+            name: "labels".to_owned(),
+            keys: stream.keys.iter().map(|(key, _)| key.name().clone()).collect(),
+            distinct: true,
+            part: u32::try_from(part).ok(),
+            ..TableSpec::default()
+        };
         async move {
             let plan = plan_of(stream)?;
             let written = run.write(&session.state(), plan, spec, &Silent).await?;
@@ -84,6 +85,40 @@ pub(super) async fn write(
     }
     watch.report(Event::Done);
     Ok(())
+}
+
+/// A Hive key and its value.
+type Key = (FieldRef, ScalarValue);
+
+/// Rows of the same keys, 2^21 at most, in order.
+fn parts(input: &Input, rows: u64) -> Vec<(Range<u64>, Vec<Key>)> {
+    let table = &input.table;
+    let clash = table.keys.iter().any(|key| LABELS.contains(&key.name().as_str()));
+    let is_null = |file: &SourceFile| file.partition.iter().any(ScalarValue::is_null);
+    let by_file = table
+        .rows_by_file()
+        .filter(|_| table.format == Format::Parquet && !clash && !table.files.iter().any(is_null));
+    let mut alike: Vec<(Range<u64>, Vec<Key>)> = Vec::new();
+    for (file, rows) in table.files.iter().zip(by_file.iter().flatten()) {
+        let keys = table.keys.iter().cloned().map(Arc::new).zip(file.partition.iter().cloned());
+        let keys: Vec<Key> = keys.collect();
+        match alike.last_mut() {
+            Some((before, same)) if *same == keys => before.end += rows,
+            last => {
+                let from = last.map_or(0, |(before, _)| before.end);
+                alike.push((from..from + rows, keys));
+            }
+        }
+    }
+    if by_file.is_none() || alike.is_empty() {
+        alike = vec![(0..rows, Vec::new())];
+    }
+    let cut = |(rows, keys): (Range<u64>, Vec<Key>)| {
+        let end = rows.end;
+        let starts = (rows.start..end.max(rows.start + 1)).step_by(1 << RANGE_BITS);
+        starts.map(move |from| (from..(from + RANGE_ROWS).min(end), keys.clone()))
+    };
+    alike.into_iter().flat_map(cut).collect()
 }
 
 /// The columns of the input that are written: the id, then those asked for.
@@ -129,6 +164,8 @@ struct LabelStream {
     source: Option<Arc<dyn ExecutionPlan>>,
     /// The first column of the source stands in the place of the row's number.
     has_id: bool,
+    /// What the rows are filed under.
+    keys: Vec<Key>,
     schema: SchemaRef,
 }
 
@@ -139,27 +176,32 @@ impl fmt::Debug for LabelStream {
 }
 
 impl LabelStream {
-    fn new(
-        ranges: &Arc<Ranges>,
-        rows: Range<u64>,
-        source: Option<Arc<dyn ExecutionPlan>>,
-        has_id: bool,
-    ) -> Self {
+    fn new(ranges: &Arc<Ranges>, rows: Range<u64>, keys: Vec<Key>) -> Self {
         let number = Arc::new(Field::new("row", DataType::Int64, false));
-        let labels = [
-            Arc::new(Field::new("cluster", DataType::Int64, true)),
-            Arc::new(Field::new("kind", DataType::Utf8, false)),
-        ];
-        let kept = source.as_ref().map(|plan| plan.schema());
-        let kept = kept.iter().flat_map(|schema| schema.fields()).cloned();
-        let (first, others): (Vec<_>, Vec<_>) = match has_id {
-            true => (kept.clone().take(1).collect(), kept.skip(1).collect()),
-            false => (vec![number], kept.collect()),
-        };
-        let fields: Vec<_> = first.into_iter().chain(labels).chain(others).collect();
+        let keyed = keys.iter().map(|(key, _)| Arc::clone(key));
+        let fields: Vec<_> = [number].into_iter().chain(label_fields()).chain(keyed).collect();
         let (ranges, schema) = (Arc::clone(ranges), Arc::new(Schema::new(fields)));
-        Self { ranges, rows, source, has_id, schema }
+        Self { ranges, rows, source: None, has_id: false, keys, schema }
     }
+
+    /// All labels, beside columns of the input.
+    fn beside(ranges: &Arc<Ranges>, source: Arc<dyn ExecutionPlan>, has_id: bool) -> Self {
+        let number = Arc::new(Field::new("row", DataType::Int64, false));
+        let kept = source.schema();
+        let (ids, others) = kept.fields().split_at(usize::from(has_id));
+        let first = ids.iter().cloned().chain((!has_id).then_some(number));
+        let fields: Vec<_> = first.chain(label_fields()).chain(others.iter().cloned()).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let (ranges, rows) = (Arc::clone(ranges), 0..ranges.rows);
+        Self { ranges, rows, source: Some(source), has_id, keys: Vec::new(), schema }
+    }
+}
+
+fn label_fields() -> [FieldRef; 2] {
+    [
+        Arc::new(Field::new("cluster", DataType::Int64, true)),
+        Arc::new(Field::new("kind", DataType::Utf8, false)),
+    ]
 }
 
 impl PartitionStream for LabelStream {
@@ -179,13 +221,17 @@ impl PartitionStream for LabelStream {
         let source = self.source.as_ref().map(|plan| plan.execute(0, context));
         let batches = match source {
             None => {
-                let lines = stream::try_unfold(cursor, |mut cursor| async move {
+                let start = (cursor, self.keys.clone());
+                let lines = stream::try_unfold(start, |(mut cursor, keys)| async move {
                     let rows = cursor.rows.end - cursor.rows.start;
                     if rows == 0 {
                         return Ok(None);
                     }
-                    let batch = cursor.next(rows.min(BATCH.get() as u64), &[])?;
-                    Ok(Some((batch, cursor)))
+                    let rows = rows.min(BATCH.get() as u64);
+                    let column = |(_, value): &Key| value.to_array_of_size(at(rows));
+                    let columns = keys.iter().map(column).collect::<EngineResult<Vec<_>>>()?;
+                    let batch = cursor.next(rows, &columns)?;
+                    Ok(Some((batch, (cursor, keys))))
                 });
                 lines.boxed()
             }

@@ -25,6 +25,7 @@ mod count; // rows and cost of boxes of cells; pure
 mod divide; // counting, and rows to blocks
 pub mod distances; // the k-distance curve
 mod found; // what a block found, as words
+mod ground; // whose row is a margin row
 pub mod input; // columns, coordinates, row numbers
 mod join; // merged numbers to rows
 pub mod labels; // the tables of a result
@@ -35,9 +36,11 @@ pub mod plan; // blocks from counts; pure
 mod probe; // labels of some rows against the definition
 mod record; // what is told of a run
 pub mod resume; // the blocks of a killed run
+pub mod sample; // rows of a result for a picture
 pub mod shelf; // lists of words, in memory or on disk
 mod sizes; // what is told of a cluster
 mod tree; // the k-th nearest row; pure
+mod stored; // blocks and margins of a dataset
 mod threads; // work on all cores
 
 use std::num::NonZeroU64;
@@ -54,11 +57,13 @@ use crate::event::{Event, Observer, Silent};
 use crate::session::Session;
 use crate::table::{Run, Source, SourceTable};
 use blocks::Work;
+use divide::Piles;
+use ground::Ground;
 use input::{Held, Input};
 use join::Ranges;
 use merge::Numbers;
 use options::Verify;
-use plan::{Limits, Plan};
+use plan::Limits;
 use resume::Kept;
 use sizes::{Scale, Size};
 
@@ -123,63 +128,20 @@ pub async fn run(
     watch: &dyn Observer,
 ) -> Result<Outcome> {
     let input = Input::open(session, source, params)?;
+    let margins = stored::margins(source, params, watch);
+    let job = Job { input: &input, margins, params, watch };
     match params.dimensions() {
-        2 => run_in::<2>(&input, params, run, killed, watch).await,
-        _ => run_in::<3>(&input, params, run, killed, watch).await,
+        2 => job.run::<2>(run, killed).await,
+        _ => job.run::<3>(run, killed).await,
     }
-}
-
-/// [`run`] in two or three dimensions.
-async fn run_in<const D: usize>(
-    input: &Input,
-    params: &Params,
-    run: Option<Run>,
-    killed: Option<Killed>,
-    watch: &dyn Observer,
-) -> Result<Outcome> {
-    let held = input.read::<D>(watch).await?;
-    let (rows, skipped) = (held.rows, held.skipped);
-    let inputs = SourceTable::input_records(&input.table);
-    let limits = match &killed {
-        Some(killed) => killed.limits(params, &inputs)?,
-        None => {
-            let max_rows = params.options.max_rows.map(NonZeroU64::get);
-            divide::limits::<D>(input.session(), held.usable(), max_rows)
-        }
-    };
-    let job = Job { input, params, watch };
-    let (held, plan) = job.plan(held, limits).await?;
-    let Some(run) = run else {
-        let (blocks, counts) = (record::planned(&plan), Counts::default());
-        return Ok(Outcome { rows, skipped, counts, clusters: None, blocks });
-    };
-    if plan.blocks().len() > 1 {
-        resume::keep_plan(&run, params, &inputs, limits).await?;
-    }
-    let kept = killed.map_or(Ok(Kept::default()), Killed::into_kept)?;
-    let found = job.cluster(held, plan, kept, Some(&run)).await?;
-    let ranges = Arc::new(found.ranges);
-    if let Some(verify) = params.options.verify {
-        job.verify::<D>(&ranges, verify, limits).await?;
-    }
-    let largest = found.sizes.iter().map(|size| size.rows).max().unwrap_or_default();
-    let clusters = labels::clusters(params, &found.sizes, found.numbers.first_rows(), found.scale)?;
-    drop((found.sizes, found.numbers));
-    labels::write(input, params, &ranges, &run, watch).await?;
-    labels::write_clusters(input.session(), clusters.clone(), &run).await?;
-    input.check_unchanged().await?;
-    let (counts, blocks) = (found.counts, found.blocks);
-    let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
-    for flag in advise::after(&outcome, largest, params) {
-        watch.report(Event::Warning(flag));
-    }
-    run.commit(record::properties(input, params, &outcome)).await?;
-    Ok(outcome)
 }
 
 /// What the phases of a run work with.
+#[derive(Clone, Copy)]
 struct Job<'a> {
     input: &'a Input,
+    /// The margins of stored blocks that are used as they are.
+    margins: Option<&'a SourceTable>,
     params: &'a Params,
     watch: &'a dyn Observer,
 }
@@ -191,47 +153,138 @@ struct Clustered<const D: usize> {
     sizes: Vec<Size<D>>,
     numbers: Arc<Numbers>,
     scale: Scale,
+}
+
+/// What is remembered of the rows once they are shared out.
+struct Facts {
+    rows: u64,
+    /// The largest magnitude of a coordinate.
+    largest: f64,
+}
+
+/// Blocks with their rows; without, in a dry run.
+struct Shared<const D: usize> {
     blocks: Vec<BlockFacts>,
+    rows: Option<(Ground<D>, Piles<D>)>,
 }
 
 impl Job<'_> {
-    /// Counts rows and cuts space into blocks; says what looks hopeless.
-    async fn plan<const D: usize>(
+    /// [`run`] in two or three dimensions.
+    async fn run<const D: usize>(
+        &self,
+        run: Option<Run>,
+        killed: Option<Killed>,
+    ) -> Result<Outcome> {
+        let (input, params) = (self.input, self.params);
+        let held = input.read::<D>(self.watch).await?;
+        let (rows, skipped) = (held.rows, held.skipped);
+        let (limits, kept) = self.begin(&held, killed)?;
+        let (held, shared) = self.share_out(held, limits, &kept, run.is_none()).await?;
+        let (Some(run), Some((ground, piles))) = (run, shared.rows) else {
+            let (blocks, counts) = (shared.blocks, Counts::default());
+            return Ok(Outcome { rows, skipped, counts, clusters: None, blocks });
+        };
+        if ground.blocks() > 1 {
+            let inputs = input.table.input_records();
+            resume::keep_plan(&run, self.record(), &inputs, limits).await?;
+        }
+        let found = self.cluster(held, ground, piles, kept, Some(&run)).await?;
+        let ranges = Arc::new(found.ranges);
+        if let Some(verify) = params.options.verify {
+            self.verify::<D>(&ranges, verify, limits).await?;
+        }
+        let largest = found.sizes.iter().map(|size| size.rows).max().unwrap_or_default();
+        let clusters =
+            labels::clusters(params, &found.sizes, found.numbers.first_rows(), found.scale)?;
+        drop((found.sizes, found.numbers));
+        labels::write(input, params, &ranges, &run, self.watch).await?;
+        labels::write_clusters(input.session(), clusters.clone(), &run).await?;
+        input.check_unchanged().await?;
+        let (counts, blocks) = (found.counts, shared.blocks);
+        let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
+        self.warn(advise::after(&outcome, largest, params));
+        run.commit(record::properties(input, params, &outcome)).await?;
+        Ok(outcome)
+    }
+
+    /// The limits of the run, and the blocks that a killed one had done.
+    fn begin<const D: usize>(
+        &self,
+        held: &Held<D>,
+        killed: Option<Killed>,
+    ) -> Result<(Limits, Kept<D>)> {
+        let Some(killed) = killed else {
+            let max_rows = self.params.options.max_rows.map(NonZeroU64::get);
+            let limits = divide::limits::<D>(self.input.session(), held.usable(), max_rows);
+            return Ok((limits, Kept::default()));
+        };
+        let limits = killed.limits(&self.record(), &self.input.table.input_records())?;
+        Ok((limits, killed.into_kept()?))
+    }
+
+    /// What decides the labels and the blocks.
+    fn record(&self) -> Vec<(String, String)> {
+        let mut record = self.params.record();
+        let blocks = if self.margins.is_some() { "stored" } else { "planned" };
+        record.push(("blocks".to_owned(), blocks.to_owned()));
+        record
+    }
+
+    fn warn(&self, flags: Vec<String>) {
+        flags.into_iter().for_each(|flag| self.watch.report(Event::Warning(flag)));
+    }
+
+    /// Sends rows to their blocks, stored or planned; says what looks hopeless. In a dry run rows of
+    /// planned blocks stay where they are.
+    async fn share_out<const D: usize>(
         &self,
         held: Held<D>,
         limits: Limits,
-    ) -> Result<(Held<D>, Plan<D>)> {
-        let held = Arc::new(held);
-        let threads = self.input.session().streams();
-        let (plan, flags) = divide::plan(&held, self.params, limits, threads).await?;
-        for flag in flags {
-            self.watch.report(Event::Warning(flag));
+        kept: &Kept<D>,
+        is_dry: bool,
+    ) -> Result<(Facts, Shared<D>)> {
+        let session = self.input.session();
+        let facts = Facts { rows: held.rows, largest: held.largest() };
+        if let Some(margins) = self.margins {
+            let margins = self.input.margins_of(margins);
+            let (stored, piles) =
+                stored::read(self.input, held, &margins, kept, self.watch).await?;
+            let blocks = record::stored(&piles);
+            let rows = (!is_dry).then_some((Ground::Stored(stored), piles));
+            return Ok((facts, Shared { blocks, rows }));
         }
-        Ok((Arc::into_inner(held).expect("no phase is running"), plan))
-    }
-
-    /// Shares rows out, clusters block by block, joins the blocks and labels every row.
-    async fn cluster<const D: usize>(
-        &self,
-        held: Held<D>,
-        plan: Plan<D>,
-        kept: Kept<D>,
-        run: Option<&Run>,
-    ) -> Result<Clustered<D>> {
-        let Self { input, params, watch } = *self;
-        let (session, border) = (input.session(), params.options.border);
-        let (plan, rows) = (Arc::new(plan), held.rows);
-        let scale = Scale::new(held.largest());
+        let held = Arc::new(held);
+        let (plan, flags) = divide::plan(&held, self.params, limits, session.streams()).await?;
+        self.warn(flags);
+        if is_dry {
+            return Ok((facts, Shared { blocks: record::planned(&plan), rows: None }));
+        }
+        let (held, plan) = (Arc::into_inner(held).expect("no phase is running"), Arc::new(plan));
         let done = kept.done(plan.blocks().len())?;
         let piles = divide::scatter(held, &plan, session, done).await?;
         let blocks = record::scattered(&plan, &piles);
-        let work = Work::new(Arc::clone(&plan), params, scale);
-        let findings = blocks::cluster_all(work, piles, kept, run, session, watch).await?;
+        let ground = Ground::Planned(plan, self.params.density.eps());
+        Ok((facts, Shared { blocks, rows: Some((ground, piles)) }))
+    }
+
+    /// Clusters block by block, joins the blocks and labels every row.
+    async fn cluster<const D: usize>(
+        &self,
+        facts: Facts,
+        ground: Ground<D>,
+        piles: Piles<D>,
+        kept: Kept<D>,
+        run: Option<&Run>,
+    ) -> Result<Clustered<D>> {
+        let (session, border) = (self.input.session(), self.params.options.border);
+        let scale = Scale::new(facts.largest);
+        let work = Work::new(ground, self.params, scale);
+        let findings = blocks::cluster_all(work, piles, kept, run, session, self.watch).await?;
         let numbers = Arc::new(join::number::<D>(&findings)?);
         let sizes = join::sizes::<D>(&findings, &numbers, border, scale)?;
-        let labelled = join::label(findings, Arc::clone(&numbers), border, rows, session);
+        let labelled = join::label(findings, Arc::clone(&numbers), border, facts.rows, session);
         let (ranges, counts) = labelled.await?;
-        Ok(Clustered { ranges, counts, sizes, numbers, scale, blocks })
+        Ok(Clustered { ranges, counts, sizes, numbers, scale })
     }
 
     /// Checks the labels against the definition, and with `full` against those of other blocks.
@@ -249,8 +302,10 @@ impl Job<'_> {
         }
         let smaller = limits.thirds(held.usable());
         let held = Arc::into_inner(held).expect("no phase is running");
-        let (held, plan) = Job { watch: &Silent, ..*self }.plan(held, smaller).await?;
-        let again = self.cluster(held, plan, Kept::default(), None).await?.ranges;
+        let other = Job { margins: None, watch: &Silent, ..*self };
+        let (facts, shared) = other.share_out(held, smaller, &Kept::default(), false).await?;
+        let (ground, piles) = shared.rows.expect("rows are shared out");
+        let again = other.cluster(facts, ground, piles, Kept::default(), None).await?.ranges;
         for range in 0..ranges.len() as u64 {
             if ranges.range(range)? != again.range(range)? {
                 return Err(Error::internal("the labels of other blocks are not the same"));

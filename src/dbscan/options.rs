@@ -1,5 +1,6 @@
 //! Options of DBSCAN: as the user wrote them, and as checked parameters.
 
+use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
@@ -94,6 +95,15 @@ pub enum Verify {
     Rows(u64),
     /// That, and every label against those of other blocks.
     Full,
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => write!(f, "{rows}"),
+            Self::Full => f.write_str("full"),
+        }
+    }
 }
 
 impl FromStr for Verify {

@@ -36,6 +36,24 @@ fn facts<const D: usize>(
     facts.collect()
 }
 
+/// The stored blocks as they were read; where they lie, their dataset says.
+pub(super) fn stored<const D: usize>(piles: &Piles<D>) -> Vec<BlockFacts> {
+    let all: u64 = piles.blocks.iter().map(|pile| pile.own_rows + pile.margin_rows).sum();
+    let facts = (0..).zip(&piles.blocks).map(|(block, pile)| {
+        let rows = pile.own_rows + pile.margin_rows;
+        BlockFacts {
+            block,
+            lo: Vec::new(),
+            hi: Vec::new(),
+            own_rows: pile.own_rows,
+            margin_rows: pile.margin_rows,
+            cost_share: rows as f64 / all.max(1) as f64,
+            bytes: rows * row_bytes::<D>(),
+        }
+    });
+    facts.collect()
+}
+
 /// What `properties` says.
 pub(super) fn properties(
     input: &Input,
@@ -45,7 +63,10 @@ pub(super) fn properties(
     let counts = &outcome.counts;
     let own = [
         ("driver", "dbscan".to_owned()),
-        ("input.location", input.table.location().to_string()),
+        ("input.location", input.location()),
+        ("margin_rows", outcome.margin_rows().to_string()),
+        ("blocks.count", outcome.blocks.len().to_string()),
+        ("verify", params.options.verify.map_or("no".to_owned(), |verify| verify.to_string())),
         ("rows", outcome.rows.to_string()),
         ("skipped", outcome.skipped.to_string()),
         ("clusters", outcome.clusters().to_string()),

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::found::Found;
-use super::options::Params;
 use super::plan::Limits;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -82,12 +81,16 @@ impl Killed {
         self.blocks.len()
     }
 
-    /// Its limits, if a run with these parameters over these files may go on.
+    /// Its limits, if a run with these options over these files may go on.
     ///
     /// # Errors
     /// The first difference, as a usage error.
-    pub(super) fn limits(&self, params: &Params, inputs: &[InputRecord]) -> Result<Limits> {
-        for ((name, now), (_, then)) in params.record().iter().zip(&self.record.options) {
+    pub(super) fn limits(
+        &self,
+        options: &[(String, String)],
+        inputs: &[InputRecord],
+    ) -> Result<Limits> {
+        for ((name, now), (_, then)) in options.iter().zip(&self.record.options) {
             if now != then {
                 return Err(Error::usage(format!(
                     "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
@@ -127,12 +130,12 @@ impl<const D: usize> Kept<D> {
 /// Keeps what the plan of a run follows from.
 pub(super) async fn keep_plan(
     run: &Run,
-    params: &Params,
+    options: Vec<(String, String)>,
     inputs: &[InputRecord],
     limits: Limits,
 ) -> Result<()> {
     let record = PlanRecord {
-        options: params.record(),
+        options,
         inputs: inputs.to_vec(),
         own_rows: limits.own_rows,
         rows: limits.rows,

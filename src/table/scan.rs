@@ -312,6 +312,16 @@ impl SourceTable {
         &self.place.location
     }
 
+    /// Whether it is a table of a dataset, and not files without a manifest.
+    pub fn is_of_dataset(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The rows of each file, if all files tell.
+    pub fn rows_by_file(&self) -> Option<Vec<u64>> {
+        self.files.iter().map(rows_of).collect()
+    }
+
     /// The rows, if all files tell.
     pub fn rows(&self) -> Option<u64> {
         self.files.iter().map(rows_of).sum()
