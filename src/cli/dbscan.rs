@@ -22,12 +22,14 @@ use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTa
 /// --keep; and `clusters`, a line a cluster. The answer has two tables: `dbscan` with one line, and
 /// `clusters`; with --dry-run `dbscan` and `blocks`.
 ///
-/// Blocks that are done are kept until the run ends: after a kill, --resume does only the others.
+/// A dataset of `pleiad partition` is clustered in its own blocks where their margins are at least eps
+/// wide; any other input is cut into blocks that fit the memory. Blocks that are done are kept until
+/// the run ends: after a kill, --resume does only the others.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  pleiad dbscan points labels --x x --y y --eps 0.3 --min-points 10
-  pleiad dbscan sky groups --ra ra --dec decl --eps-arcsec 30 --keep sourceId --json")]
+  pleiad dbscan points labels --x x --y y --eps 10 --min-points 8
+  pleiad dbscan sky groups --ra ra --dec decl --eps-deg 2 --min-points 4 --keep sourceId --json")]
 pub struct Dbscan {
     /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
     #[arg(value_name = "IN")]

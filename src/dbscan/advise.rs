@@ -129,10 +129,10 @@ fn percent(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::count::Need;
-    use super::super::options::Options;
-    use super::super::plan::{Grid, Region};
     use super::*;
+    use crate::dbscan::count::Need;
+    use crate::dbscan::options::Options;
+    use crate::dbscan::plan::{Grid, Region};
 
     /// The flags of a square lattice of 100 x 100 rows of step 1.
     fn flags(eps: f64, min_points: usize) -> Vec<String> {

@@ -187,13 +187,13 @@ impl Findings {
             let note = |owner| by_owner.entry(owner).or_default().push(touch);
             ground.owners(block, touch.place, note);
         }
-        let put =
-            |(owner, touches): (u32, Vec<_>)| Ok((owner, self.shelf.put(touch_words(&touches))?));
+        let keep =
+            |(owner, touches): (u32, Vec<_>)| Ok((owner, self.shelf.keep(touch_words(&touches))?));
         self.blocks.push(Lists {
             block,
-            touches: by_owner.into_iter().map(put).collect::<Result<_>>()?,
-            rows: self.shelf.put(rows)?,
-            facts: self.shelf.put(facts.to_words())?,
+            touches: by_owner.into_iter().map(keep).collect::<Result<_>>()?,
+            rows: self.shelf.keep(rows)?,
+            facts: self.shelf.keep(facts.to_words())?,
         });
         Ok(())
     }

@@ -198,8 +198,8 @@ fn damaged() -> Error {
 mod tests {
     use std::sync::atomic::AtomicBool;
 
-    use super::super::local::{Density, cluster};
     use super::*;
+    use crate::dbscan::local::{Density, cluster};
 
     #[test]
     fn a_block_reads_back_and_half_a_block_does_not() {

@@ -26,6 +26,8 @@ const ROWS: &str = include_str!("../../sql/steps/dbscan_rows.sql");
 /// The constant column of a file that says where its rows begin.
 const FIRST_ROW: &str = "pleiad first row";
 
+/// A file of this size is read by several streams.
+const SHARED_FILE_BYTES: usize = 1 << 20;
 /// The table of own rows in a dataset of blocks.
 const BLOCKS: &str = "blocks";
 /// The columns of labels.
@@ -159,7 +161,12 @@ impl Input {
             Some(table) => {
                 let table = SourceTable::union(&[table], &used);
                 let row = format!("{} + file_row_index()", quote_identifier(FIRST_ROW));
-                (self.session.clone(), table, row)
+                // A scan tells the numbers of its rows to a projection right above it only.
+                let session = self.session.child(|options| {
+                    options.optimizer.enable_round_robin_repartition = false;
+                    options.optimizer.repartition_file_min_size = SHARED_FILE_BYTES;
+                });
+                (session, table, row)
             }
             None => {
                 let session = self.session.child(|options| options.execution.target_partitions = 1);
@@ -311,9 +318,9 @@ impl<const D: usize> Part<D> {
         for (row, place) in places.enumerate() {
             match place {
                 Some(place) => {
-                    for k in 0..D {
-                        self.lo[k] = self.lo[k].min(place[k]);
-                        self.hi[k] = self.hi[k].max(place[k]);
+                    for (k, x) in place.into_iter().enumerate() {
+                        self.lo[k] = self.lo[k].min(x);
+                        self.hi[k] = self.hi[k].max(x);
                     }
                     words.extend(place.map(f64::to_bits));
                 }
@@ -325,7 +332,7 @@ impl<const D: usize> Part<D> {
             words.extend(ids.map(|ids| ordered(ids[row])));
         }
         self.rows += rows as u64;
-        self.runs.push(Run { slip: reader.shelf.put(words)?, first_row });
+        self.runs.push(Run { slip: reader.shelf.keep(words)?, first_row });
         Ok(())
     }
 }

@@ -106,14 +106,14 @@ impl<const D: usize> Grid<D> {
     #[inline]
     pub(super) fn cell_of(&self, p: &[f64; D]) -> usize {
         let mut cell = 0;
-        for k in 0..D {
+        for (k, x) in p.iter().copied().enumerate() {
             let edges = &self.edges[k];
-            let mut index = guess((p[k] - self.lo[k]) / self.side).min(edges.len());
+            let mut index = guess((x - self.lo[k]) / self.side).min(edges.len());
             // The edges decide.
-            while index > 0 && p[k] < edges[index - 1] {
+            while index > 0 && x < edges[index - 1] {
                 index -= 1;
             }
-            while index < edges.len() && p[k] >= edges[index] {
+            while index < edges.len() && x >= edges[index] {
                 index += 1;
             }
             cell = cell * (edges.len() + 1) + index;

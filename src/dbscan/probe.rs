@@ -264,8 +264,8 @@ impl<const D: usize> Cells<D> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::Options;
     use super::*;
+    use crate::dbscan::options::Options;
 
     fn params(border: Border) -> Params {
         let column = |name: &str| Some(name.to_owned());

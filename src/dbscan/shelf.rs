@@ -1,8 +1,8 @@
 //! Lists of 64-bit words, in memory while the pool has room for them and on disk from then on.
 //!
 //! Everything that a run keeps of each row stands here between its phases: coordinates as they were
-//! read, the rows of each block, labels. A list is put once and taken once. Coordinates are stored as
-//! the bits of float64, so what comes back is what was put.
+//! read, the rows of each block, labels. A list is kept once and taken once. Coordinates are stored as
+//! the bits of float64, so what comes back is what was given.
 //!
 //! On disk all lists share one temporary file of the engine, which `--disk-limit` bounds; its room is
 //! free again when the shelf is dropped.
@@ -67,8 +67,8 @@ impl Shelf {
         }
     }
 
-    /// Puts a list here.
-    pub(super) fn put(&self, words: Vec<u64>) -> Result<Slip> {
+    /// Keeps a list here.
+    pub(super) fn keep(&self, words: Vec<u64>) -> Result<Slip> {
         let bytes = words.len() * WORD;
         let fits = self.reservation.size() + bytes <= self.most_bytes
             && self.reservation.try_grow(bytes).is_ok();
@@ -194,7 +194,7 @@ impl<'a> Gatherer<'a> {
         open.extend_from_slice(words);
         if open.len() >= self.enough {
             let words = std::mem::take(open);
-            self.lists.push((pile, self.shelf.put(words)?));
+            self.lists.push((pile, self.shelf.keep(words)?));
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl<'a> Gatherer<'a> {
         for (pile, mut words) in std::mem::take(&mut self.open).into_iter().enumerate() {
             if !words.is_empty() {
                 words.shrink_to_fit();
-                self.lists.push((pile, self.shelf.put(words)?));
+                self.lists.push((pile, self.shelf.keep(words)?));
             }
         }
         Ok(self.lists)

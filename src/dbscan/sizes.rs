@@ -56,10 +56,10 @@ impl<const D: usize> Size<D> {
     #[inline]
     pub(super) fn add(&mut self, place: &[f64; D], rows: u64, scale: Scale) {
         self.rows += rows;
-        for k in 0..D {
-            self.lo[k] = self.lo[k].min(place[k]);
-            self.hi[k] = self.hi[k].max(place[k]);
-            self.sums[k] += scale.whole(place[k]) * i128::from(rows);
+        for (k, x) in place.iter().copied().enumerate() {
+            self.lo[k] = self.lo[k].min(x);
+            self.hi[k] = self.hi[k].max(x);
+            self.sums[k] += scale.whole(x) * i128::from(rows);
         }
     }
 

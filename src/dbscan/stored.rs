@@ -75,7 +75,7 @@ pub(super) async fn read<const D: usize>(
         })?;
         if !done[block] {
             piles[block].margin_rows += (words.len() / D) as u64;
-            piles[block].margin.push(shelf.put(words)?);
+            piles[block].margin.push(shelf.keep(words)?);
         }
     }
     drop(copies);
@@ -98,7 +98,7 @@ pub(super) async fn read<const D: usize>(
         })?;
         if !done[block] {
             piles[block].own_rows += (words.len() / width) as u64;
-            piles[block].own.push(shelf.put(words)?);
+            piles[block].own.push(shelf.keep(words)?);
         }
     }
     owners.sort_unstable();

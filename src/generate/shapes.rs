@@ -196,11 +196,11 @@ impl Shapes {
         if draws.next_u64().is_multiple_of(NOISE_ONE_IN) {
             return Point { x: unit(draws) * SQUARE, y: unit(draws) * SQUARE, truth: -1 };
         }
-        let step = usize::try_from(row / STEP_ROWS).expect("steps are held in memory");
-        let walk = (step / (self.steps.len() / CLUSTERS as usize)) as u64;
+        let step = row / STEP_ROWS;
+        let walk = step / (self.steps.len() as u64 / CLUSTERS);
         let (sin, cos) = libm::sincos(unit(draws) * TAU);
         let radius = radius(self.shape, walk) * libm::sqrt(unit(draws));
-        let (x, y) = self.steps[step];
+        let (x, y) = self.steps[usize::try_from(step).expect("steps are held in memory")];
         Point { x: x + radius * cos, y: y + radius * sin, truth: number(walk) }
     }
 }

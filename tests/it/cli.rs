@@ -105,7 +105,15 @@ fn the_examples_of_help_run() {
                 &["generate people people --rows 200"]
             }
             "partition" => &["generate sky sky --rows 500"],
-            "plot" => &["generate sky sky --rows 500", "partition sky blocks --blocks 6"],
+            "dbscan" => {
+                &["generate shapes points --shape moons --rows 500", "generate sky sky --rows 2000"]
+            }
+            "plot" => &[
+                "generate sky sky --rows 500",
+                "partition sky blocks --blocks 6",
+                "generate shapes points --shape moons --rows 500",
+                "dbscan points labels --x x --y y --eps 10 --min-points 8",
+            ],
             _ => &[],
         };
         for line in prepared {

@@ -1,6 +1,7 @@
 //! DBSCAN from files to published labels: law 5 for any blocks, threads, batches, files and memory;
 //! golden labels; bad rows; mistakes; killed runs.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
@@ -8,13 +9,16 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use pleiad::dbscan::Counts;
 use pleiad::dbscan::local::Density;
 use pleiad::event::{Event, Observer};
+use pleiad::table::{Source, SourceOptions};
 use proptest::prelude::*;
 use rstest::rstest;
 use tokio::sync::Notify;
 
+use crate::cli::{outcome, pleiad};
 use crate::dbscan_local::{densities, forty_rows, lattice, pairs, places, text};
 use crate::support::dbscan::brute_force;
 use crate::support::labels::{Engine, Points};
+use crate::support::scratch::session;
 
 fn flat(density: &Density) -> String {
     format!("--x x --y y --eps {} --min-points {}", density.eps(), density.min_points())
@@ -35,7 +39,7 @@ proptest! {
         batch_rows in prop_oneof![Just(1usize), Just(7), Just(8192)],
         file_rows in prop_oneof![Just(5usize), Just(64), Just(1000)],
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let engine = Engine { streams, batch_rows, ..Engine::default() };
         let found = runtime.block_on(async {
             let points = Points::with(engine);
@@ -61,7 +65,7 @@ async fn forty_core_rows_are_one_cluster_in_blocks_of_any_size() {
     }
 }
 
-/// 150,000 rows: clumps, a lattice and noise.
+/// 100,000 rows: clumps, a lattice and noise.
 fn many() -> Vec<[f64; 2]> {
     let mut state = 7_u64;
     let mut random = move || {
@@ -75,7 +79,7 @@ fn many() -> Vec<[f64; 2]> {
         1 => [f64::from(i / 3 % 200), f64::from(i / 600)],
         _ => [500.0 + f64::from(i % 7) * 40.0 + random().powi(3) * 9.0, 700.0 + random() * 5.0],
     };
-    (0..150_000).map(row).collect()
+    (0..100_000).map(row).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,16 +87,16 @@ async fn a_run_that_spills_gives_the_same_labels() {
     let rows = many();
     let line = "--x x --y y --eps 1.5 --min-points 5";
     let mut found = Vec::new();
-    // 16 MiB of memory: a shelf holds 2.6 MiB, and the coordinates are 2.4 million bytes a column.
+    // 10 MiB of memory: a shelf holds 1.6 MiB, and the rows of blocks are 2.4 MB and more.
     for (memory, max_rows) in
-        [(1 << 30, ""), (16 << 20, "--max-rows 20000"), (1 << 30, "--max-rows 999")]
+        [(1 << 30, ""), (10 << 20, "--max-rows 15000"), (1 << 30, "--max-rows 999")]
     {
         let points = Points::with(Engine { memory, ..Engine::default() });
         points.write_points(&rows, 70_000);
         let outcome = points.run(&format!("{line} {max_rows}")).await.unwrap();
         assert_eq!(outcome.blocks.len() > 1, !max_rows.is_empty());
         let own: u64 = outcome.blocks.iter().map(|block| block.own_rows).sum();
-        assert_eq!(own, 150_000, "every row has one owner");
+        assert_eq!(own, 100_000, "every row has one owner");
         found.push((points.labels().await, outcome.clusters, outcome.counts));
     }
     assert!(found[0].1.as_ref().unwrap().num_rows() > 1);
@@ -322,6 +326,171 @@ async fn two_clusters_with_the_same_smallest_id_are_refused() {
     let error = points.run("--x x --y y --eps 1 --min-points 2 --id k").await.unwrap_err();
     assert_eq!(error.kind().exit_code(), 65);
     assert!(error.to_string().contains("begins two clusters"), "{error}");
+}
+
+// ---- checks of a result, and what is told of it
+
+#[rstest]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify")]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify full --max-rows 3000")]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify 100000 --border noise --max-rows 2000")]
+#[case("--ra x --dec y --eps-deg 1.5 --min-points 5 --verify full")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_can_be_checked(#[case] line: &str) {
+    let points = Points::new();
+    let small = |[x, y]: &[f64; 2]| [x / 3.0, (y / 6.0).min(89.9)];
+    let rows: Vec<[f64; 2]> = many()[..8000].iter().map(small).collect();
+    points.write_points(&rows, 3000);
+    let outcome = points.run(line).await.unwrap();
+    assert!(outcome.clusters() > 0);
+    let properties = std::fs::read_to_string(points.path("out/properties")).unwrap();
+    let checked = properties.lines().find(|line| line.starts_with("verify=")).unwrap();
+    let rows = ["verify=4096", "verify=full", "verify=100000"];
+    assert!(rows.contains(&checked), "{checked}");
+}
+
+/// Keeps the warnings of a run.
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Observer for Warnings {
+    fn report(&self, event: Event) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text);
+        }
+    }
+}
+
+#[rstest]
+#[case("--eps 1 --min-points 3", &[])]
+#[case("--eps 30 --min-points 3", &["a row has about", "% of the rows are core: eps 30"])]
+#[case("--eps 0.4 --min-points 3", &["0.0 % of the rows are core: eps 0.4"])]
+#[case("--eps 30 --min-points 3 --dry-run", &["a row has about"])]
+#[tokio::test(flavor = "multi_thread")]
+async fn hopeless_parameters_are_warned_of(#[case] options: &str, #[case] said: &[&str]) {
+    let points = Points::new();
+    // A lattice with gaps: every seventh row is missing, and some rows are alone.
+    let mut rows = lattice(40, 1.0);
+    rows = rows.into_iter().enumerate().filter(|(i, _)| i % 7 > 0).map(|(_, row)| row).collect();
+    rows.extend((0..20).map(|i| [100.0 + f64::from(i) * 9.0, 200.0]));
+    points.write_points(&rows, 1000);
+    let warnings = Warnings::default();
+    points.watched(&format!("--x x --y y {options}"), &warnings).await.unwrap();
+    let found = warnings.0.into_inner().unwrap();
+    assert_eq!(found.len(), said.len(), "{found:?}");
+    for (found, said) in found.iter().zip(said) {
+        assert!(found.contains(said), "{found}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_of_blocks_and_writes_nothing() {
+    let points = Points::new();
+    points.write_points(&many()[..9000], 3000);
+    let line = "--x x --y y --eps 1.5 --min-points 5 --max-rows 1000 --dry-run";
+    let outcome = points.run(line).await.unwrap();
+    assert!(outcome.blocks.len() >= 9 && outcome.clusters.is_none());
+    assert_eq!(outcome.blocks.iter().map(|block| block.own_rows).sum::<u64>(), 9000);
+    assert!(outcome.blocks.iter().all(|block| block.own_rows <= 1000 && block.lo.len() == 2));
+    let share: f64 = outcome.blocks.iter().map(|block| block.cost_share).sum();
+    assert!((share - 1.0).abs() < 1e-9, "{share}");
+    assert!(!points.path("out").exists());
+}
+
+// ---- the blocks of a dataset
+
+/// A binary's run in `folder`, which has to succeed.
+#[track_caller]
+fn done(folder: &std::path::Path, line: &str) -> (String, String) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let (code, stdout, stderr) = outcome(pleiad(&words).current_dir(folder));
+    assert_eq!(code, 0, "{line}: {stderr}");
+    (stdout, stderr)
+}
+
+/// Clusters of some labels, by an id.
+async fn by_id(points: &Points, name: &str) -> BTreeMap<i64, i64> {
+    let at = points.path(name).join("labels");
+    let options = SourceOptions::default();
+    let source = Source::open(&points.stores, at.to_str().unwrap(), &options).await.unwrap();
+    let table = source.tables[0].provider();
+    let session = session(&points.stores, 1, 8192);
+    let labels = session.read_table(table).unwrap().collect().await.unwrap();
+    let mut clusters = BTreeMap::new();
+    for batch in labels {
+        let column = |name: &str| Arc::clone(batch.column_by_name(name).unwrap());
+        let (ids, found) = (column("sourceId"), column("cluster"));
+        let (ids, found) = (ids.as_primitive::<Int64Type>(), found.as_primitive::<Int64Type>());
+        clusters.extend(ids.values().iter().copied().zip(found.values().iter().copied()));
+    }
+    clusters
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_blocks_are_used_where_their_margins_are_wide_enough() {
+    let points = Points::new();
+    let folder = points.dir.path();
+    done(folder, "generate sky sky --rows 3000");
+    done(folder, "partition sky blocks --margin-arcsec 7300 --blocks 40 --max-rows 200");
+    let line = "--ra ra --dec decl --min-points 4 --id sourceId --verify full --format csv";
+    done(folder, &format!("dbscan sky plain {line} --eps-deg 2"));
+    let expected = by_id(&points, "plain").await;
+    assert!(expected.values().max() > Some(&20));
+    let (stored, told) = done(folder, &format!("dbscan blocks stored {line} --eps-deg 2"));
+    assert!(!told.contains("warning") && stored.contains(",location\n"), "{told}");
+    assert_eq!(by_id(&points, "stored").await, expected);
+    // As many blocks as were stored, and the copies that stand in the margins.
+    let dry = format!("dbscan blocks --dry-run {line} --eps-deg 2");
+    let (dry, _) = done(folder, &dry);
+    let margins = std::fs::read_to_string(points.path("blocks/properties")).unwrap();
+    let margins = margins.lines().find_map(|line| line.strip_prefix("rows.margin=")).unwrap();
+    assert!(dry.lines().nth(1).unwrap().contains(&format!(",{margins},")), "{dry}");
+    // Too narrow: a warning, and the same labels.
+    done(folder, "partition sky narrow --margin-arcsec 300 --blocks 40 --max-rows 200");
+    let (_, told) = done(folder, &format!("dbscan narrow again {line} --eps-deg 2"));
+    assert!(told.contains("arcsec, below eps 7200 arcsec: rows are shared out again"), "{told}");
+    assert_eq!(by_id(&points, "again").await, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_are_filed_as_the_input_is() {
+    let points = Points::new();
+    let folder = points.dir.path();
+    done(folder, "generate sky sky --rows 500");
+    done(folder, "partition sky blocks --margin-arcsec 7300 --blocks 4");
+    done(folder, "dbscan blocks out --ra ra --dec decl --min-points 4 --eps-deg 2");
+    let labels = points.table("labels").await;
+    let names: Vec<_> = labels.schema().fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(names, ["row", "cluster", "kind", "block"]);
+    assert!(points.path("out/labels/block=0").is_dir());
+    let rows = labels.column(0).as_primitive::<Int64Type>();
+    assert_eq!(rows.values().to_vec(), (0..500).collect::<Vec<_>>());
+}
+
+// ---- pictures
+
+#[test]
+fn results_and_distances_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "generate shapes points --shape moons --rows 800");
+    let (_, told) = done(folder, "plot kdist points --x x --y y --min-points 8 -o kdist.svg");
+    assert!(told.contains("90 % of the rows are core") && told.contains("turns upwards at eps"));
+    done(folder, "dbscan points out --x x --y y --eps 10 --min-points 8");
+    done(folder, "plot scatter out --rows 400 -o out.svg");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(read("kdist.svg").contains("points: distance to row 8 of the nearest, of 800 rows"));
+    let picture = read("out.svg");
+    assert!(picture.contains("out: 2 clusters, eps 10, min-points 8, 800 rows"), "{picture:.900}");
+    // About half of the rows, and two colours.
+    assert_eq!(picture.matches("hsl(").count(), 2);
+    done(folder, "generate shapes points --shape rings --rows 800 --mode overwrite");
+    let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "out"]).current_dir(folder));
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("is not the one that was clustered"), "{stderr}");
+    let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "points"]).current_dir(folder));
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("is not what pleiad dbscan wrote"), "{stderr}");
 }
 
 // ---- killed runs
