@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
+
 use super::local::Place;
 use super::plan::Plan;
 
@@ -19,6 +21,8 @@ pub(super) struct Stored<const D: usize> {
     pub(super) rows: Vec<u64>,
     /// Places in margins with their owners, sorted. Two positions may have one place.
     pub(super) owners: Vec<(Place<D>, u32)>,
+    /// The memory of the owners.
+    pub(super) _room: MemoryReservation,
 }
 
 impl<const D: usize> Ground<D> {

@@ -15,7 +15,7 @@
 //! order, for any blocks, threads, batches and memory limit; on the sphere for pairs that are not
 //! within 1e-9 of eps.
 //!
-//! Memory: what a phase keeps of each row is in memory while a quarter of the pool holds it and on
+//! Memory: what a phase keeps of each row is in memory while a sixth of the pool holds it and on
 //! disk from then on ([`shelf`]); a block in work is reserved, and blocks wait for each other's room.
 //! A table of all clusters is held: 100 bytes a cluster.
 

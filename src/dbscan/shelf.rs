@@ -54,14 +54,15 @@ struct Spill {
 }
 
 impl Shelf {
-    /// An empty shelf that holds up to a quarter of the session's pool in memory.
+    /// An empty shelf that holds up to a sixth of the session's pool in memory: two are in use at a
+    /// time, and blocks in work need as much again.
     pub(super) fn new(session: &Session, name: &'static str) -> Self {
         let consumer = MemoryConsumer::new(format!("dbscan {name}")).with_can_spill(true);
         Self {
             name,
             slots: Mutex::default(),
             reservation: consumer.register(&session.memory_pool()),
-            most_bytes: usize::try_from(session.pool_bytes() / 4).unwrap_or(usize::MAX),
+            most_bytes: usize::try_from(session.pool_bytes() / 6).unwrap_or(usize::MAX),
             disk: Arc::clone(&session.context().runtime_env().disk_manager),
             file: Mutex::default(),
         }

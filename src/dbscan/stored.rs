@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use datafusion::execution::memory_pool::MemoryConsumer;
+
 use super::divide::{Pile, Piles};
 use super::ground::Stored;
 use super::input::{Held, Input};
@@ -18,6 +20,8 @@ use crate::table::{Source, SourceTable};
 
 /// The table of margin rows.
 const MARGINS: &str = "margins";
+/// Bytes that a margin row takes: in a set while rows are sorted, and in the list of owners.
+const COPY: usize = 80;
 /// What a radius is larger than eps by at least: angles and chords are rounded.
 const SLACK: f64 = 1.0 + 1e-9;
 
@@ -63,6 +67,8 @@ pub(super) async fn read<const D: usize>(
     let done = kept.done(blocks)?;
     let shelf = Shelf::new(own.session(), "rows of blocks");
     let mut piles = vec![Pile::default(); blocks];
+    let room = MemoryConsumer::new("dbscan margins").register(&own.session().memory_pool());
+    room.try_grow(usize::try_from(copies.usable()).unwrap_or(usize::MAX).saturating_mul(COPY))?;
     // Touches of blocks that are done are about these places too.
     let mut places = HashSet::new();
     for run in &copies.runs {
@@ -104,7 +110,7 @@ pub(super) async fn read<const D: usize>(
     owners.sort_unstable();
     owners.dedup();
     let rows = piles.iter().map(|pile| pile.own_rows + pile.margin_rows).collect();
-    Ok((Stored { rows, owners }, Piles { shelf, blocks: piles, width }))
+    Ok((Stored { rows, owners, _room: room }, Piles { shelf, blocks: piles, width }))
 }
 
 /// Which block a row is filed under, by its number.

@@ -236,6 +236,18 @@ async fn many_rows_in_one_place_are_one_cluster_whatever_blocks_are_asked_for() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_does_not_fit_the_memory_says_where() {
+    // 10 MiB of memory: a block may take 6.5 MiB, and rows in one place cannot be cut.
+    let points = Points::with(Engine { memory: 10 << 20, ..Engine::default() });
+    points.write_points(&vec![[3.0, 4.0]; 60_000], 30_000);
+    let error = points.run("--x x --y y --eps 1 --min-points 5").await.unwrap_err();
+    assert_eq!(error.kind().exit_code(), 71, "{error}");
+    let said = error.to_string();
+    assert!(said.contains("has 60000 rows and 0 within eps of it, which need 8 MiB"), "{said}");
+    assert!(!points.path("out/_manifest").exists(), "nothing is published");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn border_rows_can_be_noise() {
     let points = Points::new();
     points.write_points(&lattice(5, 1.0), 10);
@@ -363,7 +375,7 @@ impl Observer for Warnings {
 
 #[rstest]
 #[case("--eps 1 --min-points 3", &[])]
-#[case("--eps 30 --min-points 3", &["a row has about", "% of the rows are core: eps 30"])]
+#[case("--eps 30 --min-points 3", &["a row has about", "% of the rows are core: eps 30", "one cluster holds 98.6 %"])]
 #[case("--eps 0.4 --min-points 3", &["0.0 % of the rows are core: eps 0.4"])]
 #[case("--eps 30 --min-points 3 --dry-run", &["a row has about"])]
 #[tokio::test(flavor = "multi_thread")]
