@@ -22,6 +22,10 @@ bench-kmeans DIR PYTHON="python3":
 bench-partition DIR PYTHON="python3":
     bash benches/partition.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
+# The points of DIR (made by a peer's data maker) clustered by Pleiad and by a peer in turn, three times
+bench-dbscan DIR PYTHON="python3" PEER="dbscan":
+    bash benches/dbscan.sh {{quote(DIR)}} {{quote(PYTHON)}} {{quote(PEER)}}
+
 # The documentation, private parts included
 docs:
     cargo doc --no-deps --document-private-items --open

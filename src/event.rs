@@ -43,6 +43,8 @@ pub enum Unit {
     Steps,
     /// Files or objects.
     Files,
+    /// Blocks of a table.
+    Blocks,
 }
 
 /// Who listens to a driver. Calls come from any thread and must return at once.

@@ -14,6 +14,7 @@ pub mod functions; // what SQL gains: one file a function
 pub mod session; // the only place that builds a session of the engine
 pub mod partition; // driver: count, split, assign, write
 pub mod kmeans; // driver: start, step until still, evaluate
+pub mod dbscan; // driver: blocks, local clustering, merge, labels
 pub mod inspect; // what is stored: objects, folders, tables, footers
 pub mod script; // SQL of users: statements, variables, COPY, CALL
 pub mod report; // pictures of answers

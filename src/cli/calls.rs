@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::script::{Call, Called, Named, Procedures};
 
 /// The commands that can be called.
-const PROCEDURES: [&str; 3] = ["generate", "kmeans", "partition"];
+const PROCEDURES: [&str; 4] = ["generate", "kmeans", "dbscan", "partition"];
 
 /// Runs commands for a script.
 pub(super) struct Calls {
@@ -223,7 +223,7 @@ mod tests {
             ),
             (
                 call("generate", &["persons"], &[]),
-                "kind of generate is 'persons', expected people, sky",
+                "kind of generate is 'persons', expected people, shapes, sky",
             ),
         ];
         for (call, message) in cases {

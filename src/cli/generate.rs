@@ -14,7 +14,9 @@ use futures::StreamExt;
 use super::output::Answer;
 use super::{Context, Done};
 use crate::event::{Event, Observer, Unit};
-use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Slice, Width};
+use crate::generate::{
+    People, PeopleSource, PeopleTable, Shape, ShapeSource, Shapes, Sky, SkySource, Slice, Width,
+};
 use crate::session::Session;
 use crate::storage::Location;
 use crate::table::{Begin, Manifest, Run, RunOptions, TableSpec};
@@ -29,6 +31,7 @@ pub struct Generate {
 #[derive(Debug, Subcommand)]
 enum Kind {
     People(PeopleArgs),
+    Shapes(ShapesArgs),
     Sky(SkyArgs),
 }
 
@@ -70,6 +73,7 @@ impl Generate {
     pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         match &self.kind {
             Kind::People(args) => args.work(context).await,
+            Kind::Shapes(args) => args.work(context).await,
             Kind::Sky(args) => args.work(context).await,
         }
     }
@@ -110,6 +114,79 @@ struct SkyArgs {
     /// What is written
     #[arg(long, value_enum, default_value_t)]
     files: Files,
+}
+
+/// Points of the plane in shapes that clustering is tried on, with the cluster each came from
+///
+/// blobs: ten bells. moons: two half circles. rings: three circles about one centre. simden, varden:
+/// ten random walks in a square of 100,000, of one and of ten densities, the seed spreader of Gan and
+/// Tao. lattice: whole numbers.
+///
+/// The dataset holds the table `shapes`: id (from 1), x, y, and truth, the cluster a row came from (-1
+/// is noise); a lattice has none. The answer has one line: table, rows, bytes, files.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad generate shapes shapes --shape moons --rows 10000
+  pleiad generate shapes walks --shape varden --rows 50000 --seed 7 --slice 1/2 --json")]
+struct ShapesArgs {
+    /// Where to write: a directory, or s3://bucket/prefix
+    #[arg(value_name = "OUT")]
+    out: String,
+
+    /// blobs, moons, rings, varden, simden or lattice
+    #[arg(long, value_name = "SHAPE")]
+    shape: Shape,
+
+    /// Rows
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    rows: u64,
+
+    /// The seed: the same one gives the same rows
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    seed: u64,
+
+    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
+    slice: Slice,
+}
+
+impl ShapesArgs {
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        let shapes = Arc::new(Shapes::new(self.shape, self.rows, self.seed, Some(self.slice))?);
+        let rows = shapes.slice_rows();
+        let out = context.stores.parse(&self.out)?;
+        let session = context.session()?;
+        let manifest = match begin(context, &out).await? {
+            Begin::Kept(manifest) => *manifest,
+            Begin::Run(run) => {
+                let source = provider_as_source(Arc::new(ShapeSource::new(shapes)));
+                let plan = LogicalPlanBuilder::scan("shapes", source, None)?.build()?;
+                context.watch.report(Event::Stage {
+                    name: "writing shapes".into(),
+                    total: Some(rows.end - rows.start),
+                    unit: Unit::Rows,
+                });
+                let name = "shapes".to_owned();
+                let spec = TableSpec { name, distinct: true, ..TableSpec::default() };
+                run.write(&session.state(), plan, spec, &context.watch).await?;
+                context.watch.report(Event::Done);
+                run.commit(self.properties()).await?
+            }
+        };
+        Ok(done(&manifest, out))
+    }
+
+    fn properties(&self) -> BTreeMap<String, String> {
+        let words = [
+            ("generator", "shapes".to_owned()),
+            ("shape", self.shape.to_string()),
+            ("rows", self.rows.to_string()),
+            ("seed", self.seed.to_string()),
+            ("slice", self.slice.to_string()),
+        ];
+        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 /// The format of generated files.

@@ -9,6 +9,7 @@ pub mod check; // `pleiad check`
 pub mod calls; // commands as procedures of SQL
 pub mod config; // settings from files and variables
 pub mod config_show; // `pleiad config show`
+pub mod dbscan; // `pleiad dbscan`
 pub mod demo; // `pleiad demo`
 pub mod exit; // exit codes, the error chain, panics
 pub mod folders; // `pleiad du`, `pleiad tree`
@@ -76,6 +77,7 @@ pub struct Cli {
 pub enum Command {
     Generate(generate::Generate),
     Kmeans(Box<kmeans::Kmeans>),
+    Dbscan(Box<dbscan::Dbscan>),
     Partition(Box<partition::Partition>),
     Run(run::Run),
     Sql(sql::Sql),
@@ -119,6 +121,7 @@ impl Command {
         match self {
             Self::Generate(command) => command.work(context).await,
             Self::Kmeans(command) => command.work(context).await,
+            Self::Dbscan(command) => command.work(context).await,
             Self::Partition(command) => command.work(context).await,
             _ => Err(Error::internal("this command is no procedure").into()),
         }
@@ -126,7 +129,7 @@ impl Command {
 
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Generate(_) | Self::Kmeans(_) | Self::Partition(_) => {
+            Self::Generate(_) | Self::Kmeans(_) | Self::Dbscan(_) | Self::Partition(_) => {
                 let done = self.work(context).await?;
                 if done.answers.is_empty() { Ok(()) } else { context.print(&done.answers) }
             }

@@ -3,11 +3,14 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
+use crate::dbscan::distances::measure;
+use crate::dbscan::sample::sample;
+use crate::dbscan::{Options, Params};
 use crate::error::Result;
 use crate::grid::Frame;
 use crate::partition::record;
 use crate::report::{self, Block};
-use crate::table::{Manifest, current_manifest};
+use crate::table::{Manifest, Source, SourceOptions, current_manifest};
 
 /// Draw a picture of a dataset, as SVG
 #[derive(Debug, Args)]
@@ -20,6 +23,8 @@ pub struct Plot {
 enum Kind {
     Blocks(BlocksArgs),
     Sky(SkyArgs),
+    Scatter(ScatterArgs),
+    Kdist(KdistArgs),
 }
 
 /// Rows of each block as bars, by id and sorted, with the line that no block should pass
@@ -51,25 +56,138 @@ struct SkyArgs {
     dataset: String,
 }
 
+/// Rows in the colours of their clusters, noise in grey
+///
+/// The places come from the input of the clustering, which must be as it was. On the sphere right
+/// ascension grows to the left.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad plot scatter labels -o labels.svg
+  pleiad plot scatter labels --rows 5000 -o -")]
+struct ScatterArgs {
+    /// What `pleiad dbscan` wrote
+    #[arg(value_name = "DATASET")]
+    dataset: String,
+
+    /// Rows that are drawn, about; they are chosen by a hash of their number
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    rows: u64,
+}
+
+/// How far the nearest rows are, to choose eps for `pleiad dbscan`
+///
+/// For a sample of rows, the distance to the row that is the --min-points-th nearest, itself the
+/// first. Sorted, it is the share of core rows for every eps. The knee is where the curve turns
+/// upwards: often a good eps, never a law. Standard error gets the same numbers as text.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad plot kdist points --x x --y y --min-points 10 -o kdist.svg
+  pleiad plot kdist sky --ra ra --dec decl -o -")]
+struct KdistArgs {
+    /// What to look at: a dataset, a table, a directory, a file or a pattern in quotes
+    #[arg(value_name = "IN")]
+    input: String,
+
+    /// Column of the first coordinate
+    #[arg(long, value_name = "COLUMN", requires = "y", required_unless_present = "ra")]
+    x: Option<String>,
+
+    /// Column of the second coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    y: Option<String>,
+
+    /// Column of the third coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    z: Option<String>,
+
+    /// Column of the right ascension, in degrees: rows are on the sphere
+    #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
+    ra: Option<String>,
+
+    /// Column of the declination, in degrees
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    dec: Option<String>,
+
+    /// Rows that must be near a core row, itself included [default: twice the dimensions]
+    #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
+    min_points: Option<usize>,
+
+    /// Rows that are asked, about; they are chosen by a hash of their number
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    rows: u64,
+}
+
 impl Plot {
     /// Draws and prints.
     ///
     /// # Errors
-    /// A dataset without blocks, storage that fails, a failed write.
+    /// A dataset of another kind, storage that fails, a failed write.
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let name = match &self.kind {
-            Kind::Blocks(args) => &args.dataset,
-            Kind::Sky(args) => &args.dataset,
-        };
-        let manifest = current_manifest(&context.stores, &context.stores.parse(name)?).await?;
         let figure = match &self.kind {
-            Kind::Blocks(_) => block_bars(name, &manifest)?,
-            Kind::Sky(_) => {
-                let frame: Frame = property(&manifest, "frame").unwrap_or_default().parse()?;
-                report::sky_map(&title(name, &manifest), frame, &blocks(&manifest)?)
+            Kind::Blocks(args) => {
+                block_bars(&args.dataset, &manifest(context, &args.dataset).await?)?
             }
+            Kind::Sky(args) => {
+                let manifest = manifest(context, &args.dataset).await?;
+                let frame: Frame = property(&manifest, "frame").unwrap_or_default().parse()?;
+                report::sky_map(&title(&args.dataset, &manifest), frame, &blocks(&manifest)?)
+            }
+            Kind::Scatter(args) => args.figure(context).await?,
+            Kind::Kdist(args) => args.figure(context).await?,
         };
         context.print_text(&figure)
+    }
+}
+
+async fn manifest(context: &Context, dataset: &str) -> Result<Manifest> {
+    current_manifest(&context.stores, &context.stores.parse(dataset)?).await
+}
+
+impl ScatterArgs {
+    async fn figure(&self, context: &Context) -> anyhow::Result<String> {
+        let manifest = manifest(context, &self.dataset).await?;
+        let (session, name) = (context.session()?, &self.dataset);
+        let sample = sample(&session, name, &manifest, self.rows, &context.watch).await?;
+        let property = |name: &str| property(&manifest, name).unwrap_or("?");
+        let title = format!(
+            "{name}: {} clusters, eps {}, min-points {}, {} rows",
+            property("clusters"),
+            property("eps"),
+            property("min_points"),
+            sample.rows
+        );
+        let dots: Vec<_> = sample.dots.iter().map(|dot| (dot.x, dot.y, dot.cluster)).collect();
+        Ok(report::scatter(&title, &sample.axes, sample.is_sky, &dots))
+    }
+}
+
+impl KdistArgs {
+    async fn figure(&self, context: &Context) -> anyhow::Result<String> {
+        let params = Params::without_eps(Options {
+            x: self.x.clone(),
+            y: self.y.clone(),
+            z: self.z.clone(),
+            ra: self.ra.clone(),
+            dec: self.dec.clone(),
+            min_points: self.min_points,
+            ..Options::default()
+        })?;
+        let session = context.session()?;
+        let source = Source::open(&context.stores, &self.input, &SourceOptions::default()).await?;
+        let curve = measure(&session, &source, &params, self.rows, &context.watch).await?;
+        let unit = if curve.unit.is_empty() { "" } else { " arcsec" };
+        for (share, eps) in curve.shares() {
+            context.note(&format!("eps {eps:.6}{unit}: {share} % of the rows are core"));
+        }
+        context.note(&format!("the curve turns upwards at eps {:.6}{unit}", curve.knee()));
+        let title = format!(
+            "{}: distance to row {} of the nearest, of {} rows",
+            self.input, curve.min_points, curve.rows
+        );
+        let (distances, shares) = (&curve.distances, curve.shares());
+        Ok(report::nearest(&title, distances, &shares, curve.knee(), curve.unit))
     }
 }
 

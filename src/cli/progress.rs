@@ -103,7 +103,9 @@ fn draw(bar: &mut Option<ProgressBar>, event: Event, terminal: &Terminal) {
 /// `writing people [=====>     ] 1,200,000/3,000,000 rows, 410,223/s, 4s left`
 fn style(unit: Unit, total_known: bool) -> ProgressStyle {
     let (done, total, rate) = match unit {
-        Unit::Rows | Unit::Files | Unit::Steps => ("{human_pos}", "{human_len}", "{rate}"),
+        Unit::Rows | Unit::Files | Unit::Steps | Unit::Blocks => {
+            ("{human_pos}", "{human_len}", "{rate}")
+        }
         Unit::Bytes => ("{binary_bytes}", "{binary_total_bytes}", "{binary_bytes_per_sec}"),
     };
     let word = word(unit);
@@ -134,6 +136,7 @@ fn word(unit: Unit) -> &'static str {
         Unit::Bytes => "",
         Unit::Steps => " steps",
         Unit::Files => " files",
+        Unit::Blocks => " blocks",
     }
 }
 
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn every_template_is_valid() {
-        for unit in [Unit::Rows, Unit::Bytes, Unit::Steps, Unit::Files] {
+        for unit in [Unit::Rows, Unit::Bytes, Unit::Steps, Unit::Files, Unit::Blocks] {
             for total_known in [true, false] {
                 style(unit, total_known);
             }

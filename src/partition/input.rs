@@ -77,7 +77,7 @@ impl Input {
         params: &Params,
         schema: Option<&Schema>,
     ) -> Result<Self> {
-        let table = united(tables)?;
+        let table = SourceTable::united(tables, "partition")?;
         let names = coordinates(&table, params)?;
         for name in [BLOCK, REASON] {
             if table.schema.column_with_name(name).is_some() {
@@ -306,29 +306,6 @@ impl Input {
 /// The error of an input that is not what it was.
 pub fn changed(what: &str) -> Error {
     Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
-}
-
-/// All tables as one.
-fn united(tables: &[SourceTable]) -> Result<SourceTable> {
-    let [first, rest @ ..] = tables else {
-        return Err(Error::internal("a source without tables"));
-    };
-    let other = rest
-        .iter()
-        .find(|table| !first.unites_with(table) || table.schema.fields() != first.schema.fields());
-    if let Some(other) = other {
-        return Err(Error::data(format!(
-            "'{}' and '{}' have different columns or formats: partition them one by one",
-            first.name, other.name
-        )));
-    }
-    if rest.is_empty() {
-        return Ok(first.clone());
-    }
-    let is_key = |name: &String| first.keys.iter().any(|key| key.name() == name);
-    let columns = first.schema.fields().iter().map(|field| field.name().clone());
-    let columns: Vec<_> = columns.filter(|name| !is_key(name)).collect();
-    Ok(SourceTable::union(tables, &columns))
 }
 
 /// The names of right ascension and declination.

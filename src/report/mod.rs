@@ -1,12 +1,17 @@
 //! Figures of answers, as SVG; nothing here runs a query or writes a file.
 
+mod axes; // a box with round numbers
 mod block_bars; // rows of blocks as bars
 mod mollweide; // the whole sky on an ellipse
+mod nearest; // distances of nearest rows
+mod scatter; // rows as dots
 mod sky_map; // blocks on the sky
 mod svg; // elements of a picture
 
 pub use block_bars::block_bars;
 pub use mollweide::mollweide;
+pub use nearest::nearest;
+pub use scatter::scatter;
 pub use sky_map::sky_map;
 
 use crate::grid::Bounds;

@@ -53,6 +53,19 @@ impl Svg {
         self.push(format_args!("<path d=\"{path}{end}\" {style}/>"));
     }
 
+    /// Small squares of one colour about these places; nothing if there are none.
+    pub(super) fn dots(&mut self, places: &[(f64, f64)], side: f64, fill: &str) {
+        if places.is_empty() {
+            return;
+        }
+        let mut path = String::new();
+        for (x, y) in places {
+            let (left, top) = (x - side / 2.0, y - side / 2.0);
+            write!(path, "M{left:.1} {top:.1}h{side}v{side}h-{side}z").expect("a String grows");
+        }
+        self.push(format_args!("<path d=\"{path}\" fill=\"{fill}\"/>"));
+    }
+
     /// A line of text; `anchor` is `start`, `middle` or `end`.
     pub(super) fn words(&mut self, (x, y): (f64, f64), anchor: &str, words: &str) {
         let words = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

@@ -52,6 +52,8 @@ pub(crate) struct Target {
     pub(crate) odd: Option<String>,
     /// Numbers hardly repeat.
     pub(crate) distinct: bool,
+    /// The part of the table that is written.
+    pub(crate) part: Option<u32>,
 }
 
 impl Target {
@@ -92,7 +94,7 @@ impl FileWriter {
     ) -> Result<Self> {
         let pairs: Vec<_> =
             target.keys.iter().map(String::as_str).zip(partition.iter().cloned()).collect();
-        let path = layout::file_path(table, &pairs, &target.run)?;
+        let path = layout::file_path(table, &pairs, &target.run, target.part)?;
         let staged = Staged::create(&target.place, &target.run, &path).await?;
         let held = staged.held();
         let settings = settings(&schema, &target.order, target.distinct);

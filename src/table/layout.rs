@@ -51,8 +51,14 @@ pub fn decode(name: &str) -> Option<(String, String)> {
     Some((unescape(key)?, unescape(value)?))
 }
 
-/// The path, below the dataset, of a new file of `table` with these key values.
-pub(crate) fn file_path(table: &str, partition: &[(&str, String)], run: &str) -> Result<String> {
+/// The path, below the dataset, of a new file of `table` with these key values. Files of one run with a
+/// `part` sort by it.
+pub(crate) fn file_path(
+    table: &str,
+    partition: &[(&str, String)],
+    run: &str,
+    part: Option<u32>,
+) -> Result<String> {
     let mut path = String::new();
     if !table.is_empty() {
         path.extend([table, "/"]);
@@ -60,7 +66,8 @@ pub(crate) fn file_path(table: &str, partition: &[(&str, String)], run: &str) ->
     for (key, value) in partition {
         path.extend([encode(key, value)?.as_str(), "/"]);
     }
-    path.push_str(&format!("part-{run}-{:08x}.parquet", next_number()));
+    let part = part.map(|part| format!("{part:08x}-")).unwrap_or_default();
+    path.push_str(&format!("part-{run}-{part}{:08x}.parquet", next_number()));
     if path.len() > LONGEST_PATH {
         return Err(Error::data(format!(
             "path '{path:.60}…' has {} bytes, expected at most {LONGEST_PATH}: choose shorter keys",

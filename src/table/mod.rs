@@ -70,6 +70,9 @@ pub struct TableSpec {
     /// Whether numbers hardly repeat: floats and integers of 64 bits are then written without
     /// dictionary, floats byte by byte.
     pub distinct: bool,
+    /// Where a table is written by several calls, which of them this is: files are read in the order
+    /// of these.
+    pub part: Option<u32>,
 }
 
 /// How rows find the file of their key.

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -222,6 +223,13 @@ pub async fn dataset_around(stores: &Arc<Stores>, location: &Location) -> Result
     }))
 }
 
+fn rows_of(file: &SourceFile) -> Option<u64> {
+    match file.statistics.num_rows {
+        Precision::Exact(rows) => Some(rows as u64),
+        _ => None,
+    }
+}
+
 /// Whether `path` is `root` or something in it; everything is in the root ''.
 fn is_at_or_under(path: &str, root: &str) -> bool {
     match path.strip_prefix(root) {
@@ -371,13 +379,19 @@ impl SourceTable {
         &self.place.location
     }
 
+    /// Whether it is a table of a dataset, and not files without a manifest.
+    pub fn is_of_dataset(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// The rows of each file, if all files tell.
+    pub fn rows_by_file(&self) -> Option<Vec<u64>> {
+        self.files.iter().map(rows_of).collect()
+    }
+
     /// The rows, if all files tell.
     pub fn rows(&self) -> Option<u64> {
-        let rows = self.files.iter().map(|file| match file.statistics.num_rows {
-            datafusion::common::stats::Precision::Exact(rows) => Some(rows as u64),
-            _ => None,
-        });
-        rows.sum()
+        self.files.iter().map(rows_of).sum()
     }
 
     /// The distinct key values, sorted; one without values for a table without keys.
@@ -394,6 +408,52 @@ impl SourceTable {
         let mut only = self.clone();
         only.files.retain(|file| file.partition == partition);
         only
+    }
+
+    /// All tables as one, to `do_what` with it.
+    ///
+    /// # Errors
+    /// Tables with other columns or another format than the first.
+    pub fn united(tables: &[Self], do_what: &str) -> Result<Self> {
+        let [first, rest @ ..] = tables else {
+            return Err(Error::internal("a source without tables"));
+        };
+        let is_other = |table: &&Self| {
+            !first.unites_with(table) || table.schema.fields() != first.schema.fields()
+        };
+        if let Some(other) = rest.iter().find(is_other) {
+            return Err(Error::data(format!(
+                "'{}' and '{}' have different columns or formats: {do_what} them one by one",
+                first.name, other.name
+            )));
+        }
+        if rest.is_empty() {
+            return Ok(first.clone());
+        }
+        let columns = first.file_schema.fields().iter().map(|field| field.name().clone());
+        Ok(Self::union(tables, &columns.collect::<Vec<_>>()))
+    }
+
+    /// The same files under one key: the number of rows before each file, as BIGINT.
+    ///
+    /// Files that do not tell how many rows they have count as empty: see [`Self::rows`].
+    #[must_use]
+    pub fn with_first_rows(&self, name: &str) -> Self {
+        let mut numbered = self.clone();
+        let mut before = 0_i64;
+        for file in &mut numbered.files {
+            file.partition = vec![ScalarValue::Int64(Some(before))];
+            before += rows_of(file).and_then(|rows| i64::try_from(rows).ok()).unwrap_or(0);
+        }
+        let key = Field::new(name, DataType::Int64, false);
+        Self::new(
+            numbered.name,
+            vec![key],
+            numbered.file_schema,
+            numbered.files,
+            numbered.format,
+            (numbered.place, numbered.version),
+        )
     }
 
     /// The same files under one key, whose value each file gets from its own key values. The keys of

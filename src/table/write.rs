@@ -429,6 +429,7 @@ mod tests {
             order: owned(order),
             odd: None,
             distinct: false,
+            part: None,
         };
         let plan = physical(&session.state(), plan, &Arc::new(target), layout).await.unwrap();
         let shown = displayable(plan.as_ref()).indent(false).to_string();

@@ -131,8 +131,15 @@ fn the_examples_of_help_run() {
                 "partition sky blocks --blocks 6",
             ],
             "partition" => &["generate sky sky --rows 500"],
-            "sql" => &["generate people people --rows 200"],
-            "plot" => &["generate sky sky --rows 500", "partition sky blocks --blocks 6"],
+            "dbscan" => {
+                &["generate shapes points --shape moons --rows 500", "generate sky sky --rows 2000"]
+            }
+            "plot" => &[
+                "generate sky sky --rows 500",
+                "partition sky blocks --blocks 6",
+                "generate shapes points --shape moons --rows 500",
+                "dbscan points labels --x x --y y --eps 10 --min-points 8",
+            ],
             _ => &["generate people people --rows 200"],
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/people.sql");

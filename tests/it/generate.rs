@@ -10,7 +10,10 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::physical_plan::{ExecutionPlanProperties, collect_partitioned};
 use datafusion::prelude::SessionConfig;
-use pleiad::generate::{People, PeopleSource, PeopleTable, Person, Sky, SkySource, Slice, Width};
+use pleiad::generate::{
+    People, PeopleSource, PeopleTable, Person, Shape, ShapeSource, Shapes, Sky, SkySource, Slice,
+    Width,
+};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -61,6 +64,23 @@ fn joined_slices_of_the_sky_are_the_whole() {
         let slice = |i| Sky::new(500, 7, Some(Slice::new(i, 3).unwrap())).unwrap();
         let parts: Vec<_> = (1..=3).map(|i| scan_sky(slice(i), width, 2, 7)).collect();
         assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole);
+    }
+}
+
+#[test]
+fn joined_slices_of_shapes_are_the_whole() {
+    for shape in Shape::ALL {
+        let scan = |slice: Option<Slice>, streams, batch_rows| {
+            let shapes = Shapes::new(shape, 2500, 7, slice).unwrap();
+            let source = ShapeSource::new(Arc::new(shapes));
+            let batches = scan_columns(&source, None, None, streams, batch_rows);
+            concat_batches(&TableProvider::schema(&source), &batches).unwrap()
+        };
+        let whole = scan(None, 1, 8192);
+        let columns = if shape.has_truth() { 4 } else { 3 };
+        assert_eq!((whole.num_rows(), whole.num_columns()), (2500, columns));
+        let parts: Vec<_> = (1..=3).map(|i| scan(Some(Slice::new(i, 3).unwrap()), 2, 7)).collect();
+        assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole, "{shape}");
     }
 }
 

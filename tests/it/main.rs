@@ -3,6 +3,8 @@
 
 mod support {
     pub(crate) mod children; // the program as a process that dies
+    pub(crate) mod dbscan; // brute force, wide margins, blocks
+    pub(crate) mod labels; // small tables of points, and DBSCAN over them
     pub(crate) mod endpoint; // all S3 servers that a suite can run on
     pub(crate) mod fault_http; // a connection that goes wrong on purpose
     pub(crate) mod fault_store; // a bucket in memory that goes wrong on purpose
@@ -23,6 +25,8 @@ mod support {
 
 mod cli; // the binary from outside: exit codes, streams, signals, help
 mod corrupt; // damaged files are read or refused
+mod dbscan_local; // law 5 in one block and by any blocks, against slow answers
+mod dbscan; // law 5 from files to labels; golden labels; killed runs
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
 mod commands; // whole jobs with the binary, on files and on S3

@@ -25,7 +25,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
     ("kmeans", &["session", "table", "functions", "storage::Location"]),
-    ("dbscan", &["session", "table", "grid", "partition"]),
+    // its options and results name locations
+    ("dbscan", &["session", "table", "grid", "partition", "storage::Location"]),
     ("stream", &["session", "table"]),
     // commands come to it as procedures, from those who run them
     ("script", &["session", "table"]),
@@ -64,9 +65,16 @@ const HOMES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/grid",
     "src/dbscan/local",
+    "src/dbscan/advise.rs",
+    "src/dbscan/count.rs",
+    "src/dbscan/merge.rs",
+    "src/dbscan/plan.rs",
+    "src/dbscan/sizes.rs",
+    "src/dbscan/tree.rs",
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
     "src/generate/people.rs",
+    "src/generate/shapes.rs",
     "src/generate/sky.rs",
     "src/generate/slice.rs",
 ];

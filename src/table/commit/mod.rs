@@ -246,6 +246,7 @@ impl Run {
             order: spec.order.clone(),
             odd: spec.odd.clone(),
             distinct: spec.distinct,
+            part: spec.part,
         };
         Ok((records, Arc::new(target)))
     }

@@ -1,0 +1,155 @@
+//! `pleiad dbscan`: clusters by density, exact and larger than memory.
+
+use arrow::array::{Float64Array, StringArray, UInt32Array, UInt64Array};
+use clap::Args;
+
+use super::output::Answer;
+use super::{Context, Done};
+use crate::dbscan::{self, BlockFacts, Options, Outcome, Params};
+use crate::error::Error;
+use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
+
+/// Cluster by density: exact DBSCAN, the same labels whatever the blocks and the memory
+///
+/// A row is core when at least --min-points rows, itself included, are within eps of it. Core rows
+/// within eps of each other are one cluster; a row that is not core belongs to the first cluster near
+/// it, or is noise. Labels equal those of scikit-learn (algorithm='kd_tree'), row for row, for any
+/// number of threads, blocks and memory limit. On the sphere (--ra, --dec) eps is an angle; the poles
+/// and 0/360 are as any other place.
+///
+/// OUT gets `labels`, a line for each row of the input in its order: row (or --id), cluster (-1 is
+/// noise, empty a row without a place), kind (core, border, noise, skipped), and the columns of
+/// --keep; and `clusters`, a line a cluster. The answer has two tables: `dbscan` with one line, and
+/// `clusters`; with --dry-run `dbscan` and `blocks`.
+///
+/// A dataset of `pleiad partition` is clustered in its own blocks where their margins are at least eps
+/// wide; any other input is cut into blocks that fit the memory. Blocks that are done are kept until
+/// the run ends: after a kill, --resume does only the others.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad dbscan points labels --x x --y y --eps 10 --min-points 8
+  pleiad dbscan sky groups --ra ra --dec decl --eps-deg 2 --min-points 4 --keep sourceId --json")]
+pub struct Dbscan {
+    /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
+    #[arg(value_name = "IN")]
+    input: String,
+
+    /// Where to publish the result: a directory, or s3://bucket/prefix
+    #[arg(value_name = "OUT", required_unless_present = "dry_run")]
+    out: Option<String>,
+
+    /// Read a directory although something in it looks unfinished
+    #[arg(long)]
+    allow_incomplete: bool,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Dbscan {
+    /// Clusters and publishes.
+    ///
+    /// # Errors
+    /// See [`dbscan::run`].
+    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        let params = Params::new(self.options.clone())?;
+        if context.flags.mode == Mode::Append {
+            return Err(Error::usage(
+                "mode 'append' is not for dbscan, whose clusters are found among all rows: pass \
+                 --mode overwrite to replace the result",
+            )
+            .into());
+        }
+        let out = self.out.as_deref().filter(|_| !params.options.dry_run);
+        let out = out.map(|out| context.stores.parse(out)).transpose()?;
+        let session = context.session()?;
+        let options =
+            SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
+        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let (mut run, mut killed) = (None, None);
+        if let Some(out) = &out {
+            if params.options.resume {
+                killed = dbscan::resume::killed(&session, out).await?;
+                match &killed {
+                    Some(killed) => context.note(&format!("{} blocks are done", killed.blocks())),
+                    None => context.note("no killed run to resume: starting anew"),
+                }
+            }
+            let options = RunOptions {
+                mode: context.flags.mode,
+                arguments: context.arguments.clone(),
+                inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
+            };
+            match Run::begin(&context.stores, out, options).await? {
+                Begin::Run(begun) => run = Some(*begun),
+                Begin::Kept(manifest) => {
+                    let version = manifest.version;
+                    context
+                        .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                    return Ok(Done { published: Some(out.clone()), ..Done::default() });
+                }
+            }
+        }
+        let outcome = dbscan::run(&session, &source, &params, run, killed, &context.watch).await?;
+        let location = out.as_ref().map(ToString::to_string);
+        let mut answers = vec![summary(&outcome, location)];
+        match &outcome.clusters {
+            Some(clusters) => {
+                let rows = vec![clusters.clone()];
+                answers.push(Answer::rows("clusters", clusters.schema(), rows));
+            }
+            None => answers.push(blocks(&outcome.blocks)),
+        }
+        Ok(Done { tables: answers.clone(), answers, published: out })
+    }
+}
+
+/// One line: of what was found, or in a dry run of what would be read.
+fn summary(outcome: &Outcome, location: Option<String>) -> Answer {
+    let number = |number: u64| UInt64Array::from(vec![number]);
+    let answer = Answer::build("dbscan").column("rows", number(outcome.rows));
+    let Some(location) = location else {
+        let largest = outcome.blocks.iter().map(|block| block.bytes).max().unwrap_or_default();
+        return answer
+            .column("skipped", number(outcome.skipped))
+            .column("blocks", number(outcome.blocks.len() as u64))
+            .column("margin_rows", number(outcome.margin_rows()))
+            .column("largest_block_bytes", number(largest))
+            .done();
+    };
+    let counts = &outcome.counts;
+    answer
+        .column("clusters", number(outcome.clusters()))
+        .column("core", number(counts.core))
+        .column("border", number(counts.border))
+        .column("noise", number(counts.noise))
+        .column("skipped", number(outcome.skipped))
+        .column("ambiguous", number(counts.ambiguous))
+        .column("location", StringArray::from(vec![location]))
+        .done()
+}
+
+/// A line a block; an edge beyond all rows is empty.
+fn blocks(blocks: &[BlockFacts]) -> Answer {
+    let count = |of: fn(&BlockFacts) -> u64| UInt64Array::from_iter_values(blocks.iter().map(of));
+    let numbers = UInt32Array::from_iter_values(blocks.iter().map(|block| block.block));
+    let mut answer = Answer::build("blocks").column("block", numbers);
+    let dimensions = blocks.first().map_or(0, |block| block.lo.len());
+    for (k, axis) in ["x", "y", "z"].into_iter().take(dimensions).enumerate() {
+        let edge = |of: &dyn Fn(&BlockFacts) -> f64| {
+            let edges = blocks.iter().map(|block| Some(of(block)).filter(|edge| edge.is_finite()));
+            edges.collect::<Float64Array>()
+        };
+        answer = answer
+            .column(format!("{axis}_min"), edge(&|block| block.lo[k]))
+            .column(format!("{axis}_max"), edge(&|block| block.hi[k]));
+    }
+    let shares = Float64Array::from_iter_values(blocks.iter().map(|block| block.cost_share));
+    answer
+        .column("own_rows", count(|block| block.own_rows))
+        .column("margin_rows", count(|block| block.margin_rows))
+        .column("cost_share", shares)
+        .column("bytes", count(|block| block.bytes))
+        .done()
+}

@@ -1,0 +1,155 @@
+//! The k-distance curve: how far the `min_points`-th nearest row is, itself the first, for a sample of
+//! rows. Sorted, it *is* the share of core rows as a function of eps (Ester et al. 1996, §4.2).
+//!
+//! All coordinates are held in memory: 16 bytes a row in the plane, 24 in space and on the sphere.
+
+use std::sync::Arc;
+
+use datafusion::execution::memory_pool::MemoryConsumer;
+
+use super::input::Input;
+use super::options::{Params, Space, chord_arcsec};
+use super::probe::is_chosen;
+use super::threads::share;
+use super::tree::Tree;
+use crate::error::{Error, Kind, Result};
+use crate::event::Observer;
+use crate::session::Session;
+use crate::table::Source;
+
+/// Shares of core rows that an eps is told for, in percent.
+const SHARES: [u32; 5] = [50, 75, 90, 95, 99];
+
+/// The curve and what it advises. Distances are in the unit of the coordinates, on the sphere in arc
+/// seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// The distances of the sample, rising.
+    pub distances: Vec<f64>,
+    /// Which nearest row they are of.
+    pub min_points: usize,
+    /// Rows of the table that have a place.
+    pub rows: u64,
+    /// `arcsec`, or nothing in the plane.
+    pub unit: &'static str,
+}
+
+impl Curve {
+    /// The eps at which so many percent of the rows are core.
+    pub fn eps_of(&self, percent: u32) -> f64 {
+        let rank = (self.distances.len() * percent as usize).div_ceil(100);
+        self.distances[rank.clamp(1, self.distances.len()) - 1]
+    }
+
+    /// The eps of some shares of core rows, in percent.
+    pub fn shares(&self) -> Vec<(u32, f64)> {
+        SHARES.iter().map(|percent| (*percent, self.eps_of(*percent))).collect()
+    }
+
+    /// Where the curve turns upwards: the place farthest below the straight line between its ends,
+    /// both axes scaled to 1 (Satopää et al. 2011, doi 10.1109/ICDCSW.2011.20).
+    pub fn knee(&self) -> f64 {
+        let (first, last) = (self.distances[0], self.distances[self.distances.len() - 1]);
+        let below = |(rank, distance): (usize, &f64)| {
+            let along = rank as f64 / (self.distances.len() - 1).max(1) as f64;
+            let up = if last > first { (distance - first) / (last - first) } else { 0.0 };
+            (along - up, *distance)
+        };
+        let all = self.distances.iter().enumerate().map(below);
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(first, |(_, distance)| distance)
+    }
+}
+
+/// Measures the curve on about `sample` rows of `source`, chosen by a hash of their number.
+///
+/// # Errors
+/// As [`run`](super::run); fewer rows than `min_points`; coordinates that do not fit the memory.
+pub async fn measure(
+    session: &Session,
+    source: &Source,
+    params: &Params,
+    sample: u64,
+    watch: &dyn Observer,
+) -> Result<Curve> {
+    let input = Input::open(session, source, params)?;
+    match params.dimensions() {
+        2 => measure_in::<2>(&input, params, sample, watch).await,
+        _ => measure_in::<3>(&input, params, sample, watch).await,
+    }
+}
+
+async fn measure_in<const D: usize>(
+    input: &Input,
+    params: &Params,
+    sample: u64,
+    watch: &dyn Observer,
+) -> Result<Curve> {
+    let session = input.session();
+    let held = input.read::<D>(watch).await?;
+    let (rows, min_points) = (held.usable(), params.density.min_points());
+    if rows < min_points as u64 {
+        return Err(Error::data(format!(
+            "'{}' has {rows} rows with a place, expected at least min-points, {min_points}",
+            input.table.name
+        )));
+    }
+    let bytes = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(size_of::<[f64; D]>());
+    let room = MemoryConsumer::new("dbscan distances").register(&session.memory_pool());
+    room.try_grow(bytes).map_err(|cause| {
+        let mib = bytes >> 20;
+        let message = format!("distances of {rows} rows need {mib} MiB: raise --memory-limit");
+        Error::new(Kind::Limit, message).caused_by(cause)
+    })?;
+    let threads = session.streams();
+    let (mut places, mut chosen) = (Vec::with_capacity(bytes / size_of::<[f64; D]>()), Vec::new());
+    for run in &held.runs {
+        held.rows_of(run, &held.shelf.take(run.slip)?, |row, place, _| {
+            places.push(place);
+            if is_chosen(row, sample, held.rows) {
+                chosen.push(place);
+            }
+            Ok(())
+        })?;
+    }
+    // A hash may choose no row of a small table.
+    chosen.extend(places.first().copied().filter(|_| chosen.is_empty()));
+    let is_sky = matches!(params.space, Space::Sky { .. });
+    let chosen = Arc::new(chosen);
+    let count = chosen.len();
+    let tree = tokio::task::spawn_blocking(move || Tree::new(places));
+    let tree = tree.await.map_err(super::threads::died)?;
+    let parts = share(threads, count, move |turns| {
+        let mut distances = Vec::new();
+        while let Some(turn) = turns.next() {
+            let distance = tree.nearest(&chosen[turn], min_points).sqrt();
+            distances.push(if is_sky { chord_arcsec(distance) } else { distance });
+        }
+        Ok(distances)
+    });
+    let mut distances: Vec<f64> = parts.await?.into_iter().flatten().collect();
+    distances.sort_by(f64::total_cmp);
+    drop(room);
+    let unit = if is_sky { "arcsec" } else { "" };
+    Ok(Curve { distances, min_points, rows, unit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_ranks_and_the_knee_is_where_the_curve_turns() {
+        let flat = (1..=90).map(f64::from);
+        let steep = (1..=10).map(|i| 90.0 + 100.0 * f64::from(i));
+        let distances = flat.chain(steep).collect();
+        let curve = Curve { distances, min_points: 4, rows: 100, unit: "" };
+        assert_eq!(curve.eps_of(50).to_bits(), 50f64.to_bits());
+        assert_eq!(curve.eps_of(99).to_bits(), 990f64.to_bits());
+        assert_eq!(curve.knee().to_bits(), 90f64.to_bits());
+        let one = Curve { distances: vec![3.0], ..curve };
+        assert_eq!(
+            (one.eps_of(99).to_bits(), one.knee().to_bits()),
+            (3f64.to_bits(), 3f64.to_bits())
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! What a run reads: the coordinates of every row, once, in runs of rows that follow each other.
+//!
+//! A row is known by its number: files in the order of their paths, then its position. A Parquet scan
+//! tells the number, so streams may share files; other rows are read by one stream and counted.
+//!
+//! A row with a coordinate that is NULL, NaN or infinite has no place, nor has a declination beyond
+//! ±90°: it is *skipped*, and counted. On the sphere a place is a unit vector. `-0.0` is `0.0`.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::common::runtime::JoinSet;
+use datafusion::physical_plan::execute_stream_partitioned;
+use futures::StreamExt;
+
+use super::options::{Params, Space};
+use super::shelf::{Shelf, Slip};
+use crate::error::{Error, Kind, Result};
+use crate::event::{Event, Observer, Unit};
+use crate::grid::UnitVector;
+use crate::session::{Session, quote_identifier};
+use crate::table::{Format, Source, SourceTable};
+
+const ROWS: &str = include_str!("../../sql/steps/dbscan_rows.sql");
+/// The constant column of a file that says where its rows begin.
+const FIRST_ROW: &str = "pleiad first row";
+
+/// A file of this size is read by several streams.
+const SHARED_FILE_BYTES: usize = 1 << 20;
+/// The table of own rows in a dataset of blocks.
+const BLOCKS: &str = "blocks";
+/// The columns of labels.
+pub(super) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
+
+/// The input of a run, pinned.
+pub struct Input {
+    /// The table, all its files.
+    pub table: SourceTable,
+    session: Session,
+    space: Space,
+    id: Option<String>,
+}
+
+/// Rows that follow each other: `D` coordinates a row, and its id if there is one.
+pub(super) struct Run {
+    pub(super) slip: Slip,
+    pub(super) first_row: u64,
+}
+
+/// All rows of the input, as they were read.
+pub(super) struct Held<const D: usize> {
+    pub(super) shelf: Shelf,
+    pub(super) runs: Vec<Run>,
+    /// Words a row has.
+    pub(super) width: usize,
+    /// All rows.
+    pub(super) rows: u64,
+    /// Rows without a place.
+    pub(super) skipped: u64,
+    /// The box around the others.
+    pub(super) lo: [f64; D],
+    pub(super) hi: [f64; D],
+}
+
+impl<const D: usize> Held<D> {
+    /// The rows of a run: their number, place and id, skipped ones left out.
+    pub(super) fn rows_of(
+        &self,
+        run: &Run,
+        words: &[u64],
+        mut row: impl FnMut(u64, [f64; D], u64) -> Result<()>,
+    ) -> Result<()> {
+        for (number, words) in (run.first_row..).zip(words.chunks_exact(self.width)) {
+            let place: [f64; D] = std::array::from_fn(|k| f64::from_bits(words[k]));
+            if place[0].is_finite() {
+                row(number, place, words.get(D).copied().unwrap_or(number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The largest magnitude of a coordinate.
+    pub(super) fn largest(&self) -> f64 {
+        (0..D).map(|k| self.lo[k].abs().max(self.hi[k].abs())).fold(0.0, f64::max)
+    }
+
+    /// Rows with a place.
+    pub(super) fn usable(&self) -> u64 {
+        self.rows - self.skipped
+    }
+}
+
+impl Input {
+    /// Opens pinned tables.
+    ///
+    /// # Errors
+    /// Tables with other columns than the first; a column that is missing or holds no numbers.
+    pub fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
+        let table = SourceTable::united(clustered_tables(source), "cluster")?;
+        let id = params.options.id.clone();
+        for column in params.space.columns() {
+            match data_type(&table, column)? {
+                found if found.is_numeric() => {}
+                DataType::Dictionary(_, value) if value.is_numeric() => {}
+                found => return Err(wrong_type(&table, column, &found, "a number")),
+            }
+        }
+        if let Some(id) = &id {
+            let found = data_type(&table, id)?;
+            if !found.is_integer() {
+                return Err(wrong_type(&table, id, &found, "a whole number"));
+            }
+        }
+        for column in params.space.columns().iter().chain(&id) {
+            if table.keys.iter().any(|key| key.name() == column) {
+                return Err(Error::data(format!(
+                    "column '{column}' of '{}' is a key of its directories, expected a column of \
+                     its files",
+                    table.name
+                )));
+            }
+        }
+        for column in params.options.keep.iter().filter(|name| *name != "*") {
+            data_type(&table, column)?;
+            if LABELS.contains(&column.as_str()) {
+                return Err(Error::usage(format!(
+                    "column '{column}' cannot be kept: the labels have a column of this name"
+                )));
+            }
+        }
+        Ok(Self { table, session: session.scanning(), space: params.space.clone(), id })
+    }
+
+    /// Margin rows of the same dataset, to be read as the input is.
+    pub(super) fn margins_of(&self, table: &SourceTable) -> Self {
+        let (session, space) = (self.session.clone(), self.space.clone());
+        Self { table: table.clone(), session, space, id: None }
+    }
+
+    /// Where it is: of a dataset, the table too.
+    pub(super) fn location(&self) -> String {
+        let location = self.table.location();
+        let is_table = self.table.is_of_dataset() && location.name() != self.table.name;
+        if is_table { location.join(&self.table.name).to_string() } else { location.to_string() }
+    }
+
+    /// The session that reads it.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Reads all rows.
+    pub(super) async fn read<const D: usize>(&self, watch: &dyn Observer) -> Result<Held<D>> {
+        let name = "reading coordinates".into();
+        watch.report(Event::Stage { name, total: self.table.rows(), unit: Unit::Rows });
+        let used: Vec<String> = self.space.columns().iter().chain(&self.id).cloned().collect();
+        let numbered = self.numbered();
+        let is_numbered = numbered.is_some();
+        let (session, table, row) = match numbered {
+            Some(table) => {
+                let table = SourceTable::union(&[table], &used);
+                let row = format!("{} + file_row_index()", quote_identifier(FIRST_ROW));
+                // A scan tells the numbers of its rows to a projection right above it only.
+                let session = self.session.child(|options| {
+                    options.optimizer.enable_round_robin_repartition = false;
+                    options.optimizer.repartition_file_min_size = SHARED_FILE_BYTES;
+                });
+                (session, table, row)
+            }
+            None => {
+                let session = self.session.child(|options| options.execution.target_partitions = 1);
+                (session, self.table.clone(), "0".to_owned())
+            }
+        };
+        session.register("points", table.provider())?;
+        let coordinates = self.space.columns().iter().map(|c| cast(c, "DOUBLE"));
+        let coordinates: Vec<String> =
+            coordinates.chain(self.id.iter().map(|id| cast(id, "BIGINT"))).collect();
+        let parts = [("coordinates", &*coordinates.join(", ")), ("row", &*row)];
+        let plan = session.plan(ROWS, &parts, Vec::new()).await?;
+        let plan = session.state().create_physical_plan(&plan).await?;
+        let width = D + usize::from(self.id.is_some());
+        let shelf = Arc::new(Shelf::new(&self.session, "coordinates"));
+        let mut streams = JoinSet::new();
+        for mut stream in execute_stream_partitioned(plan, session.state().task_ctx())? {
+            let reader = Reader::<D> {
+                space: self.space.clone(),
+                id: self.id.clone(),
+                shelf: Arc::clone(&shelf),
+            };
+            streams.spawn(async move {
+                let mut part = Part::default();
+                while let Some(batch) = stream.next().await {
+                    part.add(&reader, &batch?, is_numbered)?;
+                }
+                Ok::<_, Error>(part)
+            });
+        }
+        let mut whole = Part::<D>::default();
+        while let Some(part) = streams.join_next().await {
+            let died = |cause| Error::internal("a stream of the scan died").caused_by(cause);
+            whole.join(part.map_err(died)??);
+        }
+        watch.report(Event::Progress { done: whole.rows });
+        watch.report(Event::Done);
+        let shelf = Arc::into_inner(shelf).expect("the streams are over");
+        let Part { mut runs, rows, skipped, lo, hi } = whole;
+        runs.sort_unstable_by_key(|run| run.first_row);
+        Ok(Held { shelf, runs, width, rows, skipped, lo, hi })
+    }
+
+    /// The table with the number of the first row of each file as a column, if all files tell how
+    /// many rows they have.
+    fn numbered(&self) -> Option<SourceTable> {
+        if self.table.format != Format::Parquet || self.table.rows().is_none() {
+            return None;
+        }
+        Some(self.table.with_first_rows(FIRST_ROW))
+    }
+
+    /// Checks that the input is as it was when the run began.
+    ///
+    /// # Errors
+    /// A pinned file that is gone or differs: trying again is safe.
+    pub async fn check_unchanged(&self) -> Result<()> {
+        match self.table.changed().await? {
+            None => Ok(()),
+            Some(change) => Err(Error::new(
+                Kind::Retry,
+                format!("the input changed during the run: {change}; run it again"),
+            )),
+        }
+    }
+}
+
+/// What is clustered of a source: of a dataset of blocks the own rows only, each of which is there
+/// once.
+fn clustered_tables(source: &Source) -> &[SourceTable] {
+    let driver = source.manifest.as_ref().and_then(|manifest| manifest.properties.get("driver"));
+    let own = source.tables.iter().position(|table| table.name == BLOCKS);
+    match (driver.map(String::as_str), own) {
+        (Some("partition"), Some(own)) => &source.tables[own..=own],
+        _ => &source.tables,
+    }
+}
+
+fn cast(column: &str, to: &str) -> String {
+    let column = quote_identifier(column);
+    format!("CAST({column} AS {to}) AS {column}")
+}
+
+fn data_type(table: &SourceTable, column: &str) -> Result<DataType> {
+    if let Ok(field) = table.schema.field_with_name(column) {
+        return Ok(field.data_type().clone());
+    }
+    let names = table.schema.fields().iter().map(|field| field.name().as_str());
+    let names = names.collect::<Vec<_>>().join(", ");
+    Err(Error::data(format!("column '{column}' not found in '{}', which has {names}", table.name)))
+}
+
+fn wrong_type(table: &SourceTable, column: &str, found: &DataType, expected: &str) -> Error {
+    let name = &table.name;
+    Error::data(format!("column '{column}' of '{name}' is {found}, expected {expected}"))
+}
+
+/// What makes words of batches.
+struct Reader<const D: usize> {
+    space: Space,
+    id: Option<String>,
+    shelf: Arc<Shelf>,
+}
+
+/// What a stream has read.
+struct Part<const D: usize> {
+    runs: Vec<Run>,
+    rows: u64,
+    skipped: u64,
+    lo: [f64; D],
+    hi: [f64; D],
+}
+
+impl<const D: usize> Default for Part<D> {
+    fn default() -> Self {
+        let (lo, hi) = ([f64::INFINITY; D], [f64::NEG_INFINITY; D]);
+        Self { runs: Vec::new(), rows: 0, skipped: 0, lo, hi }
+    }
+}
+
+impl<const D: usize> Part<D> {
+    fn join(&mut self, other: Self) {
+        self.runs.extend(other.runs);
+        self.rows += other.rows;
+        self.skipped += other.skipped;
+        self.lo = std::array::from_fn(|k| self.lo[k].min(other.lo[k]));
+        self.hi = std::array::from_fn(|k| self.hi[k].max(other.hi[k]));
+    }
+
+    fn add(&mut self, reader: &Reader<D>, batch: &RecordBatch, is_numbered: bool) -> Result<()> {
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        let numbers = batch.column(batch.num_columns() - 1).as_primitive::<Int64Type>().values();
+        let first_row = match is_numbered {
+            true => numbers[0].cast_unsigned(),
+            false => self.rows,
+        };
+        if is_numbered && numbers[rows - 1].cast_unsigned() != first_row + rows as u64 - 1 {
+            return Err(Error::internal("a scan gives rows that do not follow each other"));
+        }
+        let mut words = Vec::with_capacity(rows * (D + 1));
+        let places = reader.places(batch);
+        let ids = match &reader.id {
+            Some(name) => Some(ids(name, batch, batch.num_columns() - 2, first_row)?),
+            None => None,
+        };
+        for (row, place) in places.enumerate() {
+            match place {
+                Some(place) => {
+                    for (k, x) in place.into_iter().enumerate() {
+                        self.lo[k] = self.lo[k].min(x);
+                        self.hi[k] = self.hi[k].max(x);
+                    }
+                    words.extend(place.map(f64::to_bits));
+                }
+                None => {
+                    self.skipped += 1;
+                    words.extend([f64::NAN.to_bits(); D]);
+                }
+            }
+            words.extend(ids.map(|ids| ordered(ids[row])));
+        }
+        self.rows += rows as u64;
+        self.runs.push(Run { slip: reader.shelf.keep(words)?, first_row });
+        Ok(())
+    }
+}
+
+/// Whole numbers as words in the same order.
+fn ordered(id: i64) -> u64 {
+    id.cast_unsigned() ^ (1 << 63)
+}
+
+/// The number of [`ordered`].
+pub(super) fn id_of(word: u64) -> i64 {
+    (word ^ (1 << 63)).cast_signed()
+}
+
+fn ids<'a>(name: &str, batch: &'a RecordBatch, column: usize, first: u64) -> Result<&'a [i64]> {
+    let ids = batch.column(column).as_primitive::<Int64Type>();
+    if let Some(row) = (0..ids.len()).find(|row| ids.is_null(*row)) {
+        return Err(Error::data(format!(
+            "id column '{name}' is null in row {}: filter such rows, or pass no --id",
+            first + row as u64
+        )));
+    }
+    Ok(ids.values())
+}
+
+impl<const D: usize> Reader<D> {
+    /// The place of each row of a batch; none if it has none.
+    fn places<'a>(&'a self, batch: &'a RecordBatch) -> impl Iterator<Item = Option<[f64; D]>> + 'a {
+        let columns: Vec<_> = (0..self.space.columns().len())
+            .map(|column| batch.column(column).as_primitive::<Float64Type>())
+            .collect();
+        let has_nulls = columns.iter().any(|column| column.null_count() > 0);
+        (0..batch.num_rows()).map(move |row| {
+            if has_nulls && columns.iter().any(|column| column.is_null(row)) {
+                return None;
+            }
+            let place: [f64; D] = match &self.space {
+                Space::Plane { .. } => std::array::from_fn(|k| columns[k].values()[row] + 0.0),
+                Space::Sky { .. } => {
+                    let (ra, dec) = (columns[0].values()[row], columns[1].values()[row]);
+                    if !ra.is_finite() || !(-90.0..=90.0).contains(&dec) {
+                        return None;
+                    }
+                    let UnitVector { x, y, z } = UnitVector::from_degrees(ra, dec);
+                    let place = [x + 0.0, y + 0.0, z + 0.0];
+                    std::array::from_fn(|k| place[k])
+                }
+            };
+            place.iter().all(|x| x.is_finite()).then_some(place)
+        })
+    }
+}

@@ -1,0 +1,348 @@
+//! Options of DBSCAN: as the user wrote them, and as checked parameters.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use super::local::Density;
+use crate::error::{Error, Result};
+
+/// Rows that `--verify` looks at where no number is given.
+const VERIFY_ROWS: u64 = 4096;
+
+/// A clustering as the user asks for it; the command and the procedure share this definition.
+#[derive(Args, Debug, Clone, Default)]
+pub struct Options {
+    /// Column of the first coordinate
+    #[arg(long, value_name = "COLUMN", requires = "y")]
+    pub x: Option<String>,
+    /// Column of the second coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    pub y: Option<String>,
+    /// Column of the third coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    pub z: Option<String>,
+    /// How far apart two rows may be to be near, in the unit of the coordinates
+    #[arg(long, value_name = "DISTANCE", conflicts_with_all = ["eps_arcsec", "eps_deg"])]
+    pub eps: Option<f64>,
+    /// Column of the right ascension, in degrees: rows are on the sphere
+    #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
+    pub ra: Option<String>,
+    /// Column of the declination, in degrees
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    pub dec: Option<String>,
+    /// How far apart two rows may be to be near, on the sphere, in arc seconds
+    #[arg(long, value_name = "ARCSEC", conflicts_with_all = ["eps_deg", "x"])]
+    pub eps_arcsec: Option<f64>,
+    /// The same in degrees
+    #[arg(long, value_name = "DEGREES", conflicts_with = "x")]
+    pub eps_deg: Option<f64>,
+    /// Rows that must be near a core row, itself included [default: twice the dimensions]
+    #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
+    pub min_points: Option<usize>,
+    /// Column of whole numbers that tells rows apart and puts them in order [default: their order in
+    /// the input]
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+    /// What becomes of a row that is not core but near one: a row of the first cluster near it, or
+    /// noise
+    #[arg(long, value_enum, default_value_t)]
+    pub border: Border,
+    /// Columns of the input that are written beside the labels, or '*'
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub keep: Vec<String>,
+    /// Check the result against the definition: the labels of so many rows, or `full` to cluster once
+    /// more by other blocks and compare every label
+    #[arg(long, value_name = "ROWS|full", num_args = 0..=1, default_missing_value = "4096")]
+    pub verify: Option<Verify>,
+    /// Own rows of a block at most [default: what fits the memory]
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<NonZeroU64>,
+    /// Go on after the last block of a killed run with the same options
+    #[arg(long)]
+    pub resume: bool,
+    /// Count only: print the blocks, what they may cost, and what looks wrong, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What becomes of border rows.
+#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Border {
+    /// They belong to the cluster near them that has the smallest number.
+    #[default]
+    First,
+    /// They are noise: DBSCAN* (Campello, Moulavi and Sander 2013).
+    Noise,
+}
+
+impl Border {
+    /// The word a user writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Noise => "noise",
+        }
+    }
+}
+
+/// How a result is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// The labels of so many rows, and everything that can be counted.
+    Rows(u64),
+    /// That, and every label against those of other blocks.
+    Full,
+}
+
+impl fmt::Display for Verify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(rows) => write!(f, "{rows}"),
+            Self::Full => f.write_str("full"),
+        }
+    }
+}
+
+impl FromStr for Verify {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            _ => match text.parse() {
+                Ok(rows) if rows > 0 => Ok(Self::Rows(rows)),
+                _ => Err("expected a number of rows above 0, or `full`".to_owned()),
+            },
+        }
+    }
+}
+
+impl Verify {
+    /// How many rows are looked at.
+    pub fn rows(self) -> u64 {
+        match self {
+            Self::Rows(rows) => rows,
+            Self::Full => VERIFY_ROWS,
+        }
+    }
+}
+
+/// Where rows are and what is near.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Space {
+    /// In the plane or in space: two or three columns, Euclidean distance.
+    Plane {
+        /// The columns, in order.
+        columns: Vec<String>,
+        /// The distance.
+        eps: f64,
+    },
+    /// On the sphere: angles in degrees, great circles.
+    Sky {
+        /// Right ascension and declination.
+        columns: [String; 2],
+        /// The angle.
+        eps_deg: f64,
+    },
+}
+
+impl Space {
+    /// The columns of the coordinates.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::Plane { columns, .. } => columns,
+            Self::Sky { columns, .. } => columns,
+        }
+    }
+
+    /// Eps as a person writes it, with its unit on the sphere.
+    pub fn eps(&self) -> String {
+        match self {
+            Self::Plane { eps, .. } => eps.to_string(),
+            Self::Sky { eps_deg, .. } => format!("{} arcsec", arcsec(*eps_deg)),
+        }
+    }
+
+    /// A distance in the space of the core as eps is written: on the sphere a chord is an angle.
+    pub fn shown(&self, distance: f64) -> String {
+        match self {
+            Self::Plane { .. } => {
+                format!("{distance:.4e}").parse::<f64>().unwrap_or(distance).to_string()
+            }
+            Self::Sky { .. } => format!("{:.3} arcsec", chord_arcsec(distance)),
+        }
+    }
+
+    /// The metric's name.
+    pub fn metric(&self) -> &'static str {
+        match self {
+            Self::Plane { .. } => "euclidean",
+            Self::Sky { .. } => "great circle",
+        }
+    }
+}
+
+/// The angle of a chord of the unit sphere, in arc seconds.
+pub(super) fn chord_arcsec(chord: f64) -> f64 {
+    arcsec(2.0 * (chord / 2.0).min(1.0).asin().to_degrees())
+}
+
+/// Arc seconds, without the noise of the last digits.
+fn arcsec(deg: f64) -> f64 {
+    let arcsec = deg * 3600.0;
+    format!("{arcsec:.9e}").parse().unwrap_or(arcsec)
+}
+
+/// Checked parameters.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// As the user wrote them.
+    pub options: Options,
+    /// Where rows are.
+    pub space: Space,
+    /// When a row is core.
+    pub density: Density,
+}
+
+impl Params {
+    /// Checks each option and their combination.
+    ///
+    /// # Errors
+    /// A usage error that names the option, what was given and what is expected.
+    pub fn new(options: Options) -> Result<Self> {
+        let (space, dimensions) = space(&options)?;
+        let min_points = options.min_points.unwrap_or(2 * dimensions);
+        let density = match &space {
+            Space::Plane { eps, .. } => Density::new(*eps, min_points)?,
+            Space::Sky { eps_deg, .. } => Density::on_sphere(*eps_deg, min_points)?,
+        };
+        let twice = |names: &[String]| (1..names.len()).find(|i| names[..*i].contains(&names[*i]));
+        if let Some(index) = twice(space.columns()) {
+            let name = &space.columns()[index];
+            return Err(Error::usage(format!(
+                "column '{name}' is given for two coordinates: each needs one of its own"
+            )));
+        }
+        if let Some(index) = twice(&options.keep) {
+            let name = &options.keep[index];
+            return Err(Error::usage(format!("column '{name}' stands twice in --keep")));
+        }
+        if options.keep.len() > 1 && options.keep.iter().any(|name| name == "*") {
+            return Err(Error::usage("'*' in --keep is all columns: leave the others out"));
+        }
+        Ok(Self { options, space, density })
+    }
+
+    /// As [`Self::new`], for what needs no eps: where none is given it is 1.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn without_eps(mut options: Options) -> Result<Self> {
+        if options.ra.is_some() {
+            options.eps_deg.get_or_insert(1.0);
+        } else {
+            options.eps.get_or_insert(1.0);
+        }
+        Self::new(options)
+    }
+
+    /// The number of dimensions of the core: 3 on the sphere.
+    pub fn dimensions(&self) -> usize {
+        match &self.space {
+            Space::Plane { columns, .. } => columns.len(),
+            Space::Sky { .. } => 3,
+        }
+    }
+
+    /// What decides the labels, by name: a run may go on where another with the same stopped.
+    pub fn record(&self) -> Vec<(String, String)> {
+        let all = [
+            ("columns", self.space.columns().join(",")),
+            ("metric", self.space.metric().to_owned()),
+            ("eps", self.space.eps()),
+            ("min_points", self.density.min_points().to_string()),
+            ("border", self.options.border.name().to_owned()),
+            ("id", self.options.id.clone().unwrap_or_default()),
+        ];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// The space, and its dimensions as the default of min-points counts them.
+fn space(options: &Options) -> Result<(Space, usize)> {
+    if let (Some(ra), Some(dec)) = (&options.ra, &options.dec) {
+        let eps_deg = match (options.eps, options.eps_deg, options.eps_arcsec) {
+            (None, Some(deg), None) => deg,
+            (None, None, Some(arcsec)) => arcsec / 3600.0,
+            (Some(_), ..) => {
+                return Err(Error::usage(
+                    "eps has no unit, and rows are on the sphere: pass --eps-arcsec or --eps-deg",
+                ));
+            }
+            _ => return Err(no_eps("--eps-arcsec or --eps-deg")),
+        };
+        return Ok((Space::Sky { columns: [ra.clone(), dec.clone()], eps_deg }, 2));
+    }
+    let (Some(x), Some(y)) = (&options.x, &options.y) else {
+        return Err(Error::usage(
+            "no coordinates are named: pass --x and --y (and --z), or --ra and --dec",
+        ));
+    };
+    let Some(eps) = options.eps else { return Err(no_eps("--eps")) };
+    let columns: Vec<String> = [x, y].into_iter().chain(&options.z).cloned().collect();
+    let dimensions = columns.len();
+    Ok((Space::Plane { columns, eps }, dimensions))
+}
+
+fn no_eps(option: &str) -> Error {
+    Error::usage(format!(
+        "eps is missing, and no value suits all data: pass {option}; `pleiad plot kdist` helps to \
+         choose it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(eps: Option<f64>) -> Options {
+        let column = |name: &str| Some(name.to_owned());
+        Options { x: column("x"), y: column("y"), eps, ..Options::default() }
+    }
+
+    #[test]
+    fn min_points_is_twice_the_dimensions_unless_given() {
+        assert_eq!(Params::new(options(Some(1.0))).unwrap().density.min_points(), 4);
+        let deep = Options { z: Some("z".to_owned()), ..options(Some(1.0)) };
+        assert_eq!(Params::new(deep).unwrap().density.min_points(), 6);
+        let given = Options { min_points: Some(7), ..options(Some(1.0)) };
+        assert_eq!(Params::new(given).unwrap().density.min_points(), 7);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let message = |options: Options| Params::new(options).unwrap_err().to_string();
+        assert!(message(options(None)).starts_with("eps is missing"));
+        assert!(message(Options::default()).starts_with("no coordinates are named"));
+        let same = Options { y: Some("x".to_owned()), ..options(Some(1.0)) };
+        assert!(message(same).starts_with("column 'x' is given for two coordinates"));
+        let sky = Options {
+            ra: Some("ra".to_owned()),
+            dec: Some("dec".to_owned()),
+            eps: Some(0.5),
+            ..Options::default()
+        };
+        assert!(message(sky).starts_with("eps has no unit"));
+    }
+
+    #[test]
+    fn an_angle_reads_back_as_it_was_written() {
+        let columns = ["ra".to_owned(), "dec".to_owned()];
+        let space = Space::Sky { columns, eps_deg: 30.0 / 3600.0 };
+        assert_eq!(space.eps(), "30 arcsec");
+        assert_eq!(space.shown(2.0 * (15f64 / 3600.0).to_radians().sin()), "30.000 arcsec");
+    }
+}

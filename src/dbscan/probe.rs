@@ -1,0 +1,311 @@
+//! `--verify`: the labels of some rows against the definition, and of all rows against each other.
+//!
+//! Rows are chosen by a hash of their number and stand in a plain grid of cells a hair wider than
+//! eps; then all rows are read again, and each is compared with the chosen ones in the 3^D cells
+//! around it. Neither blocks nor the core take part. A chosen row must be
+//!
+//! 1. core if and only if `min_points` rows are near it, itself included;
+//! 2. in the cluster of every core row near it, if it is core;
+//! 3. in the first of the clusters near it, if it is a border row;
+//! 4. near no core row, if it is noise (with `--border noise` it may be).
+//!
+//! Of all rows: every number has a core row, and numbers are in the order of first core rows. Two
+//! clusters wrongly joined are not seen here: `--verify full` clusters once more by other blocks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::input::Held;
+use super::join::{Labels, RANGE_ROWS, Ranges, RowKind};
+use super::options::{Border, Params};
+use super::threads::share;
+use crate::error::{Error, Result};
+
+/// A row that is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Chosen<const D: usize> {
+    row: u64,
+    place: [f64; D],
+    kind: RowKind,
+}
+
+/// What was found near a row.
+#[derive(Debug, Clone, Copy, Default)]
+struct Near {
+    rows: u64,
+    /// The first and the last number of a core row near.
+    clusters: Option<(i64, i64)>,
+}
+
+/// Whether a row is among the chosen, of which there are about `wanted` in `rows`.
+#[inline]
+pub(super) fn is_chosen(row: u64, wanted: u64, rows: u64) -> bool {
+    // The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    let mut z = row.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u128::from(z ^ (z >> 31)) * u128::from(rows) < u128::from(wanted) << 64
+}
+
+/// Checks the labels of about `wanted` rows, and those of all rows against each other.
+///
+/// # Errors
+/// The first row whose label is wrong, as a broken promise of this program.
+pub(super) async fn verify<const D: usize>(
+    held: &Arc<Held<D>>,
+    ranges: &Arc<Ranges>,
+    params: &Params,
+    wanted: u64,
+    threads: usize,
+) -> Result<()> {
+    let (rows, labels) = (Arc::clone(held), Arc::clone(ranges));
+    let chosen = share(threads, held.runs.len(), move |turns| {
+        let mut reader = LabelReader::new(&labels);
+        let mut chosen = Vec::new();
+        while let Some(turn) = turns.next() {
+            let run = &rows.runs[turn];
+            rows.rows_of(run, &rows.shelf.read(run.slip)?, |row, place, _| {
+                if is_chosen(row, wanted, rows.rows) {
+                    chosen.push(Chosen { row, place, kind: reader.kind(row)? });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(chosen)
+    });
+    let chosen: Vec<Chosen<D>> = chosen.await?.into_iter().flatten().collect();
+    let near = look_around(held, ranges, params, &chosen, threads).await?;
+    for (chosen, near) in chosen.iter().zip(&near) {
+        judge(chosen, near, params)?;
+    }
+    check_numbers(ranges, params.options.id.is_none())
+}
+
+/// What is near each of the chosen rows.
+async fn look_around<const D: usize>(
+    held: &Arc<Held<D>>,
+    ranges: &Arc<Ranges>,
+    params: &Params,
+    chosen: &[Chosen<D>],
+    threads: usize,
+) -> Result<Vec<Near>> {
+    let eps_squared = params.density.eps_squared();
+    let cells = Arc::new(Cells::new(held, params.density.eps(), chosen));
+    let (rows, labels) = (Arc::clone(held), Arc::clone(ranges));
+    let places: Vec<[f64; D]> = chosen.iter().map(|chosen| chosen.place).collect();
+    let parts = share(threads, held.runs.len(), move |turns| {
+        let mut reader = LabelReader::new(&labels);
+        let mut near = vec![Near::default(); places.len()];
+        while let Some(turn) = turns.next() {
+            let run = &rows.runs[turn];
+            rows.rows_of(run, &rows.shelf.read(run.slip)?, |row, place, _| {
+                let mut kind = None;
+                cells.around(&place, |chosen| {
+                    let t = |k: usize| place[k] - places[chosen][k];
+                    let squared = (1..D).fold(t(0) * t(0), |sum, k| sum + t(k) * t(k));
+                    if squared <= eps_squared {
+                        let kind = match kind {
+                            Some(kind) => kind,
+                            None => *kind.insert(reader.kind(row)?),
+                        };
+                        near[chosen].add(kind);
+                    }
+                    Ok(())
+                })
+            })?;
+        }
+        Ok(near)
+    });
+    let mut all = vec![Near::default(); chosen.len()];
+    for part in parts.await? {
+        all.iter_mut().zip(part).for_each(|(near, part)| near.join(part));
+    }
+    Ok(all)
+}
+
+impl Near {
+    fn add(&mut self, kind: RowKind) {
+        self.rows += 1;
+        if let RowKind::Core(cluster) = kind {
+            self.join(Self { rows: 0, clusters: Some((cluster, cluster)) });
+        }
+    }
+
+    fn join(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.clusters = match (self.clusters, other.clusters) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+fn judge<const D: usize>(chosen: &Chosen<D>, near: &Near, params: &Params) -> Result<()> {
+    let is_core = near.rows >= params.density.min_points() as u64;
+    let expected = match (is_core, near.clusters, params.options.border) {
+        (true, Some((first, last)), _) if first == last => RowKind::Core(first),
+        (true, ..) => return Err(wrong(chosen, near, "core rows of one cluster near it")),
+        (false, Some((first, _)), Border::First) => RowKind::Border(first),
+        (false, ..) => RowKind::Noise,
+    };
+    if expected == chosen.kind {
+        return Ok(());
+    }
+    let cluster = expected.cluster().unwrap_or_default();
+    Err(wrong(chosen, near, &format!("{} of cluster {cluster}", expected.name())))
+}
+
+fn wrong<const D: usize>(chosen: &Chosen<D>, near: &Near, expected: &str) -> Error {
+    let Chosen { row, kind, .. } = chosen;
+    let cluster = kind.cluster().unwrap_or_default();
+    Error::internal(format!(
+        "row {row} is {} of cluster {cluster} with {} rows near, expected {expected}",
+        kind.name(),
+        near.rows
+    ))
+}
+
+/// Every number has a core row; without ids numbers are in the order of these.
+fn check_numbers(ranges: &Ranges, in_order: bool) -> Result<()> {
+    let mut has_core: Vec<bool> = Vec::new();
+    let mut others = 0;
+    for range in 0..ranges.len() as u64 {
+        let labels = ranges.range(range)?;
+        for kind in labels.kinds() {
+            let (RowKind::Core(cluster) | RowKind::Border(cluster)) = kind else { continue };
+            let cluster = usize::try_from(cluster)
+                .map_err(|cause| Error::internal("a cluster below 0").caused_by(cause))?;
+            if has_core.len() <= cluster {
+                has_core.resize(cluster + 1, false);
+            }
+            if matches!(kind, RowKind::Core(_)) && !has_core[cluster] {
+                if in_order && has_core[..cluster].last() == Some(&false) {
+                    return Err(Error::internal(format!(
+                        "cluster {cluster} begins before cluster {}",
+                        cluster - 1
+                    )));
+                }
+                has_core[cluster] = true;
+                others += 1;
+            }
+        }
+    }
+    if others == has_core.len() {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{} clusters have no core row", has_core.len() - others)))
+}
+
+/// The label of any row; rows near each other are found soon.
+struct LabelReader<'a> {
+    ranges: &'a Ranges,
+    loaded: Option<(u64, Labels)>,
+}
+
+impl<'a> LabelReader<'a> {
+    fn new(ranges: &'a Ranges) -> Self {
+        Self { ranges, loaded: None }
+    }
+
+    fn kind(&mut self, row: u64) -> Result<RowKind> {
+        let range = row / RANGE_ROWS;
+        let labels = match &self.loaded {
+            Some((loaded, labels)) if *loaded == range => labels,
+            _ => &self.loaded.insert((range, self.ranges.range(range)?)).1,
+        };
+        Ok(labels.kind(row % RANGE_ROWS))
+    }
+}
+
+/// The chosen rows by cell.
+struct Cells<const D: usize> {
+    lo: [f64; D],
+    side: f64,
+    rows: HashMap<[i64; D], Vec<usize>>,
+}
+
+impl<const D: usize> Cells<D> {
+    fn new(held: &Held<D>, eps: f64, chosen: &[Chosen<D>]) -> Self {
+        // A hair wider than eps, and never so narrow that rounding could miss a cell.
+        let widest = (0..D).map(|k| held.hi[k] - held.lo[k]).fold(0.0, f64::max);
+        let side = (eps * (1.0 + 2f64.powi(-20))).max(widest * 2f64.powi(-30));
+        let mut cells = Self { lo: held.lo, side, rows: HashMap::new() };
+        for (number, chosen) in chosen.iter().enumerate() {
+            cells.rows.entry(cells.cell(&chosen.place)).or_default().push(number);
+        }
+        cells
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding down below 2^31 is what is wanted"
+    )]
+    fn cell(&self, place: &[f64; D]) -> [i64; D] {
+        std::array::from_fn(|k| ((place[k] - self.lo[k]) / self.side) as i64)
+    }
+
+    /// Calls `found` with the chosen rows in the cells around a place.
+    fn around(&self, place: &[f64; D], mut found: impl FnMut(usize) -> Result<()>) -> Result<()> {
+        let cell = self.cell(place);
+        for neighbour in 0..3_i64.pow(if D == 2 { 2 } else { 3 }) {
+            let mut rest = neighbour;
+            let at = cell.map(|index| {
+                let step = rest % 3 - 1;
+                rest /= 3;
+                index + step
+            });
+            for chosen in self.rows.get(&at).into_iter().flatten() {
+                found(*chosen)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dbscan::options::Options;
+
+    fn params(border: Border) -> Params {
+        let column = |name: &str| Some(name.to_owned());
+        let (x, y) = (column("x"), column("y"));
+        let options =
+            Options { x, y, eps: Some(1.0), min_points: Some(3), border, ..Options::default() };
+        Params::new(options).unwrap()
+    }
+
+    #[test]
+    fn about_as_many_rows_are_chosen_as_were_wanted() {
+        let chosen = (0..100_000).filter(|row| is_chosen(*row, 4096, 100_000)).count();
+        assert!((3800..4400).contains(&chosen), "{chosen}");
+        assert!((0..50).all(|row| is_chosen(row, 4096, 50)));
+    }
+
+    #[test]
+    fn a_wrong_label_is_found() {
+        let judged = |kind, rows, clusters, border| {
+            let chosen = Chosen { row: 7, place: [0.0, 0.0], kind };
+            judge(&chosen, &Near { rows, clusters }, &params(border)).map_err(|e| e.to_string())
+        };
+        let first = Border::First;
+        for right in [
+            judged(RowKind::Core(2), 3, Some((2, 2)), first),
+            judged(RowKind::Border(1), 2, Some((1, 4)), first),
+            judged(RowKind::Noise, 2, None, first),
+            judged(RowKind::Noise, 2, Some((1, 4)), Border::Noise),
+        ] {
+            right.unwrap();
+        }
+        for (wrong, said) in [
+            (judged(RowKind::Core(2), 2, Some((2, 2)), first), "expected border of cluster 2"),
+            (judged(RowKind::Core(2), 3, Some((2, 3)), first), "expected core rows of one cluster"),
+            (judged(RowKind::Border(4), 2, Some((1, 4)), first), "expected border of cluster 1"),
+            (judged(RowKind::Noise, 1, Some((0, 0)), first), "expected border of cluster 0"),
+            (judged(RowKind::Border(0), 1, None, first), "expected noise"),
+        ] {
+            let message = wrong.unwrap_err();
+            assert!(message.starts_with("row 7 is ") && message.contains(said), "{message}");
+        }
+    }
+}

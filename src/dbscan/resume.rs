@@ -1,0 +1,151 @@
+//! Going on where a killed run stopped: the blocks it had done are in its record.
+//!
+//! `OUT/_runs/<run>/kept/plan.json` holds what the plan follows from, besides the rows themselves:
+//! options, pinned files and limits. A plan is a pure function of these, so that the blocks of two
+//! such runs are the same; `kept/blocks/00012` is what block 12 found.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::found::Found;
+use super::plan::Limits;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::storage::Location;
+use crate::table::{InputRecord, Run};
+
+const PLAN: &str = "plan.json";
+
+/// What a plan follows from, besides the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct PlanRecord {
+    options: Vec<(String, String)>,
+    inputs: Vec<InputRecord>,
+    own_rows: u64,
+    rows: u64,
+    /// As bits.
+    share: u64,
+}
+
+/// Where block `block` is kept.
+pub(super) fn block_name(block: u32) -> String {
+    format!("blocks/{block:05}")
+}
+
+/// What a killed run left: its limits and the blocks it had done.
+#[derive(Debug, Clone)]
+pub struct Killed {
+    record: PlanRecord,
+    blocks: Vec<(u32, Bytes)>,
+}
+
+/// The blocks that need no work.
+#[derive(Default)]
+pub(super) struct Kept<const D: usize> {
+    pub(super) blocks: Vec<(u32, Found<D>)>,
+}
+
+/// The newest run on `out` that died while it clustered, if one did, with all blocks of its plan that
+/// it and older ones had done.
+///
+/// # Errors
+/// Storage that fails; a record that cannot be read.
+pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>> {
+    let mut found: Option<Killed> = None;
+    for run in Run::kept(session.stores(), out).await?.into_iter().rev() {
+        let Some((_, plan)) = run.files.iter().find(|(name, _)| name == PLAN) else { continue };
+        let record: PlanRecord =
+            serde_json::from_slice(plan).map_err(|cause| damaged().caused_by(cause))?;
+        let killed =
+            found.get_or_insert_with(|| Killed { record: record.clone(), blocks: Vec::new() });
+        if killed.record != record {
+            continue;
+        }
+        let number = |name: &str| name.strip_prefix("blocks/")?.parse().ok();
+        let blocks =
+            run.files.into_iter().filter_map(|(name, bytes)| Some((number(&name)?, bytes)));
+        killed.blocks.extend(blocks);
+    }
+    if let Some(killed) = &mut found {
+        killed.blocks.sort_by_key(|(block, _)| *block);
+        killed.blocks.dedup_by_key(|(block, _)| *block);
+    }
+    Ok(found)
+}
+
+impl Killed {
+    /// How many blocks it had done.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Its limits, if a run with these options over these files may go on.
+    ///
+    /// # Errors
+    /// The first difference, as a usage error.
+    pub(super) fn limits(
+        &self,
+        options: &[(String, String)],
+        inputs: &[InputRecord],
+    ) -> Result<Limits> {
+        for ((name, now), (_, then)) in options.iter().zip(&self.record.options) {
+            if now != then {
+                return Err(Error::usage(format!(
+                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
+                )));
+            }
+        }
+        if inputs != self.record.inputs {
+            let other = inputs.iter().zip(&self.record.inputs).find(|(now, then)| now != then);
+            let other = other.map_or("a file".to_owned(), |(now, _)| format!("'{}'", now.location));
+            return Err(Error::usage(format!(
+                "cannot resume: {other} of the input is not one that the killed run read"
+            )));
+        }
+        let PlanRecord { own_rows, rows, share, .. } = self.record;
+        Ok(Limits { own_rows, rows, share: f64::from_bits(share) })
+    }
+
+    /// The blocks it had done.
+    pub(super) fn into_kept<const D: usize>(self) -> Result<Kept<D>> {
+        let blocks =
+            self.blocks.iter().map(|(block, bytes)| Ok((*block, Found::from_bytes(bytes)?)));
+        Ok(Kept { blocks: blocks.collect::<Result<_>>()? })
+    }
+}
+
+impl<const D: usize> Kept<D> {
+    /// Which of so many blocks are done.
+    pub(super) fn done(&self, blocks: usize) -> Result<Arc<Vec<bool>>> {
+        let mut done = vec![false; blocks];
+        for (block, _) in &self.blocks {
+            *done.get_mut(*block as usize).ok_or_else(damaged)? = true;
+        }
+        Ok(Arc::new(done))
+    }
+}
+
+/// Keeps what the plan of a run follows from.
+pub(super) async fn keep_plan(
+    run: &Run,
+    options: Vec<(String, String)>,
+    inputs: &[InputRecord],
+    limits: Limits,
+) -> Result<()> {
+    let record = PlanRecord {
+        options,
+        inputs: inputs.to_vec(),
+        own_rows: limits.own_rows,
+        rows: limits.rows,
+        share: limits.share.to_bits(),
+    };
+    let bytes = serde_json::to_vec(&record)
+        .map_err(|cause| Error::internal("a plan cannot be written down").caused_by(cause))?;
+    run.keep(PLAN, Bytes::from(bytes)).await
+}
+
+fn damaged() -> Error {
+    Error::data("a kept plan is damaged: run without --resume")
+}

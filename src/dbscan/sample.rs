@@ -1,0 +1,154 @@
+//! Some rows of a result with their places, for a picture.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use futures::TryStreamExt;
+
+use super::input::Input;
+use super::options::{Options, Params, Space};
+use super::probe::is_chosen;
+use crate::error::{Error, Kind, Result};
+use crate::event::Observer;
+use crate::grid::UnitVector;
+use crate::session::Session;
+use crate::table::{Manifest, Source, SourceOptions};
+
+/// Rows of a batch.
+const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
+
+/// A row of a picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dot {
+    /// The first coordinate; on the sphere the right ascension in degrees.
+    pub x: f64,
+    /// The second one; on the sphere the declination.
+    pub y: f64,
+    /// Its cluster; -1 is noise.
+    pub cluster: i64,
+}
+
+/// Some rows of a result.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The rows.
+    pub dots: Vec<Dot>,
+    /// The columns of their coordinates.
+    pub axes: [String; 2],
+    /// Whether they are on the sphere.
+    pub is_sky: bool,
+    /// Rows of the table.
+    pub rows: u64,
+}
+
+/// About `wanted` rows of what `manifest` says a run of dbscan published at `location`, with their
+/// places in the input, which must be what it was then.
+///
+/// # Errors
+/// A dataset of another kind; an input that is gone or has changed; storage that fails.
+pub async fn sample(
+    session: &Session,
+    location: &str,
+    manifest: &Manifest,
+    wanted: u64,
+    watch: &dyn Observer,
+) -> Result<Sample> {
+    let property = |name: &str| {
+        manifest.properties.get(name).cloned().ok_or_else(|| {
+            Error::data(format!("dataset '{location}' is not what pleiad dbscan wrote"))
+        })
+    };
+    if property("driver")? != "dbscan" {
+        return Err(Error::data(format!(
+            "dataset '{location}' is not what pleiad dbscan wrote, but pleiad {}",
+            property("driver")?
+        )));
+    }
+    let columns: Vec<String> = property("columns")?.split(',').map(str::to_owned).collect();
+    let column = |k: usize| columns.get(k).cloned();
+    let options = match property("metric")?.as_str() {
+        "euclidean" => Options { x: column(0), y: column(1), z: column(2), ..Options::default() },
+        _ => Options { ra: column(0), dec: column(1), ..Options::default() },
+    };
+    let params = Params::without_eps(options)?;
+    let input = property("input.location")?;
+    let options = SourceOptions { allow_incomplete: true, ..SourceOptions::default() };
+    let source = Source::open(session.stores(), &input, &options).await?;
+    let input = Input::open(session, &source, &params)?;
+    let known = &manifest.inputs;
+    if let Some(other) = input.table.input_records().iter().find(|file| !known.contains(file)) {
+        return Err(Error::new(
+            Kind::Data,
+            format!(
+                "file '{}' is not the one that was clustered: cluster it again",
+                other.location
+            ),
+        ));
+    }
+    let rows = property("rows")?.parse().unwrap_or_default();
+    let clusters = clusters(session, location, rows, wanted).await?;
+    let dots = match params.dimensions() {
+        2 => dots::<2>(&input, &params, &clusters, watch).await?,
+        _ => dots::<3>(&input, &params, &clusters, watch).await?,
+    };
+    let is_sky = matches!(params.space, Space::Sky { .. });
+    let axes = [0, 1].map(|k| params.space.columns()[k].clone());
+    Ok(Sample { dots, axes, is_sky, rows })
+}
+
+/// The clusters of the chosen rows that have a place, by their position.
+async fn clusters(
+    session: &Session,
+    location: &str,
+    rows: u64,
+    wanted: u64,
+) -> Result<HashMap<u64, i64>> {
+    let labels = format!("{}/labels", location.trim_end_matches('/'));
+    let labels = Source::open(session.stores(), &labels, &SourceOptions::default()).await?;
+    let session = session.in_order(BATCH);
+    let table = labels.tables.first().ok_or_else(|| Error::internal("labels without a table"))?;
+    session.register("labels", table.provider())?;
+    let plan = session.plan("SELECT cluster FROM labels", &[], Vec::new()).await?;
+    let frame = session.context().execute_logical_plan(plan).await?;
+    let mut batches = frame.execute_stream().await?;
+    let (mut clusters, mut position) = (HashMap::new(), 0);
+    while let Some(batch) = batches.try_next().await? {
+        let column = Arc::clone(batch.column(0));
+        for cluster in column.as_primitive::<Int64Type>() {
+            if let Some(cluster) = cluster.filter(|_| is_chosen(position, wanted, rows)) {
+                clusters.insert(position, cluster);
+            }
+            position += 1;
+        }
+    }
+    Ok(clusters)
+}
+
+async fn dots<const D: usize>(
+    input: &Input,
+    params: &Params,
+    clusters: &HashMap<u64, i64>,
+    watch: &dyn Observer,
+) -> Result<Vec<Dot>> {
+    let held = input.read::<D>(watch).await?;
+    let mut dots = Vec::with_capacity(clusters.len());
+    for run in &held.runs {
+        held.rows_of(run, &held.shelf.take(run.slip)?, |row, place, _| {
+            if let Some(cluster) = clusters.get(&row) {
+                let (x, y) = match &params.space {
+                    Space::Plane { .. } => (place[0], place[1]),
+                    Space::Sky { .. } => {
+                        let direction = UnitVector { x: place[0], y: place[1], z: place[D - 1] };
+                        (direction.lon_deg(), direction.lat_deg())
+                    }
+                };
+                dots.push(Dot { x, y, cluster: *cluster });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(dots)
+}
