@@ -72,6 +72,22 @@ fn people_are_made_counted_clustered_and_predicted(#[case] on: On) {
     assert_eq!(rows(clusters), published);
 }
 
+#[test]
+fn points_are_made_clustered_summed_up_and_joined_back() {
+    let lab = Lab::new(On::Files);
+    let out = lab.at("demo");
+    let printed = script(&lab, "sql/dbscan.sql", &[("out", &out), ("rows", "2000")]);
+    // Two moons, far enough apart to be found as they are.
+    let (_, found) = printed.split_once("cluster,truth,points\n").unwrap();
+    let clusters: Vec<Vec<&str>> = found.lines().map(|line| line.split(',').collect()).collect();
+    let moons = clusters.iter().filter(|cells| cells[0] != "-1");
+    let points: u64 = moons.clone().map(|cells| cells[2].parse::<u64>().unwrap()).sum();
+    assert!(points > 1900, "{printed}");
+    let all: u64 = clusters.iter().map(|cells| cells[2].parse::<u64>().unwrap()).sum();
+    assert_eq!(all, 2000, "{printed}");
+    assert!(printed.contains("kind,points\nborder,") || printed.contains("kind,points\ncore,"));
+}
+
 #[rstest]
 #[case("sql/sky_v2.sql", "v2")]
 #[case("sql/sky_v3.sql", "v3")]

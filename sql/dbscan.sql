@@ -1,0 +1,35 @@
+-- Clusters by density: make points, cluster them, sum the clusters up, and join the labels back.
+--
+-- Needs nothing. Writes two datasets: ${out}/points and ${out}/clusters.
+--   pleiad run sql/dbscan.sql --set out=demo --set rows=100000
+--   pleiad run sql/dbscan.sql --set out=s3://bucket/demo --set rows=100000 --mode overwrite
+
+CALL generate(shapes, '${out}/points', shape => 'moons', rows => ${rows}, into => 'points');
+
+-- Rows are numbered in the order of the input; columns of --keep stand beside the labels.
+CALL dbscan(
+  input => '${out}/points',
+  out => '${out}/clusters',
+  x => 'x',
+  y => 'y',
+  eps => 10,
+  min_points => 8,
+  keep => ['x', 'y', 'truth'],
+  into => 'found'
+);
+
+-- The largest clusters, and where they lie.
+SELECT cluster, "rows", cores, round(x_min, 1) AS x_min, round(x_max, 1) AS x_max
+FROM found_clusters
+ORDER BY "rows" DESC, cluster
+LIMIT 10;
+
+-- Core rows make a cluster, border rows belong to the first one near them, noise to none.
+SELECT kind, count(*) AS points FROM found_labels GROUP BY kind ORDER BY kind;
+
+-- Which true shape each cluster is.
+SELECT cluster, truth, count(*) AS points
+FROM found_labels
+GROUP BY cluster, truth
+ORDER BY points DESC, cluster, truth
+LIMIT 10;
