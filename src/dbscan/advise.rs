@@ -159,7 +159,7 @@ mod tests {
             large[0].starts_with("a row has about ") && large[0].ends_with("take a smaller one")
         );
         assert!(large[1].starts_with("100.0 % of the rows are core for sure"), "{large:?}");
-        let small = flags(0.4, 5);
+        let small = flags(0.4, 20);
         assert!(small[0].starts_with("at most 0.0 % of the rows can be core"), "{small:?}");
     }
 }

@@ -120,6 +120,9 @@ pub fn sql_name(name: &str) -> String {
 
 /// Whether a word ends an expression in some place, where its name would be read as a clause.
 fn is_reserved(word: &str) -> bool {
+    if word == "case" {
+        return true; // a name only where no expression can begin
+    }
     let place = ALL_KEYWORDS.binary_search(&word.to_uppercase().as_str());
     place.is_ok_and(|place| {
         let keyword = &ALL_KEYWORDS_INDEX[place];

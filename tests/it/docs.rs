@@ -81,7 +81,11 @@ fn the_commands_of_the_readme_run_in_their_order() {
     for words in &commands {
         let words: Vec<String> = words.iter().map(|word| fewer(word)).collect();
         let line = words.join(" ");
-        if line.contains("s3://") || line.contains("bucket=") || line.contains(".gz") {
+        if line.contains("s3://")
+            || line.contains("s3/")
+            || line.contains("bucket=")
+            || line.contains(".gz")
+        {
             let parsed = std::iter::once("pleiad").chain(words.iter().map(String::as_str));
             pleiad::cli::command().try_get_matches_from(parsed).expect("a line that parses");
             continue;
