@@ -276,7 +276,7 @@ impl Output {
     pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
             Some(path) => write_text(path, text),
-            None => put(Sink::stdout(), text),
+            None => send(Sink::stdout(), text),
         }
     }
 
@@ -421,10 +421,10 @@ impl Results<'_> {
 /// # Errors
 /// If a call fails.
 pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    put(Sink::file(path)?, text)
+    send(Sink::file(path)?, text)
 }
 
-fn put(mut sink: Sink, text: &str) -> anyhow::Result<()> {
+fn send(mut sink: Sink, text: &str) -> anyhow::Result<()> {
     let written = sink.writer().write_all(text.as_bytes());
     sink.settle(written.map_err(|cause| Error::io("cannot write the text", cause)))?;
     sink.finish()

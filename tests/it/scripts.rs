@@ -1,6 +1,8 @@
 //! The scripts in `sql/`, and SQL from the command line: what is printed, and how it fails.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use object_store::ObjectStoreExt;
 use rstest::rstest;
@@ -210,7 +212,7 @@ fn the_first_error_stops_with_its_place_and_the_rows_before_it() {
 #[case(
     "CALL kmean(k => 1)",
     2,
-    "procedure 'kmean' is not known, expected generate, kmeans, partition"
+    "procedure 'kmean' is not known, expected generate, kmeans, dbscan, partition"
 )]
 #[case("CALL kmeans('x', columns => 'a', kk => 1)", 2, "argument 'kk' of kmeans is not known")]
 #[case("CALL kmeans('./nowhere', columns => 'a', k => 1)", 66, "nowhere' not found")]
@@ -358,14 +360,38 @@ fn a_terminal_gets_a_prompt_that_outlives_mistakes() {
         println!("skipped: no program 'script' to open a terminal with");
         return;
     };
-    let typed = "SELECT 40 +\n2 AS answer;\nSELECT nope;\nSELECT 7 AS after;\nexit\n";
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let seen = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{seen}");
-    for expected in ["answer\r\n42\r\n", "nope", "after\r\n7\r\n"] {
-        assert!(seen.contains(expected), "{expected}: {seen}");
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (sender, drawn) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = screen.read(&mut bytes) {
+            sender.send(String::from_utf8_lossy(&bytes[..read]).into_owned()).ok();
+        }
+    });
+    let mut seen = String::new();
+    // The next statement is typed when the answer before it is there, and the prompt again.
+    for (typed, expected) in [
+        ("", ""),
+        ("SELECT 40 +\n2 AS answer;\n", "answer\r\n42\r\n"),
+        ("SELECT nope;\n", "no field named nope"),
+        ("SELECT 7 AS after;\n", "after\r\n7\r\n"),
+    ] {
+        keys.write_all(typed.as_bytes()).unwrap();
+        let from = seen.len();
+        let is_there =
+            |text: &str| text.find(expected).is_some_and(|at| text[at..].contains("pleiad> "));
+        while !is_there(&seen[from..]) {
+            match drawn.recv_timeout(Duration::from_secs(60)) {
+                Ok(more) => seen.push_str(&more),
+                Err(_) => {
+                    child.kill().ok();
+                    panic!("waited in vain for {expected:?}: {seen:?}");
+                }
+            }
+        }
     }
+    keys.write_all(b"exit\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{seen}");
     let history = std::fs::read_to_string(folder.path().join("pleiad/history")).unwrap();
     assert!(history.contains("SELECT 7 AS after;"), "{history}");
 }
