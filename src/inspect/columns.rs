@@ -132,11 +132,11 @@ fn is_reserved(word: &str) -> bool {
 
 /// Whether a plain word is read as a name, not as a keyword, a literal or a function.
 fn is_identifier(word: &str) -> bool {
-    let select = format!("SELECT {word} FROM t");
+    let select = format!("SELECT {word}, {word} + 1 FROM t WHERE {word} = 1 ORDER BY {word}");
     let parsed = Parser::parse_sql(&GenericDialect {}, &select).unwrap_or_default();
     let [Statement::Query(query)] = parsed.as_slice() else { return false };
     let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    matches!(select.projection.as_slice(), [SelectItem::UnnamedExpr(Expr::Identifier(_))])
+    matches!(select.projection.as_slice(), [SelectItem::UnnamedExpr(Expr::Identifier(_)), _])
         && select.from.len() == 1
 }
 
@@ -149,8 +149,7 @@ mod tests {
         for bare in ["age", "_x", "id_pref", "date", "a1"] {
             assert_eq!(sql_name(bare), bare);
         }
-        for quoted in ["Num_Acc", "order", "select", "null", "true", "case", "1a", "a b", "é", ""]
-        {
+        for quoted in ["Num_Acc", "order", "select", "null", "true", "end", "1a", "a b", "é", ""] {
             assert_eq!(sql_name(quoted), format!("\"{quoted}\""));
         }
         assert_eq!(sql_name("a\"b"), "\"a\"\"b\"");
