@@ -1,10 +1,13 @@
--- Clusters by density: make points, cluster them, sum the clusters up, and join the labels back.
+-- Clusters by density: make points, choose eps, cluster, sum up, and join the labels back.
 --
 -- Needs nothing. Writes two datasets: ${out}/points and ${out}/clusters.
 --   pleiad run sql/dbscan.sql --set out=demo --set rows=100000
 --   pleiad run sql/dbscan.sql --set out=s3://bucket/demo --set rows=100000 --mode overwrite
 
 CALL generate(shapes, '${out}/points', shape => 'moons', rows => ${rows}, into => 'points');
+
+-- How far the eighth nearest row is: the knee of the curve is often a good eps.
+CALL kdistance('${out}/points', x => 'x', y => 'y', min_points => 8);
 
 -- Rows are numbered in the order of the input; columns of --keep stand beside the labels.
 CALL dbscan(

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::script::{Call, Called, Named, Procedures};
 
 /// The commands that can be called.
-const PROCEDURES: [&str; 4] = ["generate", "kmeans", "dbscan", "partition"];
+const PROCEDURES: [&str; 5] = ["generate", "kmeans", "dbscan", "kdistance", "partition"];
 
 /// Runs commands for a script.
 pub(super) struct Calls {

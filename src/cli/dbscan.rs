@@ -7,7 +7,7 @@ use super::output::Answer;
 use super::{Context, Done};
 use crate::dbscan::{self, BlockFacts, Options, Outcome, Params};
 use crate::error::Error;
-use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
+use crate::table::{Begin, Mode, Source, SourceOptions};
 
 /// Cluster by density: exact DBSCAN, the same labels whatever the blocks and the memory
 ///
@@ -76,17 +76,9 @@ impl Dbscan {
                     None => context.note("no killed run to resume: starting anew"),
                 }
             }
-            let options = RunOptions {
-                mode: context.flags.mode,
-                arguments: context.arguments.clone(),
-                inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
-            };
-            match Run::begin(&context.stores, out, options).await? {
+            match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(manifest) => {
-                    let version = manifest.version;
-                    context
-                        .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                Begin::Kept(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

@@ -20,8 +20,7 @@ use crate::partition;
 use crate::session::Session;
 use crate::storage::Location;
 use crate::table::{
-    Begin, InputRecord, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
-    current_manifest,
+    Begin, InputRecord, Mode, Run, RunOptions, Source, SourceOptions, TableSpec, current_manifest,
 };
 
 /// What is clustered, and how.
@@ -140,7 +139,7 @@ async fn cluster(
     let source = Source::open(&context.stores, &input, &SourceOptions::default()).await?;
     let mut run = None;
     if let Some(out) = out {
-        let inputs = source.tables.iter().flat_map(SourceTable::input_records).collect();
+        let inputs = source.input_records();
         run = Some(begin(context, &dir.join(out), inputs).await?);
     }
     Ok(kmeans::run(session, source, params, run, None, &Silent).await?)
@@ -170,7 +169,7 @@ async fn cut_the_sky(
         context.note(&format!("   pleiad partition {dir}/sky {options} {dir}/sky-{preset}"));
         let input = dir.join("sky").to_string();
         let source = Source::open(&context.stores, &input, &SourceOptions::default()).await?;
-        let inputs = source.tables.iter().flat_map(SourceTable::input_records).collect();
+        let inputs = source.input_records();
         let out = dir.join(&format!("sky-{preset}"));
         let run = begin(context, &out, inputs).await?;
         let words = ["pleiad"].into_iter().chain(options.split_whitespace());

@@ -1,12 +1,14 @@
 //! `pleiad generate`: datasets made from a seed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{StringArray, UInt64Array};
 use arrow::csv::WriterBuilder;
 use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
@@ -19,7 +21,7 @@ use crate::generate::{
 };
 use crate::session::Session;
 use crate::storage::Location;
-use crate::table::{Begin, Manifest, Run, RunOptions, TableSpec};
+use crate::table::{Begin, Manifest, Run, TableSpec};
 
 /// Make data: the same seed gives the same rows, and any slice alone gives its rows
 #[derive(Debug, Args)]
@@ -157,16 +159,10 @@ impl ShapesArgs {
         let rows = shapes.slice_rows();
         let out = context.stores.parse(&self.out)?;
         let session = context.session()?;
-        let manifest = match begin(context, &out).await? {
+        let manifest = match context.begin(&out, Vec::new()).await? {
             Begin::Kept(manifest) => *manifest,
             Begin::Run(run) => {
-                let source = provider_as_source(Arc::new(ShapeSource::new(shapes)));
-                let plan = LogicalPlanBuilder::scan("shapes", source, None)?.build()?;
-                context.watch.report(Event::Stage {
-                    name: "writing shapes".into(),
-                    total: Some(rows.end - rows.start),
-                    unit: Unit::Rows,
-                });
+                let plan = scan(context, "shapes", ShapeSource::new(shapes), rows)?;
                 let name = "shapes".to_owned();
                 let spec = TableSpec { name, distinct: true, ..TableSpec::default() };
                 run.write(&session.state(), plan, spec, &context.watch).await?;
@@ -178,14 +174,13 @@ impl ShapesArgs {
     }
 
     fn properties(&self) -> BTreeMap<String, String> {
-        let words = [
+        properties([
             ("generator", "shapes".to_owned()),
             ("shape", self.shape.to_string()),
             ("rows", self.rows.to_string()),
             ("seed", self.seed.to_string()),
             ("slice", self.slice.to_string()),
-        ];
-        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        ])
     }
 }
 
@@ -202,19 +197,13 @@ impl SkyArgs {
         let sky = Arc::new(Sky::new(self.rows, self.seed, Some(self.slice))?);
         let rows = sky.slice_rows();
         let width = if self.wide { Width::Wide } else { Width::Narrow };
-        let source = Arc::new(SkySource::new(sky, width));
+        let source = SkySource::new(sky, width);
         let out = context.stores.parse(&self.out)?;
         let session = context.session()?;
-        let manifest = match begin(context, &out).await? {
+        let manifest = match context.begin(&out, Vec::new()).await? {
             Begin::Kept(manifest) => *manifest,
             Begin::Run(run) => {
-                let source = provider_as_source(source);
-                let plan = LogicalPlanBuilder::scan("sky", source, None)?.build()?;
-                context.watch.report(Event::Stage {
-                    name: "writing sky".into(),
-                    total: Some(rows.end - rows.start),
-                    unit: Unit::Rows,
-                });
+                let plan = scan(context, "sky", source, rows)?;
                 match self.files {
                     Files::Parquet => {
                         let name = "sky".to_owned();
@@ -231,30 +220,35 @@ impl SkyArgs {
     }
 
     fn properties(&self) -> BTreeMap<String, String> {
-        let words = [
+        properties([
             ("generator", "sky".to_owned()),
             ("rows", self.rows.to_string()),
             ("seed", self.seed.to_string()),
             ("slice", self.slice.to_string()),
             ("wide", self.wide.to_string()),
-        ];
-        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        ])
     }
 }
 
-/// Begins a run on `out`; says so if a version there is kept.
-async fn begin(context: &Context, out: &Location) -> anyhow::Result<Begin> {
-    let options = RunOptions {
-        mode: context.flags.mode,
-        arguments: context.arguments.clone(),
-        inputs: Vec::new(),
-    };
-    let begun = Run::begin(&context.stores, out, options).await?;
-    if let Begin::Kept(manifest) = &begun {
-        let version = manifest.version;
-        context.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
-    }
-    Ok(begun)
+/// All rows of a generated table as a plan; tells that they are being written.
+fn scan(
+    context: &Context,
+    name: &str,
+    source: impl TableProvider + 'static,
+    rows: Range<u64>,
+) -> anyhow::Result<LogicalPlan> {
+    context.watch.report(Event::Stage {
+        name: format!("writing {name}"),
+        total: Some(rows.end - rows.start),
+        unit: Unit::Rows,
+    });
+    let source = provider_as_source(Arc::new(source));
+    Ok(LogicalPlanBuilder::scan(name, source, None)?.build()?)
+}
+
+/// What the manifest says about how rows were made.
+fn properties<const N: usize>(words: [(&str, String); N]) -> BTreeMap<String, String> {
+    words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// One file of text, in the order of the rows.
@@ -278,7 +272,7 @@ impl PeopleArgs {
         let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
         let out = context.stores.parse(&self.out)?;
         let session = context.session()?;
-        let manifest = match begin(context, &out).await? {
+        let manifest = match context.begin(&out, Vec::new()).await? {
             Begin::Kept(manifest) => *manifest,
             Begin::Run(run) => {
                 for table in PeopleTable::ALL {
@@ -291,13 +285,12 @@ impl PeopleArgs {
     }
 
     fn properties(&self) -> BTreeMap<String, String> {
-        let words = [
+        properties([
             ("generator", "people".to_owned()),
             ("rows", self.rows.to_string()),
             ("seed", self.seed.to_string()),
             ("slice", self.slice.to_string()),
-        ];
-        words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        ])
     }
 }
 
@@ -308,14 +301,8 @@ async fn write(
     table: PeopleTable,
     context: &Context,
 ) -> anyhow::Result<()> {
-    let rows = people.slice_rows();
-    context.watch.report(Event::Stage {
-        name: format!("writing {table}"),
-        total: Some(rows.end - rows.start),
-        unit: Unit::Rows,
-    });
-    let source = provider_as_source(Arc::new(PeopleSource::new(Arc::clone(people), table)));
-    let plan = LogicalPlanBuilder::scan(table.name(), source, None)?.build()?;
+    let source = PeopleSource::new(Arc::clone(people), table);
+    let plan = scan(context, table.name(), source, people.slice_rows())?;
     let keys = vec!["id_pref".to_owned()];
     let spec = TableSpec { name: table.name().to_owned(), keys, ..TableSpec::default() };
     run.write(&session.state(), plan, spec, &context.watch).await?;

@@ -9,7 +9,7 @@ use super::output::Answer;
 use super::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
-use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
+use crate::table::{Begin, Mode, Source, SourceOptions};
 
 /// Cluster tables where they lie: exact k-means, the same bits however the data is cut
 ///
@@ -81,17 +81,9 @@ impl Kmeans {
                     None => context.note("no killed run to resume: starting anew"),
                 }
             }
-            let options = RunOptions {
-                mode: context.flags.mode,
-                arguments: context.arguments.clone(),
-                inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
-            };
-            match Run::begin(&context.stores, out, options).await? {
+            match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(manifest) => {
-                    let version = manifest.version;
-                    context
-                        .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                Begin::Kept(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

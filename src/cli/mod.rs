@@ -15,6 +15,7 @@ pub mod exit; // exit codes, the error chain, panics
 pub mod folders; // `pleiad du`, `pleiad tree`
 pub mod formats; // table, csv, json, …: tables to bytes
 pub mod generate; // `pleiad generate`
+pub mod kdistance; // `pleiad kdistance`
 pub mod kmeans; // `pleiad kmeans`
 pub mod logging; // log lines
 pub mod manual; // `pleiad completions`, `pleiad man`
@@ -46,7 +47,7 @@ use crate::error::{Error, Kind};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, StorageOptions, Stores, Told};
-use crate::table::Mode;
+use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
 use output::{Answer, Output};
 use progress::Progress;
 use settings::Master;
@@ -78,6 +79,7 @@ pub enum Command {
     Generate(generate::Generate),
     Kmeans(Box<kmeans::Kmeans>),
     Dbscan(Box<dbscan::Dbscan>),
+    Kdistance(kdistance::Kdistance),
     Partition(Box<partition::Partition>),
     Run(run::Run),
     Sql(sql::Sql),
@@ -122,6 +124,7 @@ impl Command {
             Self::Generate(command) => command.work(context).await,
             Self::Kmeans(command) => command.work(context).await,
             Self::Dbscan(command) => command.work(context).await,
+            Self::Kdistance(command) => command.work(context).await,
             Self::Partition(command) => command.work(context).await,
             _ => Err(Error::internal("this command is no procedure").into()),
         }
@@ -129,7 +132,11 @@ impl Command {
 
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::Generate(_) | Self::Kmeans(_) | Self::Dbscan(_) | Self::Partition(_) => {
+            Self::Generate(_)
+            | Self::Kmeans(_)
+            | Self::Dbscan(_)
+            | Self::Kdistance(_)
+            | Self::Partition(_) => {
                 let done = self.work(context).await?;
                 if done.answers.is_empty() { Ok(()) } else { context.print(&done.answers) }
             }
@@ -263,6 +270,21 @@ impl Context {
         };
         let session = Session::new(Arc::clone(&self.stores), &options)?;
         Ok(self.session.get_or_init(|| session).clone())
+    }
+
+    /// Begins a run on `out`; tells if a version that is there is kept.
+    ///
+    /// # Errors
+    /// See [`Run::begin`].
+    async fn begin(&self, out: &Location, inputs: Vec<InputRecord>) -> crate::error::Result<Begin> {
+        let options =
+            RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
+        let begun = Run::begin(&self.stores, out, options).await?;
+        if let Begin::Kept(manifest) = &begun {
+            let version = manifest.version;
+            self.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+        }
+        Ok(begun)
     }
 
     /// Tells a line on standard error, unless quiet.

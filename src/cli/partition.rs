@@ -10,7 +10,7 @@ use super::{Context, Done};
 use crate::error::Error;
 use crate::partition::options::Layout;
 use crate::partition::{self, Options, Outcome, Params, Schema};
-use crate::table::{Begin, Mode, Run, RunOptions, Source, SourceOptions, SourceTable};
+use crate::table::{Begin, Mode, Source, SourceOptions};
 
 /// Cut a catalogue of the sky into blocks of bounded size, neighbours included
 ///
@@ -76,17 +76,9 @@ impl Partition {
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let mut run = None;
         if let Some(out) = &out {
-            let options = RunOptions {
-                mode: context.flags.mode,
-                arguments: context.arguments.clone(),
-                inputs: source.tables.iter().flat_map(SourceTable::input_records).collect(),
-            };
-            match Run::begin(&context.stores, out, options).await? {
+            match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(manifest) => {
-                    let version = manifest.version;
-                    context
-                        .note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+                Begin::Kept(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

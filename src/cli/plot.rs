@@ -3,14 +3,13 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::dbscan::distances::measure;
+use super::kdistance::CurveArgs;
 use crate::dbscan::sample::sample;
-use crate::dbscan::{Options, Params};
 use crate::error::Result;
 use crate::grid::Frame;
 use crate::partition::record;
 use crate::report::{self, Block};
-use crate::table::{Manifest, Source, SourceOptions, current_manifest};
+use crate::table::{Manifest, current_manifest};
 
 /// Draw a picture of a dataset, as SVG
 #[derive(Debug, Args)]
@@ -75,48 +74,17 @@ struct ScatterArgs {
     rows: u64,
 }
 
-/// How far the nearest rows are, to choose eps for `pleiad dbscan`
+/// How far the nearest rows are, as a curve, to choose eps for `pleiad dbscan`
 ///
-/// For a sample of rows, the distance to the row that is the --min-points-th nearest, itself the
-/// first. Sorted, it is the share of core rows for every eps. The knee is where the curve turns
-/// upwards: often a good eps, never a law. Standard error gets the same numbers as text.
+/// See `pleiad kdistance --help`. Standard error gets the same numbers as text.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad plot kdist points --x x --y y --min-points 10 -o kdist.svg
   pleiad plot kdist sky --ra ra --dec decl -o -")]
 struct KdistArgs {
-    /// What to look at: a dataset, a table, a directory, a file or a pattern in quotes
-    #[arg(value_name = "IN")]
-    input: String,
-
-    /// Column of the first coordinate
-    #[arg(long, value_name = "COLUMN", requires = "y", required_unless_present = "ra")]
-    x: Option<String>,
-
-    /// Column of the second coordinate
-    #[arg(long, value_name = "COLUMN", requires = "x")]
-    y: Option<String>,
-
-    /// Column of the third coordinate
-    #[arg(long, value_name = "COLUMN", requires = "x")]
-    z: Option<String>,
-
-    /// Column of the right ascension, in degrees: rows are on the sphere
-    #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
-    ra: Option<String>,
-
-    /// Column of the declination, in degrees
-    #[arg(long, value_name = "COLUMN", requires = "ra")]
-    dec: Option<String>,
-
-    /// Rows that must be near a core row, itself included [default: twice the dimensions]
-    #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
-    min_points: Option<usize>,
-
-    /// Rows that are asked, about; they are chosen by a hash of their number
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    rows: u64,
+    #[command(flatten)]
+    of: CurveArgs,
 }
 
 impl Plot {
@@ -165,18 +133,7 @@ impl ScatterArgs {
 
 impl KdistArgs {
     async fn figure(&self, context: &Context) -> anyhow::Result<String> {
-        let params = Params::without_eps(Options {
-            x: self.x.clone(),
-            y: self.y.clone(),
-            z: self.z.clone(),
-            ra: self.ra.clone(),
-            dec: self.dec.clone(),
-            min_points: self.min_points,
-            ..Options::default()
-        })?;
-        let session = context.session()?;
-        let source = Source::open(&context.stores, &self.input, &SourceOptions::default()).await?;
-        let curve = measure(&session, &source, &params, self.rows, &context.watch).await?;
+        let curve = self.of.measure(context).await?;
         let unit = if curve.unit.is_empty() { "" } else { " arcsec" };
         for (share, eps) in curve.shares() {
             context.note(&format!("eps {eps:.6}{unit}: {share} % of the rows are core"));
@@ -184,7 +141,7 @@ impl KdistArgs {
         context.note(&format!("the curve turns upwards at eps {:.6}{unit}", curve.knee()));
         let title = format!(
             "{}: distance to row {} of the nearest, of {} rows",
-            self.input, curve.min_points, curve.rows
+            self.of.input, curve.min_points, curve.rows
         );
         let (distances, shares) = (&curve.distances, curve.shares());
         Ok(report::nearest(&title, distances, &shares, curve.knee(), curve.unit))

@@ -6,6 +6,7 @@
 
 use super::Outcome;
 use super::count::Counts as CellCounts;
+use super::distances::Curve;
 use super::options::Params;
 
 /// Rows of a table below which no share says anything.
@@ -20,6 +21,8 @@ const CORE_SHARE_LOW: f64 = 0.01;
 const ONE_CLUSTER_SHARE: f64 = 0.9;
 /// So much noise or more.
 const NOISE_SHARE: f64 = 0.9;
+/// So many rows or more that are core for any eps.
+const SAME_PLACE_SHARE: f64 = 0.1;
 
 /// What counts by cell say of a table of `rows` rows.
 pub(super) fn before<const D: usize>(
@@ -123,6 +126,19 @@ pub(super) fn after(outcome: &Outcome, largest: u64, params: &Params) -> Vec<Str
     flags
 }
 
+/// What the nearest rows say.
+pub(super) fn same_place(curve: &Curve) -> Option<String> {
+    let share = curve.same_place();
+    (curve.rows >= FEW_ROWS && share >= SAME_PLACE_SHARE).then(|| {
+        format!(
+            "{} of the rows have {} rows at their very place and are core for any eps: take more \
+             min-points, or a table in which a place is there once",
+            percent(share),
+            curve.min_points
+        )
+    })
+}
+
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
@@ -149,6 +165,17 @@ mod tests {
         }
         let counts = CellCounts::new(&grid, counts, &Need { eps, min_points });
         before(&counts, 10_000, &params)
+    }
+
+    #[test]
+    fn rows_at_one_place_are_told() {
+        let of = |same: usize, rows: u64| {
+            let distances = (0..10).map(|row| if row < same { 0.0 } else { 1.0 }).collect();
+            same_place(&Curve { distances, min_points: 4, rows, unit: "" })
+        };
+        assert_eq!((of(0, 1000), of(1, 99)), (None, None));
+        let told = of(3, 1000).expect("a flag");
+        assert!(told.starts_with("30.0 % of the rows have 4 rows at their very place"), "{told}");
     }
 
     #[test]

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryConsumer;
 
+use super::advise;
 use super::input::Input;
 use super::options::{Params, Space, chord_arcsec};
 use super::probe::is_chosen;
 use super::threads::share;
 use super::tree::Tree;
 use crate::error::{Error, Kind, Result};
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::session::Session;
 use crate::table::Source;
 
@@ -44,6 +45,12 @@ impl Curve {
     /// The eps of some shares of core rows, in percent.
     pub fn shares(&self) -> Vec<(u32, f64)> {
         SHARES.iter().map(|percent| (*percent, self.eps_of(*percent))).collect()
+    }
+
+    /// The part of the rows that have so many rows at their very place: core for any eps.
+    pub fn same_place(&self) -> f64 {
+        let here = self.distances.partition_point(|distance| *distance <= 0.0);
+        here as f64 / self.distances.len() as f64
     }
 
     /// Where the curve turns upwards: the place farthest below the straight line between its ends,
@@ -130,7 +137,11 @@ async fn measure_in<const D: usize>(
     distances.sort_by(f64::total_cmp);
     drop(room);
     let unit = if is_sky { "arcsec" } else { "" };
-    Ok(Curve { distances, min_points, rows, unit })
+    let curve = Curve { distances, min_points, rows, unit };
+    if let Some(flag) = advise::same_place(&curve) {
+        watch.report(Event::Warning(flag));
+    }
+    Ok(curve)
 }
 
 #[cfg(test)]
@@ -146,6 +157,9 @@ mod tests {
         assert_eq!(curve.eps_of(50).to_bits(), 50f64.to_bits());
         assert_eq!(curve.eps_of(99).to_bits(), 990f64.to_bits());
         assert_eq!(curve.knee().to_bits(), 90f64.to_bits());
+        assert_eq!(curve.same_place().to_bits(), 0f64.to_bits());
+        let stacked = Curve { distances: vec![0.0, 0.0, 1.0, 2.0], ..curve.clone() };
+        assert_eq!(stacked.same_place().to_bits(), 0.5f64.to_bits());
         let one = Curve { distances: vec![3.0], ..curve };
         assert_eq!(
             (one.eps_of(99).to_bits(), one.knee().to_bits()),

@@ -149,7 +149,9 @@ mod tests {
         for bare in ["age", "_x", "id_pref", "date", "a1"] {
             assert_eq!(sql_name(bare), bare);
         }
-        for quoted in ["Num_Acc", "order", "select", "null", "true", "end", "1a", "a b", "é", ""] {
+        for quoted in
+            ["Num_Acc", "order", "select", "null", "true", "case", "end", "1a", "a b", "é", ""]
+        {
             assert_eq!(sql_name(quoted), format!("\"{quoted}\""));
         }
         assert_eq!(sql_name("a\"b"), "\"a\"\"b\"");

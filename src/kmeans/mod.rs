@@ -67,7 +67,7 @@ pub async fn run(
     watch: &dyn Observer,
 ) -> Result<Outcome> {
     let begun = Instant::now();
-    let inputs: Vec<_> = source.tables.iter().flat_map(SourceTable::input_records).collect();
+    let inputs = source.input_records();
     let input = Input::open(session, source.tables, params, params.cache, watch).await?;
     let space = Space::measure(&input, params).await?;
     let work = Loop { input: &input, space: &space, params, watch, overall: OnceLock::new() };

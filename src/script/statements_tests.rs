@@ -9,9 +9,16 @@ fn variables(pairs: &[(&str, &str)]) -> Variables {
 
 /// The statements as SQL, blanks and comments left out.
 fn texts(text: &str, set: &[(&str, &str)]) -> Result<Vec<String>> {
+    let token = |token: &Token| match token {
+        Token::SingleQuotedString(text) => format!("'{}'", text.replace('\'', "''")),
+        Token::Word(word) if word.quote_style.is_some() => {
+            format!("\"{}\"", word.value.replace('"', "\"\""))
+        }
+        other => other.to_string(),
+    };
     let shown = |statement: &Statement| {
         let tokens = statement.tokens.iter().filter(|token| !is_space(token));
-        tokens.map(|token| token.token.to_string()).collect::<Vec<_>>().join(" ")
+        tokens.map(|spanned| token(&spanned.token)).collect::<Vec<_>>().join(" ")
     };
     Ok(split("x.sql", text, &variables(set))?.iter().map(shown).collect())
 }
@@ -26,13 +33,12 @@ fn statements_end_at_semicolons_that_are_tokens(#[case] text: &str, #[case] expe
     assert_eq!(texts(text, &[]).unwrap(), expected);
 }
 
-// Tokens are shown, whose quotes end where the token ends, whatever it holds.
 #[rstest]
 #[case("LIMIT ${n}", &[("n", "7")], "LIMIT 7")]
 #[case("x > ${n}", &[("n", "-1.5")], "x > - 1.5")]
-#[case("a = ${v}", &[("v", "O'Hara; DROP")], "a = 'O'Hara; DROP'")]
-#[case("'s3://${b}/x'", &[("b", "it's")], "'s3://it's/x'")]
-#[case("\"${c}\"", &[("c", "a\"b")], "\"a\"b\"")]
+#[case("a = ${v}", &[("v", "O'Hara; DROP")], "a = 'O''Hara; DROP'")]
+#[case("'s3://${b}/x'", &[("b", "it's")], "'s3://it''s/x'")]
+#[case("\"${c}\"", &[("c", "a\"b")], "\"a\"\"b\"")]
 #[case("'$${b}' -- ${unknown}", &[], "'${b}'")]
 #[case("'${not a name}'", &[], "'${not a name}'")]
 #[case("'${a}${a}'", &[("a", "${a}")], "'${a}${a}'")]

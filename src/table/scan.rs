@@ -115,6 +115,11 @@ pub enum Format {
 }
 
 impl Source {
+    /// What the run that reads this source records of it.
+    pub fn input_records(&self) -> Vec<InputRecord> {
+        self.tables.iter().flat_map(SourceTable::input_records).collect()
+    }
+
     /// Resolves `text`.
     ///
     /// # Errors

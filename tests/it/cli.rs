@@ -131,7 +131,7 @@ fn the_examples_of_help_run() {
                 "partition sky blocks --blocks 6",
             ],
             "partition" => &["generate sky sky --rows 500"],
-            "dbscan" => {
+            "dbscan" | "kdistance" => {
                 &["generate shapes points --shape moons --rows 500", "generate sky sky --rows 2000"]
             }
             "plot" => &[

@@ -12,6 +12,7 @@ use pleiad::event::{Event, Observer};
 use pleiad::table::{Source, SourceOptions};
 use proptest::prelude::*;
 use rstest::rstest;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use crate::cli::{outcome, pleiad};
@@ -141,6 +142,32 @@ async fn every_published_label_is_that_of_scikit_learn(
         let found = points.labels().await;
         let found: Vec<_> = found.clusters.into_iter().zip(found.kinds).collect();
         assert_eq!(found, expected);
+    }
+}
+
+/// `pleiad generate shapes points --shape varden --rows 100000`, clustered by scikit-learn 1.9.1 with
+/// `DBSCAN(eps, min_samples=min_points, algorithm='kd_tree')`: its counts, and the SHA-256 of its
+/// labels as 64-bit numbers, the lowest byte first, in the order of the rows.
+const VARDEN: &str = include_str!("../golden/dbscan_varden.csv");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_labels_are_those_of_scikit_learn() {
+    let points = Points::new();
+    done(points.dir.path(), "generate shapes points --shape varden --rows 100000");
+    for (golden, max_rows) in VARDEN.lines().skip(1).zip(["", "--max-rows 30000"].iter().cycle()) {
+        let cells: Vec<&str> = golden.split(',').collect();
+        let (density, expected) = cells.split_at(2);
+        let [eps, min_points] = [density[0], density[1]];
+        let line = format!("--x x --y y --eps {eps} --min-points {min_points} {max_rows}");
+        let outcome = points.run(&line).await.unwrap();
+        let mut digest = Sha256::new();
+        for cluster in points.labels().await.clusters {
+            digest.update(cluster.unwrap().to_le_bytes());
+        }
+        let Counts { core, noise, .. } = outcome.counts;
+        let found = [outcome.clusters(), core, noise].map(|count| count.to_string());
+        let found = [found.as_slice(), &[format!("{:x}", digest.finalize())]].concat();
+        assert_eq!(found, expected, "{line}");
     }
 }
 
@@ -488,6 +515,9 @@ fn results_and_distances_are_drawn() {
     done(folder, "generate shapes points --shape moons --rows 800");
     let (_, told) = done(folder, "plot kdist points --x x --y y --min-points 8 -o kdist.svg");
     assert!(told.contains("90 % of the rows are core") && told.contains("turns upwards at eps"));
+    let (told, _) = done(folder, "kdistance points --x x --y y --min-points 8 --json");
+    let shares = told.lines().filter(|line| line.contains("core_percent"));
+    assert_eq!((shares.count(), told.contains("\"same_place_percent\":0.0")), (5, true), "{told}");
     done(folder, "dbscan points out --x x --y y --eps 10 --min-points 8");
     done(folder, "plot scatter out --rows 400 -o out.svg");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();

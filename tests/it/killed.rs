@@ -14,29 +14,48 @@ use rstest::rstest;
 
 use crate::support::children::{self, Kill, Output};
 
-/// A command that writes to OUT, and how many rows the version it makes has.
+/// A command that reads a table of 200 people, replaces OUT, and how many rows its version has.
 struct Job {
-    arguments: fn(&Output, &Path) -> Vec<String>,
+    line: fn(out: &str, people: &str) -> String,
     rows: fn(u64) -> bool,
 }
 
 const GENERATE: Job = Job {
-    arguments: |output, _| {
-        words(&format!("generate people {} --rows 300 --mode overwrite --threads 2", output.out))
-    },
+    line: |out, _| format!("generate people {out} --rows 300"),
     rows: |rows| rows == 3 * 300,
 };
 
 const KMEANS: Job = Job {
-    arguments: |output, people| {
+    line: |out, people| {
         let columns = "age,weight,shoulder_circumference";
-        let (people, out) = (people.display(), &output.out);
-        let line = format!("kmeans {people} {out} --columns {columns} --k 2 --starts 1");
-        words(&format!("{line} --max-iterations 2 --mode overwrite --threads 2"))
+        format!("kmeans {people} {out} --columns {columns} --k 2 --starts 1 --max-iterations 2")
     },
     // Those of model, figures, history, partitions and partition_clusters.
     rows: |rows| rows > 0 && rows != 3 * 200,
 };
+
+const PARTITION: Job = Job {
+    line: |out, people| {
+        format!("partition {people} {out} --ra age --dec weight --blocks 4 --max-rows 60")
+    },
+    // The margins are less than the rows.
+    rows: |rows| rows > 200 && rows < 2 * 200,
+};
+
+const DBSCAN: Job = Job {
+    line: |out, people| {
+        format!("dbscan {people} {out} --x age --y weight --eps 4 --min-points 5 --max-rows 60")
+    },
+    // Those of labels and clusters.
+    rows: |rows| rows > 200 && rows < 2 * 200,
+};
+
+impl Job {
+    fn arguments(&self, output: &Output, people: &Path) -> Vec<String> {
+        let line = (self.line)(&output.out, people.to_str().expect("a folder of ASCII"));
+        words(&format!("{line} --mode overwrite --threads 2"))
+    }
+}
 
 fn words(line: &str) -> Vec<String> {
     line.split(' ').map(str::to_owned).collect()
@@ -79,6 +98,10 @@ fn is_decided(output: &Output) -> bool {
 #[case::generate_over_a_version_on_s3(GENERATE, Output::s3, true)]
 #[case::kmeans_on_files(KMEANS, Output::files, false)]
 #[case::kmeans_over_a_version_on_s3(KMEANS, Output::s3, true)]
+#[case::partition_on_files(PARTITION, Output::files, false)]
+#[case::partition_over_a_version_on_s3(PARTITION, Output::s3, true)]
+#[case::dbscan_on_files(DBSCAN, Output::files, false)]
+#[case::dbscan_over_a_version_on_s3(DBSCAN, Output::s3, true)]
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(not(feature = "test-hooks"), ignore = "needs --features test-hooks")]
 async fn a_run_killed_at_a_call_leaves_a_whole_version_or_none(
@@ -104,7 +127,7 @@ async fn a_run_killed_at_a_call_leaves_a_whole_version_or_none(
             assert!(first.status.success(), "{first:?}");
         }
         let before = current(&output).await;
-        let ended = run(&output, &(job.arguments)(&output, &people), &Kill::AtCall(call));
+        let ended = run(&output, &job.arguments(&output, &people), &Kill::AtCall(call));
         if !ended.is_killed() {
             assert!(ended.status.success(), "call {call}: {ended:?}");
             assert!((job.rows)(current(&output).await.1));
@@ -128,7 +151,7 @@ async fn a_run_killed_at_a_call_leaves_a_whole_version_or_none(
             let checkup = commit::check(&stores, &output.location(), true, &Silent).await.unwrap();
             assert_eq!(checkup.damages(), 0, "call {call}: {checkup:?}");
         }
-        let again = run(&output, &(job.arguments)(&output, &people), &Kill::Never);
+        let again = run(&output, &job.arguments(&output, &people), &Kill::Never);
         assert!(again.status.success(), "call {call}: {again:?}");
         let (files, rows) = current(&output).await;
         assert!((job.rows)(rows), "call {call}: {rows} rows");

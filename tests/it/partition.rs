@@ -490,39 +490,6 @@ fn parts_give_back_every_line_once_as_an_own_line() {
 }
 
 #[test]
-fn a_killed_job_leaves_nothing_to_see_and_the_next_one_works() {
-    let lab = Lab::new();
-    lab.file("in.csv", &awkward(60_000));
-    let words = ["partition", &lab.at("in.csv"), &lab.at("out"), "--blocks", "40"];
-    let begun = std::time::Instant::now();
-    assert_eq!(outcome(pleiad(&words).args(["--max-rows", "500"])).0, 0);
-    let whole = begun.elapsed();
-    fs::remove_dir_all(lab.at("out")).unwrap();
-    for part in 1..=4 {
-        let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("pleiad"));
-        child.args(words).args(["--max-rows", "500"]);
-        child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        let mut child = child.spawn().unwrap();
-        let end = std::time::Instant::now() + whole * part / 5;
-        while std::time::Instant::now() < end && child.try_wait().unwrap().is_none() {
-            std::thread::yield_now();
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let is_published = Path::new(&lab.at("out/_manifest")).exists();
-        for name in ["blocks", "margins", "blocks.csv", "_SUCCESS"] {
-            let is_there = Path::new(&lab.at("out")).join(name).exists();
-            assert!(!is_there || is_published, "{name} is visible before the decision");
-        }
-        if is_published {
-            fs::remove_dir_all(lab.at("out")).unwrap();
-        }
-    }
-    lab.done("@in.csv @out --blocks 40 --max-rows 500 --mode overwrite");
-    assert_eq!(lab.blocks("out").iter().map(|block| block.own_rows).sum::<u64>(), 60_000);
-}
-
-#[test]
 fn pictures_show_every_block() {
     let lab = Lab::new();
     lab.file("in.csv", &awkward(300));

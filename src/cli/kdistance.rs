@@ -1,0 +1,108 @@
+//! `pleiad kdistance`: how far the nearest rows are, as numbers; `pleiad plot kdist` draws them.
+
+use arrow::array::{Float64Array, UInt32Array, UInt64Array};
+use clap::Args;
+
+use super::output::Answer;
+use super::{Context, Done};
+use crate::dbscan::distances::{Curve, measure};
+use crate::dbscan::{Options, Params};
+use crate::error::Result;
+use crate::table::{Source, SourceOptions};
+
+/// How far the nearest rows are, to choose eps for `pleiad dbscan`
+///
+/// For a sample of rows, the distance to the row that is the --min-points-th nearest, itself the
+/// first. Sorted, it is the share of core rows for every eps. The knee is where the curve turns
+/// upwards: often a good eps, never a law.
+///
+/// The answer has two tables: `kdistance`, one line with the knee and the share of rows that have
+/// --min-points rows at their very place, which are core for any eps; and `shares`, the eps at which
+/// 50, 75, 90, 95 and 99 percent of the rows are core. On the sphere an eps is in arc seconds.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad kdistance points --x x --y y --min-points 10
+  pleiad kdistance sky --ra ra --dec decl --show shares --json")]
+pub struct Kdistance {
+    #[command(flatten)]
+    of: CurveArgs,
+}
+
+/// What a curve is measured on.
+#[derive(Debug, Args)]
+pub(super) struct CurveArgs {
+    /// What to look at: a dataset, a table, a directory, a file or a pattern in quotes
+    #[arg(value_name = "IN")]
+    pub(super) input: String,
+
+    /// Column of the first coordinate
+    #[arg(long, value_name = "COLUMN", requires = "y", required_unless_present = "ra")]
+    x: Option<String>,
+
+    /// Column of the second coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    y: Option<String>,
+
+    /// Column of the third coordinate
+    #[arg(long, value_name = "COLUMN", requires = "x")]
+    z: Option<String>,
+
+    /// Column of the right ascension, in degrees: rows are on the sphere
+    #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
+    ra: Option<String>,
+
+    /// Column of the declination, in degrees
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    dec: Option<String>,
+
+    /// Rows that must be near a core row, itself included [default: twice the dimensions]
+    #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
+    min_points: Option<usize>,
+
+    /// Rows that are asked, about; they are chosen by a hash of their number
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    rows: u64,
+}
+
+impl CurveArgs {
+    /// Measures the curve.
+    pub(super) async fn measure(&self, context: &Context) -> Result<Curve> {
+        let params = Params::without_eps(Options {
+            x: self.x.clone(),
+            y: self.y.clone(),
+            z: self.z.clone(),
+            ra: self.ra.clone(),
+            dec: self.dec.clone(),
+            min_points: self.min_points,
+            ..Options::default()
+        })?;
+        let session = context.session()?;
+        let source = Source::open(&context.stores, &self.input, &SourceOptions::default()).await?;
+        measure(&session, &source, &params, self.rows, &context.watch).await
+    }
+}
+
+impl Kdistance {
+    /// Measures.
+    ///
+    /// # Errors
+    /// See [`measure`].
+    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        let curve = self.of.measure(context).await?;
+        let eps = if curve.unit.is_empty() { "eps" } else { "eps_arcsec" };
+        let summary = Answer::build("kdistance")
+            .column("rows", UInt64Array::from(vec![curve.rows]))
+            .column("min_points", UInt64Array::from(vec![curve.min_points as u64]))
+            .column(format!("knee_{eps}"), Float64Array::from(vec![curve.knee()]))
+            .column("same_place_percent", Float64Array::from(vec![curve.same_place() * 100.0]))
+            .done();
+        let shares = curve.shares();
+        let percents = UInt32Array::from_iter_values(shares.iter().map(|share| share.0));
+        let distances = Float64Array::from_iter_values(shares.iter().map(|share| share.1));
+        let shares =
+            Answer::build("shares").column("core_percent", percents).column(eps, distances).done();
+        let answers = vec![summary, shares];
+        Ok(Done { tables: answers.clone(), answers, published: None })
+    }
+}
