@@ -136,9 +136,11 @@ impl KdistArgs {
         let curve = self.of.measure(context).await?;
         let unit = if curve.unit.is_empty() { "" } else { " arcsec" };
         for (share, eps) in curve.shares() {
-            context.note(&format!("eps {eps:.6}{unit}: {share} % of the rows are core"));
+            let eps = report::short(eps);
+            context.note(&format!("eps {eps}{unit}: {share} % of the rows are core"));
         }
-        context.note(&format!("the curve turns upwards at eps {:.6}{unit}", curve.knee()));
+        let knee = report::short(curve.knee());
+        context.note(&format!("the curve turns upwards at eps {knee}{unit}"));
         let title = format!(
             "{}: distance to row {} of the nearest, of {} rows",
             self.of.input, curve.min_points, curve.rows

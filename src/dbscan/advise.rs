@@ -82,8 +82,13 @@ pub(super) fn before<const D: usize>(
     flags
 }
 
-/// What a result says.
-pub(super) fn after(outcome: &Outcome, largest: u64, params: &Params) -> Vec<String> {
+/// What a result says; the margins of stored blocks follow from no choice of this run.
+pub(super) fn after(
+    outcome: &Outcome,
+    largest: u64,
+    params: &Params,
+    is_stored: bool,
+) -> Vec<String> {
     let usable = outcome.rows - outcome.skipped;
     if usable < FEW_ROWS {
         return Vec::new();
@@ -116,7 +121,7 @@ pub(super) fn after(outcome: &Outcome, largest: u64, params: &Params) -> Vec<Str
             percent(of(largest, clustered))
         ));
     }
-    if outcome.margin_rows() > usable {
+    if outcome.margin_rows() > usable && !is_stored {
         flags.push(format!(
             "{} rows were read as margin rows, more than the {usable} own rows: eps {eps} is wide for \
              blocks that fit the memory; raise --memory-limit or --max-rows, or take a smaller eps",

@@ -87,7 +87,7 @@ impl<const D: usize> Work<D> {
 pub(super) async fn cluster_all<const D: usize>(
     work: Work<D>,
     piles: Piles<D>,
-    kept: Kept<D>,
+    kept: Kept,
     run: Option<&Run>,
     session: &Session,
     watch: &dyn Observer,
@@ -95,8 +95,8 @@ pub(super) async fn cluster_all<const D: usize>(
     let mut findings =
         Findings { shelf: Shelf::new(session, "labels of blocks"), blocks: Vec::new() };
     let keeps = work.ground.blocks() > 1;
-    for (block, found) in kept.blocks {
-        findings.add(block, found, &work.ground)?;
+    for (at, block) in kept.blocks().enumerate() {
+        findings.add(block, kept.read(at).await?, &work.ground)?;
     }
     let mut queue: Vec<usize> =
         (0..piles.blocks.len()).filter(|block| piles.blocks[*block].own_rows > 0).collect();

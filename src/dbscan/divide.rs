@@ -7,7 +7,7 @@ use super::count::{Counts, Need};
 use super::input::Held;
 use super::local::{ROW_BYTES_2D, ROW_BYTES_3D};
 use super::options::Params;
-use super::plan::{Grid, Limits, Plan, Planner, Region};
+use super::plan::{Grid, Limits, Plan, Planner, Region, is_too_wide};
 use super::shelf::{Gatherer, Shelf, Slip};
 use super::threads::share;
 use crate::error::Result;
@@ -28,6 +28,12 @@ pub(super) const fn row_bytes<const D: usize>() -> u64 {
     (core + 8 * (D + 2) + 16) as u64
 }
 
+/// Rows that a block in work may have, with its margin rows.
+pub(super) fn rows_in_memory<const D: usize>(session: &Session) -> u64 {
+    let threads = session.streams() as u64;
+    session.pool_bytes() / WORKING_SHARE / threads / row_bytes::<D>()
+}
+
 /// The limits of a run: asked for, or from the memory.
 pub(super) fn limits<const D: usize>(
     session: &Session,
@@ -35,11 +41,10 @@ pub(super) fn limits<const D: usize>(
     max_rows: Option<u64>,
 ) -> Limits {
     let threads = session.streams() as u64;
-    let in_memory = session.pool_bytes() / WORKING_SHARE / threads / row_bytes::<D>();
     let is_small = rows < FEW_ROWS || max_rows.is_some();
     Limits {
         own_rows: max_rows.unwrap_or(MOST_ROWS),
-        rows: in_memory.max(1),
+        rows: rows_in_memory::<D>(session).max(1),
         share: if is_small { 1.0 } else { SHARE / threads as f64 },
     }
 }
@@ -60,7 +65,9 @@ pub(super) async fn plan<const D: usize>(
     let need = Need { eps, min_points: params.density.min_points() };
     let counts = Counts::new(&grid, counts.into_iter().next().unwrap_or_default(), &need);
     let flags = advise::before(&counts, usable, params);
-    if usable <= limits.own_rows.min(limits.rows) && limits.share >= 1.0 {
+    let width = (0..D).map(|k| held.hi[k] - held.lo[k]).fold(0.0, f64::max);
+    let is_small = usable <= limits.own_rows.min(limits.rows) && !is_too_wide(width, eps);
+    if is_small && limits.share >= 1.0 {
         return Ok((Plan::whole(eps, usable), flags));
     }
     let mut planner = Planner::new(need, limits);

@@ -14,12 +14,14 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 
+use super::labels::kept;
 use super::options::{Params, Space};
 use super::shelf::{Shelf, Slip};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
 use crate::session::{Session, quote_identifier};
+use crate::storage::Location;
 use crate::table::{Format, Source, SourceTable};
 
 const ROWS: &str = include_str!("../../sql/steps/dbscan_rows.sql");
@@ -29,14 +31,17 @@ const FIRST_ROW: &str = "pleiad first row";
 /// A file of this size is read by several streams.
 const SHARED_FILE_BYTES: usize = 1 << 20;
 /// The table of own rows in a dataset of blocks.
-const BLOCKS: &str = "blocks";
+pub(super) const BLOCKS: &str = "blocks";
 /// The columns of labels.
 pub(super) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
 
 /// The input of a run, pinned.
+#[derive(Clone)]
 pub struct Input {
     /// The table, all its files.
     pub table: SourceTable,
+    /// What names it.
+    location: Location,
     session: Session,
     space: Space,
     id: Option<String>,
@@ -121,28 +126,27 @@ impl Input {
                 )));
             }
         }
-        for column in params.options.keep.iter().filter(|name| *name != "*") {
-            data_type(&table, column)?;
-            if LABELS.contains(&column.as_str()) {
+        for column in kept(&table, params) {
+            data_type(&table, &column)?;
+            // The number of a row gives way to its id.
+            if LABELS.contains(&column.as_str()) && (column != LABELS[0] || id.is_none()) {
                 return Err(Error::usage(format!(
                     "column '{column}' cannot be kept: the labels have a column of this name"
                 )));
             }
         }
-        Ok(Self { table, session: session.scanning(), space: params.space.clone(), id })
+        let (location, space) = (source.location.clone(), params.space.clone());
+        Ok(Self { table, location, session: session.scanning(), space, id })
     }
 
     /// Margin rows of the same dataset, to be read as the input is.
     pub(super) fn margins_of(&self, table: &SourceTable) -> Self {
-        let (session, space) = (self.session.clone(), self.space.clone());
-        Self { table: table.clone(), session, space, id: None }
+        Self { table: table.clone(), id: None, ..self.clone() }
     }
 
-    /// Where it is: of a dataset, the table too.
-    pub(super) fn location(&self) -> String {
-        let location = self.table.location();
-        let is_table = self.table.is_of_dataset() && location.name() != self.table.name;
-        if is_table { location.join(&self.table.name).to_string() } else { location.to_string() }
+    /// What names it: opened once more, it is the same table, if nothing has changed.
+    pub(super) fn location(&self) -> &Location {
+        &self.location
     }
 
     /// The session that reads it.

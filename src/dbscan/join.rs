@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::blocks::{Findings, Lists};
 use super::found::{Facts, rows_of, touches_of};
+use super::input::id_of;
 use super::merge::{Merge, Numbers, RowLabel};
 use super::options::Border;
 use super::shelf::{Gatherer, Shelf, Slip};
@@ -83,7 +84,10 @@ fn word(label: RowLabel, border: Border) -> u64 {
 
 /// Joins and numbers the clusters of all blocks. The number of a block in the answer is its index in
 /// `findings`.
-pub(super) fn number<const D: usize>(findings: &Findings) -> Result<Numbers> {
+///
+/// # Errors
+/// Ids of the column `id` that are not unique.
+pub(super) fn number<const D: usize>(findings: &Findings, id: Option<&str>) -> Result<Numbers> {
     let mut merge = Merge::new();
     let facts = |lists: &Lists| Facts::<D>::from_words(&findings.shelf.read(lists.facts)?);
     for lists in &findings.blocks {
@@ -106,7 +110,13 @@ pub(super) fn number<const D: usize>(findings: &Findings) -> Result<Numbers> {
             merge.meet(owner, &contacts, from, &touches_of(&findings.shelf.take(slip)?))?;
         }
     }
-    merge.number()
+    merge.number().map_err(|twice| match id {
+        Some(id) => Error::data(format!(
+            "id column '{id}' is not unique: {} is there twice; pass another column, or no --id",
+            id_of(twice)
+        )),
+        None => Error::internal(format!("row {twice} is there twice")),
+    })
 }
 
 /// The clusters by their number.

@@ -5,6 +5,7 @@
 //! are kept. Files hold 2^21 rows and are filed under the Hive keys of the input; with columns of the
 //! input, all rows are in one file.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -31,7 +32,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Silent, Unit};
 use crate::grid::UnitVector;
 use crate::session::{Session, quote_identifier};
-use crate::table::{Format, Run, SourceFile, TableSpec};
+use crate::table::{Format, Run, SourceFile, SourceTable, TableSpec};
 
 /// Rows of a batch.
 const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
@@ -47,7 +48,7 @@ pub(super) async fn write(
     let total = Some(ranges.rows);
     watch.report(Event::Stage { name: "writing labels".into(), total, unit: Unit::Rows });
     let session = input.session().in_order(BATCH);
-    let kept = kept(input, params);
+    let kept = kept(&input.table, params);
     let streams: Vec<LabelStream> = if kept.is_empty() {
         let parts = parts(input, ranges.rows);
         parts.into_iter().map(|(rows, keys)| LabelStream::new(ranges, rows, keys)).collect()
@@ -110,7 +111,12 @@ fn parts(input: &Input, rows: u64) -> Vec<(Range<u64>, Vec<Key>)> {
             }
         }
     }
-    if by_file.is_none() || alike.is_empty() {
+    // Keys that come back, as those of several tables do, would put rows out of order.
+    let mut seen = HashSet::new();
+    let comes_back = |(_, keys): &(Range<u64>, Vec<Key>)| {
+        !seen.insert(keys.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>())
+    };
+    if by_file.is_none() || alike.is_empty() || alike.iter().any(comes_back) {
         alike = vec![(0..rows, Vec::new())];
     }
     let cut = |(rows, keys): (Range<u64>, Vec<Key>)| {
@@ -122,9 +128,8 @@ fn parts(input: &Input, rows: u64) -> Vec<(Range<u64>, Vec<Key>)> {
 }
 
 /// The columns of the input that are written: the id, then those asked for.
-fn kept(input: &Input, params: &Params) -> Vec<String> {
-    let schema = &input.table.schema;
-    let all = schema.fields().iter().map(|field| field.name().clone());
+pub(super) fn kept(table: &SourceTable, params: &Params) -> Vec<String> {
+    let all = table.schema.fields().iter().map(|field| field.name().clone());
     let asked: Vec<String> = match params.options.keep.as_slice() {
         [star] if star == "*" => all.collect(),
         some => some.to_vec(),

@@ -146,18 +146,14 @@ impl Merge {
     /// Numbers the clusters by their smallest core rows.
     ///
     /// # Errors
-    /// Two clusters with the same first row: row numbers are not unique.
-    pub fn number(mut self) -> Result<Numbers> {
+    /// The row number that two clusters begin with: row numbers are not unique.
+    pub fn number(mut self) -> Result<Numbers, u64> {
         let mut roots: Vec<usize> =
             (0..self.parents.len()).filter(|cluster| self.parents[*cluster] == *cluster).collect();
         roots.sort_unstable_by_key(|root| self.first_rows[*root]);
         let first_rows: Vec<u64> = roots.iter().map(|root| self.first_rows[*root]).collect();
         if let Some(twice) = first_rows.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::data(format!(
-                "row number {} begins two clusters: row numbers must be unique, pass another id \
-                 column or none",
-                twice[0]
-            )));
+            return Err(twice[0]);
         }
         let mut numbers = vec![0; self.parents.len()];
         for (number, root) in (0..).zip(&roots) {

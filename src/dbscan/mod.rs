@@ -128,7 +128,7 @@ pub async fn run(
     watch: &dyn Observer,
 ) -> Result<Outcome> {
     let input = Input::open(session, source, params)?;
-    let margins = stored::margins(source, params, watch);
+    let margins = stored::margins(source, params, session, watch);
     let job = Job { input: &input, margins, params, watch };
     match params.dimensions() {
         2 => job.run::<2>(run, killed).await,
@@ -202,7 +202,7 @@ impl Job<'_> {
         input.check_unchanged().await?;
         let (counts, blocks) = (found.counts, shared.blocks);
         let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
-        self.warn(advise::after(&outcome, largest, params));
+        self.warn(advise::after(&outcome, largest, params, self.margins.is_some()));
         run.commit(record::properties(input, params, &outcome)).await?;
         Ok(outcome)
     }
@@ -212,14 +212,14 @@ impl Job<'_> {
         &self,
         held: &Held<D>,
         killed: Option<Killed>,
-    ) -> Result<(Limits, Kept<D>)> {
+    ) -> Result<(Limits, Kept)> {
         let Some(killed) = killed else {
             let max_rows = self.params.options.max_rows.map(NonZeroU64::get);
             let limits = divide::limits::<D>(self.input.session(), held.usable(), max_rows);
             return Ok((limits, Kept::default()));
         };
         let limits = killed.limits(&self.record(), &self.input.table.input_records())?;
-        Ok((limits, killed.into_kept()?))
+        Ok((limits, killed.into_kept()))
     }
 
     /// What decides the labels and the blocks.
@@ -240,7 +240,7 @@ impl Job<'_> {
         &self,
         held: Held<D>,
         limits: Limits,
-        kept: &Kept<D>,
+        kept: &Kept,
         is_dry: bool,
     ) -> Result<(Facts, Shared<D>)> {
         let session = self.input.session();
@@ -273,14 +273,14 @@ impl Job<'_> {
         facts: Facts,
         ground: Ground<D>,
         piles: Piles<D>,
-        kept: Kept<D>,
+        kept: Kept,
         run: Option<&Run>,
     ) -> Result<Clustered<D>> {
         let (session, border) = (self.input.session(), self.params.options.border);
         let scale = Scale::new(facts.largest);
         let work = Work::new(ground, self.params, scale);
         let findings = blocks::cluster_all(work, piles, kept, run, session, self.watch).await?;
-        let numbers = Arc::new(join::number::<D>(&findings)?);
+        let numbers = Arc::new(join::number::<D>(&findings, self.params.options.id.as_deref())?);
         let sizes = join::sizes::<D>(&findings, &numbers, border, scale)?;
         let labelled = join::label(findings, Arc::clone(&numbers), border, facts.rows, session);
         let (ranges, counts) = labelled.await?;

@@ -388,7 +388,10 @@ impl<const D: usize> Planner<D> {
         while let Some((lo, hi)) = open.pop() {
             let (own, margin) = (counts.rows_of(lo, hi), counts.ring_of(lo, hi, self.eps));
             let cost = counts.cost_of(lo, hi);
-            let is_large = own > self.limits.own_rows
+            let width = (0..D).map(|k| hi[k] - lo[k]).max().unwrap_or(0) as f64 * counts.side();
+            let is_wide = own + margin > 1 && is_too_wide(width, self.eps);
+            let is_large = is_wide
+                || own > self.limits.own_rows
                 || own + margin > self.limits.rows && own > self.limits.rows / 4;
             let is_dear = cost > self.cost * self.limits.share;
             let cell = (0..D).all(|k| hi[k] - lo[k] == 1);
@@ -434,6 +437,11 @@ impl<const D: usize> Planner<D> {
         let region = lookup.grid.region(lo, hi);
         self.plan.blocks.push(Block { region, own, margin, cost });
     }
+}
+
+/// Whether a block may be too wide to count its own cells in 32 bits.
+pub(super) fn is_too_wide(width: f64, eps: f64) -> bool {
+    width > eps * 2e9
 }
 
 /// A cell that is this number, and above, waits for a finer grid.

@@ -63,7 +63,7 @@ pub(super) fn properties(
     let counts = &outcome.counts;
     let own = [
         ("driver", "dbscan".to_owned()),
-        ("input.location", input.location()),
+        ("input.location", input.location().to_string()),
         ("margin_rows", outcome.margin_rows().to_string()),
         ("blocks.count", outcome.blocks.len().to_string()),
         ("verify", params.options.verify.map_or("no".to_owned(), |verify| verify.to_string())),

@@ -14,7 +14,7 @@ use super::plan::Limits;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::storage::Location;
-use crate::table::{InputRecord, Run};
+use crate::table::{DeadRun, InputRecord, Run};
 
 const PLAN: &str = "plan.json";
 
@@ -38,13 +38,13 @@ pub(super) fn block_name(block: u32) -> String {
 #[derive(Debug, Clone)]
 pub struct Killed {
     record: PlanRecord,
-    blocks: Vec<(u32, Bytes)>,
+    kept: Kept,
 }
 
-/// The blocks that need no work.
-#[derive(Default)]
-pub(super) struct Kept<const D: usize> {
-    pub(super) blocks: Vec<(u32, Found<D>)>,
+/// The blocks that need no work, sorted, each with the run that did it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    blocks: Vec<(u32, Arc<DeadRun>)>,
 }
 
 /// The newest run on `out` that died while it clustered, if one did, with all blocks of its plan that
@@ -55,22 +55,24 @@ pub(super) struct Kept<const D: usize> {
 pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>> {
     let mut found: Option<Killed> = None;
     for run in Run::kept(session.stores(), out).await?.into_iter().rev() {
-        let Some((_, plan)) = run.files.iter().find(|(name, _)| name == PLAN) else { continue };
-        let record: PlanRecord =
-            serde_json::from_slice(plan).map_err(|cause| damaged().caused_by(cause))?;
+        if !run.files.iter().any(|name| name == PLAN) {
+            continue;
+        }
+        let record: PlanRecord = serde_json::from_slice(&run.read(PLAN).await?)
+            .map_err(|cause| damaged().caused_by(cause))?;
         let killed =
-            found.get_or_insert_with(|| Killed { record: record.clone(), blocks: Vec::new() });
+            found.get_or_insert_with(|| Killed { record: record.clone(), kept: Kept::default() });
         if killed.record != record {
             continue;
         }
-        let number = |name: &str| name.strip_prefix("blocks/")?.parse().ok();
-        let blocks =
-            run.files.into_iter().filter_map(|(name, bytes)| Some((number(&name)?, bytes)));
-        killed.blocks.extend(blocks);
+        let run = Arc::new(run);
+        let numbers =
+            run.files.iter().filter_map(|name| name.strip_prefix("blocks/")?.parse().ok());
+        killed.kept.blocks.extend(numbers.map(|block| (block, Arc::clone(&run))));
     }
-    if let Some(killed) = &mut found {
-        killed.blocks.sort_by_key(|(block, _)| *block);
-        killed.blocks.dedup_by_key(|(block, _)| *block);
+    if let Some(Killed { kept, .. }) = &mut found {
+        kept.blocks.sort_by_key(|(block, _)| *block);
+        kept.blocks.dedup_by_key(|(block, _)| *block);
     }
     Ok(found)
 }
@@ -78,7 +80,7 @@ pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>>
 impl Killed {
     /// How many blocks it had done.
     pub fn blocks(&self) -> usize {
-        self.blocks.len()
+        self.kept.blocks.len()
     }
 
     /// Its limits, if a run with these options over these files may go on.
@@ -109,19 +111,28 @@ impl Killed {
     }
 
     /// The blocks it had done.
-    pub(super) fn into_kept<const D: usize>(self) -> Result<Kept<D>> {
-        let blocks =
-            self.blocks.iter().map(|(block, bytes)| Ok((*block, Found::from_bytes(bytes)?)));
-        Ok(Kept { blocks: blocks.collect::<Result<_>>()? })
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
     }
 }
 
-impl<const D: usize> Kept<D> {
+impl Kept {
+    /// Their numbers.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = u32> + '_ {
+        self.blocks.iter().map(|(block, _)| *block)
+    }
+
+    /// What a block found, by its place among the kept ones.
+    pub(super) async fn read<const D: usize>(&self, at: usize) -> Result<Found<D>> {
+        let (block, run) = &self.blocks[at];
+        Found::from_bytes(&run.read(&block_name(*block)).await?)
+    }
+
     /// Which of so many blocks are done.
     pub(super) fn done(&self, blocks: usize) -> Result<Arc<Vec<bool>>> {
         let mut done = vec![false; blocks];
-        for (block, _) in &self.blocks {
-            *done.get_mut(*block as usize).ok_or_else(damaged)? = true;
+        for block in self.blocks() {
+            *done.get_mut(block as usize).ok_or_else(damaged)? = true;
         }
         Ok(Arc::new(done))
     }

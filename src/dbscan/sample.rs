@@ -91,8 +91,8 @@ pub async fn sample(
     let rows = property("rows")?.parse().unwrap_or_default();
     let clusters = clusters(session, location, rows, wanted).await?;
     let dots = match params.dimensions() {
-        2 => dots::<2>(&input, &params, &clusters, watch).await?,
-        _ => dots::<3>(&input, &params, &clusters, watch).await?,
+        2 => dots::<2>(&input, &params, (&clusters, rows), watch).await?,
+        _ => dots::<3>(&input, &params, (&clusters, rows), watch).await?,
     };
     let is_sky = matches!(params.space, Space::Sky { .. });
     let axes = [0, 1].map(|k| params.space.columns()[k].clone());
@@ -130,10 +130,16 @@ async fn clusters(
 async fn dots<const D: usize>(
     input: &Input,
     params: &Params,
-    clusters: &HashMap<u64, i64>,
+    (clusters, rows): (&HashMap<u64, i64>, u64),
     watch: &dyn Observer,
 ) -> Result<Vec<Dot>> {
     let held = input.read::<D>(watch).await?;
+    if held.rows != rows {
+        return Err(Error::data(format!(
+            "the input has {} rows, and {rows} were clustered: cluster it again",
+            held.rows
+        )));
+    }
     let mut dots = Vec::with_capacity(clusters.len());
     for run in &held.runs {
         held.rows_of(run, &held.shelf.take(run.slip)?, |row, place, _| {

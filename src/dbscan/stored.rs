@@ -3,19 +3,20 @@
 //!
 //! Rows are filed by block, so a file tells the block of its rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use datafusion::execution::memory_pool::MemoryConsumer;
 
-use super::divide::{Pile, Piles};
+use super::divide::{Pile, Piles, rows_in_memory};
 use super::ground::Stored;
-use super::input::{Held, Input};
+use super::input::{BLOCKS, Held, Input};
 use super::local::Place;
 use super::options::{Params, Space};
 use super::resume::Kept;
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::session::Session;
 use crate::table::{Source, SourceTable};
 
 /// The table of margin rows.
@@ -25,10 +26,12 @@ const COPY: usize = 80;
 /// What a radius is larger than eps by at least: angles and chords are rounded.
 const SLACK: f64 = 1.0 + 1e-9;
 
-/// The margins of a dataset of blocks, if they are wide enough; says so if they are not.
+/// The margins of a dataset of blocks, if they are wide enough and every block fits the memory with
+/// its margin rows; says so if not.
 pub(super) fn margins<'a>(
     source: &'a Source,
     params: &Params,
+    session: &Session,
     watch: &dyn Observer,
 ) -> Option<&'a SourceTable> {
     let manifest = source.manifest.as_ref()?;
@@ -43,14 +46,30 @@ pub(super) fn margins<'a>(
         return None;
     }
     let radius: f64 = property("margin.radius_arcsec")?.parse().ok()?;
-    if radius >= eps_deg * 3600.0 * SLACK {
+    let (largest, rows) = largest(&source.tables);
+    // One block at a time may take what those of all threads may take together.
+    let room = rows_in_memory::<3>(session).saturating_mul(session.streams() as u64);
+    let why = if radius < eps_deg * 3600.0 * SLACK {
+        format!("margin radius is {radius} arcsec, below eps {}", params.space.eps())
+    } else if rows > room {
+        format!("block {largest} has {rows} rows with its margin, and {room} fit the memory")
+    } else {
         return Some(table);
-    }
-    watch.report(Event::Warning(format!(
-        "margin radius is {radius} arcsec, below eps {}: rows are shared out again",
-        params.space.eps()
-    )));
+    };
+    watch.report(Event::Warning(format!("{why}: rows are shared out again")));
     None
+}
+
+/// The block with the most rows, own and margin rows together, and how many these are.
+fn largest(tables: &[SourceTable]) -> (String, u64) {
+    let mut blocks: HashMap<String, u64> = HashMap::new();
+    for table in tables.iter().filter(|table| [BLOCKS, MARGINS].contains(&table.name.as_str())) {
+        for (file, rows) in table.files.iter().zip(table.rows_by_file().unwrap_or_default()) {
+            let block = file.partition.first().map(ToString::to_string).unwrap_or_default();
+            *blocks.entry(block).or_default() += rows;
+        }
+    }
+    blocks.into_iter().max_by_key(|(_, rows)| *rows).unwrap_or_default()
 }
 
 /// Sorts the rows of `own`, which are held already, and of `margins` by their blocks.
@@ -58,7 +77,7 @@ pub(super) async fn read<const D: usize>(
     own: &Input,
     held: Held<D>,
     margins: &Input,
-    kept: &Kept<D>,
+    kept: &Kept,
     watch: &dyn Observer,
 ) -> Result<(Stored<D>, Piles<D>)> {
     let copies = margins.read::<D>(watch).await?;

@@ -112,11 +112,14 @@ pub async fn run(
 /// Storage that fails; a kept step that cannot be read.
 pub async fn last_step(session: &Session, out: &Location) -> Result<Option<StepRecord>> {
     let dead = Run::kept(session.stores(), out).await?;
-    let steps = dead.iter().rev().find_map(|run| {
-        let steps = run.files.iter().filter(|(name, _)| name.starts_with("steps/"));
-        steps.max_by(|a, b| a.0.cmp(&b.0))
+    let last = dead.iter().rev().find_map(|run| {
+        let step = run.files.iter().rfind(|name| name.starts_with("steps/"));
+        step.map(|step| (run, step))
     });
-    steps.map(|(_, bytes)| StepRecord::parse(bytes)).transpose()
+    match last {
+        Some((run, step)) => StepRecord::parse(&run.read(step).await?).map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Given centroids may be more than there are distinct rows, which nobody has counted.

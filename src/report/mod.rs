@@ -10,7 +10,7 @@ mod svg; // elements of a picture
 
 pub use block_bars::block_bars;
 pub use mollweide::mollweide;
-pub use nearest::nearest;
+pub use nearest::{nearest, short};
 pub use scatter::scatter;
 pub use sky_map::sky_map;
 

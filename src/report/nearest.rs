@@ -44,7 +44,7 @@ pub fn nearest(
 }
 
 /// Four digits are enough for advice.
-fn short(distance: f64) -> String {
+pub fn short(distance: f64) -> String {
     format!("{distance:.3e}").parse::<f64>().unwrap_or(distance).to_string()
 }
 

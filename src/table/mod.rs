@@ -18,6 +18,7 @@ mod provider; // the table provider over pinned files
 pub mod scan; // what a location names: its tables, files and keys
 pub mod single; // one file for other programs
 pub mod sniff; // what a location holds, from a few bytes
+mod sort_pool; // the sort under a write
 mod split; // one stream of rows to one file a key
 mod staged; // bytes that have no name yet
 mod statistics; // min, max and NULL counts between footers, manifest and engine

@@ -71,6 +71,8 @@ pub struct Source {
     pub tables: Vec<SourceTable>,
     /// The dataset version they belong to, if it is one.
     pub manifest: Option<Arc<Manifest>>,
+    /// What names them all: opened once more, it gives the same tables.
+    pub location: Location,
 }
 
 /// One table: what is read of it, and nothing that comes later.
@@ -127,24 +129,21 @@ impl Source {
     /// cannot be read as tables or looks unfinished; or if storage fails.
     pub async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<Self> {
         let location = stores.parse(text)?;
+        let alone =
+            |table| Self { tables: vec![table], manifest: None, location: location.clone() };
         let mut source = match dataset_above(stores, &location).await? {
             // It holds text only; what is published is whole.
             Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                let table = foreign::open(Place::at(stores, &location)?, &options).await?;
-                Self { tables: vec![table], manifest: None }
+                alone(foreign::open(Place::at(stores, &location)?, &options).await?)
             }
             Some((place, _)) if place.relative(location.path()) == BLOCKS => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                let table = foreign::open(Place::at(stores, &location)?, &options).await?;
-                Self { tables: vec![table], manifest: None }
+                alone(foreign::open(Place::at(stores, &location)?, &options).await?)
             }
             Some((place, manifest)) => Self::of_dataset(&place, manifest, &location)?,
             None if location.glob().is_some() => open_pattern(stores, &location, options).await?,
-            None => {
-                let table = foreign::open(Place::at(stores, &location)?, options).await?;
-                Self { tables: vec![table], manifest: None }
-            }
+            None => alone(foreign::open(Place::at(stores, &location)?, options).await?),
         };
         source.tables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(source)
@@ -192,7 +191,7 @@ impl Source {
                 names.join(", ")
             )));
         }
-        Ok(Self { tables, manifest: Some(manifest) })
+        Ok(Self { tables, manifest: Some(manifest), location: location.clone() })
     }
 }
 
@@ -306,7 +305,8 @@ async fn open_pattern(
     if tables.is_empty() {
         return Err(Error::missing(format!("no file or directory matches '{location}'")));
     }
-    Ok(Source { tables: tables.into_values().collect(), manifest: None })
+    let tables = tables.into_values().collect();
+    Ok(Source { tables, manifest: None, location: location.clone() })
 }
 
 /// Whether readers pass over files and directories of this name.
@@ -382,11 +382,6 @@ impl SourceTable {
     /// Where the table is: its dataset, directory or file.
     pub fn location(&self) -> &Location {
         &self.place.location
-    }
-
-    /// Whether it is a table of a dataset, and not files without a manifest.
-    pub fn is_of_dataset(&self) -> bool {
-        self.version.is_some()
     }
 
     /// The rows of each file, if all files tell.

@@ -6,7 +6,6 @@
 //! driver of the write checks the facts and commits.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +18,7 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result as EngineResult, internal_err, not_impl_err};
 use datafusion::datasource::provider_as_source;
-use datafusion::execution::memory_pool::{
-    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryReservation, TrackConsumersPool,
-};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
@@ -47,16 +43,10 @@ use serde::{Deserialize, Serialize};
 use super::Layout;
 use super::commit::record::StagedFile;
 use super::encode::Target;
+use super::sort_pool;
 use super::split::{Splitter, Taken};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-
-/// The part of the pool, one over this, that the sorts of all streams get; the rest is for rows that
-/// are being encoded and for what a sort holds beyond what it accounts.
-const SORTING_PART: usize = 2;
-
-/// How many of its consumers a full pool names.
-const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
 
 /// What one stream has written.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -307,12 +297,7 @@ impl ExecutionPlan for BlockWriteExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> EngineResult<SendableRecordBatchStream> {
-        let streams = self.input.output_partitioning().partition_count();
-        let (input_context, share) = match self.layout {
-            Layout::Clustered => with_own_pool(&context, streams)?,
-            Layout::Spread | Layout::Counted => (Arc::clone(&context), None),
-        };
-        let input = self.input.execute(partition, input_context)?;
+        let (input, share) = sort_pool::execute(&self.input, partition, Arc::clone(&context))?;
         let reservation = MemoryConsumer::new(format!("BlockWriteExec[{partition}]"))
             .register(context.memory_pool());
         let splitter = Splitter::new(&self.target, self.layout, &input.schema(), reservation)?;
@@ -328,35 +313,6 @@ impl ExecutionPlan for BlockWriteExec {
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
-}
-
-/// A pool for the sort of one of `streams` streams, cut out of the common pool: a merge of spilled
-/// runs takes as much memory as it finds, and the merge of the next stream would find none.
-fn with_own_pool(
-    context: &Arc<TaskContext>,
-    streams: usize,
-) -> EngineResult<(Arc<TaskContext>, Option<MemoryReservation>)> {
-    let MemoryLimit::Finite(bytes) = context.memory_pool().memory_limit() else {
-        return Ok((Arc::clone(context), None));
-    };
-    let bytes = bytes / SORTING_PART / streams;
-    let share = MemoryConsumer::new("sort by key").register(context.memory_pool());
-    share.try_grow(bytes)?;
-    let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), CONSUMERS_NAMED);
-    let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())
-        .with_memory_pool(Arc::new(pool))
-        .build_arc()?;
-    let context = TaskContext::new(
-        context.task_id(),
-        context.session_id(),
-        context.session_config().clone(),
-        context.scalar_functions().clone(),
-        context.higher_order_functions().clone(),
-        context.aggregate_functions().clone(),
-        context.window_functions().clone(),
-        runtime,
-    );
-    Ok((Arc::new(context), Some(share)))
 }
 
 async fn write_stream(

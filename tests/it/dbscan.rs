@@ -322,13 +322,83 @@ async fn an_id_puts_rows_in_order_and_columns_are_kept_beside_the_labels() {
     assert_eq!(columns, ["row", "cluster", "kind", "x", "y", "k", "name"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_far_wider_than_eps_is_split() {
+    let clump = [[0.0, 0.0], [0.05, 0.0], [0.1, 0.0]];
+    for far in [1e10, 1e18, 1e300] {
+        let points = Points::new();
+        points.write_points(&[&clump[..], &[[far, -far], [-far, 1.0]]].concat(), 3);
+        let found = points.numbers("--x x --y y --eps 0.1 --min-points 3").await;
+        assert_eq!(found, [0, 0, 0, -1, -1], "{far:e}");
+    }
+    // The whole sky, and an eps of a tenth of a milliarcsecond.
+    let points = Points::new();
+    let rows: Vec<[f64; 2]> = (0..90).map(|i| [f64::from(i) * 4.0, f64::from(i) - 45.0]).collect();
+    points.write_points(&[rows.as_slice(), &rows[..3]].concat(), 50);
+    let found = points.numbers("--ra x --dec y --eps-arcsec 0.0001 --min-points 2").await;
+    let pairs: Vec<i64> = (0..3).chain([-1; 87]).chain(0..3).collect();
+    assert_eq!(found, pairs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_several_tables_are_in_the_order_of_the_rows() {
+    let points = Points::new();
+    done(points.dir.path(), "generate people points --rows 400");
+    let line = "--x age --y weight --eps 2 --min-points 5";
+    points.run(line).await.unwrap();
+    let found = points.labels().await;
+    assert_eq!(found.rows, (0..1200).collect::<Vec<_>>());
+    // A picture puts labels and rows together by their position, or refuses.
+    done(points.dir.path(), "plot scatter out -o out.svg");
+    done(points.dir.path(), "generate people points --rows 300 --mode overwrite");
+    let (code, _, stderr) =
+        outcome(pleiad(&["plot", "scatter", "out"]).current_dir(points.dir.path()));
+    assert_eq!(code, 65, "{stderr}");
+}
+
+#[test]
+fn a_picture_needs_all_files_that_were_clustered() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::create_dir(folder.join("d")).unwrap();
+    std::fs::write(folder.join("d/a.csv"), "x,y\n0,0\n0,1\n1,0\n").unwrap();
+    std::fs::write(folder.join("d/b.csv"), "x,y\n50,50\n50,51\n51,50\n9,9\n").unwrap();
+    done(folder, "dbscan d/*.csv out --x x --y y --eps 2 --min-points 3");
+    let (picture, _) = done(folder, "plot scatter out");
+    assert!(picture.contains("2 clusters, eps 2, min-points 3, 7 rows"), "{picture:.900}");
+    std::fs::rename(folder.join("d/a.csv"), folder.join("a.csv")).unwrap();
+    let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "out"]).current_dir(folder));
+    assert_eq!(code, 65, "{stderr}");
+    assert!(stderr.contains("the input has 4 rows, and 7 were clustered"), "{stderr}");
+}
+
+#[test]
+fn a_result_does_not_replace_its_own_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, "generate sky sky --rows 300");
+    done(folder, "generate people people --rows 100");
+    for line in [
+        "dbscan sky sky --ra ra --dec decl --eps-deg 2 --mode overwrite",
+        "partition sky sky --blocks 4 --mode overwrite",
+        "kmeans people/table1 people --columns age --k 2 --mode overwrite",
+    ] {
+        let (code, _, stderr) = outcome(pleiad(&words(line)).current_dir(folder));
+        assert_eq!(code, 2, "{line}: {stderr}");
+        assert!(stderr.contains("is also the input"), "{line}: {stderr}");
+    }
+    assert_eq!(done(folder, "count sky --json").0.trim(), r#"{"table":"sky","rows":300}"#);
+    let (people, _) = done(folder, "count people --json");
+    assert_eq!(people.matches(r#""rows":100"#).count(), 3, "{people}");
+}
+
 // ---- mistakes
 
 #[rstest]
 #[case(
     "--x x --y nope --eps 1",
     65,
-    "column 'nope' not found in 'points', which has x, y, k, name"
+    "column 'nope' not found in 'points', which has x, y, k, name, cluster"
 )]
 #[case("--x x --y name --eps 1", 65, "column 'name' of 'points' is Utf8, expected a number")]
 #[case(
@@ -338,6 +408,8 @@ async fn an_id_puts_rows_in_order_and_columns_are_kept_beside_the_labels() {
 )]
 #[case("--x x --y y --eps 1 --id k", 65, "id column 'k' is null in row 2")]
 #[case("--x x --y y --eps 1 --keep kind", 65, "column 'kind' not found")]
+#[case("--x x --y y --eps 1 --keep *", 2, "column 'cluster' cannot be kept")]
+#[case("--x x --y y --eps 1 --id cluster", 2, "column 'cluster' cannot be kept")]
 #[case("--x x --y y --eps 0", 2, "eps is 0, expected a distance above 0")]
 #[case("--x x --y y --eps NaN", 2, "eps is NaN, expected a distance above 0")]
 #[case("--x x --y y --eps 1 --min-points 0", 2, "min-points is 0, expected at least 1")]
@@ -349,7 +421,9 @@ async fn mistakes_are_named(#[case] options: &str, #[case] code: u8, #[case] sai
     let xs: ArrayRef = Arc::new(Float64Array::from(vec![0.0, 0.5, 9.0]));
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(5), Some(4), None]));
     let names: ArrayRef = Arc::new(StringArray::from(vec!["a", "b", "c"]));
-    points.write(vec![("x", Arc::clone(&xs)), ("y", xs), ("k", ids), ("name", names)], 100);
+    let whole: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+    let columns = [("x", Arc::clone(&xs)), ("y", xs), ("k", ids), ("name", names)];
+    points.write(columns.into_iter().chain([("cluster", whole)]).collect(), 100);
     let error = points.run(options).await.unwrap_err();
     assert_eq!(error.kind().exit_code(), code, "{error}");
     assert!(error.to_string().contains(said), "{error}");
@@ -364,28 +438,27 @@ async fn two_clusters_with_the_same_smallest_id_are_refused() {
     points.write(vec![("x", Arc::clone(&xs)), ("y", xs), ("k", ids)], 100);
     let error = points.run("--x x --y y --eps 1 --min-points 2 --id k").await.unwrap_err();
     assert_eq!(error.kind().exit_code(), 65);
-    assert!(error.to_string().contains("begins two clusters"), "{error}");
+    let said = "id column 'k' is not unique: 7 is there twice; pass another column, or no --id";
+    assert_eq!(error.to_string(), said);
 }
 
 // ---- checks of a result, and what is told of it
 
 #[rstest]
-#[case("--x x --y y --eps 1.5 --min-points 5 --verify")]
-#[case("--x x --y y --eps 1.5 --min-points 5 --verify full --max-rows 3000")]
-#[case("--x x --y y --eps 1.5 --min-points 5 --verify 100000 --border noise --max-rows 2000")]
-#[case("--ra x --dec y --eps-deg 1.5 --min-points 5 --verify full")]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify", "4096")]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify full --max-rows 3000", "full")]
+#[case("--x x --y y --eps 1.5 --min-points 5 --verify 9 --border noise --max-rows 2000", "9")]
+#[case("--ra x --dec y --eps-deg 1.5 --min-points 5 --verify full", "full")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_result_can_be_checked(#[case] line: &str) {
+async fn a_result_can_be_checked(#[case] line: &str, #[case] rows: &str) {
     let points = Points::new();
     let small = |[x, y]: &[f64; 2]| [x / 3.0, (y / 6.0).min(89.9)];
-    let rows: Vec<[f64; 2]> = many()[..8000].iter().map(small).collect();
-    points.write_points(&rows, 3000);
+    let places: Vec<[f64; 2]> = many()[..8000].iter().map(small).collect();
+    points.write_points(&places, 3000);
     let outcome = points.run(line).await.unwrap();
     assert!(outcome.clusters() > 0);
     let properties = std::fs::read_to_string(points.path("out/properties")).unwrap();
-    let checked = properties.lines().find(|line| line.starts_with("verify=")).unwrap();
-    let rows = ["verify=4096", "verify=full", "verify=100000"];
-    assert!(rows.contains(&checked), "{checked}");
+    assert!(properties.lines().any(|line| line == format!("verify={rows}")), "{properties}");
 }
 
 /// Keeps the warnings of a run.
@@ -441,10 +514,13 @@ async fn a_dry_run_tells_of_blocks_and_writes_nothing() {
 /// A binary's run in `folder`, which has to succeed.
 #[track_caller]
 fn done(folder: &std::path::Path, line: &str) -> (String, String) {
-    let words: Vec<&str> = line.split(' ').collect();
-    let (code, stdout, stderr) = outcome(pleiad(&words).current_dir(folder));
+    let (code, stdout, stderr) = outcome(pleiad(&words(line)).current_dir(folder));
     assert_eq!(code, 0, "{line}: {stderr}");
     (stdout, stderr)
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
 }
 
 /// Clusters of some labels, by an id.

@@ -678,10 +678,32 @@ async fn what_a_dead_run_kept_is_found_and_gone_after_the_next_publication() {
     let dead = Run::kept(&place.stores, &place.out).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!((&dead[0].id, &dead[0].arguments), (&id, &arguments));
-    let names: Vec<_> = dead[0].files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["step-1.json", "step-2.json"]);
+    assert_eq!(dead[0].files, ["step-1.json", "step-2.json"]);
+    assert_eq!(dead[0].read("step-2.json").await.unwrap(), "[]");
     write(&place, &people(1), spec("people"), Mode::Error).await.unwrap();
     assert!(Run::kept(&place.stores, &place.out).await.unwrap().is_empty());
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_run_kept_is_gone_once_it_is_published(#[values(On::Files, On::S3)] on: On) {
+    let place = Scratch::new(on);
+    let options = RunOptions::default();
+    let Begin::Run(run) = Run::begin(&place.stores, &place.out, options).await.unwrap() else {
+        panic!()
+    };
+    run.keep("blocks/00001", "{}".into()).await.unwrap();
+    run.commit(BTreeMap::new()).await.unwrap();
+    let kept = |name: &String| name.contains("/kept/");
+    assert!(!place.objects().await.iter().any(kept));
+    // As it was left by a version that did not do so.
+    let record = place.objects().await.into_iter().find(|name| name.ends_with("/report.json"));
+    let kept = record.unwrap().replace("report.json", "kept/blocks/00001");
+    let store = place.stores.open(&place.out).unwrap();
+    store.objects().put(place.out.join(&kept).path(), "{}".into()).await.unwrap();
+    let found = pleiad::table::commit::gc(&place.stores, &place.out, false).await.unwrap();
+    assert!(found[0].contains("staged or kept"), "{found:?}");
+    assert!(!place.objects().await.contains(&kept));
 }
 
 #[rstest]

@@ -194,8 +194,8 @@ impl<const D: usize> Grid<D> {
                 return Err(Error::new(
                     Kind::Limit,
                     format!(
-                        "eps is {}, too small for a block from {} to {}, which would be over 2^32 \
-                         cells wide: split the block, or pass a larger eps",
+                        "eps is {:e}, too small for a block from {:e} to {:e}, which would be over \
+                         2^32 cells wide: pass a larger eps",
                         density.eps(),
                         lo[k],
                         hi[k]

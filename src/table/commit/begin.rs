@@ -1,7 +1,7 @@
 //! The first two steps: preflight (which version is current, may this mode write, what did dead
 //! runs leave) and intent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::alive::{self, Holder};
 use super::place::{Created, Place};
@@ -11,7 +11,7 @@ use super::{probe, settle};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Lock};
 use crate::table::manifest::Manifest;
-use crate::table::{Mode, RunOptions};
+use crate::table::{InputRecord, Mode, RunOptions};
 
 /// What preflight finds.
 pub(super) enum Preflight {
@@ -66,6 +66,24 @@ async fn refuse_foreign(place: &Place) -> Result<()> {
                 place.location
             ),
         )),
+    }
+}
+
+/// A run that replaces `base` must not read it: the rows would be gone with the old version.
+pub(super) fn refuse_own_input(
+    place: &Place,
+    base: &Manifest,
+    inputs: &[InputRecord],
+) -> Result<()> {
+    let own: BTreeSet<_> =
+        base.files.iter().map(|file| place.location.join(&file.path).to_string()).collect();
+    match inputs.iter().any(|input| own.contains(&input.location)) {
+        false => Ok(()),
+        true => Err(Error::usage(format!(
+            "output '{}' is also the input, whose rows would be gone with the version that is \
+             replaced: choose another output",
+            place.location
+        ))),
     }
 }
 

@@ -87,8 +87,27 @@ pub struct DeadRun {
     pub arguments: Vec<(String, String)>,
     /// What it read.
     pub inputs: Vec<InputRecord>,
-    /// The files it kept, by name.
-    pub files: Vec<(String, Bytes)>,
+    /// The names of the files it kept, sorted.
+    pub files: Vec<String>,
+    place: Place,
+}
+
+impl DeadRun {
+    /// A file that it kept.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Retry`] if it is gone, since the run lives or was removed; or if storage
+    /// fails.
+    pub async fn read(&self, name: &str) -> Result<Bytes> {
+        let path = record::kept_path(&self.id, name);
+        self.place.read(&path).await?.ok_or_else(|| {
+            let path = self.place.location.join(&path);
+            Error::new(
+                Kind::Retry,
+                format!("'{path}' is gone: the killed run lives, or was removed"),
+            )
+        })
+    }
 }
 
 /// One run that writes. Dropped without [`Run::commit`], it removes what it staged, as far as that
@@ -136,6 +155,9 @@ impl Run {
             Preflight::From(base) => base,
             Preflight::Kept(manifest) => return Ok(Begin::Kept(Box::new(manifest))),
         };
+        if let (Mode::Overwrite, Some(base)) = (options.mode, &base) {
+            begin::refuse_own_input(&place, base, &options.inputs)?;
+        }
         let base_version = base.as_ref().map_or(0, |base| base.version);
         let lock = begin::intent(&place, &id, base_version, &options).await?;
         let beat = (!place.store.is_local()).then(|| alive::beat(place.clone(), &id));
@@ -330,7 +352,8 @@ impl Run {
         let place = Place::open(stores, out)?;
         let mut dead = Vec::new();
         for (id, names) in begin::runs(&place).await? {
-            let kept: Vec<_> = names.iter().filter_map(|name| name.strip_prefix("kept/")).collect();
+            let kept = names.iter().filter_map(|name| name.strip_prefix("kept/"));
+            let mut kept: Vec<_> = kept.map(str::to_owned).collect();
             if kept.is_empty() || !record::is_open(&names) {
                 continue;
             }
@@ -342,13 +365,9 @@ impl Run {
             let Some(intent) = begin::read::<Intent>(&place, &id, "intent.json").await? else {
                 continue;
             };
-            let mut files = Vec::with_capacity(kept.len());
-            for name in kept {
-                if let Some(bytes) = place.read(&record::kept_path(&id, name)).await? {
-                    files.push((name.to_owned(), bytes));
-                }
-            }
-            dead.push(DeadRun { id, arguments: intent.arguments, inputs: intent.inputs, files });
+            kept.sort();
+            let (arguments, inputs) = (intent.arguments, intent.inputs);
+            dead.push(DeadRun { id, arguments, inputs, files: kept, place: place.clone() });
         }
         Ok(dead)
     }

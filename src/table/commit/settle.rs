@@ -300,7 +300,7 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
         Settled::Refused(_) => (Outcome::Refused, prepared.manifest.base, [].as_slice()),
     };
     render(place).await?;
-    remove_stage(place, run, completed).await?;
+    remove_rest(place, run, completed).await?;
     let report = Report {
         run: run.clone(),
         outcome,
@@ -415,6 +415,14 @@ pub(super) async fn remove_stage(place: &Place, run: &str, staged: &[StagedFile]
     }
     place.delete(over).await?;
     remove_empty_dirs(place, [parts]).await
+}
+
+/// Removes what a run that is over still holds: what it staged, and what it kept to go on from.
+pub(super) async fn remove_rest(place: &Place, run: &str, staged: &[StagedFile]) -> Result<()> {
+    remove_stage(place, run, staged).await?;
+    let kept = place.list(&record::path(run, "kept")).await?;
+    place.delete(kept.clone()).await?;
+    remove_empty_dirs(place, kept).await
 }
 
 /// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to

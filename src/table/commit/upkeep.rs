@@ -108,10 +108,10 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
     let now = probe::server_time(&place).await?;
     for (run, names) in begin::runs(&place).await? {
         if record::is_over(&names) {
-            if names.iter().any(|name| record::is_staged(name)) {
-                found.push(format!("what run {run} staged"));
+            if names.iter().any(|name| record::is_staged(name) || record::is_kept(name)) {
+                found.push(format!("what run {run} staged or kept"));
                 if !dry_run {
-                    settle::remove_stage(&place, &run, &[]).await?;
+                    settle::remove_rest(&place, &run, &[]).await?;
                 }
             }
         } else if record::is_decided(&names) {
