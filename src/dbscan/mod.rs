@@ -17,7 +17,7 @@
 //!
 //! Memory: what a phase keeps of each row is in memory while a sixth of the pool holds it and on
 //! disk from then on ([`shelf`]); a block in work is reserved, and blocks wait for each other's room.
-//! A table of all clusters is held: 100 bytes a cluster.
+//! A table of all clusters is held beside the pool: about 150 bytes a cluster.
 
 mod advise; // red flags; pure
 mod blocks; // local clustering, a block at a time on each core

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type};
 use pleiad::dbscan::Counts;
 use pleiad::dbscan::local::Density;
+use pleiad::dbscan::resume::killed;
 use pleiad::event::{Event, Observer};
 use pleiad::table::{Source, SourceOptions};
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use crate::cli::{outcome, pleiad};
 use crate::dbscan_local::{densities, forty_rows, lattice, pairs, places, text};
 use crate::support::dbscan::brute_force;
-use crate::support::labels::{Engine, Points};
+use crate::support::labels::{self, Engine, Points};
 use crate::support::scratch::session;
 
 fn flat(density: &Density) -> String {
@@ -145,7 +146,7 @@ async fn every_published_label_is_that_of_scikit_learn(
     }
 }
 
-/// `pleiad generate shapes points --shape varden --rows 100000`, clustered by scikit-learn 1.9.1 with
+/// `pleiad generate shapes points --shape varden --rows 100000 --threads 1`, clustered by scikit-learn 1.9.1 with
 /// `DBSCAN(eps, min_samples=min_points, algorithm='kd_tree')`: its counts, and the SHA-256 of its
 /// labels as 64-bit numbers, the lowest byte first, in the order of the rows.
 const VARDEN: &str = include_str!("../golden/dbscan_varden.csv");
@@ -153,7 +154,7 @@ const VARDEN: &str = include_str!("../golden/dbscan_varden.csv");
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_labels_are_those_of_scikit_learn() {
     let points = Points::new();
-    done(points.dir.path(), "generate shapes points --shape varden --rows 100000");
+    done(points.dir.path(), "generate shapes points --shape varden --rows 100000 --threads 1");
     for (golden, max_rows) in VARDEN.lines().skip(1).zip(["", "--max-rows 30000"].iter().cycle()) {
         let cells: Vec<&str> = golden.split(',').collect();
         let (density, expected) = cells.split_at(2);
@@ -344,8 +345,7 @@ async fn a_table_that_is_far_wider_than_eps_is_split() {
 async fn labels_of_several_tables_are_in_the_order_of_the_rows() {
     let points = Points::new();
     done(points.dir.path(), "generate people points --rows 400");
-    let line = "--x age --y weight --eps 2 --min-points 5";
-    points.run(line).await.unwrap();
+    done(points.dir.path(), "dbscan points out --x age --y weight --eps 2 --min-points 5");
     let found = points.labels().await;
     assert_eq!(found.rows, (0..1200).collect::<Vec<_>>());
     // A picture puts labels and rows together by their position, or refuses.
@@ -387,7 +387,7 @@ fn a_result_does_not_replace_its_own_input() {
         assert_eq!(code, 2, "{line}: {stderr}");
         assert!(stderr.contains("is also the input"), "{line}: {stderr}");
     }
-    assert_eq!(done(folder, "count sky --json").0.trim(), r#"{"table":"sky","rows":300}"#);
+    assert!(done(folder, "count sky --json").0.contains(r#""rows":300"#));
     let (people, _) = done(folder, "count people --json");
     assert_eq!(people.matches(r#""rows":100"#).count(), 3, "{people}");
 }
@@ -657,6 +657,11 @@ async fn a_killed_run_goes_on_with_the_blocks_that_are_missing() {
     }
     let blocks = watch.seen.lock().unwrap().1;
     assert!(!points.path("out/_manifest").exists(), "nothing is published");
+    // The run is undone behind its back.
+    let session = labels::session(&points.stores, Engine::default());
+    while killed(&session, &points.location("out")).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
     let other = points.run("--x x --y y --eps 2 --resume").await.unwrap_err();
     assert!(other.to_string().starts_with("cannot resume: 'eps' is '2', the killed run had '1.5'"));
     let watch = UntilBlocks::new(u64::MAX);

@@ -355,7 +355,7 @@ mod tests {
     fn an_eps_too_small_for_the_width_is_refused_and_for_one_place_is_not() {
         let error = sorted(&[[1e3, 0.0], [2e3, 0.0]], 1e-13).err().unwrap();
         assert_eq!(error.kind(), Kind::Limit);
-        assert!(error.to_string().starts_with("eps is 0.0000000000001, too small"), "{error}");
+        assert!(error.to_string().starts_with("eps is 1e-13, too small"), "{error}");
         assert!(sorted(&[[1e3, 0.0], [1e3, 0.0]], 1e-13).is_ok());
         assert!(sorted(&[[-1e308, 0.0], [1e308, 0.0]], 1e100).is_err());
     }
