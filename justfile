@@ -26,6 +26,10 @@ bench-partition DIR PYTHON="python3":
 bench-dbscan DIR PYTHON="python3" PEER="dbscan":
     bash benches/dbscan.sh {{quote(DIR)}} {{quote(PYTHON)}} {{quote(PEER)}}
 
+# Queries over DIR/sky (made by a peer's data maker) by Pleiad, by the engine as it comes, and by DuckDB
+bench-query DIR PYTHON="python3":
+    bash benches/query.sh {{quote(DIR)}} {{quote(PYTHON)}}
+
 # The documentation, private parts included
 docs:
     cargo doc --no-deps --document-private-items --open

@@ -17,10 +17,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use crate::cli::{outcome, pleiad};
+use crate::commands::Lab;
 use crate::dbscan_local::{densities, forty_rows, lattice, pairs, places, text};
 use crate::support::dbscan::brute_force;
 use crate::support::labels::{self, Engine, Points};
-use crate::support::scratch::session;
+use crate::support::scratch::{On, session};
 
 fn flat(density: &Density) -> String {
     format!("--x x --y y --eps {} --min-points {}", density.eps(), density.min_points())
@@ -104,6 +105,22 @@ async fn a_run_that_spills_gives_the_same_labels() {
     assert!(found[0].1.as_ref().unwrap().num_rows() > 1);
     assert_eq!(found[1], found[0]);
     assert_eq!(found[2], found[0]);
+}
+
+#[test]
+fn files_and_s3_with_few_blocks_and_many_give_the_same_labels() {
+    let run = |on: On, flags: &str| {
+        let lab = Lab::new(on);
+        lab.done("generate shapes @points --shape varden --rows 2000 --threads 1");
+        lab.done(&format!("dbscan @points @out --x x --y y --eps 200 --min-points 6 {flags}"));
+        lab.done("head @out/labels -n 2000 --format csv")
+    };
+    let labels = run(On::Files, "--threads 1");
+    assert_eq!(labels.lines().count(), 2001);
+    assert!(labels.contains(",-1,noise\n") && labels.contains(",1,core\n"), "{labels:.2000}");
+    for (on, flags) in [(On::Files, "--max-rows 20"), (On::S3, "--max-rows 150 --threads 2")] {
+        assert!(run(on, flags) == labels, "{on:?} {flags}");
+    }
 }
 
 // ---- golden labels, of scikit-learn 1.9.1
@@ -669,4 +686,35 @@ async fn a_killed_run_goes_on_with_the_blocks_that_are_missing() {
     assert_eq!(points.labels().await, expected);
     let left = watch.seen.lock().unwrap().1;
     assert!(left <= blocks - 5 && left > 0, "{left} of {blocks} blocks were left");
+}
+
+#[test]
+fn ctrl_c_is_heard_inside_a_block() {
+    let points = Points::new();
+    // Each row has about 20,000 near it, which no cell decides: two blocks that take a while.
+    let spread: Vec<[f64; 2]> = many().into_iter().step_by(3).collect();
+    let rows: Vec<[f64; 2]> =
+        (0..6).flat_map(|k| spread.iter().map(move |[x, y]| [x + f64::from(k), *y])).collect();
+    points.write_points(&rows, 100_000);
+    let line = "dbscan points out --x x --y y --eps 178 --min-points 20000 --max-rows 150000";
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("pleiad"));
+    command.args(words(line)).current_dir(points.dir.path());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The plan is kept when blocks are about to be clustered.
+    let is_planned = || {
+        let runs = std::fs::read_dir(points.path("out/_runs")).into_iter().flatten().flatten();
+        runs.map(|run| run.path().join("kept/plan.json")).any(|plan| plan.exists())
+    };
+    while !is_planned() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let begun = std::time::Instant::now();
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-s", "INT", &pid]).status().unwrap();
+    assert!(sent.success());
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    assert!(!points.path("out/_manifest").exists(), "nothing is published");
 }
