@@ -6,6 +6,7 @@
 
 pub mod entries; // what a location holds: ls, stat
 pub mod folders; // how much that is, folder by folder: du, tree
+mod roots; // datasets in a listing, and the order of their files
 pub mod copy; // bytes of an object; objects to another place: cat, cp
 pub mod remove; // what may be removed, and how: rm
 pub mod columns; // names and types, and who says so: schema

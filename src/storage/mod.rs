@@ -21,7 +21,7 @@ mod told; // settings as a person may see them
 mod wire; // counts requests, decides what is tried again
 
 pub use environment::Environment;
-pub use local::{LocalFiles, Lock};
+pub use local::{LocalFile, LocalFiles, Lock};
 pub use location::{Glob, Location};
 pub use registry::Stores;
 pub use settings::StorageOptions;
