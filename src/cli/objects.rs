@@ -13,7 +13,8 @@ use crate::inspect::{self, Entry};
 
 /// List objects and folders: size, time of the last change, name
 ///
-/// LOCATION is a folder, a bucket, an object or a pattern in quotes. Without it the bucket of
+/// LOCATION is a folder, a bucket, an object or a pattern in quotes; `s3://` or an alias alone is a
+/// server, of which the buckets are listed. Without it the bucket of
 /// AWS_BUCKET_NAME is listed, else the current directory. Folders end in `/` and have no size.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -36,6 +37,11 @@ impl Ls {
     /// # Errors
     /// See [`inspect::list`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let server = self.location.as_deref().and_then(|text| context.stores.server(text));
+        if let Some(server) = server {
+            let buckets = inspect::buckets(&context.stores, &server).await?;
+            return context.print(&[listing(&buckets)]);
+        }
         let location = match &self.location {
             Some(location) => context.stores.parse(location)?,
             None => match context.flags.storage.default_location()? {

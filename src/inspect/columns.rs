@@ -110,6 +110,21 @@ pub fn type_name(data_type: &DataType) -> String {
     }
 }
 
+/// The type of this name, see [`type_name`], of those that columns of text files have.
+pub fn type_named(name: &str) -> Option<DataType> {
+    TEXT_TYPES.into_iter().find(|data_type| type_name(data_type) == name)
+}
+
+/// The types of columns of text files.
+pub const TEXT_TYPES: [DataType; 6] = [
+    DataType::Utf8,
+    DataType::Int64,
+    DataType::Float64,
+    DataType::Boolean,
+    DataType::Date32,
+    DataType::Timestamp(TimeUnit::Microsecond, None),
+];
+
 /// A column's name as SQL wants it: bare if that is read back as this column, else in quotes.
 pub fn sql_name(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')

@@ -13,7 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, Kind, Result};
-use crate::storage::{LocalFile, LocalFiles, Location, Store, Stores};
+use crate::storage::{LocalFile, LocalFiles, Location, Server, Store, Stores};
 use crate::table::dataset_around;
 
 /// An object, or a folder.
@@ -58,6 +58,13 @@ pub enum Found {
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.
 pub async fn look(stores: &Stores, location: &Location) -> Result<Found> {
+    match found(stores, location).await {
+        Err(error) => Err(stores.with_near_buckets(location, error).await),
+        found => found,
+    }
+}
+
+async fn found(stores: &Stores, location: &Location) -> Result<Found> {
     let store = stores.open(location)?;
     if location.path().is_root() || location.is_directory() {
         return Ok(Found::Folder);
@@ -130,10 +137,17 @@ pub(super) fn missing(location: &Location) -> Error {
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.
 pub async fn list(stores: &Stores, location: &Location, recursive: bool) -> Result<Vec<Entry>> {
+    match listed(stores, location, recursive).await {
+        Err(error) => Err(stores.with_near_buckets(location, error).await),
+        listed => listed,
+    }
+}
+
+async fn listed(stores: &Stores, location: &Location, recursive: bool) -> Result<Vec<Entry>> {
     if location.glob().is_some() {
         return matching(stores, location, recursive).await;
     }
-    if let Found::Object(meta) = look(stores, location).await? {
+    if let Found::Object(meta) = found(stores, location).await? {
         let object = Some(Object::from(&meta));
         return Ok(vec![Entry { name: location.name().to_owned(), object }]);
     }
@@ -147,6 +161,15 @@ pub async fn list(stores: &Stores, location: &Location, recursive: bool) -> Resu
         }
         false => children(stores, location).await,
     }
+}
+
+/// The buckets of a server, as folders.
+///
+/// # Errors
+/// If storage fails, or its key may not list them.
+pub async fn buckets(stores: &Stores, server: &Server) -> Result<Vec<Entry>> {
+    let names = stores.buckets(server).await?.into_iter();
+    Ok(names.map(|name| Entry { name: format!("{name}/"), object: None }).collect())
 }
 
 /// What is directly in a folder.

@@ -15,4 +15,4 @@ pub mod summary; // how many rows, and what is in them: count, summary
 pub mod footer; // what a Parquet file says of itself: meta
 pub mod dataset; // what a dataset says of itself: show
 
-pub use entries::{Entry, Found, Object, list, look, stat};
+pub use entries::{Entry, Found, Object, buckets, list, look, stat};

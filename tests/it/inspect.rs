@@ -9,6 +9,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, DictionaryArray, RecordBatch, Time64MicrosecondArray};
 use arrow::datatypes::Int32Type;
 use datafusion::parquet::arrow::ArrowWriter;
+use futures::TryStreamExt;
 use pleiad::error::Kind;
 use pleiad::event::Silent;
 use pleiad::inspect::copy::{self, CopyOptions};
@@ -454,6 +455,32 @@ fn first_rows_are_shown_as_they_were_written(#[values(On::Files, On::S3)] on: On
     check_refused("head", lab.run("head @x.pdf"), 65, "is neither .parquet nor .csv");
 }
 
+#[rstest]
+fn a_column_of_text_files_has_the_type_it_is_given(#[values(On::Files, On::S3)] on: On) {
+    let lab = Lab::new(on);
+    put(&lab, &TEXTS);
+    let types = |options: &str| {
+        let found = lines(&lab, &format!("schema @c/a.csv {options}"));
+        column(&found, "type")
+            .into_iter()
+            .map(|t| t.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types("--column id:text --column x:text"), ["text", "text", "text"]);
+    assert_eq!(types("--types text --column id:float64"), ["float64", "text", "text"]);
+    assert_eq!(
+        lab.done("head @c/a.csv -n 1 --column id:text --json"),
+        "{\"id\":\"1\",\"Code\":\"07\",\"x\":0.5}\n"
+    );
+    assert_eq!(lines(&lab, "summary @c/a.csv --column id:text --columns id")[0]["max"], "3");
+    let line = "schema @c/a.csv --column code:text";
+    check_refused(line, lab.run(line), 65, "'code' not found in");
+    let line = "schema @c/a.csv --column id:number";
+    check_refused(line, lab.run(line), 2, "no type 'number', expected one of text, int64, float64");
+    let line = "summary @c/a.csv --column Code:int64";
+    check_refused(line, lab.run(line), 65, "'a;\"b' as type 'Int64' for column 1 at line 3");
+}
+
 /// Rows behind the sample may have values of other types than those in it.
 #[test]
 fn more_rows_than_the_sample_are_shown_too() {
@@ -687,6 +714,13 @@ fn check_says_what_a_server_can_do_before_there_is_anything() {
     assert_eq!(wait(lab.files("empty")), Vec::<String>::new(), "no probe is left");
     assert_eq!(lab.place.server().open_uploads(), 0);
     lab.done("check s3://bucket");
+    for line in ["ls s3://bukket", "cat s3://buckets/a.csv", "stat s3://ucket/x"] {
+        check_refused(line, lab.run(line), 66, "' (from AWS_S3_ENDPOINT): there is 'bucket'\n");
+    }
+    let (_, _, stderr) = lab.run("ls s3://nowhere");
+    assert!(!stderr.contains("there is"), "{stderr}");
+    let wrong = lab.run_with("ls s3://", &[("AWS_SECRET_ACCESS_KEY", "canary")]);
+    check_refused("ls s3://", wrong, 77, "wrong secret key");
     check_refused("check", lab.run("check s3://nowhere"), 66, "no bucket 'nowhere'");
     let wrong = lab.run_with("check @empty", &[("AWS_SECRET_ACCESS_KEY", "canary")]);
     check_refused("check", wrong, 77, "wrong secret key");
@@ -786,7 +820,14 @@ fn each_way_of_a_data_lab_works_without_a_flag() {
     let mut command = pleiad(&["cat", "./s3/bucket/here.txt"]);
     let found = outcome(command.env("MC_HOST_s3", &token).current_dir(home.path()));
     assert_eq!(found.1, "here");
-    let mut command = pleiad(&["ls", "s3/"]);
+    for server in ["s3", "s3/", "s3://"] {
+        let mut command = pleiad(&["ls", server, "--format", "csv"]);
+        command.env("MC_HOST_s3", &token).env("HOME", "/nonexistent").current_dir(home.path());
+        let found = outcome(&mut command);
+        let listed = "size,modified,name\n,,bucket/\n".to_owned();
+        assert_eq!(found, (0, listed, String::new()), "{server}");
+    }
+    let mut command = pleiad(&["cat", "s3/"]);
     let (code, _, stderr) = outcome(command.env("MC_HOST_s3", &token).current_dir(home.path()));
     assert!(code == 2 && stderr.contains("names no bucket"), "{stderr}");
 }
@@ -950,6 +991,25 @@ async fn a_copy_that_fails_leaves_no_object_and_no_upload() {
     assert!(message.contains("answered 400 EntityTooLarge"), "{message}");
     until("the end of the upload", || server.open_uploads() == 0);
     assert!(!server.bucket("bucket").join("copied.bin").exists());
+}
+
+/// A policy that lets objects be read and not listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_list_may_still_read() {
+    let server = TestS3::new(&["bucket"]);
+    let (_folder, local, to, stores) = journey(&server, 10, FaultHttp::without_listing);
+    for name in ["s3://bucket/copied.bin", "s3://bucket/noext"] {
+        let to = Location::parse(name).unwrap();
+        copy::copy(&stores, &local, &to, CopyOptions::default(), &Silent).await.unwrap();
+        let read: Vec<_> = copy::read(&stores, &to).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(read.concat().len(), 10);
+        let listed = pleiad::inspect::list(&stores, &to, false).await.unwrap();
+        assert_eq!(listed[0].object.as_ref().unwrap().size, 10);
+    }
+    let folder = Location::parse("s3://bucket").unwrap();
+    let error = pleiad::inspect::list(&stores, &folder, false).await.unwrap_err();
+    assert_eq!((error.kind(), to.name()), (Kind::Denied, "copied.bin"));
+    assert!(error.to_string().contains("may not list"), "{error}");
 }
 
 /// One odd key fails the whole listing of the client; its name at least is told.
