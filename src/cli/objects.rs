@@ -13,7 +13,8 @@ use crate::inspect::{self, Entry};
 
 /// List objects and folders: size, time of the last change, name
 ///
-/// LOCATION is a folder, a bucket, an object or a pattern in quotes. Without it the bucket of
+/// LOCATION is a folder, a bucket, an object or a pattern in quotes; `s3://` or an alias alone is a
+/// server, of which the buckets are listed. Without it the bucket of
 /// AWS_BUCKET_NAME is listed, else the current directory. Folders end in `/` and have no size.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -25,7 +26,7 @@ pub struct Ls {
     #[arg(value_name = "LOCATION")]
     location: Option<String>,
 
-    /// List everything below, without folders
+    /// List everything below, or below what matches, without folders
     #[arg(short, long)]
     recursive: bool,
 }
@@ -36,6 +37,11 @@ impl Ls {
     /// # Errors
     /// See [`inspect::list`].
     pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let server = self.location.as_deref().and_then(|text| context.stores.server(text));
+        if let Some(server) = server {
+            let buckets = inspect::buckets(&context.stores, &server).await?;
+            return context.print(&[listing(&buckets)]);
+        }
         let location = match &self.location {
             Some(location) => context.stores.parse(location)?,
             None => match context.flags.storage.default_location()? {
@@ -145,7 +151,8 @@ impl Cat {
 /// FROM is an object, a pattern in quotes, or with --recursive a folder, whose content goes below
 /// TO. TO is the name of the copy, or a folder if it is one or ends in `/`. A copy appears when it is
 /// whole; what is there already is not replaced without --force, and looked for before anything is
-/// copied. Of a dataset all but the records of its runs is copied, its manifest at the end.
+/// copied. Of each dataset all but the records of its runs is copied, its manifest at the end; it never
+/// goes into another one.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -197,8 +204,9 @@ impl Cp {
 /// Remove objects and files
 ///
 /// One object needs no more than its name. A folder, a bucket or a pattern needs --yes, and a
-/// dataset or anything in one needs --dataset too. The answer has one line a LOCATION. What may not
-/// be removed is found before anything is.
+/// dataset or anything in one needs --dataset too. Links are removed, never followed: a pattern that
+/// leads through one is refused. The answer has one line a LOCATION. What may not be removed is found
+/// before anything is.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,6 +1,7 @@
 //! `pleiad head`, `schema`, `meta`, `count` and `summary`: what is in tables and files.
 
 use arrow::array::{BooleanArray, Float64Array, Int32Array, StringArray, UInt64Array};
+use arrow::datatypes::DataType;
 use clap::{Args, ValueEnum};
 
 use super::Context;
@@ -18,6 +19,20 @@ pub(super) struct TextFlags {
     /// Take all columns of CSV files for text, or for what their values are
     #[arg(long, value_name = "HOW", default_value = "sniff", hide_short_help = true)]
     types: Types,
+
+    /// The type of a column of CSV files, such as code:text; may be given again for other columns
+    #[arg(long = "column", value_name = "NAME:TYPE", value_parser = typed_column, hide_short_help = true)]
+    declared: Vec<(String, DataType)>,
+}
+
+/// Reads `name:TYPE`.
+fn typed_column(text: &str) -> Result<(String, DataType), String> {
+    let known = columns::TEXT_TYPES.map(|data_type| columns::type_name(&data_type)).join(", ");
+    let (name, data_type) =
+        text.rsplit_once(':').ok_or_else(|| format!("expected NAME:TYPE with one of {known}"))?;
+    let found = columns::type_named(data_type);
+    let found = found.ok_or_else(|| format!("no type '{data_type}', expected one of {known}"))?;
+    Ok((name.to_owned(), found))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +55,7 @@ impl TextFlags {
                 Encoding::Latin1 => crate::table::Encoding::Latin1,
             },
             text: self.types == Types::Text,
+            types: self.declared.clone(),
             ..SourceOptions::default()
         }
     }

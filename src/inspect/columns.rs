@@ -88,8 +88,8 @@ fn of_table(table: &SourceTable, is_declared: bool) -> impl Iterator<Item = Colu
     })
 }
 
-/// A type in a word or two: `text`, `bool`, `int64`, `float64`, `date`, `timestamp(us)`,
-/// `timestamp(us, UTC)`; rarer ones as Arrow prints them.
+/// A type in a word or two: `text`, `bool`, `int64`, `float64`, `date`, `time(us)`, `timestamp(us)`,
+/// `timestamp(us, UTC)`; of a dictionary that of its values; rarer ones as Arrow prints them.
 pub fn type_name(data_type: &DataType) -> String {
     let unit_name = |unit: &TimeUnit| match unit {
         TimeUnit::Second => "s",
@@ -101,12 +101,29 @@ pub fn type_name(data_type: &DataType) -> String {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
         DataType::Boolean => "bool".to_owned(),
         DataType::Date32 => "date".to_owned(),
+        DataType::Time32(unit) | DataType::Time64(unit) => format!("time({})", unit_name(unit)),
         DataType::Timestamp(unit, None) => format!("timestamp({})", unit_name(unit)),
         DataType::Timestamp(unit, Some(zone)) => format!("timestamp({}, {zone})", unit_name(unit)),
+        DataType::Dictionary(_, value) => type_name(value),
         other if other.is_integer() || other.is_floating() => other.to_string().to_lowercase(),
         other => other.to_string(),
     }
 }
+
+/// The type of this name, see [`type_name`], of those that columns of text files have.
+pub fn type_named(name: &str) -> Option<DataType> {
+    TEXT_TYPES.into_iter().find(|data_type| type_name(data_type) == name)
+}
+
+/// The types of columns of text files.
+pub const TEXT_TYPES: [DataType; 6] = [
+    DataType::Utf8,
+    DataType::Int64,
+    DataType::Float64,
+    DataType::Boolean,
+    DataType::Date32,
+    DataType::Timestamp(TimeUnit::Microsecond, None),
+];
 
 /// A column's name as SQL wants it: bare if that is read back as this column, else in quotes.
 pub fn sql_name(name: &str) -> String {
@@ -166,6 +183,8 @@ mod tests {
             (DataType::Boolean, "bool"),
             (DataType::Timestamp(TimeUnit::Microsecond, None), "timestamp(us)"),
             (DataType::Timestamp(TimeUnit::Second, Some("UTC".into())), "timestamp(s, UTC)"),
+            (DataType::Time64(TimeUnit::Nanosecond), "time(ns)"),
+            (DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()), "text"),
             (DataType::Decimal128(10, 2), "Decimal128(10, 2)"),
         ];
         for (data_type, expected) in cases {

@@ -7,6 +7,7 @@
 //! is asked for; only of two copies of more than 8 MiB to one name on S3 at the same time the last
 //! wins.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 
 use super::entries::{self, Found};
+use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{LocalFiles, Location, Store, Stores};
@@ -115,12 +117,12 @@ pub struct Copied {
     pub size: u64,
 }
 
-/// Copies an object, the objects that match a pattern, or a folder with all that is in it. Of a
-/// dataset the records of its runs stay behind, and the copy is published last.
+/// Copies an object, the objects that match a pattern, or a folder with all that is in it. Of each
+/// dataset among them the records of its runs stay behind, and the copy is published last.
 ///
 /// # Errors
-/// Of kind [`Kind::OutputExists`] if something is there and may not be replaced: then nothing was
-/// copied; of kind [`Kind::Usage`] if a folder is not asked for as one; or if storage fails: copies
+/// Of kind [`Kind::OutputExists`] if something is there and may not be replaced, or a dataset would
+/// go into another one: then nothing was copied; of kind [`Kind::Usage`] if a folder is not asked for as one; or if storage fails: copies
 /// that were made stay.
 pub async fn copy(
     stores: &Arc<Stores>,
@@ -171,9 +173,6 @@ struct Job {
     rank: u8,
 }
 
-/// The rank of what says that a dataset is whole.
-const LAST_RANK: u8 = 2;
-
 /// What is to be copied where.
 async fn jobs(
     stores: &Arc<Stores>,
@@ -181,69 +180,89 @@ async fn jobs(
     to: &Location,
     options: CopyOptions,
 ) -> Result<Vec<Job>> {
-    let job = |from: Location, meta, to| Job { from, meta, to, rank: 0 };
-    if from.glob().is_some() {
-        let base = from.join("");
-        let matches = |name: &str| {
-            let end = entries::matched_part(from, &base, name);
-            end.is_some_and(|end| end == name.len() || options.recursive)
-        };
-        let mut found = entries::objects_below(stores, &base).await?;
-        found.retain(|(name, _)| matches(name));
-        if found.is_empty() {
-            return Err(entries::no_match(from));
-        }
-        let jobs = found.into_iter();
-        return Ok(jobs.map(|(name, meta)| job(base.join(&name), meta, to.join(&name))).collect());
-    }
-    match entries::look(stores, from).await? {
-        Found::Object(meta) => {
-            let into = options.into_folder || to.path().is_root() || is_directory(to);
+    let found = match from.glob() {
+        Some(_) => None,
+        None => Some(entries::look(stores, from).await?),
+    };
+    match found {
+        Some(Found::Object(meta)) => {
+            let into = options.into_folder || to.path().is_root() || to.is_directory();
             let to = if into { to.join(from.name()) } else { to.clone() };
             if from.url() == to.url() {
                 return Err(Error::usage(format!("'{from}' would be copied onto itself")));
             }
-            Ok(vec![job(from.clone(), meta, to)])
+            return Ok(vec![Job { from: from.clone(), meta, to, rank: 0 }]);
         }
-        Found::Folder if !options.recursive => {
-            Err(Error::usage(format!("'{from}' is a folder: pass --recursive to copy all of it")))
+        Some(Found::Folder) if !options.recursive => {
+            let remedy = "pass --recursive to copy all of it";
+            return Err(Error::usage(format!("'{from}' is a folder: {remedy}")));
         }
-        Found::Folder => {
-            let within = dataset_around(stores, from).await?;
-            let is_dataset = within.is_some_and(|within| within.path.is_empty());
-            let mut found = entries::objects_below(stores, from).await?;
-            found.retain(|(name, _)| !(is_dataset && is_of_runs(name)));
-            let jobs = found.into_iter().map(|(name, meta)| Job {
-                from: from.join(&name),
-                meta,
-                to: to.join(&name),
-                rank: rank(&name),
-            });
-            Ok(jobs.collect())
-        }
+        Some(Found::Folder) | None => {}
+    }
+    let base = from.join("");
+    refuse_unlisted(stores, from, &base).await?;
+    let mut found = entries::objects_below(stores, &base).await?;
+    let roots = Roots::of(found.iter().map(|(name, _)| name.as_str()));
+    found.retain(|(name, _)| is_meant(from, &base, name, options) && !roots.is_of_runs(name));
+    if found.is_empty() && from.glob().is_some() {
+        return Err(entries::no_match(from));
+    }
+    let published = found.iter().filter(|(name, _)| rank(name) == 1);
+    let datasets: BTreeSet<_> = published.flat_map(|(name, _)| roots.around(name).last()).collect();
+    for dataset in datasets {
+        refuse_to_mix(stores, &to.join(dataset)).await?;
+    }
+    let job = |(name, meta): (String, ObjectMeta)| {
+        let rank = rank(&name);
+        Job { from: base.join(&name), meta, to: to.join(&name), rank }
+    };
+    Ok(found.into_iter().map(job).collect())
+}
+
+/// Whether an object below `base` is to be copied: all of a folder; of a pattern what it matches, and
+/// with --recursive what is in folders that it matches.
+fn is_meant(from: &Location, base: &Location, name: &str, options: CopyOptions) -> bool {
+    if from.glob().is_none() {
+        return true;
+    }
+    let end = entries::matched_part(from, base, name);
+    end.is_some_and(|end| end == name.len() || options.recursive)
+}
+
+/// Refuses to leave local files out in silence that no listing shows.
+async fn refuse_unlisted(stores: &Stores, from: &Location, base: &Location) -> Result<()> {
+    let store = stores.open(base)?;
+    let Some((files, folder)) = store.files().cloned().zip(base.local_path()) else {
+        return Ok(());
+    };
+    let below = entries::local_files(files, folder.to_owned()).await?;
+    match below.iter().find(|file| file.is_unlisted()) {
+        Some(file) => Err(Error::usage(format!(
+            "'{}' of '{from}' cannot be copied, as '#' and a number mark temporary files: give it \
+             another name",
+            file.path.display()
+        ))),
+        None => Ok(()),
     }
 }
 
-fn is_directory(location: &Location) -> bool {
-    location.local_path().is_some_and(std::path::Path::is_dir)
-}
-
-/// Whether a path in a dataset is a note of writers to each other.
-fn is_of_runs(path: &str) -> bool {
-    ["_runs/", "_claims/", "_probe/"].iter().any(|notes| path.starts_with(notes))
-}
-
-/// Data first, then the manifest, then what readers that list look for.
-fn rank(path: &str) -> u8 {
-    match path {
-        "_SUCCESS" => LAST_RANK,
-        _ if path.starts_with("_manifest/") => 1,
-        _ => 0,
+/// Refuses to copy a dataset into one that is there: neither would be whole.
+async fn refuse_to_mix(stores: &Arc<Stores>, to: &Location) -> Result<()> {
+    match dataset_around(stores, to).await? {
+        Some(within) => Err(Error::new(
+            Kind::OutputExists,
+            format!(
+                "target '{to}' is in the dataset '{}': a copy would mix two; remove it first, or \
+                 choose another name",
+                within.dataset
+            ),
+        )),
+        None => Ok(()),
     }
 }
 
 async fn refuse_to_replace(stores: &Stores, to: &Location) -> Result<()> {
-    if is_directory(to) {
+    if to.is_directory() {
         return Err(exists(to));
     }
     match stores.open(to)?.objects().head(to.path()).await {

@@ -4,14 +4,16 @@
 //! stand for a folder (`dir/`, as some consoles make them) are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::common::runtime::SpawnedTask;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Location, Store, Stores};
+use crate::storage::{LocalFile, LocalFiles, Location, Server, Store, Stores};
 use crate::table::dataset_around;
 
 /// An object, or a folder.
@@ -56,8 +58,15 @@ pub enum Found {
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.
 pub async fn look(stores: &Stores, location: &Location) -> Result<Found> {
+    match found(stores, location).await {
+        Err(error) => Err(stores.with_near_buckets(location, error).await),
+        found => found,
+    }
+}
+
+async fn found(stores: &Stores, location: &Location) -> Result<Found> {
     let store = stores.open(location)?;
-    if location.path().is_root() || location.local_path().is_some_and(std::path::Path::is_dir) {
+    if location.path().is_root() || location.is_directory() {
         return Ok(Found::Folder);
     }
     if location.local_path().is_some() {
@@ -123,15 +132,22 @@ pub(super) fn missing(location: &Location) -> Error {
 }
 
 /// The entries of a folder, or of everything below it, sorted by name; of an object itself; of a
-/// pattern the objects and folders that match.
+/// pattern the objects and folders that match, or in place of folders all that is below them.
 ///
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.
 pub async fn list(stores: &Stores, location: &Location, recursive: bool) -> Result<Vec<Entry>> {
-    if location.glob().is_some() {
-        return matching(stores, location).await;
+    match listed(stores, location, recursive).await {
+        Err(error) => Err(stores.with_near_buckets(location, error).await),
+        listed => listed,
     }
-    if let Found::Object(meta) = look(stores, location).await? {
+}
+
+async fn listed(stores: &Stores, location: &Location, recursive: bool) -> Result<Vec<Entry>> {
+    if location.glob().is_some() {
+        return matching(stores, location, recursive).await;
+    }
+    if let Found::Object(meta) = found(stores, location).await? {
         let object = Some(Object::from(&meta));
         return Ok(vec![Entry { name: location.name().to_owned(), object }]);
     }
@@ -145,6 +161,15 @@ pub async fn list(stores: &Stores, location: &Location, recursive: bool) -> Resu
         }
         false => children(stores, location).await,
     }
+}
+
+/// The buckets of a server, as folders.
+///
+/// # Errors
+/// If storage fails, or its key may not list them.
+pub async fn buckets(stores: &Stores, server: &Server) -> Result<Vec<Entry>> {
+    let names = stores.buckets(server).await?.into_iter();
+    Ok(names.map(|name| Entry { name: format!("{name}/"), object: None }).collect())
 }
 
 /// What is directly in a folder.
@@ -177,6 +202,12 @@ pub(super) async fn objects_below(
     Ok(without_markers(named.collect()))
 }
 
+/// Every local file below a folder, those too that no listing shows; links are not followed.
+pub(super) async fn local_files(files: LocalFiles, folder: PathBuf) -> Result<Vec<LocalFile>> {
+    let found = SpawnedTask::spawn_blocking(move || files.below(&folder)).await;
+    found.map_err(|cause| Error::internal("a folder was not read").caused_by(cause))?
+}
+
 /// Leaves out the empty objects that are folders of others.
 fn without_markers(objects: BTreeMap<String, ObjectMeta>) -> Vec<(String, ObjectMeta)> {
     let mut folders = BTreeSet::from([String::new()]);
@@ -188,11 +219,12 @@ fn without_markers(objects: BTreeMap<String, ObjectMeta>) -> Vec<(String, Object
 }
 
 /// The objects that match a pattern, and the folders that do with nothing above them that does.
-async fn matching(stores: &Stores, location: &Location) -> Result<Vec<Entry>> {
+async fn matching(stores: &Stores, location: &Location, recursive: bool) -> Result<Vec<Entry>> {
     let base = location.join("");
     let mut found = BTreeMap::new();
     for (name, meta) in objects_below(stores, &base).await? {
         let Some(end) = matched_part(location, &base, &name) else { continue };
+        let end = if recursive { name.len() } else { end };
         let is_object = end == name.len();
         let shown = base.join(&name[..end]).to_string();
         let name = if is_object { shown } else { format!("{shown}/") };
@@ -268,6 +300,8 @@ mod tests {
             ["memory://lab/x/1.csv", "memory://lab/x/2.csv"]
         );
         assert_eq!(found("y/*").await.unwrap(), ["memory://lab/y/k=1/", "memory://lab/y/k=2/"]);
+        let below = names(&keys, "y/*", true).await.unwrap();
+        assert_eq!(below, ["k=1/p", "k=2/p", "k=2/q"].map(|at| format!("memory://lab/y/{at}")));
         let error = found("z*").await.unwrap_err();
         assert_eq!(error.to_string(), "no object or folder matches 'memory://lab/z*'");
     }

@@ -1,6 +1,5 @@
 //! How much there is, folder by folder: what a listing finds, or what a manifest says.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -128,23 +127,27 @@ impl Folders {
     fn sorted(self) -> Vec<Folder> {
         let mut folders: Vec<_> = self.0.into_values().collect();
         folders.sort_by(|a, b| {
-            let pairs = segments(&a.path).zip(segments(&b.path));
-            let unequal = pairs.map(|(a, b)| by_name(a, b)).find(|order| order.is_ne());
-            unequal.unwrap_or_else(|| a.depth().cmp(&b.depth()))
+            segments(&a.path).map(SortKey::of).cmp(segments(&b.path).map(SortKey::of))
         });
         folders
     }
 }
 
-/// Key values that are numbers by their value, all else by text.
-fn by_name(a: &str, b: &str) -> Ordering {
-    let number = |name: &str| {
-        let (key, value) = name.split_once('=')?;
-        Some((key.to_owned(), value.parse::<i64>().ok()?))
-    };
-    match (number(a), number(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        _ => a.cmp(b),
+/// What segments of paths are sorted by: key values that are numbers by their value and before other
+/// values of that key, all else by text. Only equal segments are equal.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct SortKey<'a> {
+    key: &'a str,
+    is_text: bool,
+    number: i64,
+    segment: &'a str,
+}
+
+impl<'a> SortKey<'a> {
+    fn of(segment: &'a str) -> Self {
+        let (key, value) = segment.split_once('=').unwrap_or((segment, ""));
+        let number = value.parse().ok();
+        Self { key, is_text: number.is_none(), number: number.unwrap_or(0), segment }
     }
 }
 
@@ -168,6 +171,25 @@ mod tests {
             ("t/k=10", 1, 10, Some(1)),
         ];
         assert_eq!(found, expected);
+    }
+
+    /// Some values are numbers and some are not, and some numbers are written in two ways.
+    #[test]
+    fn the_order_is_total_and_children_follow_their_parent() {
+        let mut folders = Folders::new(2);
+        for n in (0..300).rev() {
+            for name in [format!("k={n}"), format!("k={n}a"), format!("k=0{n}"), format!("k{n}")] {
+                folders.add(&format!("{name}/x/file"), 1, None);
+            }
+        }
+        let sorted = folders.sorted();
+        let paths: Vec<_> = sorted.iter().map(|folder| folder.path.as_str()).collect();
+        for pair in paths[1..].chunks(2) {
+            assert_eq!(pair[1], format!("{}/x", pair[0]));
+        }
+        let at = |path: &str| paths.iter().position(|found| *found == path).unwrap();
+        let expected = ["k=01", "k=1", "k=02", "k=2", "k=10", "k=0a", "k=10a", "k=2a", "k1", "k2"];
+        assert!(expected.is_sorted_by_key(|path| at(path)), "{paths:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 pub mod entries; // what a location holds: ls, stat
 pub mod folders; // how much that is, folder by folder: du, tree
+mod roots; // datasets in a listing, and the order of their files
 pub mod copy; // bytes of an object; objects to another place: cat, cp
 pub mod remove; // what may be removed, and how: rm
 pub mod columns; // names and types, and who says so: schema
@@ -14,4 +15,4 @@ pub mod summary; // how many rows, and what is in them: count, summary
 pub mod footer; // what a Parquet file says of itself: meta
 pub mod dataset; // what a dataset says of itself: show
 
-pub use entries::{Entry, Found, Object, list, look, stat};
+pub use entries::{Entry, Found, Object, buckets, list, look, stat};

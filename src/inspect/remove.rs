@@ -3,16 +3,22 @@
 //! One object is removed when it is named. A folder, or what matches a pattern, has to be allowed,
 //! and so has anything of a dataset: its files belong together, and [`gc`](crate::table::commit::gc)
 //! removes what is left over. A dataset loses its name first, so that no reader finds half of it.
-//! Symbolic links are removed, never followed.
+//! Symbolic links are removed, never followed; a pattern that would have to is refused. A local folder
+//! goes with all that is in it, what listings leave out too, and all of that is counted.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, StreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::entries::{self, Found};
+use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Result};
-use crate::storage::{LocalFiles, Location, Stores};
+use crate::storage::{LocalFiles, Location, Store, Stores};
 use crate::table::dataset_around;
 
 /// What else than single objects may be removed.
@@ -33,84 +39,149 @@ pub struct Doomed {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    keys: Vec<Path>,
-    is_folder: bool,
+    work: Work,
+}
+
+/// What there is to do, each name with its [`rank`].
+#[derive(Clone, Debug)]
+enum Work {
+    /// Objects; and the local folders that a pattern matched, where they are empty then.
+    Objects { keys: Vec<(u8, Path)>, folders: BTreeSet<PathBuf> },
+    /// A local folder with all that is in it, or a link to one.
+    Folder { folder: PathBuf, signs: Vec<(u8, PathBuf)> },
+}
+
+/// What stands at a location or matches it.
+struct Targets {
+    /// Paths below the fixed part of the location, with their bytes.
+    names: Vec<(String, u64)>,
+    /// The datasets there, whether or not their manifests match.
+    roots: Roots,
+    work: Work,
 }
 
 /// Finds what removing `location` means; nothing is removed yet.
 ///
 /// # Errors
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is nothing, of kind
-/// [`Usage`](crate::error::Kind::Usage) if it is more than is `allowed`; or if storage fails.
+/// [`Usage`](crate::error::Kind::Usage) if it is more than is `allowed` or a pattern would lead through
+/// a link; or if storage fails.
 pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -> Result<Doomed> {
-    let (base, is_folder, found) = match location.glob() {
-        Some(_) => {
-            let base = location.join("");
-            let mut found = entries::objects_below(stores, &base).await?;
-            found.retain(|(name, _)| entries::matched_part(location, &base, name).is_some());
-            if found.is_empty() {
-                return Err(entries::no_match(location));
-            }
-            (base, false, found)
-        }
+    let (is_many, found) = match location.glob() {
+        Some(_) => (true, matching(stores, location).await?),
         None => match entries::look(stores, location).await? {
-            Found::Object(meta) => (location.clone(), false, vec![(String::new(), meta)]),
-            Found::Folder => {
-                let found = entries::objects_below(stores, location).await?;
-                (location.clone(), true, found)
-            }
+            Found::Object(meta) => (false, objects(vec![(String::new(), meta)])),
+            Found::Folder => (true, folder(stores, location).await?),
         },
     };
-    let (files, bytes) = (found.len() as u64, found.iter().map(|(_, meta)| meta.size).sum());
-    if is_folder && location.local_path().is_some() && location.path().is_root() {
-        return Err(Error::usage(format!("'{location}' is the root of all files")));
-    }
+    let files = found.names.len() as u64;
+    let bytes: u64 = found.names.iter().map(|(_, size)| size).sum();
     if !allowed.datasets {
-        let names = found.iter().map(|(name, _)| name.as_str());
-        refuse_datasets(stores, &base, location, names).await?;
+        refuse_datasets(stores, location, &found).await?;
     }
-    if !allowed.many && (is_folder || location.glob().is_some()) {
+    if is_many && !allowed.many {
         return Err(Error::usage(format!(
             "'{location}' stands for {files} files of {bytes} bytes: pass --yes to remove all of \
              them"
         )));
     }
-    let keys = found.into_iter().map(|(_, meta)| meta.location).collect();
-    Ok(Doomed { location: location.clone(), files, bytes, keys, is_folder })
+    Ok(Doomed { location: location.clone(), files, bytes, work: found.work })
 }
 
-/// Whether readers find a dataset by this file.
-fn is_sign(path: &str) -> bool {
-    path == "_SUCCESS" || path.ends_with("/_SUCCESS") || is_manifest(path)
+fn objects(found: Vec<(String, ObjectMeta)>) -> Targets {
+    let roots = Roots::of(found.iter().map(|(name, _)| name.as_str()));
+    let names = found.iter().map(|(name, meta)| (name.clone(), meta.size)).collect();
+    let keys = found.into_iter().map(|(name, meta)| (rank(&name), meta.location)).collect();
+    Targets { names, roots, work: Work::Objects { keys, folders: BTreeSet::new() } }
 }
 
-fn is_manifest(path: &str) -> bool {
-    let mut segments = path.rsplit('/');
-    segments.next().is_some_and(|name| name.ends_with(".json"))
-        && segments.next() == Some("_manifest")
+/// What a pattern matches.
+async fn matching(stores: &Stores, location: &Location) -> Result<Targets> {
+    let base = location.join("");
+    let all = entries::objects_below(stores, &base).await?;
+    let roots = Roots::of(all.iter().map(|(name, _)| name.as_str()));
+    let (mut matching, mut folders) = (Vec::new(), BTreeSet::new());
+    for (name, meta) in all {
+        let Some(end) = entries::matched_part(location, &base, &name) else { continue };
+        refuse_links(&base, &name)?;
+        if end < name.len() {
+            let folder = base.join(&name[..end]);
+            folders.extend(folder.local_path().map(ToOwned::to_owned));
+        }
+        matching.push((name, meta));
+    }
+    if matching.is_empty() {
+        return Err(entries::no_match(location));
+    }
+    let found = objects(matching);
+    let work = match found.work {
+        Work::Objects { keys, .. } => Work::Objects { keys, folders },
+        other @ Work::Folder { .. } => other,
+    };
+    Ok(Targets { roots, work, ..found })
 }
 
-/// Refuses a dataset, a part of one, and a folder with one in it.
-async fn refuse_datasets<'a>(
-    stores: &Arc<Stores>,
-    base: &Location,
-    location: &Location,
-    mut names: impl Iterator<Item = &'a str>,
-) -> Result<()> {
+/// Refuses a path below `base` that leads through a link.
+fn refuse_links(base: &Location, name: &str) -> Result<()> {
+    let folders = name.match_indices('/').map(|(end, _)| base.join(&name[..end]));
+    let is_link = |folder: &Location| folder.local_path().is_some_and(std::path::Path::is_symlink);
+    match folders.into_iter().find(is_link) {
+        Some(link) => Err(Error::usage(format!(
+            "'{link}' is a symbolic link, which a pattern does not follow: remove it by its own name"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What is in a folder.
+async fn folder(stores: &Stores, location: &Location) -> Result<Targets> {
+    let Some((files, folder)) = local(&stores.open(location)?, location) else {
+        let found = entries::objects_below(stores, location).await?;
+        if found.is_empty() {
+            return Err(Error::usage(format!(
+                "'{location}' is an empty object that stands for a folder: remove it with the \
+                 program that made it"
+            )));
+        }
+        return Ok(objects(found));
+    };
+    if location.path().is_root() {
+        return Err(Error::usage(format!("'{location}' is the root of all files")));
+    }
+    let found = match folder.is_symlink() {
+        true => Vec::new(),
+        false => entries::local_files(files, folder.clone()).await?,
+    };
+    let named = found.into_iter().map(|file| {
+        let name = file.path.strip_prefix(&folder).unwrap_or(&file.path);
+        (name.to_string_lossy().into_owned(), file)
+    });
+    let named: Vec<_> = named.collect();
+    let roots = Roots::of(named.iter().map(|(name, _)| name.as_str()));
+    let names = named.iter().map(|(name, file)| (name.clone(), file.size)).collect();
+    let ranked = named.into_iter().map(|(name, file)| (rank(&name), file.path));
+    let signs = ranked.filter(|(rank, _)| *rank > 0).collect();
+    Ok(Targets { names, roots, work: Work::Folder { folder, signs } })
+}
+
+fn local(store: &Store, location: &Location) -> Option<(LocalFiles, PathBuf)> {
+    Some((store.files()?.clone(), location.local_path()?.to_owned()))
+}
+
+/// Refuses a dataset, a part of one, and what holds one or a part of it.
+async fn refuse_datasets(stores: &Arc<Stores>, location: &Location, found: &Targets) -> Result<()> {
     let refused = |dataset: &dyn std::fmt::Display, what: &str| {
         Err(Error::usage(format!(
             "'{location}' {what} the dataset '{dataset}': pass --dataset to remove it all the same"
         )))
     };
-    if let Some(within) = dataset_around(stores, base).await? {
+    let base = location.join("");
+    if let Some(within) = dataset_around(stores, &base).await? {
         let what = if within.path.is_empty() { "is" } else { "is in" };
         return refused(&within.dataset, what);
     }
-    match names.find(|name| is_manifest(name)) {
-        Some(manifest) => {
-            let end = manifest.find("/_manifest/").unwrap_or(0);
-            refused(&base.join(&manifest[..end]), "holds")
-        }
+    match found.names.iter().find_map(|(name, _)| found.roots.around(name).next()) {
+        Some(root) => refused(&base.join(root), "holds"),
         None => Ok(()),
     }
 }
@@ -121,17 +192,25 @@ async fn refuse_datasets<'a>(
 /// If storage fails; what was removed before is gone.
 pub async fn remove(stores: &Stores, doomed: Doomed) -> Result<()> {
     let store = stores.open(&doomed.location)?;
-    if let (Some(files), true, Some(folder)) =
-        (store.files().cloned(), doomed.is_folder, doomed.location.local_path())
-    {
-        let folder = folder.to_owned();
-        return remove_folder(files, folder).await;
+    let files = store.files().cloned();
+    match (doomed.work, files) {
+        (Work::Objects { keys, folders }, files) => {
+            remove_objects(&store, keys).await?;
+            let Some(files) = files else { return Ok(()) };
+            blocking(move || folders.iter().try_for_each(|f| files.remove_empty_dirs(f))).await
+        }
+        (Work::Folder { folder, signs }, Some(files)) => {
+            blocking(move || remove_folder(&files, &folder, signs)).await
+        }
+        (Work::Folder { .. }, None) => Err(Error::internal("a folder of no disk")),
     }
+}
+
+async fn remove_objects(store: &Store, keys: Vec<(u8, Path)>) -> Result<()> {
     // Keys of one call are removed in any order.
-    let (signs, rest): (Vec<_>, Vec<_>) =
-        doomed.keys.into_iter().partition(|key| is_sign(key.as_ref()));
-    for keys in [signs, rest] {
-        let keys = stream::iter(keys.into_iter().map(Ok)).boxed();
+    for rank in (0..=LAST_RANK).rev() {
+        let keys = keys.iter().filter(|(of, _)| *of == rank).map(|(_, key)| Ok(key.clone()));
+        let keys = stream::iter(keys.collect::<Vec<_>>()).boxed();
         let mut removed = store.objects().delete_stream(keys);
         while let Some(removed) = removed.next().await {
             match removed {
@@ -143,16 +222,18 @@ pub async fn remove(stores: &Stores, doomed: Doomed) -> Result<()> {
     Ok(())
 }
 
-/// Removes a local folder, the manifests of datasets in it first.
-async fn remove_folder(files: LocalFiles, folder: std::path::PathBuf) -> Result<()> {
-    let work = move || {
-        if folder.is_symlink() {
-            return files.remove_dir(&folder).map(drop);
-        }
-        files.remove(&folder.join("_SUCCESS"))?;
-        files.remove_dir(&folder.join("_manifest"))?;
-        files.remove_dir(&folder).map(drop)
-    };
-    let removed = datafusion::common::runtime::SpawnedTask::spawn_blocking(work).await;
-    removed.map_err(|cause| Error::internal("a folder was not removed").caused_by(cause))?
+fn remove_folder(
+    files: &LocalFiles,
+    folder: &std::path::Path,
+    mut signs: Vec<(u8, PathBuf)>,
+) -> Result<()> {
+    signs.sort_unstable_by(|a, b| b.cmp(a));
+    signs.iter().try_for_each(|(_, sign)| files.remove(sign).map(drop))?;
+    files.remove_dir(folder).map(drop)
+}
+
+/// Runs calls of the file system on a thread that may block.
+async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let done = SpawnedTask::spawn_blocking(work).await;
+    done.map_err(|cause| Error::internal("files were not removed").caused_by(cause))?
 }

@@ -155,6 +155,10 @@ fn statement(columns: &[(&str, &DataType)]) -> String {
     let (mut outer, mut inner) = (String::from("count(*) AS rows"), Vec::new());
     for (index, (name, data_type)) in columns.iter().enumerate() {
         let name = quote_identifier(name);
+        let (name, data_type) = match data_type {
+            DataType::Dictionary(_, value) => (format!("arrow_cast({name}, '{value}')"), &**value),
+            other => (name, *other),
+        };
         inner.push(format!("{name} AS v{index}"));
         write!(outer, ", count(v{index}) AS values{index}").expect("a String takes all");
         if !is_ordered(data_type) {
@@ -201,7 +205,12 @@ fn is_ordered(data_type: &DataType) -> bool {
         || data_type.is_string()
         || matches!(
             data_type,
-            DataType::Boolean | DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)
+            DataType::Boolean
+                | DataType::Date32
+                | DataType::Date64
+                | DataType::Time32(_)
+                | DataType::Time64(_)
+                | DataType::Timestamp(..)
         )
 }
 

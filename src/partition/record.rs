@@ -103,17 +103,26 @@ pub fn lines(blocks: &[BlockRecord]) -> Vec<Vec<String>> {
     std::iter::once(names).chain(blocks.iter().map(BlockRecord::line)).collect()
 }
 
-/// The blocks that a version records.
+/// The lines of `blocks.csv` that a version records: the names of the columns, then a line a block.
 ///
 /// # Errors
-/// A version without blocks, or with lines that are none.
-pub fn read_blocks(manifest: &Manifest) -> Result<Vec<BlockRecord>> {
+/// A version without blocks.
+pub fn block_lines(manifest: &Manifest) -> Result<(&[String], &[Vec<String>])> {
     let [names, lines @ ..] = manifest.blocks.as_slice() else {
         return Err(Error::data(format!(
             "dataset '{}' has no blocks, expected what pleiad partition wrote",
             manifest.location
         )));
     };
+    Ok((names, lines))
+}
+
+/// The blocks that a version records.
+///
+/// # Errors
+/// A version without blocks, or with lines that are none.
+pub fn read_blocks(manifest: &Manifest) -> Result<Vec<BlockRecord>> {
+    let (names, lines) = block_lines(manifest)?;
     let broken = |what: &str| {
         Error::data(format!("the blocks of dataset '{}' have no {what}", manifest.location))
     };

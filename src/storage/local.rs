@@ -6,7 +6,7 @@
 //! allowed. A name below that ends in `#<digits>` is a temporary file; listings of the object store
 //! leave such names out. Its writer holds a lock on it, so those of dead writers can be told.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,27 @@ pub struct LocalFiles {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+}
+
+/// A file of this machine, or a link.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LocalFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes; none of a link.
+    pub size: u64,
+}
+
+impl LocalFile {
+    /// Whether listings of the object store leave it out although it is no temporary file of ours:
+    /// its name has `#` and digits at the end.
+    pub fn is_unlisted(&self) -> bool {
+        let name = self.path.file_name().and_then(|name| name.to_str());
+        let digits = name.and_then(|name| Some(name.split_once('#')?.1));
+        digits.is_some_and(|digits| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }) && !is_temporary(&self.path)
+    }
 }
 
 /// A temporary file, locked while somebody is at it.
@@ -108,6 +129,49 @@ impl LocalFiles {
     /// If a directory cannot be read.
     pub fn leftovers(&self, dir: &Path, deep: bool) -> Result<Vec<PathBuf>> {
         let mut found = Vec::new();
+        self.walk(dir, deep, |path, kind| {
+            if kind.is_file() && is_temporary(&path) && is_free(&path) {
+                found.push(path);
+            }
+            Ok(())
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// All files below `dir`, those too that the object store does not list, sorted. A link is a
+    /// file, whatever it leads to.
+    ///
+    /// # Errors
+    /// If a directory cannot be read.
+    pub fn below(&self, dir: &Path) -> Result<Vec<LocalFile>> {
+        let mut found = Vec::new();
+        self.walk(dir, true, |path, kind| {
+            if kind.is_dir() {
+                return Ok(());
+            }
+            match fs::symlink_metadata(&path) {
+                Ok(meta) => {
+                    let size = if kind.is_file() { meta.len() } else { 0 };
+                    found.push(LocalFile { path, size });
+                    Ok(())
+                }
+                Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+                Err(cause) => Err(failed("look at", &path, cause)),
+            }
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Shows `look` everything in `dir`, and with `deep` below it, in any order. Links are not
+    /// followed.
+    fn walk(
+        &self,
+        dir: &Path,
+        deep: bool,
+        mut look: impl FnMut(PathBuf, FileType) -> Result<()>,
+    ) -> Result<()> {
         let mut open = vec![dir.to_owned()];
         while let Some(dir) = open.pop() {
             self.count();
@@ -121,13 +185,11 @@ impl LocalFiles {
                 let kind = entry.file_type().map_err(|cause| failed("look at", &dir, cause))?;
                 if kind.is_dir() && deep {
                     open.push(entry.path());
-                } else if kind.is_file() && is_temporary(&entry.path()) && is_free(&entry.path()) {
-                    found.push(entry.path());
                 }
+                look(entry.path(), kind)?;
             }
         }
-        found.sort_unstable();
-        Ok(found)
+        Ok(())
     }
 
     /// Opens a new, empty file for writing. Missing directories are made. Whoever writes to it
@@ -207,6 +269,21 @@ impl LocalFiles {
         }
     }
 
+    /// Removes the directories below `dir` and itself, as far as there is nothing in them.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub fn remove_empty_dirs(&self, dir: &Path) -> Result<()> {
+        let mut dirs = vec![dir.to_owned()];
+        self.walk(dir, true, |path, kind| {
+            dirs.extend(kind.is_dir().then_some(path));
+            Ok(())
+        })?;
+        // What is below comes later in the order of paths.
+        dirs.sort_unstable();
+        dirs.iter().rev().try_for_each(|dir| self.remove_empty_dir(dir).map(drop))
+    }
+
     /// Removes a directory and all in it; of a symbolic link the link. `false` means that it is not
     /// there.
     ///
@@ -255,9 +332,7 @@ impl LocalFiles {
         path: &Path,
         pieces: impl IntoIterator<Item = Result<B>>,
     ) -> Result<Temporary> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!("#{}", uuid::Uuid::now_v7().as_u128()));
-        let temporary = PathBuf::from(name);
+        let temporary = path.with_file_name(temporary_name(path));
         let mut file = self.create_empty(&temporary)?;
         // Where there are no locks, nobody takes the file for a dead writer's either.
         drop(file.try_lock());
@@ -308,6 +383,14 @@ impl LocalFiles {
         self.remove(&claim)?;
         created
     }
+}
+
+/// A name for a time: that of the file, as far as it leaves room, `#` and the number of a UUIDv7.
+fn temporary_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A file system takes 255 bytes, and a listing leaves out a name with one `#` only.
+    let name: String = name.chars().filter(|c| *c != '#').take(50).collect();
+    format!("{name}#{}", uuid::Uuid::now_v7().as_u128())
 }
 
 /// Whether a file has a name that [`LocalFiles`] gives for a time: `#` and the number of a UUIDv7.
@@ -443,6 +526,36 @@ mod tests {
         drop(alive);
         assert_eq!(files.leftovers(dir.path(), false).unwrap(), [path]);
         assert!(files.leftovers(&dir.path().join("nothing"), true).unwrap().is_empty());
+    }
+
+    #[test]
+    fn long_names_and_names_with_a_hash_are_created_too() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["x".repeat(255), "é".repeat(127), "a#b".to_owned()] {
+            let path = dir.path().join(name);
+            assert!(LocalFiles::default().create(&path, b"1").unwrap());
+            let temporary = dir.path().join(temporary_name(&path));
+            assert!(is_temporary(&temporary));
+            assert_eq!(temporary.to_str().unwrap().matches('#').count(), 1);
+        }
+        assert_eq!(names(dir.path()).len(), 3);
+    }
+
+    #[test]
+    fn every_file_is_below_and_links_are_files() {
+        let files = LocalFiles::default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir_all(path("a/b/c")).unwrap();
+        fs::create_dir(path("kept")).unwrap();
+        fs::write(path("a/x#1"), "12").unwrap();
+        fs::write(path("kept/y"), "123").unwrap();
+        std::os::unix::fs::symlink(path("kept"), path("a/link")).unwrap();
+        let found = files.below(&path("a")).unwrap();
+        let found: Vec<_> = found.iter().map(|f| (&f.path, f.size, f.is_unlisted())).collect();
+        assert_eq!(found, [(&path("a/link"), 0, false), (&path("a/x#1"), 2, true)]);
+        files.remove_empty_dirs(&path("a")).unwrap();
+        assert!(path("a/link").exists() && !path("a/b").exists());
     }
 
     #[test]

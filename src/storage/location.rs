@@ -225,6 +225,11 @@ impl Location {
         self.local.as_deref()
     }
 
+    /// Whether this is a directory of this machine, or a link to one.
+    pub fn is_directory(&self) -> bool {
+        self.local.as_deref().is_some_and(Path::is_dir)
+    }
+
     /// The pattern, if the text had `*`, `?` or `[`.
     pub fn glob(&self) -> Option<&Glob> {
         self.glob.as_ref()

@@ -30,14 +30,19 @@ pub(crate) fn split_alias<'a>(
     let (alias, rest) = text.split_once('/')?;
     let set = is_name(alias) && environment.get(&format!("{PREFIX}{alias}")).is_some();
     let local = || std::path::Path::new(alias).exists();
-    (set || (is_alias(alias, environment) && !local())).then_some((alias, rest))
+    (set || (!local() && is_alias(alias, environment))).then_some((alias, rest))
 }
 
 /// Whether `alias` is one of this environment.
 pub(crate) fn is_alias(alias: &str, environment: &Environment) -> bool {
-    is_name(alias)
-        && (environment.get(&format!("{PREFIX}{alias}")).is_some()
-            || matches!(configured(alias, environment), Ok(Some(_))))
+    if !is_name(alias) || environment.get(&format!("{PREFIX}{alias}")).is_some() {
+        return is_name(alias);
+    }
+    let found = configured(alias, environment).unwrap_or_else(|error| {
+        tracing::warn!("'{alias}' is not looked up as an alias: {error}");
+        None
+    });
+    found.is_some()
 }
 
 fn is_name(alias: &str) -> bool {

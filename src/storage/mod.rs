@@ -5,6 +5,7 @@
 //! shares it with the engine. What a store or the engine fails with becomes an
 //! [`Error`](crate::error::Error) that says which setting to change.
 
+mod buckets; // the buckets of a server
 mod crash; // where a test may end this process
 mod credentials; // keys and their order of precedence
 mod environment; // variables of the process, or of a test
@@ -20,8 +21,9 @@ mod store; // one opened store
 mod told; // settings as a person may see them
 mod wire; // counts requests, decides what is tried again
 
+pub use buckets::Server;
 pub use environment::Environment;
-pub use local::{LocalFiles, Lock};
+pub use local::{LocalFile, LocalFiles, Lock};
 pub use location::{Glob, Location};
 pub use registry::Stores;
 pub use settings::StorageOptions;

@@ -141,31 +141,12 @@ impl Stores {
         let alias = Some(url.username()).filter(|alias| !alias.is_empty());
         let bucket = url.host_str().unwrap_or_default();
         let settings = self.options.settle(alias)?;
-        let place = Place::Bucket(Box::new(Bucket {
-            shown: match alias {
-                Some(alias) => format!("{alias}/{bucket}"),
-                None => format!("s3://{bucket}"),
-            },
-            name: bucket.to_owned(),
-            endpoint: settings.endpoint.clone().unwrap_or_else(|| {
-                let endpoint = format!("https://s3.{}.amazonaws.com", settings.region.value);
-                Sourced::new(endpoint, "the default, as no endpoint is set")
-            }),
-            region: settings.region.clone(),
-            key: settings
-                .keys
-                .as_ref()
-                .map(|source| Sourced::new(source.keys.value.hint(), source.keys.origin.clone())),
-        }));
+        let place = place(&settings, alias, bucket);
         if !settings.verify_tls {
             tracing::warn!("--no-verify-ssl: the certificate of the S3 server is not checked");
         }
-        let base = match &self.connector {
-            Some(connector) => Arc::clone(connector),
-            None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
-        };
         let retries = Arc::new(AtomicU64::new(0));
-        let wiring = Wiring { base, calls: Arc::clone(&self.calls), retries: Arc::clone(&retries) };
+        let wiring = self.wiring(Arc::clone(&retries));
         let first_wait = match self.connector {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
@@ -173,6 +154,38 @@ impl Stores {
         let client = client(bucket, settings, wiring, patience(first_wait))?;
         Ok(Store::remote(Explained::new(client, place, None)).counting(retries))
     }
+
+    /// What makes clients whose requests are counted.
+    pub(super) fn wiring(&self, retries: Arc<AtomicU64>) -> Wiring {
+        let base = match &self.connector {
+            Some(connector) => Arc::clone(connector),
+            None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
+        };
+        Wiring { base, calls: Arc::clone(&self.calls), retries }
+    }
+
+    pub(super) fn options(&self) -> &StorageOptions {
+        &self.options
+    }
+}
+
+/// A bucket for the sentences of errors; without a name the server.
+pub(super) fn place(settings: &Settings, alias: Option<&str>, bucket: &str) -> Place {
+    Place::Bucket(Box::new(Bucket {
+        shown: match (alias, bucket) {
+            (Some(alias), "") => alias.to_owned(),
+            (Some(alias), bucket) => format!("{alias}/{bucket}"),
+            (None, "") => "s3:/".to_owned(),
+            (None, bucket) => format!("s3://{bucket}"),
+        },
+        name: bucket.to_owned(),
+        endpoint: settings.server(),
+        region: settings.region.clone(),
+        key: settings
+            .keys
+            .as_ref()
+            .map(|source| Sourced::new(source.keys.value.hint(), source.keys.origin.clone())),
+    }))
 }
 
 /// Ten more tries within three minutes, waiting `first_wait`, then about twice as long each time.
@@ -188,13 +201,8 @@ fn patience(first_wait: Duration) -> RetryConfig {
     }
 }
 
-/// The client of one bucket.
-fn client(
-    bucket: &str,
-    settings: Settings,
-    wiring: Wiring,
-    retries: RetryConfig,
-) -> Result<AmazonS3> {
+/// How requests are sent.
+pub(super) fn http_options(settings: &Settings) -> Result<ClientOptions> {
     let plain = settings.endpoint.as_ref().is_some_and(|e| e.value.starts_with("http://"));
     // The client's default of 30 s covers a whole request: a part of 8 MiB over a slow line.
     let mut http = ClientOptions::new()
@@ -208,6 +216,17 @@ fn client(
             http = http.with_root_certificate(certificate);
         }
     }
+    Ok(http)
+}
+
+/// The client of one bucket.
+fn client(
+    bucket: &str,
+    settings: Settings,
+    wiring: Wiring,
+    retries: RetryConfig,
+) -> Result<AmazonS3> {
+    let http = http_options(&settings)?;
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(&settings.region.value)

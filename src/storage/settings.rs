@@ -149,6 +149,16 @@ pub(crate) struct Settings {
     pub(crate) virtual_host: bool,
 }
 
+impl Settings {
+    /// Where requests go.
+    pub(crate) fn server(&self) -> Sourced<String> {
+        self.endpoint.clone().unwrap_or_else(|| {
+            let endpoint = format!("https://s3.{}.amazonaws.com", self.region.value);
+            Sourced::new(endpoint, "the default, as no endpoint is set")
+        })
+    }
+}
+
 /// A region without blanks around it; it becomes part of a header.
 fn checked_region(region: Sourced<String>) -> Result<Sourced<String>> {
     let value = region.value.trim().to_owned();

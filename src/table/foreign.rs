@@ -105,9 +105,7 @@ pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<Source
 
 /// The file at the location itself, if it is one.
 async fn file_at(place: &Place) -> Result<Option<ObjectMeta>> {
-    if place.location.path().is_root()
-        || place.location.local_path().is_some_and(|path| path.is_dir())
-    {
+    if place.location.path().is_root() || place.location.is_directory() {
         return Ok(None);
     }
     match place.store.objects().head(place.location.path()).await {
@@ -320,11 +318,12 @@ async fn inspect_csv(
         let facts = csv::inspect(store, meta, &shown, options.look()).await?;
         rows.push(facts.rows);
         let fields = facts.fields.into_iter();
-        let as_text = |field: Field| match options.text {
-            true => field.with_data_type(DataType::Utf8),
-            false => field,
+        let declared = |field: Field| match options.types.iter().find(|(n, _)| n == field.name()) {
+            Some((_, data_type)) => field.with_data_type(data_type.clone()),
+            None if options.text => field.with_data_type(DataType::Utf8),
+            None => field,
         };
-        columns.add_text(&shown, fields.map(as_text).collect())?;
+        columns.add_text(&shown, fields.map(declared).collect())?;
         match &mut format {
             None => format = Some(facts.format),
             Some(format) if format.header != facts.format.header => {
@@ -353,6 +352,12 @@ async fn inspect_csv(
     }
     let fields = columns.fields();
     let schema = Schema::new(fields.clone());
+    if let Some((name, _)) = options.types.iter().find(|(n, _)| schema.index_of(n).is_err()) {
+        let known: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
+        let (place, known) = (&place.location, known.join(", "));
+        let what = format!("column '{name}' not found in '{place}', which has {known}");
+        return Err(Error::data(what));
+    }
     let statistics = rows_only(&schema, rows);
     let format = format.ok_or_else(|| Error::internal("a table without files"))?;
     Ok((Format::Csv(format), fields, statistics))

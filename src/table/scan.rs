@@ -42,6 +42,8 @@ pub struct SourceOptions {
     pub columns: Option<Vec<String>>,
     /// Take every column of CSV files as text, each value as it is written.
     pub text: bool,
+    /// The types of these columns of CSV files, whatever their values look like.
+    pub types: Vec<(String, DataType)>,
     /// What separates values in CSV files, if it is known.
     pub delimiter: Option<u8>,
     /// Whether the first line of CSV files names the columns, if that is known.

@@ -93,7 +93,7 @@ pub async fn write_file(
 /// Whether the mode lets us write: it may say to keep what is there.
 async fn may_write(place: &Place, mode: Mode) -> Result<bool> {
     let location = &place.location;
-    if location.local_path().is_some_and(std::path::Path::is_dir) {
+    if location.is_directory() {
         return Err(Error::new(
             Kind::OutputExists,
             format!("output '{location}' is a directory, expected a file or nothing"),

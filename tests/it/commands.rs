@@ -82,7 +82,8 @@ impl Lab {
     fn words(&self, line: &str) -> Vec<String> {
         let word = |word: &str| match word.strip_prefix('@') {
             Some(name) if name.contains('*') => {
-                let (folder, pattern) = name.rsplit_once('/').unwrap_or(("", name));
+                let fixed = name.split('*').next().and_then(|fixed| fixed.rfind('/'));
+                let (folder, pattern) = name.split_at(fixed.map_or(0, |end| end + 1));
                 format!("{}/{pattern}", self.at(folder))
             }
             Some(name) => self.at(name),

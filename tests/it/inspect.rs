@@ -4,11 +4,18 @@
 use std::io::Read;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arrow::array::{ArrayRef, DictionaryArray, RecordBatch, Time64MicrosecondArray};
+use arrow::datatypes::Int32Type;
+use datafusion::parquet::arrow::ArrowWriter;
+use futures::TryStreamExt;
 use pleiad::error::Kind;
 use pleiad::event::Silent;
 use pleiad::inspect::copy::{self, CopyOptions};
+use pleiad::inspect::remove::{self, Allowed};
 use pleiad::storage::{Environment, Location, StorageOptions, Stores};
+use pleiad::table::commit;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -65,6 +72,8 @@ fn a_folder_is_listed_object_by_object(#[values(On::Files, On::S3)] on: On) {
     assert_eq!(column(&lines(&lab, "ls @in/b.txt"), "name"), ["b.txt"]);
     let matching = lines(&lab, "ls @in/*.csv");
     assert!(matching.len() == 1 && matching[0]["name"].as_str().unwrap().ends_with("/in/a.csv"));
+    let matching = lines(&lab, "ls @in/* -r");
+    assert!(column(&matching, "name").into_iter().eq(&FILES.map(|(name, _)| lab.at(name))));
     let missing = lab.run("ls @nowhere");
     check_refused("ls", missing, 66, "nowhere'");
     check_refused("ls", lab.run("ls @in/*.zip"), 66, "no object or folder matches");
@@ -209,11 +218,16 @@ fn a_dataset_is_removed_only_as_one(#[values(On::Files, On::S3)] on: On) {
         ("rm @people/properties", "is in the dataset"),
         ("rm @people/table1 --yes", "is in the dataset"),
         ("rm @p* --yes", "holds the dataset"),
+        ("rm @p*/table1 --yes", "holds the dataset"),
+        ("rm @p*/table1/id_pref=0/*.parquet --yes", "holds the dataset"),
     ] {
         check_refused(line, lab.run(line), 2, said);
     }
     check_refused("rm", lab.run("rm @people --dataset"), 2, "pass --yes");
     assert_eq!(wait(lab.files("people")), before);
+    lab.done("rm @p*/table1 --yes --dataset");
+    let left = wait(lab.files("people"));
+    assert!(left.len() < before.len() && left.iter().all(|file| !file.starts_with("table1/")));
     lab.done("rm @people --yes --dataset");
     assert_eq!(wait(lab.files("people")), Vec::<String>::new());
 }
@@ -226,10 +240,157 @@ fn links_are_removed_and_never_followed() {
     let path = |name: &str| lab.location(name).local_path().unwrap().to_owned();
     std::os::unix::fs::symlink(path("kept"), path("out/link")).unwrap();
     std::os::unix::fs::symlink(path("kept"), path("link")).unwrap();
-    lab.done("rm @out --yes");
+    for line in ["rm @out/* --yes", "rm @out/l*/a --yes", "rm @*/link/a --yes"] {
+        check_refused(
+            line,
+            lab.run(line),
+            2,
+            "/out/link' is a symbolic link, which a pattern does",
+        );
+    }
+    assert_eq!(lines(&lab, "rm @out --yes")[0]["files"], 2, "a file and a link");
     lab.done("rm @link --yes");
     assert!(!path("out").exists() && !path("link").exists());
     assert_eq!(wait(lab.files("kept")), ["_SUCCESS", "a"]);
+}
+
+/// The object store lists no names that end in `#` and digits.
+#[test]
+fn files_that_no_listing_shows_are_counted_and_not_left_out_in_silence() {
+    let lab = Lab::new(On::Files);
+    put(&lab, &[("in/a", "1"), ("in/deep/b", "2")]);
+    let path = |name: &str| lab.location(name).local_path().unwrap().to_owned();
+    std::fs::write(path("in/deep").join("b#1"), "345").unwrap();
+    check_refused("cp", lab.run("cp @in @out -r"), 2, "b#1' of '");
+    assert!(!path("out").exists());
+    let found = lines(&lab, "rm @in --yes");
+    assert_eq!((&found[0]["files"], &found[0]["bytes"]), (&3.into(), &5.into()));
+    assert!(!path("in").exists());
+}
+
+#[test]
+fn a_pattern_leaves_no_empty_folder_that_it_matches() {
+    let lab = Lab::new(On::Files);
+    put(&lab, &[("in/x/y/z", "1"), ("in/w", "1")]);
+    lab.done("rm @in/* --yes");
+    assert_eq!(lab.done("ls @in --format csv").lines().count(), 1);
+}
+
+/// The folders of two datasets in one, one of them behind the other in the order of names.
+const TWO_DATASETS: [(&str, &str); 8] = [
+    ("two/a/_SUCCESS", ""),
+    ("two/a/_manifest/00000001.json", "{}"),
+    ("two/a/_runs/1/intent.json", "{}"),
+    ("two/a/t/part.parquet", "1"),
+    ("two/z/_SUCCESS", ""),
+    ("two/z/_manifest/00000001.json", "{}"),
+    ("two/z/properties", "x=1"),
+    ("two/z/t/part.parquet", "1"),
+];
+
+#[rstest]
+#[case::folder("two")]
+#[case::pattern("two/*")]
+#[tokio::test(flavor = "multi_thread")]
+async fn copied_datasets_are_published_after_their_data(#[case] from: &str) {
+    let lab = Lab::new(On::Files);
+    for (name, text) in TWO_DATASETS {
+        let path = lab.location(name).local_path().unwrap().to_owned();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let server = TestS3::new(&["bucket"]);
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let http = FaultHttp::over(server.connector());
+    let stores = Stores::with_http(options, Arc::new(http.clone()));
+    let from = Location::parse(&format!("{}/{from}", lab.at("").trim_end_matches('/'))).unwrap();
+    let to = Location::parse("s3://bucket/copy").unwrap();
+    let recursive = CopyOptions { recursive: true, ..CopyOptions::default() };
+    copy::copy(&stores, &from, &to, recursive, &Silent).await.unwrap();
+    let puts = http.calls_of("PUT", "");
+    let order: Vec<_> = puts
+        .iter()
+        .map(|put| match &put.key {
+            key if key.ends_with("/_SUCCESS") => 2,
+            key if key.contains("/_manifest/") => 1,
+            _ => 0,
+        })
+        .collect();
+    assert_eq!(order, [0, 0, 0, 1, 1, 2, 2], "{puts:?}");
+}
+
+/// Removed is what publishes first, of datasets further down too.
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_datasets_lose_their_names_first() {
+    let server = TestS3::new(&["bucket"]);
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let refused = Fault::Status(403, "AccessDenied");
+    let http = FaultHttp::over(server.connector()).nth(3, "POST", "", refused);
+    let stores = Stores::with_http(options, Arc::new(http));
+    for (name, text) in TWO_DATASETS {
+        let path = server.bucket("bucket").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let location = Location::parse("s3://bucket/two").unwrap();
+    let allowed = Allowed { many: true, datasets: true };
+    let doomed = remove::look(&stores, &location, allowed).await.unwrap();
+    assert_eq!(remove::remove(&stores, doomed).await.unwrap_err().kind(), Kind::Denied);
+    let left = pleiad::inspect::list(&stores, &location, true).await.unwrap();
+    let left: Vec<_> = left.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(
+        left,
+        ["a/_runs/1/intent.json", "a/t/part.parquet", "z/properties", "z/t/part.parquet"]
+    );
+}
+
+#[rstest]
+fn a_dataset_is_not_copied_into_another(#[values(On::Files, On::S3)] on: On) {
+    let lab = Lab::new(on);
+    lab.people(20);
+    lab.done("generate people @lab/x --rows 30");
+    let before = wait(lab.files("lab"));
+    for line in [
+        "cp @people @lab/x -r",
+        "cp @people @lab/x -r --force",
+        "cp @people @lab/x/in -r --force",
+        "cp @people/* @lab/x -r --force",
+    ] {
+        check_refused(line, lab.run(line), 73, "lab/x': a copy would mix two");
+    }
+    lab.done("cp @lab @labs -r");
+    check_refused("cp", lab.run("cp @lab @labs -r --force"), 73, "labs/x': a copy would mix two");
+    check_refused("cp", lab.run("cp @people @people/in -r"), 73, "people': a copy would mix two");
+    assert_eq!(wait(lab.files("lab")), before);
+    lab.done("cp @people/properties @lab/x/notes.txt");
+}
+
+/// Local file systems take names of 255 bytes.
+#[test]
+fn a_name_of_any_length_is_copied() {
+    let lab = Lab::new(On::Files);
+    let long = "x".repeat(255);
+    put(&lab, &[("a", "1")]);
+    lab.done(&format!("cp @a @{long}"));
+    assert_eq!(text(&lab, &long), "1");
+}
+
+#[tokio::test]
+async fn a_marker_of_a_folder_is_not_said_to_be_removed() {
+    let listing = "<?xml version=\"1.0\"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount>\
+        <IsTruncated>false</IsTruncated><Contents><Key>empty/</Key>\
+        <LastModified>2024-02-29T00:00:00.000Z</LastModified><ETag>\"e\"</ETag><Size>0</Size>\
+        </Contents></ListBucketResult>";
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let scripted = Scripted::new(move |_| Ok((200, listing.to_owned())));
+    let stores = Stores::with_http(options, Arc::new(scripted));
+    let location = Location::parse("s3://bucket/empty").unwrap();
+    let allowed = Allowed { many: true, datasets: true };
+    let error = remove::look(&stores, &location, allowed).await.unwrap_err();
+    assert!(error.to_string().contains("is an empty object that stands for a folder"), "{error}");
 }
 
 #[rstest]
@@ -292,6 +453,32 @@ fn first_rows_are_shown_as_they_were_written(#[values(On::Files, On::S3)] on: On
     check_refused("head", lab.run("head @none.csv"), 66, "none.csv' not found");
     put(&lab, &[("x.pdf", "%PDF")]);
     check_refused("head", lab.run("head @x.pdf"), 65, "is neither .parquet nor .csv");
+}
+
+#[rstest]
+fn a_column_of_text_files_has_the_type_it_is_given(#[values(On::Files, On::S3)] on: On) {
+    let lab = Lab::new(on);
+    put(&lab, &TEXTS);
+    let types = |options: &str| {
+        let found = lines(&lab, &format!("schema @c/a.csv {options}"));
+        column(&found, "type")
+            .into_iter()
+            .map(|t| t.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types("--column id:text --column x:text"), ["text", "text", "text"]);
+    assert_eq!(types("--types text --column id:float64"), ["float64", "text", "text"]);
+    assert_eq!(
+        lab.done("head @c/a.csv -n 1 --column id:text --json"),
+        "{\"id\":\"1\",\"Code\":\"07\",\"x\":0.5}\n"
+    );
+    assert_eq!(lines(&lab, "summary @c/a.csv --column id:text --columns id")[0]["max"], "3");
+    let line = "schema @c/a.csv --column code:text";
+    check_refused(line, lab.run(line), 65, "'code' not found in");
+    let line = "schema @c/a.csv --column id:number";
+    check_refused(line, lab.run(line), 2, "no type 'number', expected one of text, int64, float64");
+    let line = "summary @c/a.csv --column Code:int64";
+    check_refused(line, lab.run(line), 65, "'a;\"b' as type 'Int64' for column 1 at line 3");
 }
 
 /// Rows behind the sample may have values of other types than those in it.
@@ -386,6 +573,32 @@ async fn a_summary_leaves_out_nulls_and_nan(#[values(On::Files, On::S3)] on: On)
     );
     assert_eq!(lines(&lab, "summary @s.csv --columns t").len(), 1);
     check_refused("summary", lab.run("summary @s.csv --columns z"), 65, "'z' not found in");
+}
+
+/// A dictionary is a way to store values, and times have an order.
+#[test]
+fn dictionaries_and_times_are_summed_up_as_their_values() {
+    let lab = Lab::new(On::Files);
+    let words: DictionaryArray<Int32Type> =
+        [Some("b"), Some("a"), None, Some("b")].into_iter().collect();
+    let times = Time64MicrosecondArray::from(vec![Some(1_000_000), None, Some(2), Some(2)]);
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("d", Arc::new(words) as ArrayRef, true),
+        ("t", Arc::new(times) as ArrayRef, true),
+    ])
+    .unwrap();
+    let path = lab.location("d.parquet").local_path().unwrap().to_owned();
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert_eq!(column(&lines(&lab, "schema @d.parquet"), "type"), ["text", "time(us)"]);
+    let found = lines(&lab, "summary @d.parquet");
+    assert_eq!(column(&found, "nulls"), [1, 1]);
+    assert_eq!(column(&found, "min"), ["a", "00:00:00.000002"]);
+    assert_eq!(column(&found, "max"), ["b", "00:00:01"]);
+    assert_eq!(column(&found, "approx_distinct"), [2, 2]);
 }
 
 /// A file in Latin-1 is refused with its place, and read when that is said.
@@ -501,9 +714,51 @@ fn check_says_what_a_server_can_do_before_there_is_anything() {
     assert_eq!(wait(lab.files("empty")), Vec::<String>::new(), "no probe is left");
     assert_eq!(lab.place.server().open_uploads(), 0);
     lab.done("check s3://bucket");
+    for line in ["ls s3://bukket", "cat s3://buckets/a.csv", "stat s3://ucket/x"] {
+        check_refused(line, lab.run(line), 66, "' (from AWS_S3_ENDPOINT): there is 'bucket'\n");
+    }
+    let (_, _, stderr) = lab.run("ls s3://nowhere");
+    assert!(!stderr.contains("there is"), "{stderr}");
+    let wrong = lab.run_with("ls s3://", &[("AWS_SECRET_ACCESS_KEY", "canary")]);
+    check_refused("ls s3://", wrong, 77, "wrong secret key");
     check_refused("check", lab.run("check s3://nowhere"), 66, "no bucket 'nowhere'");
     let wrong = lab.run_with("check @empty", &[("AWS_SECRET_ACCESS_KEY", "canary")]);
     check_refused("check", wrong, 77, "wrong secret key");
+}
+
+#[rstest]
+fn check_refuses_an_object(#[values(On::Files, On::S3)] on: On) {
+    let lab = Lab::new(on);
+    put(&lab, &[("noext", "1"), ("a.csv", "1")]);
+    for line in ["check @noext", "check @a.csv"] {
+        check_refused(line, lab.run(line), 2, "' is an object, expected a dataset, a folder");
+    }
+    assert_eq!(wait(lab.files("noext")), Vec::<String>::new(), "no probe");
+}
+
+/// The second listing comes late: meanwhile another version takes the place of the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn check_sees_no_damage_while_a_dataset_is_overwritten() {
+    let lab = Lab::new(On::S3);
+    lab.people(20);
+    let options = StorageOptions::default();
+    let options = options.with_environment(Environment::of(TestS3::variables()));
+    let late = Fault::Delay(Duration::from_millis(1));
+    let http = FaultHttp::over(lab.place.server().connector()).nth(2, "GET", "", late);
+    let stores = Stores::with_http(options, Arc::new(http.clone()));
+    let location = lab.location("people");
+    let overwrite = async {
+        while http.calls().iter().all(|call| call.fault.is_none()) {
+            tokio::task::yield_now().await;
+        }
+        // It holds the thread of both.
+        lab.done("generate people @people --rows 30 --mode overwrite");
+    };
+    let check = commit::check(&stores, &location, true, &Silent);
+    let (checkup, ()) = tokio::join!(check, overwrite);
+    let checkup = checkup.unwrap();
+    assert_eq!(checkup.damages(), 0, "{:?}", checkup.findings);
+    assert_eq!(checkup.manifest.unwrap().rows(), 90);
 }
 
 /// Each way an Onyxia pod gives keys, through the real program and without a flag.
@@ -565,9 +820,33 @@ fn each_way_of_a_data_lab_works_without_a_flag() {
     let mut command = pleiad(&["cat", "./s3/bucket/here.txt"]);
     let found = outcome(command.env("MC_HOST_s3", &token).current_dir(home.path()));
     assert_eq!(found.1, "here");
-    let mut command = pleiad(&["ls", "s3/"]);
+    for server in ["s3", "s3/", "s3://"] {
+        let mut command = pleiad(&["ls", server, "--format", "csv"]);
+        command.env("MC_HOST_s3", &token).env("HOME", "/nonexistent").current_dir(home.path());
+        let found = outcome(&mut command);
+        let listed = "size,modified,name\n,,bucket/\n".to_owned();
+        assert_eq!(found, (0, listed, String::new()), "{server}");
+    }
+    let mut command = pleiad(&["cat", "s3/"]);
     let (code, _, stderr) = outcome(command.env("MC_HOST_s3", &token).current_dir(home.path()));
     assert!(code == 2 && stderr.contains("names no bucket"), "{stderr}");
+}
+
+#[test]
+fn a_broken_config_of_mc_is_told_and_stops_no_path() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join(".mc")).unwrap();
+    std::fs::create_dir_all(home.path().join("here")).unwrap();
+    std::fs::write(home.path().join(".mc/config.json"), "{\n\"aliases\": canary").unwrap();
+    std::fs::write(home.path().join("here/a"), "a").unwrap();
+    let run =
+        |line: &[&str]| outcome(pleiad(line).env("HOME", home.path()).current_dir(home.path()));
+    let (code, stdout, stderr) = run(&["cat", "here/a"]);
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "a", ""));
+    let (code, _, stderr) = run(&["cat", "lab/bucket/a"]);
+    assert_eq!(code, 66, "{stderr}");
+    assert!(stderr.contains("is not mc's config.json: line 2, column 12"), "{stderr}");
+    assert!(!stderr.contains("canary"), "{stderr}");
 }
 
 #[test]
@@ -712,6 +991,25 @@ async fn a_copy_that_fails_leaves_no_object_and_no_upload() {
     assert!(message.contains("answered 400 EntityTooLarge"), "{message}");
     until("the end of the upload", || server.open_uploads() == 0);
     assert!(!server.bucket("bucket").join("copied.bin").exists());
+}
+
+/// A policy that lets objects be read and not listed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_list_may_still_read() {
+    let server = TestS3::new(&["bucket"]);
+    let (_folder, local, to, stores) = journey(&server, 10, FaultHttp::without_listing);
+    for name in ["s3://bucket/copied.bin", "s3://bucket/noext"] {
+        let to = Location::parse(name).unwrap();
+        copy::copy(&stores, &local, &to, CopyOptions::default(), &Silent).await.unwrap();
+        let read: Vec<_> = copy::read(&stores, &to).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(read.concat().len(), 10);
+        let listed = pleiad::inspect::list(&stores, &to, false).await.unwrap();
+        assert_eq!(listed[0].object.as_ref().unwrap().size, 10);
+    }
+    let folder = Location::parse("s3://bucket").unwrap();
+    let error = pleiad::inspect::list(&stores, &folder, false).await.unwrap_err();
+    assert_eq!((error.kind(), to.name()), (Kind::Denied, "copied.bin"));
+    assert!(error.to_string().contains("may not list"), "{error}");
 }
 
 /// One odd key fails the whole listing of the client; its name at least is told.

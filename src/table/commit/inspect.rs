@@ -19,6 +19,9 @@ use crate::storage::{CreateOnly, Location, Stores};
 use crate::table::manifest::{FileRecord, Manifest};
 use crate::table::scan::is_hidden;
 
+/// How often a dataset is looked at that is overwritten meanwhile.
+const LOOKS: usize = 3;
+
 /// Files read at a time.
 const AT_ONCE: usize = 4;
 
@@ -97,7 +100,8 @@ impl Checkup {
 /// Looks at `location`; with `verify` every byte of every file is read.
 ///
 /// # Errors
-/// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails. Damage is a finding.
+/// Of kind [`Kind::InputMissing`] if there is nothing, of kind [`Kind::Usage`] if it is an object, of kind
+/// [`Kind::Retry`] if it is overwritten all the time; or if storage fails. Damage is a finding.
 pub async fn check(
     stores: &Arc<Stores>,
     location: &Location,
@@ -105,32 +109,7 @@ pub async fn check(
     watch: &dyn Observer,
 ) -> Result<Checkup> {
     let place = Place::at(stores, location)?;
-    let listed = place.sizes().await?;
-    if listed.is_empty() && place.store.is_local() && !is_directory(location) {
-        return Err(Error::missing(format!("nothing found at '{location}'")));
-    }
-    let mut checkup = Checkup { findings: Vec::new(), manifest: None };
-    match versions::names(&place).await {
-        Err(error) => {
-            let remedy =
-                (error.kind() == Kind::Data).then(|| command("recover", &place, "--keep RUN"));
-            checkup.damage(Subject::Dataset, error.to_string(), remedy);
-        }
-        Ok(mut names) => match names.pop_last() {
-            None => no_version(&mut checkup, &place, &listed),
-            Some((_, name)) => match versions::read(&place, &name).await {
-                Err(error) => checkup.damage(Subject::Dataset, error.to_string(), None),
-                Ok(manifest) => {
-                    version(&mut checkup, &place, &manifest, &listed);
-                    if verify {
-                        verify_files(&mut checkup, &place, &manifest, &listed, watch).await?;
-                        verify_renderings(&mut checkup, &place, &manifest).await?;
-                    }
-                    checkup.manifest = Some(manifest);
-                }
-            },
-        },
-    }
+    let mut checkup = version_at_rest(&place, verify, watch).await?;
     reached(&mut checkup, stores, location);
     let now = store(&mut checkup, &place).await;
     runs(&mut checkup, &place, now).await?;
@@ -149,6 +128,77 @@ pub async fn check(
         }
     }
     Ok(checkup)
+}
+
+/// The current version, looked at while no other one took its place: a version that is replaced loses
+/// its files, which is no damage.
+async fn version_at_rest(place: &Place, verify: bool, watch: &dyn Observer) -> Result<Checkup> {
+    for _ in 0..LOOKS {
+        let before = versions::names(place).await;
+        let checkup = current_version(place, &before, verify, watch).await;
+        let Ok(before) = before else { return checkup };
+        let after = versions::names(place).await;
+        if !after.is_ok_and(|after| after.last_key_value() != before.last_key_value()) {
+            return checkup;
+        }
+    }
+    let location = &place.location;
+    Err(Error::new(
+        Kind::Retry,
+        format!("'{location}' is being overwritten all the time: try again"),
+    ))
+}
+
+/// What can be said of the newest of these versions.
+async fn current_version(
+    place: &Place,
+    names: &Result<BTreeMap<u64, String>>,
+    verify: bool,
+    watch: &dyn Observer,
+) -> Result<Checkup> {
+    let listed = place.sizes().await?;
+    if listed.is_empty() {
+        refuse_what_holds_nothing(place).await?;
+    }
+    let mut checkup = Checkup { findings: Vec::new(), manifest: None };
+    match names.as_ref().map(BTreeMap::last_key_value) {
+        Err(error) => {
+            let remedy =
+                (error.kind() == Kind::Data).then(|| command("recover", place, "--keep RUN"));
+            checkup.damage(Subject::Dataset, error.to_string(), remedy);
+        }
+        Ok(None) => no_version(&mut checkup, place, &listed),
+        Ok(Some((_, name))) => match versions::read(place, name).await {
+            Err(error) => checkup.damage(Subject::Dataset, error.to_string(), None),
+            Ok(manifest) => {
+                version(&mut checkup, place, &manifest, &listed);
+                if verify {
+                    verify_files(&mut checkup, place, &manifest, &listed, watch).await?;
+                    verify_renderings(&mut checkup, place, &manifest).await?;
+                }
+                checkup.manifest = Some(manifest);
+            }
+        },
+    }
+    Ok(checkup)
+}
+
+/// Refuses an object, and on local disks a place where there is nothing.
+async fn refuse_what_holds_nothing(place: &Place) -> Result<()> {
+    let location = &place.location;
+    if location.path().is_root() || location.is_directory() {
+        return Ok(());
+    }
+    // Whoever may not look at objects may still have a folder looked at.
+    if place.head("").await.is_ok_and(|found| found.is_some()) {
+        return Err(Error::usage(format!(
+            "'{location}' is an object, expected a dataset, a folder or a bucket"
+        )));
+    }
+    match place.store.is_local() {
+        true => Err(Error::missing(format!("nothing found at '{location}'"))),
+        false => Ok(()),
+    }
 }
 
 /// A command on this location, as one would type it.
@@ -290,10 +340,6 @@ async fn sha256(place: &Place, path: &str) -> Result<String> {
         digest.update(&chunk);
     }
     Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn is_directory(location: &Location) -> bool {
-    location.local_path().is_some_and(std::path::Path::is_dir)
 }
 
 /// How the server was reached that has just answered.

@@ -167,7 +167,7 @@ impl Place {
 
     /// All files of the location with their sizes.
     pub(crate) async fn sizes(&self) -> Result<BTreeMap<String, u64>> {
-        if self.location.local_path().is_some_and(std::path::Path::is_file) {
+        if self.is_local_file() {
             return Ok(BTreeMap::new());
         }
         let listed = self.store.objects().list(Some(self.location.path()));

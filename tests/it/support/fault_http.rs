@@ -151,6 +151,12 @@ impl FaultHttp {
         self.rule(of(method, part), (0, usize::MAX), fault)
     }
 
+    /// No listing is allowed.
+    pub(crate) fn without_listing(self) -> Self {
+        let fits = |call: &Call| call.query.contains("list-type=");
+        self.rule(fits, (0, usize::MAX), Fault::Status(403, "AccessDenied"))
+    }
+
     /// `fault` befalls `percent` of the calls that no rule fits, as `seed` decides.
     pub(crate) fn rate(self, percent: f64, fault: Fault) -> Self {
         self.plan().rates.push((percent, fault));
