@@ -118,14 +118,14 @@ impl Script {
                     return Ok(self.insert(target.as_ref(), input, how).await?);
                 }
             }
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
-                if !FORMATS.contains(&create.file_type.as_str()) {
-                    return Err(Error::usage(format!(
-                        "format '{}' is not known, expected PARQUET, CSV or JSON",
-                        create.file_type
-                    ))
-                    .into());
-                }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
+                if !FORMATS.contains(&create.file_type.as_str()) =>
+            {
+                return Err(Error::usage(format!(
+                    "format '{}' is not known, expected PARQUET, CSV or JSON",
+                    create.file_type
+                ))
+                .into());
             }
             _ => {}
         }

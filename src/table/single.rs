@@ -138,7 +138,7 @@ fn plain_schema(schema: &Schema) -> SchemaRef {
 /// Rows into bytes.
 enum Encoder {
     Parquet(Box<AsyncArrowWriter<Upload>>),
-    Text(Upload, FileFormat),
+    Text(Box<Upload>, FileFormat),
 }
 
 impl Encoder {
@@ -152,7 +152,7 @@ impl Encoder {
             let none = RecordBatch::new_empty(Arc::clone(schema));
             upload.put_bytes(text_of(&none, format, true)?).await?;
         }
-        Ok(Self::Text(upload, format))
+        Ok(Self::Text(Box::new(upload), format))
     }
 
     async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -175,7 +175,7 @@ impl Encoder {
             }
             Self::Text(mut upload, _) => {
                 upload.publish().await?;
-                upload
+                *upload
             }
         };
         Ok((upload.size, upload.is_kept))

@@ -469,7 +469,8 @@ fn entries(folder: &Path) -> Vec<String> {
 #[rstest]
 #[case("x.csv")]
 #[case("x")]
-fn an_interrupted_script_ends_with_130_and_has_published_nothing(#[case] out: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_script_ends_with_130_and_has_published_nothing(#[case] out: &str) {
     let lab = Lab::new(On::Files);
     let folder = lab.location("out").local_path().unwrap().to_owned();
     let scripts = tempfile::tempdir().unwrap();
@@ -481,7 +482,7 @@ fn an_interrupted_script_ends_with_130_and_has_published_nothing(#[case] out: &s
     let begun = Instant::now();
     while !entries(&folder).iter().any(|name| name.contains('#') || name.contains("/stage/")) {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not begin");
-        std::thread::sleep(Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let words = ["-s", "INT", &child.id().to_string()];
     assert!(std::process::Command::new("kill").args(words).status().unwrap().success());
