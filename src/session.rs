@@ -24,7 +24,7 @@ use datafusion::prelude::SessionConfig;
 use crate::error::{Error, Kind, Result};
 use crate::functions;
 use crate::storage::Stores;
-use crate::table::external::ExternalTables;
+use crate::table::external::{ExternalTables, FORMATS};
 
 /// Share of the memory limit that operators may reserve; the rest is for what the engine does not
 /// account: decoding of pages, footers, the allocator's slack.
@@ -116,7 +116,7 @@ impl Session {
         let catalogs = DynamicFileCatalog::new(empty_catalog(), Arc::clone(&tables) as _);
         let mut state = SessionStateBuilder::new_from_existing(self.context.state())
             .with_catalog_list(Arc::new(catalogs));
-        for format in ["PARQUET", "CSV"] {
+        for format in FORMATS {
             state = state.with_table_factory(format.to_owned(), Arc::clone(&tables) as _);
         }
         if let Some(config) = state.config() {

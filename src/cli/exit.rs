@@ -53,6 +53,18 @@ impl fmt::Display for StdoutClosed {
 
 impl StdError for StdoutClosed {}
 
+/// What failed has been said already; this is the exit code that it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Told(pub u8);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed with exit code {}", self.0)
+    }
+}
+
+impl StdError for Told {}
+
 /// Runs `work` to its end, says on the terminal what went wrong, and gives the exit code.
 pub fn code_of<E: Into<anyhow::Error>>(
     terminal: &Terminal,
@@ -76,7 +88,10 @@ fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     if panicked != 0 {
         return panicked; // said by the hook; the error is its echo
     }
-    tell(error, terminal)
+    match error.downcast_ref() {
+        Some(Told(code)) => *code,
+        None => tell(error, terminal),
+    }
 }
 
 /// Says what went wrong, and gives the exit code that it means.

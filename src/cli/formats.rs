@@ -180,7 +180,7 @@ impl<'a> RowWriter<'a> {
             Form::Markdown { .. } => {}
             Form::Separated { mut writer, is_empty } => {
                 if is_empty {
-                    writer.write(&RecordBatch::new_empty(self.schema))?;
+                    writer.write(&without_nesting(&RecordBatch::new_empty(self.schema))?)?;
                 }
             }
             Form::Json(mut writer) => {

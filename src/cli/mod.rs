@@ -48,7 +48,7 @@ use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, StorageOptions, Stores, Told};
 use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
-use output::{Answer, Output};
+use output::{Answer, Answers, Output};
 use progress::Progress;
 use settings::Master;
 use terminal::{Color, Surroundings, Terminal};
@@ -108,13 +108,13 @@ pub enum Command {
 }
 
 impl Command {
-    /// What the answer is, if it is in no format of tables.
-    fn raw(&self) -> Option<&'static str> {
+    fn answers(&self) -> Answers {
         match self {
-            Self::Plot(_) => Some("a picture is SVG"),
-            Self::Cat(_) => Some("bytes are printed as they are"),
-            Self::Completions(_) | Self::Man(_) => Some("this is text for another program"),
-            _ => None,
+            Self::Plot(_) => Answers::Raw("a picture is SVG"),
+            Self::Cat(_) => Answers::Raw("bytes are printed as they are"),
+            Self::Completions(_) | Self::Man(_) => Answers::Raw("this is text for another program"),
+            Self::Run(_) | Self::Sql(_) => Answers::Statements,
+            _ => Answers::Tables,
         }
     }
 
@@ -300,9 +300,9 @@ impl Context {
         self.output.print(answers)
     }
 
-    /// Tells an error that does not end the command.
-    pub fn tell(&self, error: anyhow::Error) {
-        exit::tell(error, &self.terminal);
+    /// Tells an error that does not end the command; the exit code that it means.
+    pub fn tell(&self, error: anyhow::Error) -> u8 {
+        exit::tell(error, &self.terminal)
     }
 
     /// Begins an answer of several results.
@@ -359,7 +359,7 @@ fn start(
         watch: Arc::new(Progress::new(terminal.clone())),
         session: OnceLock::new(),
         terminal: terminal.clone(),
-        output: Output::new(&cli.flags.output, around, terminal, cli.command.raw())?,
+        output: Output::new(&cli.flags.output, around, terminal, cli.command.answers())?,
         stores: Stores::new(cli.flags.storage.clone()),
         flags: cli.flags,
     };

@@ -196,9 +196,21 @@ impl Columns {
     }
 }
 
+/// What a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// Tables, each with a name.
+    Tables,
+    /// What the statements of a script answer, one after the other.
+    Statements,
+    /// No tables, and what it is instead.
+    Raw(&'static str),
+}
+
 /// Where the answer goes, decided before any work begins.
 #[derive(Debug, Clone)]
 pub struct Output {
+    answers: Answers,
     format: Format,
     file: Option<PathBuf>,
     max_rows: usize,
@@ -207,19 +219,28 @@ pub struct Output {
 }
 
 impl Output {
-    /// Settles the format. What is `raw`, no tables, has none: then the words say what it is.
+    /// Settles the format.
     ///
     /// # Errors
-    /// A FILE that is a URL or has an ending nobody knows, or bytes of Arrow for a terminal.
+    /// Flags that say nothing about such an answer, a FILE that is a URL or has an ending nobody knows,
+    /// or bytes of Arrow for a terminal.
     pub fn new(
         flags: &OutputFlags,
         around: Surroundings,
         terminal: &Terminal,
-        raw: Option<&str>,
+        answers: Answers,
     ) -> Result<Self> {
-        let asks = flags.format.is_some() || flags.json || flags.show.is_some();
-        if let Some(raw) = raw.filter(|_| asks) {
-            return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
+        match answers {
+            Answers::Raw(raw) if flags.format.is_some() || flags.json || flags.show.is_some() => {
+                return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
+            }
+            Answers::Statements if flags.show.is_some() => {
+                return Err(Error::usage(
+                    "--show is for commands that answer with several tables: in SQL leave it out, keep \
+                     those of CALL by into => 'm' and select from one",
+                ));
+            }
+            _ => {}
         }
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
@@ -232,7 +253,9 @@ impl Output {
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) if raw.is_none() => Format::of_file(path)?,
+            (None, false, Some(path)) if !matches!(answers, Answers::Raw(_)) => {
+                Format::of_file(path)?
+            }
             (None, false, None) if on_terminal => Format::Table,
             (None, false, _) => Format::Csv,
         };
@@ -243,7 +266,7 @@ impl Output {
         }
         let max_rows = flags.maxrows.0;
         let show = flags.show.clone();
-        Ok(Self { format, file, max_rows, show, terminal: terminal.clone() })
+        Ok(Self { answers, format, file, max_rows, show, terminal: terminal.clone() })
     }
 
     /// Begins an answer of several results, one after the other.
@@ -316,10 +339,12 @@ impl Output {
             return Ok(answers);
         }
         for other in &answers[1..] {
-            self.terminal.note(&format!(
-                "not printed: table '{name}', pass --show {name}",
-                name = other.name()
-            ));
+            let name = other.name();
+            let remedy = match self.answers {
+                Answers::Statements => "pass --json".to_owned(),
+                Answers::Tables | Answers::Raw(_) => format!("pass --show {name}"),
+            };
+            self.terminal.note(&format!("not printed: table '{name}', {remedy}"));
         }
         Ok(&answers[..1])
     }
@@ -450,7 +475,7 @@ mod tests {
     }
 
     fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet(), None)
+        Output::new(flags, around, &quiet(), Answers::Tables)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {
@@ -496,6 +521,16 @@ mod tests {
         for (flags, message) in cases {
             assert_eq!(output(&flags, TERMINAL).expect_err(message).to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_table_is_shown_of_commands_only() {
+        let flags = OutputFlags { show: Some("models".to_owned()), ..OutputFlags::default() };
+        for answers in [Answers::Statements, Answers::Raw("a picture is SVG")] {
+            let error = Output::new(&flags, PIPE, &quiet(), answers).expect_err("no tables");
+            assert_eq!(error.kind().exit_code(), 2, "{error}");
+        }
+        assert!(output(&flags, PIPE).is_ok());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use datafusion::error::DataFusionError;
 
 use super::Context;
 use super::calls::Calls;
-use super::exit::StdoutClosed;
+use super::exit::{StdoutClosed, Told};
 use super::output::{Answer as Table, Results};
 use crate::error::{Error, Result};
 use crate::script::{self, Answer, Script, Statement, Variables};
@@ -107,18 +107,11 @@ pub(super) async fn run_texts(
         if !flags.keep_going || error.is::<StdoutClosed>() {
             return Err(error);
         }
-        match first {
-            None => first = Some(error),
-            Some(_) => context.tell(error),
-        }
+        let code = context.tell(error);
+        first.get_or_insert(Told(code));
     }
-    match first {
-        None => results.finish(),
-        Some(error) => {
-            results.finish()?;
-            Err(error)
-        }
-    }
+    results.finish()?;
+    first.map_or(Ok(()), |told| Err(told.into()))
 }
 
 /// A script with the flags of the command line.

@@ -15,6 +15,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Context;
 use super::exit::{StdoutClosed, redacted};
@@ -137,12 +138,16 @@ pub(super) async fn run(
             }
         };
         for statement in &statements {
+            // Listens before the statement begins, which may keep this task busy for a while.
+            let mut interrupts = signal(SignalKind::interrupt())
+                .map_err(|cause| Error::io("listen to signals", cause))?;
             let ran = tokio::select! {
-                ran = run_one(&script, statement, &mut results) => ran,
-                _ = tokio::signal::ctrl_c() => {
+                biased;
+                _ = interrupts.recv() => {
                     context.note("stopped");
                     break;
                 }
+                ran = run_one(&script, statement, &mut results) => ran,
             };
             match ran {
                 Ok(()) => {}

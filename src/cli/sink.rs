@@ -41,6 +41,8 @@ impl Sink {
             let device = File::options().write(true).open(&path).map_err(failed)?;
             return Ok(Self::over(Box::new(device), Target::Device(path)));
         }
+        // The target of a link is written, and the link stays.
+        let path = path.canonicalize().unwrap_or(path);
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
         let part = PathBuf::from(part);
@@ -185,5 +187,19 @@ mod tests {
         sink.writer().write_all(b"x").expect("written");
         sink.finish().expect("finished");
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), "x");
+    }
+
+    #[test]
+    fn a_link_stays_and_its_target_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, link) = (folder.path().join("x.csv"), folder.path().join("link.csv"));
+        std::fs::write(&path, "old").expect("written");
+        std::os::unix::fs::symlink("x.csv", &link).expect("a link");
+        let mut sink = Sink::file(&link).expect("a file");
+        sink.writer().write_all(b"new").expect("written");
+        sink.finish().expect("finished");
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), "new");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "no .part");
     }
 }

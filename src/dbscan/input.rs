@@ -102,7 +102,8 @@ impl Input {
     /// # Errors
     /// Tables with other columns than the first; a column that is missing or holds no numbers.
     pub fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
-        let table = SourceTable::united(clustered_tables(source), "cluster")?;
+        let table = SourceTable::united(clustered_tables(source))
+            .map_err(|unlike| unlike.refused("cluster"))?;
         let id = params.options.id.clone();
         for column in params.space.columns() {
             match data_type(&table, column)? {

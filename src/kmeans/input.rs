@@ -242,14 +242,9 @@ fn number(table: &SourceTable, partitions: &mut Vec<Partition>) -> SourceTable {
 
 /// Tables that one scan can read: same format, same place, same types of the used columns.
 fn alike(tables: Vec<SourceTable>, used: &[String]) -> Vec<Vec<SourceTable>> {
-    let types = |table: &SourceTable| -> Vec<Option<DataType>> {
-        used.iter().map(|name| data_type(table, name)).collect()
-    };
     let mut groups: Vec<Vec<SourceTable>> = Vec::new();
     for table in tables {
-        let group = groups
-            .iter_mut()
-            .find(|group| group[0].unites_with(&table) && types(&group[0]) == types(&table));
+        let group = groups.iter_mut().find(|group| group[0].unites_with(&table, used));
         match group {
             Some(group) => group.push(table),
             None => groups.push(vec![table]),

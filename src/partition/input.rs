@@ -77,7 +77,7 @@ impl Input {
         params: &Params,
         schema: Option<&Schema>,
     ) -> Result<Self> {
-        let table = SourceTable::united(tables, "partition")?;
+        let table = SourceTable::united(tables).map_err(|unlike| unlike.refused("partition"))?;
         let names = coordinates(&table, params)?;
         for name in [BLOCK, REASON] {
             if table.schema.column_with_name(name).is_some() {

@@ -9,6 +9,7 @@
 //! `OPTIONS ('mode' 'overwrite')` says what to do if there is something, else `--mode` does. `INSERT INTO`
 //! appends to a table of a dataset: a new version of the dataset.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
@@ -23,6 +24,7 @@ use super::call::Named;
 use super::run::{Answer, Script};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
+use crate::table::csv;
 use crate::table::external::ExternalTable;
 use crate::table::single::{FileFormat, write_file};
 use crate::table::{Begin, Mode, Run, RunOptions, TableFacts, TableSpec, current_manifest};
@@ -82,12 +84,13 @@ impl Script {
                     options.mode =
                         mode.map_err(|_unknown| wrong("error, overwrite, append or ignore"))?;
                 }
-                "delimiter" => match text.as_bytes() {
-                    [byte] => options.delimiter = Some(*byte),
-                    _ => return Err(wrong("one character")),
-                },
+                "delimiter" => {
+                    let delimiter = csv::delimiter(&text).ok_or_else(|| wrong(csv::DELIMITER))?;
+                    options.delimiter = Some(delimiter);
+                }
                 "header" | "has_header" => {
-                    options.header = text.parse().map_err(|_other| wrong("true or false"))?;
+                    let header = text.to_lowercase().parse();
+                    options.header = header.map_err(|_other| wrong("true or false"))?;
                 }
                 _ => {
                     return Err(Error::usage(format!(
@@ -111,9 +114,9 @@ impl Script {
         let frame = self.session.context().execute_logical_plan(plan).await?;
         let rows = frame.execute_stream().await?;
         self.stage(&format!("writing {location}"));
-        let written = write_file(stores, &location, format, mode, rows, self.watch.as_ref()).await;
-        self.watch.report(Event::Done);
-        Ok(written?.map_or(Answer::Nothing, |facts| written_table(&location.to_string(), facts)))
+        let written =
+            write_file(stores, &location, format, mode, rows, self.watch.as_ref()).await?;
+        Ok(written.map_or(Answer::Nothing, |facts| written_table(&location.to_string(), facts)))
     }
 
     /// `INSERT INTO` a table of a dataset; its name and keys are those it has.
@@ -162,10 +165,9 @@ impl Script {
         };
         self.stage(&format!("writing {location}"));
         let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };
-        let written = run.write(&self.session.state(), plan, spec, self.watch.as_ref()).await;
-        self.watch.report(Event::Done);
-        let facts = written?;
-        run.commit([("rows".to_owned(), facts.rows.to_string())].into()).await?;
+        let facts = run.write(&self.session.state(), plan, spec, self.watch.as_ref()).await?;
+        // The manifest knows the rows, those of before too.
+        run.commit(BTreeMap::new()).await?;
         let shown = match table {
             "" => location.to_string(),
             table => location.join(table).to_string(),
@@ -173,7 +175,8 @@ impl Script {
         Ok(written_table(&shown, facts))
     }
 
-    fn stage(&self, name: &str) {
+    /// Tells that a stage begins, which counts rows.
+    pub(super) fn stage(&self, name: &str) {
         self.watch.report(Event::Stage { name: name.to_owned(), total: None, unit: Unit::Rows });
     }
 }

@@ -2,20 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanStatement, WriteOp};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::sqlparser::ast;
+use futures::stream::{self, StreamExt};
+use tokio::time::{Instant, interval_at};
 
 use super::call::{Named, Procedures};
 use super::statements::Statement;
 use crate::error::{Error, Result};
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::session::Session;
 use crate::table::Mode;
+use crate::table::external::FORMATS;
+
+/// How often a query tells how far it is, and how long it may take without a word.
+const TOLD_EVERY: Duration = Duration::from_millis(500);
 
 /// What runs statements, one after the other, and keeps what they make known.
 pub struct Script {
@@ -59,10 +69,15 @@ impl Script {
     /// # Errors
     /// What is wrong, below the place and first line of the statement.
     pub async fn run(&self, statement: &Statement) -> Result<Answer> {
+        let _ended = Ended(self.watch.as_ref());
         match self.parse(statement).map_err(|cause| statement.failed(cause))? {
             Parsed::Statement(parsed) => match *parsed {
                 ast::Statement::Call(call) => {
                     self.call(&call).await.map_err(|cause| statement.refused(cause))
+                }
+                ast::Statement::ShowFunctions { filter } => {
+                    let query = functions(filter).map_err(|cause| statement.refused(cause))?;
+                    self.plan_and_run(statement, query).await
                 }
                 other => self.plan_and_run(statement, Parsed::Statement(Box::new(other))).await,
             },
@@ -103,15 +118,14 @@ impl Script {
                     return Ok(self.insert(target.as_ref(), input, how).await?);
                 }
             }
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) => {
-                let known = ["PARQUET", "CSV", "JSON", "NDJSON"];
-                if !known.contains(&create.file_type.as_str()) {
-                    return Err(Error::usage(format!(
-                        "format '{}' is not known, expected PARQUET, CSV or JSON",
-                        create.file_type
-                    ))
-                    .into());
-                }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
+                if !FORMATS.contains(&create.file_type.as_str()) =>
+            {
+                return Err(Error::usage(format!(
+                    "format '{}' is not known, expected PARQUET, CSV or JSON",
+                    create.file_type
+                ))
+                .into());
             }
             _ => {}
         }
@@ -122,9 +136,32 @@ impl Script {
         };
         let frame = self.session.context().execute_logical_plan(plan).await?;
         match has_rows {
-            true => Ok(Answer::Rows(frame.execute_stream().await?)),
+            true => Ok(Answer::Rows(self.rows(frame).await?)),
             false => Ok(Answer::Nothing),
         }
+    }
+
+    /// The rows of a query. One that takes long tells how many it has read until its first are there.
+    async fn rows(&self, query: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let context = Arc::new(query.task_ctx());
+        let plan = query.create_physical_plan().await?;
+        let mut rows = execute_stream(Arc::clone(&plan), context)?;
+        let mut ticks = interval_at(Instant::now() + TOLD_EVERY, TOLD_EVERY);
+        let mut is_told = false;
+        let first = loop {
+            tokio::select! {
+                first = rows.next() => break first,
+                _ = ticks.tick() => {
+                    if !is_told {
+                        is_told = true;
+                        self.stage("reading");
+                    }
+                    self.watch.report(Event::Progress { done: rows_read(plan.as_ref()) });
+                }
+            }
+        };
+        let all = stream::iter(first).chain(rows);
+        Ok(Box::pin(RecordBatchStreamAdapter::new(plan.schema(), all)))
     }
 
     /// An error with its place; an unknown table with what is known instead.
@@ -156,6 +193,43 @@ impl Script {
         let schema = catalog.and_then(|catalog| catalog.schema(&defaults.default_schema));
         schema.map(|schema| schema.table_names().into_iter().collect()).unwrap_or_default()
     }
+}
+
+/// Rows that have left the scans of a plan.
+fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
+    let inputs = plan.children();
+    if inputs.is_empty() {
+        return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64;
+    }
+    inputs.into_iter().map(|input| rows_read(input.as_ref())).sum()
+}
+
+/// Tells that a stage is over, however the statement that began it ended.
+struct Ended<'a>(&'a dyn Observer);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.report(Event::Done);
+    }
+}
+
+/// The query of `SHOW FUNCTIONS`: that of the engine leaves out functions of any number of arguments.
+fn functions(filter: Option<ast::ShowStatementFilter>) -> Result<Parsed> {
+    let like = match filter {
+        None => String::new(),
+        Some(ast::ShowStatementFilter::Like(pattern)) => {
+            format!("WHERE routine_name LIKE '{}'", pattern.replace('\'', "''"))
+        }
+        Some(_) => {
+            return Err(Error::usage("SHOW FUNCTIONS takes LIKE 'pattern' and no other filter"));
+        }
+    };
+    let query = format!(
+        "SELECT DISTINCT routine_name AS function_name, function_type, syntax_example, description \
+         FROM information_schema.routines {like} ORDER BY 1"
+    );
+    let parsed = DFParserBuilder::new(query.as_str()).build()?.parse_statement();
+    Ok(parsed?)
 }
 
 /// The engine would write by itself what stands below EXPLAIN ANALYZE.

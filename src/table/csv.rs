@@ -24,6 +24,19 @@ use crate::error::{Error, Result};
 /// Delimiters that are looked for; of two as frequent the first.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
+/// What [`delimiter`] takes, as errors say it.
+pub(crate) const DELIMITER: &str = "one character of ASCII but '\"' and line ends, or tab";
+
+/// The delimiter that an option names; `None` if files with it could not be read.
+pub(crate) fn delimiter(text: &str) -> Option<u8> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Some(b'\t'),
+        [b'"' | b'\r' | b'\n'] => None,
+        [byte] => Some(*byte),
+        _ => None,
+    }
+}
+
 /// The longest header line, in bytes.
 const LONGEST_HEADER: usize = 1024 * 1024;
 

@@ -8,8 +8,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::csv::ReaderBuilder;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::{csv, json};
 use bytes::{Buf, Bytes};
 use datafusion::common::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -105,7 +106,8 @@ pub(super) struct DecodedFile {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
     pub(super) shown: String,
-    pub(super) format: CsvFormat,
+    /// The format of its lines; `None` for JSON.
+    pub(super) csv: Option<CsvFormat>,
     pub(super) schema: SchemaRef,
 }
 
@@ -116,26 +118,66 @@ impl PartitionStream for DecodedFile {
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batch_rows = context.session_config().batch_size();
-        let decoder = ReaderBuilder::new(Arc::clone(&self.schema))
-            .with_header(self.format.header)
-            .with_delimiter(self.format.delimiter)
-            .with_batch_size(batch_rows)
-            .build_decoder();
+        let decoder = Lines::new(Arc::clone(&self.schema), self.csv, batch_rows);
         let (store, path, shown) = (Arc::clone(&self.store), self.path.clone(), self.shown.clone());
-        let encoding = self.format.encoding;
+        let encoding = self.csv.map(|format| format.encoding).unwrap_or_default();
         let batches = async move {
             let text = bytes(store.as_ref(), &path, &shown, encoding, None).await?;
-            Ok::<_, datafusion::common::DataFusionError>(rows(text, decoder))
+            Ok::<_, datafusion::common::DataFusionError>(rows(text, decoder?))
         };
         let batches = stream::once(batches).try_flatten();
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), batches))
     }
 }
 
+/// Text into batches.
+enum Lines {
+    Csv(Box<csv::reader::Decoder>),
+    Json(Box<json::reader::Decoder>),
+}
+
+impl Lines {
+    fn new(schema: SchemaRef, csv: Option<CsvFormat>, rows: usize) -> Result<Self, ArrowError> {
+        Ok(match csv {
+            Some(format) => Self::Csv(Box::new(
+                csv::ReaderBuilder::new(schema)
+                    .with_header(format.header)
+                    .with_delimiter(format.delimiter)
+                    .with_batch_size(rows)
+                    .build_decoder(),
+            )),
+            None => {
+                let builder = json::ReaderBuilder::new(schema).with_batch_size(rows);
+                Self::Json(Box::new(builder.build_decoder()?))
+            }
+        })
+    }
+
+    /// Takes from the begin of `chunk` what has room; whether a batch is full.
+    fn decode(&mut self, chunk: &mut Bytes) -> Result<bool, ArrowError> {
+        let read = match self {
+            Self::Csv(decoder) => decoder.decode(chunk)?,
+            Self::Json(decoder) => decoder.decode(chunk)?,
+        };
+        chunk.advance(read);
+        Ok(match self {
+            Self::Csv(decoder) => decoder.capacity() == 0,
+            Self::Json(_) => !chunk.is_empty(),
+        })
+    }
+
+    fn flush(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        match self {
+            Self::Csv(decoder) => decoder.flush(),
+            Self::Json(decoder) => decoder.flush(),
+        }
+    }
+}
+
 /// The batches of a text.
 fn rows(
     text: BoxStream<'static, Result<Bytes>>,
-    decoder: arrow::csv::reader::Decoder,
+    decoder: Lines,
 ) -> impl Stream<Item = EngineResult<RecordBatch>> + Send {
     let start = (text, decoder, Bytes::new(), false);
     stream::try_unfold(start, |(mut text, mut decoder, mut chunk, mut ended)| async move {
@@ -147,9 +189,7 @@ fn rows(
                     None => ended = true,
                 }
             }
-            let read = decoder.decode(&chunk)?;
-            chunk.advance(read);
-            let is_full = decoder.capacity() == 0;
+            let is_full = decoder.decode(&mut chunk)?;
             if is_full || (ended && chunk.is_empty()) {
                 return match decoder.flush()? {
                     Some(batch) => Ok(Some((batch, (text, decoder, chunk, ended)))),

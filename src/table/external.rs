@@ -1,8 +1,9 @@
 //! Tables by location for SQL: named by `CREATE EXTERNAL TABLE`, or where `FROM` holds a location.
 //!
-//! A named table is read in its newest version by each query: what another process has published since
-//! is seen, and within a query nothing changes. Files that have no manifest are looked at again when one
-//! of them is another; files that were added are seen when the table is created anew.
+//! A named table is read in its newest version by each scan of it: what another process has published
+//! since is seen, and within a scan nothing changes. A query that names a table twice scans it twice.
+//! Files that have no manifest are looked at again when one of them is another; files that were added are
+//! seen when the table is created anew.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,11 +16,14 @@ use datafusion::logical_expr::{CreateExternalTable, Expr, TableProviderFilterPus
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::commit::current_version;
-use super::foreign;
 use super::provider::DatasetTable;
-use super::scan::{Encoding, Format, Source, SourceOptions, SourceTable};
+use super::scan::{Encoding, Format, Source, SourceOptions, SourceTable, Unlike};
+use super::{csv, foreign};
 use crate::error::{Error, Result};
 use crate::storage::Stores;
+
+/// What `STORED AS` may say.
+pub const FORMATS: [&str; 4] = ["PARQUET", "CSV", "JSON", "NDJSON"];
 
 /// Opens locations as tables, for a session.
 #[derive(Debug)]
@@ -65,31 +69,23 @@ fn is_location(name: &str) -> bool {
 async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<SourceTable> {
     let tables = Source::open(stores, text, options).await?.tables;
     let is_pattern = stores.parse(text)?.glob().is_some();
-    match &tables[..] {
-        [table] => Ok(table.clone()),
-        [first, others @ ..]
-            if is_pattern && others.iter().all(|other| first.unites_with(other)) =>
-        {
-            let columns = first.file_columns();
-            let has_all = |table: &&SourceTable| table.file_columns() != columns;
-            match others.iter().find(has_all) {
-                None => Ok(SourceTable::union(&tables, &columns)),
-                Some(other) => Err(Error::data(format!(
-                    "'{text}' matches tables of different columns, '{}' and '{}': name one of them",
-                    first.name, other.name
-                ))),
-            }
-        }
-        _ => {
-            let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
-            Err(Error::usage(format!(
-                "'{text}' holds the tables {}: name one of them, as in '{}/{}'",
-                names.join(", "),
-                text.trim_end_matches('/'),
-                names[0]
-            )))
-        }
+    if let [table] = &tables[..] {
+        return Ok(table.clone());
     }
+    if !is_pattern {
+        let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
+        return Err(Error::usage(format!(
+            "'{text}' holds the tables {}: name one of them, as in '{}/{}'",
+            names.join(", "),
+            text.trim_end_matches('/'),
+            names[0]
+        )));
+    }
+    SourceTable::united(&tables).map_err(|Unlike { first, other, what }| {
+        Error::data(format!(
+            "'{text}' matches tables of different {what}, '{first}' and '{other}': read them one by one"
+        ))
+    })
 }
 
 /// A table of a session with the location it stands for.
@@ -119,6 +115,9 @@ impl ExternalTable {
         let declared = Declared::of(statement);
         let table = declared_table(stores, text, &options, declared.as_ref()).await?;
         check_format(&table, &statement.file_type)?;
+        if !statement.table_partition_cols.is_empty() {
+            table.check_keys(&statement.table_partition_cols)?;
+        }
         let known = Self::known_as(stores, text.clone(), table);
         Ok(Self { options, declared, ..known })
     }
@@ -172,9 +171,10 @@ impl ExternalTable {
         }
         let declared = self.declared.as_ref();
         let table = declared_table(&self.stores, &self.text, &self.options, declared).await?;
-        if table.schema != self.schema {
+        // What is asked by key was planned for the keys of before.
+        if table.schema != self.schema || table.keys != known.table.keys {
             return Err(Error::data(format!(
-                "'{}' has other columns than when its table was created: create the table anew",
+                "'{}' has other columns or keys than when its table was created: create the table anew",
                 self.text
             )));
         }
@@ -229,10 +229,13 @@ impl Declared {
         if schema.fields().is_empty() {
             return None;
         }
-        let is_key = |field: &Field| statement.table_partition_cols.contains(field.name());
-        let (keys, fields) =
-            schema.fields().iter().map(|field| field.as_ref().clone()).partition(is_key);
-        Some(Self { fields, keys })
+        let partitioned_by = &statement.table_partition_cols;
+        let fields = schema.fields().iter().filter(|field| !partitioned_by.contains(field.name()));
+        let keys = partitioned_by.iter().filter_map(|key| schema.field_with_name(key).ok());
+        Some(Self {
+            fields: fields.map(|field| field.as_ref().clone()).collect(),
+            keys: keys.cloned().collect(),
+        })
     }
 }
 
@@ -258,15 +261,10 @@ impl SourceTable {
         self.version.is_some()
     }
 
-    /// The names of the columns in its files.
-    fn file_columns(&self) -> Vec<String> {
-        self.file_schema.fields().iter().map(|field| field.name().clone()).collect()
-    }
-
     /// The same files with the columns and keys that a user declares.
     fn declared(&self, fields: &[Field], keys: &[Field]) -> Result<Self> {
         let places = match self.format {
-            Format::Parquet | Format::Json => self.places_by_name(fields)?,
+            Format::Parquet | Format::Json { .. } => self.places_by_name(fields)?,
             Format::Csv(format) => self.places_in_line(fields, format.header)?,
         };
         let mut keyed = self.rekeyed_as(keys)?;
@@ -333,21 +331,26 @@ impl SourceTable {
         }
     }
 
+    /// Refuses other keys than those declared, or another order of them.
+    fn check_keys(&self, declared: &[String]) -> Result<()> {
+        let found = names_of(&self.keys);
+        match found == declared {
+            true => Ok(()),
+            false => Err(Error::data(format!(
+                "'{}' is partitioned by ({}), ({}) is declared",
+                self.location(),
+                found.join(", "),
+                declared.join(", ")
+            ))),
+        }
+    }
+
     /// The same files with keys of these types.
     fn rekeyed_as(&self, keys: &[Field]) -> Result<Self> {
         if keys.is_empty() {
             return Ok(self.clone());
         }
-        let names = |keys: &[Field]| keys.iter().map(|key| key.name().clone()).collect::<Vec<_>>();
-        let (found, declared) = (names(&self.keys), names(keys));
-        if found != declared {
-            return Err(Error::data(format!(
-                "'{}' is partitioned by ({}), ({}) is declared",
-                self.location(),
-                found.join(", "),
-                declared.join(", ")
-            )));
-        }
+        self.check_keys(&names_of(keys))?;
         let mut table = self.clone();
         for file in &mut table.files {
             let values = file.partition.iter().zip(keys);
@@ -374,6 +377,10 @@ impl SourceTable {
     }
 }
 
+fn names_of(fields: &[Field]) -> Vec<String> {
+    fields.iter().map(|field| field.name().clone()).collect()
+}
+
 /// What `OPTIONS (…)` says about text files.
 fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOptions> {
     let mut options = SourceOptions::default();
@@ -394,11 +401,10 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
                     "option '{name}' is not known for {file_type}: expected allow_incomplete"
                 )));
             }
-            "delimiter" => match value.as_bytes() {
-                [byte] => options.delimiter = Some(*byte),
-                _ if matches!(value.as_str(), "\\t" | "tab") => options.delimiter = Some(b'\t'),
-                _ => return Err(wrong("one character")),
-            },
+            "delimiter" => {
+                let delimiter = csv::delimiter(value).ok_or_else(|| wrong(csv::DELIMITER))?;
+                options.delimiter = Some(delimiter);
+            }
             "has_header" | "header" => options.header = Some(flag()?),
             "encoding" => match value.to_lowercase().as_str() {
                 "utf-8" | "utf8" => options.encoding = Encoding::Utf8,
@@ -424,9 +430,9 @@ fn check_format(table: &SourceTable, file_type: &str) -> Result<()> {
     let found = match table.format {
         Format::Parquet => "PARQUET",
         Format::Csv(_) => "CSV",
-        Format::Json => "JSON",
+        Format::Json { .. } => "JSON",
     };
-    match found == file_type {
+    match found == file_type || (found, file_type) == ("JSON", "NDJSON") {
         true => Ok(()),
         false => Err(Error::data(format!(
             "'{}' is {found}, not {file_type}: write STORED AS {found}",

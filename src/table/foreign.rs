@@ -23,7 +23,7 @@ use super::layout::{self, HIVE_NULL};
 use super::scan::{AT_ONCE, Format, SourceFile, SourceOptions, SourceTable, is_hidden};
 use super::statistics::honest;
 use super::text_types;
-use super::{csv, json};
+use super::{csv, decoded, json};
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
 
@@ -44,13 +44,9 @@ enum Kind {
 impl Kind {
     fn of(path: &str) -> Option<Self> {
         let path = path.to_ascii_lowercase();
-        let (is_gzip, path) = match path.strip_suffix(".gz") {
-            Some(inner) => (true, inner),
-            None => (false, &*path),
-        };
-        match path.rsplit_once('.')?.1 {
-            "parquet" | "parq" | "json" | "jsonl" | "ndjson" if is_gzip => None,
-            "parquet" | "parq" => Some(Self::Parquet),
+        let text = path.strip_suffix(".gz").unwrap_or(&path);
+        match text.rsplit_once('.')?.1 {
+            "parquet" | "parq" => (text == path).then_some(Self::Parquet),
             "csv" | "tsv" | "txt" => Some(Self::Csv),
             "json" | "jsonl" | "ndjson" => Some(Self::Json),
             _ => None,
@@ -334,11 +330,7 @@ async fn inspect_csv(
                 )));
             }
             Some(format) if format.gzip != facts.format.gzip => {
-                return Err(Error::data(format!(
-                    "of the files of '{}' some are compressed, '{shown}' is the first that \
-                     differs: name some of them by a pattern",
-                    place.location
-                )));
+                return Err(differs_in_gzip(place, &shown));
             }
             Some(format) if format.delimiter != facts.format.delimiter => {
                 return Err(Error::data(format!(
@@ -372,15 +364,27 @@ async fn inspect_json(
     let store = place.store.objects().as_ref();
     let mut columns = Columns::default();
     let mut rows = Vec::with_capacity(files.len());
+    let gzip = files.first().is_some_and(|(meta, _)| decoded::is_gzip(&meta.location));
     for (meta, _) in files {
         let shown = place.show(&meta.location);
         let facts = json::inspect(store, &meta.location, meta.size, &shown, options.sample).await?;
         rows.push(facts.rows);
         columns.add(&shown, facts.fields)?;
+        if decoded::is_gzip(&meta.location) != gzip {
+            return Err(differs_in_gzip(place, &shown));
+        }
     }
     let fields = columns.fields();
     let statistics = rows_only(&Schema::new(fields.clone()), rows);
-    Ok((Format::Json, fields, statistics))
+    Ok((Format::Json { gzip }, fields, statistics))
+}
+
+fn differs_in_gzip(place: &Place, shown: &str) -> Error {
+    Error::data(format!(
+        "of the files of '{}' some are compressed, '{shown}' is the first that differs: name some of \
+         them by a pattern",
+        place.location
+    ))
 }
 
 /// Statistics that know no more than rows.

@@ -1,4 +1,5 @@
-//! What a file of JSON lines is: one object a line, and the types of its members.
+//! What a file of JSON lines, plain or compressed by gzip, is: one object a line, and the types of its
+//! members.
 //!
 //! The whole file is read once, or its first bytes for a preview. Members that some lines lack are
 //! NULL there; whole and decimal numbers together are decimal; kinds that do not mix are text. Texts
@@ -12,10 +13,13 @@ use arrow::json::reader::infer_json_schema;
 use bytes::{Buf, Bytes, BytesMut};
 use datafusion::common::runtime::SpawnedTask;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc::{Receiver, channel};
 
+use super::csv::Encoding;
+use super::decoded;
 use crate::error::{Error, Result};
 
 /// What looking at a file has told.
@@ -34,11 +38,13 @@ pub(crate) async fn inspect(
     shown: &str,
     sample: Option<u64>,
 ) -> Result<JsonFacts> {
-    let bytes = match sample.filter(|sample| *sample < size) {
-        Some(sample) => Some(first_lines(store, path, shown, sample).await?),
+    let sample = sample.filter(|sample| decoded::is_gzip(path) || *sample < size);
+    let mut stream = decoded::bytes(store, path, shown, Encoding::Utf8, sample).await?;
+    let sampled = match sample {
+        Some(sample) => Some(first_lines(&mut stream, shown, sample).await?),
         None => None,
     };
-    let is_whole = bytes.is_none();
+    let is_whole = sampled.as_ref().is_none_or(|(_, is_whole)| *is_whole);
     let (send, receive) = channel(4);
     let refused = refused(shown);
     let inferring = SpawnedTask::spawn_blocking(move || {
@@ -53,10 +59,9 @@ pub(crate) async fn inspect(
             })
             .map_err(refused)
     });
-    match bytes {
-        Some(bytes) => drop(send.send(bytes).await),
+    match sampled {
+        Some((bytes, _)) => drop(send.send(bytes).await),
         None => {
-            let mut stream = store.get(path).await?.into_stream();
             while let Some(bytes) = stream.try_next().await? {
                 if send.send(bytes).await.is_err() {
                     break; // the reader says why
@@ -91,19 +96,18 @@ fn refused(shown: &str) -> impl FnOnce(ArrowError) -> Error + use<> {
     }
 }
 
-/// The whole lines in the first bytes of a file.
+/// The whole lines in the first bytes of a file, and whether these are all.
 async fn first_lines(
-    store: &dyn ObjectStore,
-    path: &Path,
+    stream: &mut BoxStream<'static, Result<Bytes>>,
     shown: &str,
     most: u64,
-) -> Result<Bytes> {
-    let range = Some(GetRange::Bounded(0..most));
-    let mut got =
-        store.get_opts(path, GetOptions { range, ..GetOptions::default() }).await?.into_stream();
+) -> Result<(Bytes, bool)> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = got.try_next().await? {
-        bytes.extend_from_slice(&piece);
+    while (bytes.len() as u64) < most {
+        match stream.try_next().await? {
+            Some(piece) => bytes.extend_from_slice(&piece),
+            None => return Ok((bytes.freeze(), true)),
+        }
     }
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
         return Err(Error::data(format!(
@@ -111,7 +115,7 @@ async fn first_lines(
         )));
     };
     bytes.truncate(end + 1);
-    Ok(bytes.freeze())
+    Ok((bytes.freeze(), false))
 }
 
 /// Bytes that come from another task, for a reader that blocks.
@@ -136,6 +140,7 @@ impl Read for Pieces {
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
 
     use super::*;

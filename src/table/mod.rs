@@ -4,7 +4,7 @@
 //! [`Source`] is what a reader of any location gets, resolved once and pinned. In reading order:
 
 pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
-mod csv; // delimiter and types of a CSV file
+pub(crate) mod csv; // delimiter and types of a CSV file
 mod decoded; // text that is compressed or not UTF-8
 mod encode; // one Parquet file: settings, chunks, facts
 pub mod external; // tables by location, for SQL

@@ -94,7 +94,7 @@ impl DatasetTable {
     fn decoded(
         &self,
         files: &[&SourceFile],
-        format: CsvFormat,
+        csv: Option<CsvFormat>,
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -109,7 +109,7 @@ impl DatasetTable {
                 store: self.table.objects(),
                 path: file.meta.location.clone(),
                 shown: self.table.show(file),
-                format,
+                csv,
                 schema: self.schema(),
             })
         });
@@ -141,7 +141,7 @@ impl DatasetTable {
                         .with_parquet_file_reader_factory(Arc::new(readers)),
                 )
             }
-            Format::Json => Arc::new(JsonSource::new(schema)),
+            Format::Json { .. } => Arc::new(JsonSource::new(schema)),
             Format::Csv(format) => Arc::new(CsvSource::new(schema).with_csv_options(CsvOptions {
                 has_header: Some(format.header),
                 delimiter: format.delimiter,
@@ -198,10 +198,12 @@ impl TableProvider for DatasetTable {
             // The readers of text take no store of ours: this is the last look before they read.
             self.table.check(&files).await?;
         }
-        if let Format::Csv(format) = self.table.format
-            && format.is_decoded()
-        {
-            return self.decoded(&files, format, projection, limit);
+        match self.table.format {
+            Format::Csv(format) if format.is_decoded() => {
+                return self.decoded(&files, Some(format), projection, limit);
+            }
+            Format::Json { gzip: true } => return self.decoded(&files, None, projection, limit),
+            _ => {}
         }
         let streams = state.config().target_partitions();
         let files = FileGroup::new(files.into_iter().map(partitioned).collect());

@@ -96,6 +96,30 @@ pub struct SourceTable {
     pub(super) version: Option<u64>,
 }
 
+/// Two tables that one scan cannot read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unlike {
+    /// The name of the first.
+    pub first: String,
+    /// The name of the other.
+    pub other: String,
+    /// What differs.
+    pub what: &'static str,
+}
+
+impl Unlike {
+    /// The error of a driver that would `do_what` with all tables as one.
+    pub fn refused(self, do_what: &str) -> Error {
+        let Self { first, other, what } = self;
+        Error::data(format!(
+            "'{first}' and '{other}' are of different {what}: {do_what} them one by one"
+        ))
+    }
+}
+
+/// What differs if columns or their types do.
+const COLUMNS: &str = "columns or types";
+
 /// One file of a table.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
@@ -115,7 +139,10 @@ pub enum Format {
     /// Text.
     Csv(CsvFormat),
     /// An object a line.
-    Json,
+    Json {
+        /// Whether the files are compressed by gzip; each is then read by one stream.
+        gzip: bool,
+    },
 }
 
 impl Source {
@@ -412,28 +439,32 @@ impl SourceTable {
         only
     }
 
-    /// All tables as one, to `do_what` with it.
+    /// All tables as one, read by one scan.
     ///
     /// # Errors
-    /// Tables with other columns or another format than the first.
-    pub fn united(tables: &[Self], do_what: &str) -> Result<Self> {
-        let [first, rest @ ..] = tables else {
-            return Err(Error::internal("a source without tables"));
-        };
-        let is_other = |table: &&Self| {
-            !first.unites_with(table) || table.schema.fields() != first.schema.fields()
-        };
-        if let Some(other) = rest.iter().find(is_other) {
-            return Err(Error::data(format!(
-                "'{}' and '{}' have different columns or formats: {do_what} them one by one",
-                first.name, other.name
-            )));
-        }
+    /// A table that is unlike the first, with what differs.
+    ///
+    /// # Panics
+    /// Without tables.
+    pub fn united(tables: &[Self]) -> Result<Self, Unlike> {
+        let (first, rest) = tables.split_first().expect("a source has a table");
         if rest.is_empty() {
             return Ok(first.clone());
         }
-        let columns = first.file_schema.fields().iter().map(|field| field.name().clone());
-        Ok(Self::union(tables, &columns.collect::<Vec<_>>()))
+        let columns = first.file_columns();
+        for other in rest {
+            let has_more = other.file_schema.fields().len() != columns.len();
+            let what = first.difference(other, &columns).or(has_more.then_some(COLUMNS));
+            if let Some(what) = what {
+                return Err(Unlike { first: first.name.clone(), other: other.name.clone(), what });
+            }
+        }
+        Ok(Self::union(tables, &columns))
+    }
+
+    /// The names of the columns in its files.
+    pub(super) fn file_columns(&self) -> Vec<String> {
+        self.file_schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
     /// The same files under one key: the number of rows before each file, as BIGINT.
@@ -476,17 +507,31 @@ impl SourceTable {
         )
     }
 
-    /// Whether one scan can read this table and `other`: same store, version, format and keys, and
-    /// the same columns where they are found by their place.
-    pub fn unites_with(&self, other: &Self) -> bool {
-        if matches!(self.format, Format::Csv(_)) && self.file_schema != other.file_schema {
-            return false;
-        }
+    /// Whether one scan can read `columns` of this table and of `other`: same store, version, format
+    /// and keys, and the same types; of CSV all columns count, since they are found by their place.
+    pub fn unites_with(&self, other: &Self, columns: &[String]) -> bool {
+        self.difference(other, columns).is_none()
+    }
+
+    /// What keeps one scan from reading `columns` of this table and of `other`.
+    fn difference(&self, other: &Self, columns: &[String]) -> Option<&'static str> {
         let place = |table: &Self| match table.version {
             Some(_) => (table.place.location.url().clone(), table.version),
             None => (table.place.location.store_url(), None),
         };
-        (&self.format, &self.keys, place(self)) == (&other.format, &other.keys, place(other))
+        let type_of = |table: &Self, column: &str| {
+            table.schema.field_with_name(column).ok().map(|field| field.data_type().clone())
+        };
+        let is_other = |column: &String| type_of(self, column) != type_of(other, column);
+        let by_place = matches!(self.format, Format::Csv(_));
+        let differences = [
+            (place(self) != place(other), "datasets"),
+            (self.format != other.format, "formats"),
+            (self.keys != other.keys, "keys"),
+            (by_place && self.file_schema != other.file_schema, COLUMNS),
+            (columns.iter().any(is_other), COLUMNS),
+        ];
+        differences.into_iter().find_map(|(differs, what)| differs.then_some(what))
     }
 
     /// The rows of tables that [unite](Self::unites_with), with the columns of `columns` only; of
@@ -498,9 +543,9 @@ impl SourceTable {
         let first = tables.first().expect("there is a table to read");
         let all: Vec<String>;
         let columns = match first.format {
-            Format::Parquet | Format::Json => columns,
+            Format::Parquet | Format::Json { .. } => columns,
             Format::Csv(_) => {
-                all = first.file_schema.fields().iter().map(|field| field.name().clone()).collect();
+                all = first.file_columns();
                 &all
             }
         };

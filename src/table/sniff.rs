@@ -31,7 +31,7 @@ pub async fn sniff(stores: &Arc<Stores>, location: &Location) -> Result<Sniffed>
     let source = Source::open(stores, &location.to_string(), &options).await?;
     let is_sure = |table: &SourceTable| match table.format {
         Format::Parquet => true,
-        Format::Csv(_) | Format::Json => table.rows().is_some(),
+        Format::Csv(_) | Format::Json { .. } => table.rows().is_some(),
     };
     let is_sure = source.tables.iter().all(is_sure);
     Ok(Sniffed { tables: source.tables, is_sure })

@@ -53,6 +53,26 @@ fn the_page_of_functions_is_that_of_the_code() {
     golden::check("docs/functions.md", &page);
 }
 
+#[test]
+fn the_examples_of_the_functions_run() {
+    let mut text = "CREATE TABLE people AS SELECT 20 + value AS age, 50.0 + value AS weight \
+                    FROM generate_series(1, 30);\n\
+                    CREATE TABLE sources AS SELECT value AS id, value * 11.0 AS ra, value - 15.0 AS decl \
+                    FROM generate_series(1, 30);\n"
+        .to_owned();
+    let (scalars, aggregates) = (scalars(), aggregates());
+    let pages = scalars.iter().map(|f| (f.name(), f.documentation()));
+    let pages = pages.chain(aggregates.iter().map(|f| (f.name(), f.documentation())));
+    for (name, page) in pages {
+        let example = page.and_then(|page| page.sql_example.as_deref());
+        let example = example.unwrap_or_else(|| panic!("'{name}' has no example"));
+        text += &format!("{};\n", example.trim());
+    }
+    let (code, rows, stderr) = outcome(pleiad(&["sql", "--json"]).write_stdin(text));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(rows.lines().count() > 100, "{rows}");
+}
+
 /// The lines of the README that call the program, without comments; with fewer rows.
 fn commands() -> Vec<Vec<String>> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use arrow::array::Int64Array;
 use datafusion::common::runtime::SpawnedTask;
 use pleiad::cli::exit;
-use pleiad::cli::output::{Answer, Output, OutputFlags};
+use pleiad::cli::output::{Answer, Answers, Output, OutputFlags};
 use pleiad::cli::process::{self, Interrupts, cores};
 use pleiad::cli::progress::Progress;
 use pleiad::cli::terminal::{Surroundings, Terminal, TerminalFlags, variable};
@@ -53,7 +53,8 @@ async fn run(act: &str, around: Surroundings, terminal: &Terminal) -> anyhow::Re
         }
         "flood" => {
             let values = Answer::build("n").column("n", Int64Array::from_iter_values(0..1_000_000));
-            Output::new(&OutputFlags::default(), around, terminal, None)?.print(&[values.done()])
+            Output::new(&OutputFlags::default(), around, terminal, Answers::Tables)?
+                .print(&[values.done()])
         }
         "draw" => {
             let watch = Arc::new(Progress::new(terminal.clone()));

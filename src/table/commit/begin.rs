@@ -42,6 +42,10 @@ pub(super) async fn preflight(place: &Place, mode: Mode) -> Result<Preflight> {
             refuse_foreign(place).await?;
             Ok(Preflight::From(None))
         }
+        (Mode::Append, Some(base)) => {
+            settle::refuse_to_grow(&base)?;
+            Ok(Preflight::From(Some(base)))
+        }
         (_, base) => Ok(Preflight::From(base)),
     }
 }

@@ -259,6 +259,7 @@ pub(super) fn rebase(
     staged: &[StagedFile],
     base: &Manifest,
 ) -> Result<Manifest> {
+    refuse_to_grow(base)?;
     let mut tables: BTreeMap<&str, TableRecord> =
         base.tables.iter().map(|table| (table.name.as_str(), table.clone())).collect();
     for table in &manifest.tables {
@@ -279,6 +280,18 @@ pub(super) fn rebase(
         properties,
         ..manifest.clone()
     })
+}
+
+/// Refuses to add rows to what a driver made: its blocks and counts are those of all rows.
+pub(super) fn refuse_to_grow(base: &Manifest) -> Result<()> {
+    let of_blocks = (!base.blocks.is_empty()).then_some("partition");
+    match base.properties.get("driver").map(String::as_str).or(of_blocks) {
+        Some(driver) => Err(Error::usage(format!(
+            "'{}' was made by pleiad {driver}, whose counts would not hold with more rows: run it anew",
+            base.location
+        ))),
+        None => Ok(()),
+    }
 }
 
 async fn remove_files(place: &Place, prepared: &Prepared) -> Result<()> {
