@@ -122,8 +122,8 @@ pub struct Copied {
 ///
 /// # Errors
 /// Of kind [`Kind::OutputExists`] if something is there and may not be replaced, or a dataset would
-/// go into another one: then nothing was copied; of kind [`Kind::Usage`] if a folder is not asked for as one; or if storage fails: copies
-/// that were made stay.
+/// go into another one: then nothing was copied; of kind [`Kind::Usage`] if a folder is not asked for
+/// as one; or if storage fails: copies that were made stay.
 pub async fn copy(
     stores: &Arc<Stores>,
     from: &Location,
