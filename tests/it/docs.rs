@@ -76,7 +76,7 @@ fn the_examples_of_the_functions_run() {
 /// The lines of the README that call the program, without comments; with fewer rows.
 fn commands() -> Vec<Vec<String>> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = std::fs::read_to_string(readme).unwrap().replace("\\\n", "");
+    let readme = std::fs::read_to_string(readme).unwrap().replace(" \\\n    ", " ");
     let lines = readme.lines().filter(|line| line.starts_with("pleiad "));
     let command = |line: &str| {
         let line = line.split_once("  #").map_or(line, |(command, _)| command);
