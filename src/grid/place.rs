@@ -25,11 +25,6 @@ impl Place {
         Self(block * 2 + 1)
     }
 
-    /// The place of a number.
-    pub const fn from_number(number: u32) -> Self {
-        Self(number)
-    }
-
     /// The place as a number, below `2 * MAX_BLOCKS`.
     pub const fn number(self) -> u32 {
         self.0
