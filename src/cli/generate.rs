@@ -1,6 +1,5 @@
 //! `pleiad generate`: datasets made from a seed.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,7 +19,6 @@ use crate::generate::{
     People, PeopleSource, PeopleTable, Shape, ShapeSource, Shapes, Sky, SkySource, Slice, Width,
 };
 use crate::session::Session;
-use crate::storage::Location;
 use crate::table::{Begin, Manifest, Run, TableSpec};
 
 /// Make data: the same seed gives the same rows, and any slice alone gives its rows
@@ -157,30 +155,18 @@ impl ShapesArgs {
     async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let shapes = Arc::new(Shapes::new(self.shape, self.rows, self.seed, Some(self.slice))?);
         let rows = shapes.slice_rows();
-        let out = context.stores.parse(&self.out)?;
-        let session = context.session()?;
-        let manifest = match context.begin(&out, Vec::new()).await? {
-            Begin::Kept(manifest) => *manifest,
-            Begin::Run(run) => {
-                let plan = scan(context, "shapes", ShapeSource::new(shapes), rows)?;
-                let name = "shapes".to_owned();
-                let spec = TableSpec { name, distinct: true, ..TableSpec::default() };
-                run.write(&session.state(), plan, spec, &context.watch).await?;
-                context.watch.report(Event::Done);
-                run.commit(self.properties()).await?
-            }
-        };
-        Ok(done(&manifest, out))
-    }
-
-    fn properties(&self) -> BTreeMap<String, String> {
-        properties([
+        let source = ShapeSource::new(shapes);
+        let words = [
             ("generator", "shapes".to_owned()),
             ("shape", self.shape.to_string()),
             ("rows", self.rows.to_string()),
             ("seed", self.seed.to_string()),
             ("slice", self.slice.to_string()),
-        ])
+        ];
+        publish(context, &self.out, words, async |run, session| {
+            write(context, run, session, source, rows, distinct("shapes")).await
+        })
+        .await
     }
 }
 
@@ -196,38 +182,106 @@ impl SkyArgs {
     async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let sky = Arc::new(Sky::new(self.rows, self.seed, Some(self.slice))?);
         let rows = sky.slice_rows();
-        let width = if self.wide { Width::Wide } else { Width::Narrow };
-        let source = SkySource::new(sky, width);
-        let out = context.stores.parse(&self.out)?;
-        let session = context.session()?;
-        let manifest = match context.begin(&out, Vec::new()).await? {
-            Begin::Kept(manifest) => *manifest,
-            Begin::Run(run) => {
-                let plan = scan(context, "sky", source, rows)?;
-                match self.files {
-                    Files::Parquet => {
-                        let name = "sky".to_owned();
-                        let spec = TableSpec { name, distinct: true, ..TableSpec::default() };
-                        run.write(&session.state(), plan, spec, &context.watch).await?;
-                    }
-                    Files::Csv => write_csv(&run, &session, plan).await?,
-                }
-                context.watch.report(Event::Done);
-                run.commit(self.properties()).await?
-            }
-        };
-        Ok(done(&manifest, out))
-    }
-
-    fn properties(&self) -> BTreeMap<String, String> {
-        properties([
+        let source = SkySource::new(sky, if self.wide { Width::Wide } else { Width::Narrow });
+        let words = [
             ("generator", "sky".to_owned()),
             ("rows", self.rows.to_string()),
             ("seed", self.seed.to_string()),
             ("slice", self.slice.to_string()),
             ("wide", self.wide.to_string()),
-        ])
+        ];
+        publish(context, &self.out, words, async |run, session| match self.files {
+            Files::Parquet => write(context, run, session, source, rows, distinct("sky")).await,
+            Files::Csv => write_csv(context, run, session, source, rows).await,
+        })
+        .await
     }
+}
+
+impl PeopleArgs {
+    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+        let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
+        let words = [
+            ("generator", "people".to_owned()),
+            ("rows", self.rows.to_string()),
+            ("seed", self.seed.to_string()),
+            ("slice", self.slice.to_string()),
+        ];
+        publish(context, &self.out, words, async |run, session| {
+            for table in PeopleTable::ALL {
+                let source = PeopleSource::new(Arc::clone(&people), table);
+                let (name, keys) = (table.name().to_owned(), vec!["id_pref".to_owned()]);
+                let spec = TableSpec { name, keys, ..TableSpec::default() };
+                write(context, run, session, source, people.slice_rows(), spec).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Publishes at `out` what `make` writes, unless what is there is kept. The manifest says by `words`
+/// how the rows were made.
+async fn publish<const N: usize>(
+    context: &Context,
+    out: &str,
+    words: [(&str, String); N],
+    make: impl AsyncFnOnce(&Run, &Session) -> anyhow::Result<()>,
+) -> anyhow::Result<Done> {
+    let out = context.stores.parse(out)?;
+    let session = context.session()?;
+    let manifest = match context.begin(&out, Vec::new()).await? {
+        Begin::Kept(manifest) => *manifest,
+        Begin::Run(run) => {
+            make(&run, &session).await?;
+            run.commit(words.map(|(name, value)| (name.to_owned(), value)).into()).await?
+        }
+    };
+    Ok(Done { answers: vec![written(&manifest)], tables: Vec::new(), published: Some(out) })
+}
+
+/// A table without keys, of measures that hardly repeat.
+fn distinct(name: &str) -> TableSpec {
+    TableSpec { name: name.to_owned(), distinct: true, ..TableSpec::default() }
+}
+
+/// Writes one table of generated rows.
+async fn write(
+    context: &Context,
+    run: &Run,
+    session: &Session,
+    source: impl TableProvider + 'static,
+    rows: Range<u64>,
+    spec: TableSpec,
+) -> anyhow::Result<()> {
+    let plan = scan(context, &spec.name, source, rows)?;
+    run.write(&session.state(), plan, spec, &context.watch).await?;
+    context.watch.report(Event::Done);
+    Ok(())
+}
+
+/// Writes the sky as one file of text, in the order of the rows.
+async fn write_csv(
+    context: &Context,
+    run: &Run,
+    session: &Session,
+    source: SkySource,
+    rows: Range<u64>,
+) -> anyhow::Result<()> {
+    let plan = scan(context, "sky", source, rows)?;
+    let session = session.child(|options| options.execution.target_partitions = 1);
+    let frame = session.context().execute_logical_plan(plan).await?;
+    let mut is_first = true;
+    let texts = frame.execute_stream().await?.map(move |batch| {
+        let batch = batch?;
+        let mut text = Vec::new();
+        let has_header = std::mem::take(&mut is_first);
+        WriterBuilder::new().with_header(has_header).build(&mut text).write(&batch)?;
+        Ok((Bytes::from(text), batch.num_rows() as u64))
+    });
+    run.write_text("sky.csv", texts).await?;
+    context.watch.report(Event::Done);
+    Ok(())
 }
 
 /// All rows of a generated table as a plan; tells that they are being written.
@@ -244,74 +298,6 @@ fn scan(
     });
     let source = provider_as_source(Arc::new(source));
     Ok(LogicalPlanBuilder::scan(name, source, None)?.build()?)
-}
-
-/// What the manifest says about how rows were made.
-fn properties<const N: usize>(words: [(&str, String); N]) -> BTreeMap<String, String> {
-    words.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// One file of text, in the order of the rows.
-async fn write_csv(run: &Run, session: &Session, plan: LogicalPlan) -> anyhow::Result<()> {
-    let session = session.child(|options| options.execution.target_partitions = 1);
-    let frame = session.context().execute_logical_plan(plan).await?;
-    let mut is_first = true;
-    let texts = frame.execute_stream().await?.map(move |batch| {
-        let batch = batch?;
-        let mut text = Vec::new();
-        let has_header = std::mem::take(&mut is_first);
-        WriterBuilder::new().with_header(has_header).build(&mut text).write(&batch)?;
-        Ok((Bytes::from(text), batch.num_rows() as u64))
-    });
-    run.write_text("sky.csv", texts).await?;
-    Ok(())
-}
-
-impl PeopleArgs {
-    async fn work(&self, context: &Context) -> anyhow::Result<Done> {
-        let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
-        let out = context.stores.parse(&self.out)?;
-        let session = context.session()?;
-        let manifest = match context.begin(&out, Vec::new()).await? {
-            Begin::Kept(manifest) => *manifest,
-            Begin::Run(run) => {
-                for table in PeopleTable::ALL {
-                    write(&run, &session, &people, table, context).await?;
-                }
-                run.commit(self.properties()).await?
-            }
-        };
-        Ok(done(&manifest, out))
-    }
-
-    fn properties(&self) -> BTreeMap<String, String> {
-        properties([
-            ("generator", "people".to_owned()),
-            ("rows", self.rows.to_string()),
-            ("seed", self.seed.to_string()),
-            ("slice", self.slice.to_string()),
-        ])
-    }
-}
-
-async fn write(
-    run: &Run,
-    session: &Session,
-    people: &Arc<People>,
-    table: PeopleTable,
-    context: &Context,
-) -> anyhow::Result<()> {
-    let source = PeopleSource::new(Arc::clone(people), table);
-    let plan = scan(context, table.name(), source, people.slice_rows())?;
-    let keys = vec!["id_pref".to_owned()];
-    let spec = TableSpec { name: table.name().to_owned(), keys, ..TableSpec::default() };
-    run.write(&session.state(), plan, spec, &context.watch).await?;
-    context.watch.report(Event::Done);
-    Ok(())
-}
-
-fn done(manifest: &Manifest, out: Location) -> Done {
-    Done { answers: vec![written(manifest)], tables: Vec::new(), published: Some(out) }
 }
 
 /// One line a table of the dataset.
