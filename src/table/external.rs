@@ -17,7 +17,8 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::commit::current_version;
 use super::provider::DatasetTable;
-use super::scan::{Encoding, Format, Source, SourceOptions, SourceTable, Unlike};
+use super::scan::{Encoding, Source, SourceOptions};
+use super::source_table::{Format, SourceTable, Unlike};
 use super::{csv, foreign};
 use crate::error::{Error, Result};
 use crate::storage::Stores;

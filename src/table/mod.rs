@@ -15,10 +15,11 @@ pub mod manifest; // what is published: tables, files, their facts
 mod pinned; // a store that answers only for the files it was told of
 pub mod properties; // Java properties, for people and other tools
 mod provider; // the table provider over pinned files
-pub mod scan; // what a location names: its tables, files and keys
+pub mod scan; // what a location names: its tables, pinned
 pub mod single; // one file for other programs
 pub mod sniff; // what a location holds, from a few bytes
 mod sort_pool; // the sort under a write
+pub mod source_table; // one table: its columns, keys and files
 mod split; // one stream of rows to one file a key
 mod staged; // bytes that have no name yet
 mod statistics; // min, max and NULL counts between footers, manifest and engine
@@ -31,10 +32,8 @@ use serde::{Deserialize, Serialize};
 pub use commit::{Begin, DeadRun, Run, RunOptions};
 pub use foreign::footer_of as footer;
 pub use manifest::Manifest;
-pub use scan::{
-    Encoding, Format, Source, SourceFile, SourceOptions, SourceTable, Within, current_manifest,
-    dataset_around,
-};
+pub use scan::{Encoding, Source, SourceOptions, Within, current_manifest, dataset_around};
+pub use source_table::{Format, SourceFile, SourceTable};
 
 /// What to do when the output already holds a version. The names are Spark's.
 #[derive(

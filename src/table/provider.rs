@@ -31,7 +31,7 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use super::csv::CsvFormat;
 use super::decoded::DecodedFile;
 use super::pinned::{PinnedReaders, PinnedStore};
-use super::scan::{Format, SourceFile, SourceTable};
+use super::source_table::{Format, SourceFile, SourceTable};
 use crate::error::Error;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.

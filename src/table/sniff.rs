@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::scan::{Format, Source, SourceOptions, SourceTable};
+use super::scan::{Source, SourceOptions};
+use super::source_table::{Format, SourceTable};
 use crate::error::Result;
 use crate::storage::{Location, Stores};
 
