@@ -1,6 +1,6 @@
--- Every row with a position, with the block that owns it.
--- Input: source. Parts: ${columns}, ${names}, ${ra}, ${dec}. Parameters: $frame VARCHAR, $plan BINARY.
+-- Every row with the block that owns it, if it has a position.
+-- Input: source. Parts: ${columns}, ${names}, ${ra}, ${dec}, ${where}. Parameters: $frame VARCHAR, $plan BINARY.
 -- Output: the columns of the source, block INT.
 SELECT ${names}, block
 FROM (SELECT ${columns}, block_of(sky_position($frame, ${ra}, ${dec}), $plan) AS block FROM source)
-WHERE block IS NOT NULL
+${where}

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::builder::NullBufferBuilder;
 use arrow::array::{ArrayRef, Int32Array};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
@@ -36,13 +37,12 @@ fn blocks(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let columns = positions::columns(position, rows)?;
     let places = positions::plan(NAME, plan)?;
     let blocks = places.as_ref().map(|places| places.plan());
-    let found: Int32Array = Positions::in_columns(&columns)
-        .iter()
-        .map(|position| {
-            let (lon, lat) = position?;
-            let block = blocks?.block_of(lon, lat)?;
-            Some(i32::try_from(block).expect("at most MAX_BLOCKS"))
-        })
-        .collect();
-    Ok(Arc::new(found))
+    let mut found = Vec::with_capacity(rows);
+    let mut known = NullBufferBuilder::new(rows);
+    for position in Positions::in_columns(&columns).iter() {
+        let block = position.zip(blocks).and_then(|((lon, lat), plan)| plan.block_of(lon, lat));
+        found.push(i32::try_from(block.unwrap_or_default()).expect("at most MAX_BLOCKS"));
+        known.append(block.is_some());
+    }
+    Ok(Arc::new(Int32Array::new(found.into(), known.finish())))
 }

@@ -6,13 +6,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Builder, ListBuilder};
+use arrow::array::builder::NullBufferBuilder;
+use arrow::array::{ArrayRef, Int32Array, ListArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
 use super::positions::{self, Positions};
 use super::sky_function::{SkyFunction, documented};
+use crate::grid::Place;
 
 const NAME: &str = "places_of";
 
@@ -37,20 +40,23 @@ fn places(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
     let places = positions::plan(NAME, plan)?;
-    let mut lists = ListBuilder::with_capacity(Int32Builder::with_capacity(rows), rows);
+    let (mut numbers, mut offsets) = (Vec::with_capacity(rows), Vec::with_capacity(rows + 1));
+    let mut known = NullBufferBuilder::new(rows);
     let mut found = Vec::new();
+    offsets.push(0);
     for position in Positions::in_columns(&columns).iter() {
-        let (Some(places), Some((lon, lat))) = (&places, position) else {
-            lists.append(false);
-            continue;
-        };
         found.clear();
-        places.places_of(lon, lat, &mut found);
-        for place in &found {
-            let number = i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
-            lists.values().append_value(number);
+        if let (Some(places), Some((lon, lat))) = (&places, position) {
+            places.places_of(lon, lat, &mut found);
+            known.append_non_null();
+        } else {
+            known.append_null();
         }
-        lists.append(true);
+        let number = |place: &Place| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
+        numbers.extend(found.iter().map(number));
+        offsets.push(i32::try_from(numbers.len()).expect("a batch has few places"));
     }
-    Ok(Arc::new(lists.finish()))
+    let numbers = Arc::new(Int32Array::new(numbers.into(), None));
+    let item = Arc::new(Field::new_list_field(DataType::Int32, true));
+    Ok(Arc::new(ListArray::new(item, OffsetBuffer::new(offsets.into()), numbers, known.finish())))
 }

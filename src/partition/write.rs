@@ -15,6 +15,7 @@ use crate::table::manifest::FileRecord;
 use crate::table::{Layout, Run, TableSpec};
 
 const BLOCKS: &str = include_str!("../../sql/steps/partition_blocks.sql");
+const LISTS: &str = include_str!("../../sql/steps/partition_lists.sql");
 const ASSIGN: &str = include_str!("../../sql/steps/partition_assign.sql");
 const QUARANTINE: &str = include_str!("../../sql/steps/partition_quarantine.sql");
 
@@ -35,12 +36,19 @@ pub async fn write(
 ) -> Result<()> {
     let has_margin = params.margin != Margin::None;
     let plan = ScalarValue::BinaryView(Some(counted.split.plan.encode()));
-    let text = if has_margin { ASSIGN } else { BLOCKS };
-    let plan = input.plan(text, &[], vec![("plan", plan)]).await?;
+    let layout = layout(input, blocks, has_margin);
+    let text = match layout {
+        _ if !has_margin => BLOCKS,
+        Layout::Counted => LISTS,
+        _ => ASSIGN,
+    };
+    // Asking costs a copy of every row, and the position twice.
+    let known = if counted.bad() == 0 { "" } else { "WHERE block IS NOT NULL" };
+    let plan = input.plan(text, &[("where", known)], vec![("plan", plan)]).await?;
     let spec = TableSpec {
         name: "blocks".to_owned(),
         keys: vec!["block".to_owned()],
-        layout: layout(input, blocks, has_margin),
+        layout,
         odd: has_margin.then(|| "margins".to_owned()),
         distinct: true,
         ..TableSpec::default()

@@ -33,6 +33,10 @@ const ROW_GROUP_ROWS: usize = 100_000;
 /// Bytes of a row group, for wide rows.
 const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 
+/// Rows of a page. Where numbers hardly repeat and rows have no order, bounds of pages exclude
+/// nothing, and a column is one page a row group.
+const PAGE_ROWS: usize = 20_000;
+
 /// Bytes of a column's dictionary in a row group. A column with more distinct values (16,000 numbers)
 /// is written plain: with the usual 1 MiB every column of unique values would pay for a dictionary
 /// of all its values, since a row group ends before that is full.
@@ -69,6 +73,22 @@ impl Target {
     }
 }
 
+/// Chunks that wait for the end of their row group.
+#[derive(Default)]
+struct Waiting {
+    chunks: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn push(&mut self, chunk: RecordBatch) {
+        self.rows += chunk.num_rows();
+        self.bytes += chunk.get_array_memory_size();
+        self.chunks.push(chunk);
+    }
+}
+
 /// A file in the making.
 pub(crate) struct FileWriter {
     writer: AsyncArrowWriter<Staged>,
@@ -77,7 +97,7 @@ pub(crate) struct FileWriter {
     chunks: BatchCoalescer,
     /// Whole chunks that wait for their row group, if they are to: encoders of hundreds of open files
     /// would need more memory than the rows.
-    waiting: Option<Vec<RecordBatch>>,
+    waiting: Option<Waiting>,
     /// Bytes of parts waiting and on their way.
     held: Arc<AtomicUsize>,
     record: FileRecord,
@@ -117,14 +137,13 @@ impl FileWriter {
 
     /// The same file, encoded a row group at a time.
     pub(crate) fn waiting(mut self) -> Self {
-        self.waiting = Some(Vec::new());
+        self.waiting = Some(Waiting::default());
         self
     }
 
-    /// Adds rows, which have the columns of the file.
-    pub(crate) async fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    /// Adds rows, which have the columns of the file and their types.
+    pub(crate) async fn push(&mut self, mut batch: RecordBatch) -> Result<()> {
         self.record.rows += batch.num_rows() as u64;
-        let mut batch = plain_batch(&batch, &self.schema)?;
         // Whole chunks need no copy while nothing waits before them.
         while self.waiting.is_none()
             && self.chunks.get_buffered_rows() == 0
@@ -144,7 +163,7 @@ impl FileWriter {
                 None => self.writer.write(&chunk).await?,
             }
         }
-        if self.waiting_rows() + CHUNK_ROWS > ROW_GROUP_ROWS {
+        if self.waiting.as_ref().is_some_and(|all| all.rows + CHUNK_ROWS > ROW_GROUP_ROWS) {
             self.end_row_group().await?;
         }
         Ok(())
@@ -152,25 +171,20 @@ impl FileWriter {
 
     /// Bytes of memory held: encoded pages, waiting rows, parts on their way.
     pub(crate) fn memory(&self) -> usize {
-        let waiting = self.waiting.iter().flatten();
-        let waiting: usize = waiting.map(RecordBatch::get_array_memory_size).sum();
+        let waiting = self.waiting.as_ref().map_or(0, |waiting| waiting.bytes);
         let held = self.held.load(Ordering::Relaxed);
         self.writer.memory_size() + self.chunks.size() + waiting + held
     }
 
-    fn waiting_rows(&self) -> usize {
-        self.waiting.iter().flatten().map(RecordBatch::num_rows).sum()
-    }
-
     /// Whether ending the row group would free memory.
     pub(crate) fn open_rows(&self) -> usize {
-        self.writer.in_progress_rows() + self.waiting_rows()
+        self.writer.in_progress_rows() + self.waiting.as_ref().map_or(0, |waiting| waiting.rows)
     }
 
     /// Ends the row group, to free its memory.
     pub(crate) async fn end_row_group(&mut self) -> Result<()> {
         if let Some(waiting) = &mut self.waiting {
-            for chunk in std::mem::take(waiting) {
+            for chunk in std::mem::take(waiting).chunks {
                 self.writer.write(&chunk).await?;
             }
         }
@@ -181,7 +195,7 @@ impl FileWriter {
     pub(crate) async fn finish(mut self) -> Result<StagedFile> {
         self.chunks.finish_buffered_batch()?;
         self.write_chunks().await?;
-        for chunk in self.waiting.take().into_iter().flatten() {
+        for chunk in self.waiting.take().unwrap_or_default().chunks {
             self.writer.write(&chunk).await?;
         }
         let footer = self.writer.finish().await?;
@@ -234,6 +248,7 @@ pub(super) fn settings(schema: &Schema, order: &[String], distinct: bool) -> Wri
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_data_page_row_count_limit(if distinct { ROW_GROUP_ROWS } else { PAGE_ROWS })
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(sorting)

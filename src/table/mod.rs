@@ -84,7 +84,8 @@ pub enum Layout {
     #[default]
     Spread,
     /// For keys that were counted: every stream keeps a writer open for each, however many there
-    /// are. Row groups end early where memory is short.
+    /// are. Row groups end early where memory is short. A key that is alone may be a list here: the
+    /// row is written once for each item.
     Counted,
     /// For many keys: rows are hashed by key and sorted, a stream has one writer open, and a key
     /// has one file. Without keys the table becomes one file.

@@ -1,13 +1,14 @@
 //! One stream of rows to one file for each key value.
 //!
 //! Rows whose key is NULL are counted, key by key, and left out: the driver of the write refuses
-//! the result with the exact count.
+//! the result with the exact count. A key may be a list: the row goes to the file of each item.
 
+use std::slice;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{filter_record_batch, is_not_null, partition, take_record_batch};
-use arrow::datatypes::{Int32Type, SchemaRef};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{HashMap, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -15,7 +16,7 @@ use futures::{StreamExt, stream};
 
 use super::Layout;
 use super::commit::record::StagedFile;
-use super::encode::{FileWriter, Target};
+use super::encode::{FileWriter, Target, plain_batch};
 use super::value;
 use crate::error::Result;
 
@@ -27,6 +28,9 @@ const MOST_SMALL: i32 = 1 << 22;
 
 /// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
 const MOST_HELD: usize = 160 * 1024 * 1024;
+
+/// Bytes of rows that come in between two looks at the memory of all writers.
+const UNSEEN: usize = 1024 * 1024;
 
 /// Files of a stream that are ended at a time.
 const FINISHED_AT_ONCE: usize = 4;
@@ -46,8 +50,12 @@ pub(crate) struct Splitter {
     by_number: Vec<Option<usize>>,
     writers: Vec<FileWriter>,
     finished: Vec<StagedFile>,
+    /// Rows that came in, once for each key.
+    rows: u64,
     null_keys: Vec<u64>,
     reservation: MemoryReservation,
+    /// Bytes of rows since the last look at the memory.
+    unseen: usize,
 }
 
 /// Whether a batch was taken.
@@ -69,8 +77,10 @@ impl Splitter {
         let key_columns = key_columns.collect::<Result<Vec<_>>>()?;
         let file_columns =
             (0..schema.fields().len()).filter(|i| !key_columns.contains(i)).collect();
-        let key_types =
-            key_columns.iter().map(|i| SortField::new(schema.field(*i).data_type().clone()));
+        let key_types = key_columns.iter().map(|i| match schema.field(*i).data_type() {
+            DataType::List(item) => SortField::new(item.data_type().clone()),
+            other => SortField::new(other.clone()),
+        });
         Ok(Self {
             target: Arc::clone(target),
             layout,
@@ -80,9 +90,11 @@ impl Splitter {
             by_number: Vec::new(),
             writers: Vec::new(),
             finished: Vec::new(),
+            rows: 0,
             null_keys: vec![0; key_columns.len()],
             key_columns,
             reservation,
+            unseen: 0,
         })
     }
 
@@ -93,22 +105,33 @@ impl Splitter {
             return Ok(Taken::Yes);
         }
         let keys: Vec<_> = self.key_columns.iter().map(|i| Arc::clone(batch.column(*i))).collect();
-        let rows = batch.project(&self.file_columns)?;
+        let rows = plain_batch(&batch.project(&self.file_columns)?, &self.target.file_schema)?;
+        let items = items(&keys);
+        self.rows += items.as_ref().map_or(rows.num_rows(), |(items, _)| items.len()) as u64;
+        self.unseen += rows.get_array_memory_size();
         let taken = match self.layout {
             _ if keys.is_empty() => {
                 self.writer_for(&[], &keys, 0).await?;
                 self.writers[0].push(rows).await?;
                 Taken::Yes
             }
-            Layout::Spread | Layout::Counted => self.push_spread(&keys, rows).await?,
+            Layout::Spread | Layout::Counted => match &items {
+                Some((item, row_of)) => {
+                    self.push_spread(slice::from_ref(item), Some(row_of), rows).await?
+                }
+                None => self.push_spread(&keys, None, rows).await?,
+            },
             Layout::Clustered => self.push_clustered(&keys, &rows).await?,
         };
-        self.account().await?;
+        if self.unseen >= UNSEEN {
+            self.unseen = 0;
+            self.account().await?;
+        }
         Ok(taken)
     }
 
-    /// Ends all files.
-    pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, Vec<u64>)> {
+    /// Ends all files; with them the rows that came in, and those without a key, key by key.
+    pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, u64, Vec<u64>)> {
         let writers = std::mem::take(&mut self.writers);
         // While one waits for the disk, another encodes.
         let mut files = stream::iter(writers).map(FileWriter::finish).buffered(FINISHED_AT_ONCE);
@@ -116,7 +139,7 @@ impl Splitter {
             self.finished.push(file?);
         }
         drop(files);
-        Ok((self.finished, self.null_keys))
+        Ok((self.finished, self.rows, self.null_keys))
     }
 
     fn without_null_keys(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
@@ -139,18 +162,25 @@ impl Splitter {
         })
     }
 
-    /// Rows in any order: gathers those of a key, so that a batch is copied once.
-    async fn push_spread(&mut self, keys: &[ArrayRef], rows: RecordBatch) -> Result<Taken> {
+    /// Rows in any order: gathers those of a key, so that a batch is copied once. With `row_of` a key
+    /// is that of this row.
+    async fn push_spread(
+        &mut self,
+        keys: &[ArrayRef],
+        row_of: Option<&[u32]>,
+        rows: RecordBatch,
+    ) -> Result<Taken> {
         let found = match small_numbers(keys) {
             Some(numbers) => self.writers_of_numbers(keys, numbers).await?,
             None => self.writers_of(keys).await?,
         };
         let Some(writer_of) = found else { return Ok(Taken::TooManyKeys) };
-        if writer_of.iter().all(|writer| *writer == writer_of[0]) {
-            self.writers[writer_of[0]].push(rows).await?;
+        let Some(first) = writer_of.first() else { return Ok(Taken::Yes) };
+        if row_of.is_none() && writer_of.iter().all(|writer| writer == first) {
+            self.writers[*first].push(rows).await?;
             return Ok(Taken::Yes);
         }
-        let (order, ends) = gathered(&writer_of, self.writers.len());
+        let (order, ends) = gathered(&writer_of, row_of, self.writers.len());
         let rows = take_record_batch(&rows, &order)?;
         let mut start = 0;
         for (writer, end) in self.writers.iter_mut().zip(ends) {
@@ -281,8 +311,25 @@ fn small_numbers(keys: &[ArrayRef]) -> Option<&[i32]> {
     numbers.iter().all(|number| (0..MOST_SMALL).contains(number)).then_some(numbers)
 }
 
-/// The rows in the order of their writer, and where the rows of each writer end.
-fn gathered(writer_of: &[usize], writers: usize) -> (UInt32Array, Vec<usize>) {
+/// The items of a key that is alone and a list, each with its row; lists are not NULL.
+fn items(keys: &[ArrayRef]) -> Option<(ArrayRef, Vec<u32>)> {
+    let [key] = keys else { return None };
+    let lists = key.as_list_opt::<i32>()?;
+    let mut row_of = Vec::with_capacity(lists.values().len());
+    for (row, length) in (0..).zip(lists.offsets().lengths()) {
+        row_of.extend(std::iter::repeat_n(row, length));
+    }
+    let first = lists.value_offsets()[0].unsigned_abs() as usize;
+    Some((lists.values().slice(first, row_of.len()), row_of))
+}
+
+/// The rows in the order of their writer, and where the rows of each writer end. With `row_of` an
+/// entry of `writer_of` is for that row.
+fn gathered(
+    writer_of: &[usize],
+    row_of: Option<&[u32]>,
+    writers: usize,
+) -> (UInt32Array, Vec<usize>) {
     let mut ends = vec![0; writers];
     for writer in writer_of {
         ends[*writer] += 1;
@@ -292,8 +339,8 @@ fn gathered(writer_of: &[usize], writers: usize) -> (UInt32Array, Vec<usize>) {
         sum += std::mem::replace(end, sum);
     }
     let mut order = vec![0; writer_of.len()];
-    for (row, writer) in (0..).zip(writer_of) {
-        order[ends[*writer]] = row;
+    for (entry, (number, writer)) in (0..).zip(writer_of).enumerate() {
+        order[ends[*writer]] = row_of.map_or(number, |row_of| row_of[entry]);
         ends[*writer] += 1;
     }
     (order.into(), ends)
@@ -301,12 +348,28 @@ fn gathered(writer_of: &[usize], writers: usize) -> (UInt32Array, Vec<usize>) {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::ListArray;
+
     use super::*;
 
     #[test]
     fn rows_are_gathered_by_writer_in_their_order() {
-        let (order, ends) = gathered(&[2, 0, 2, 0, 3], 5);
+        let (order, ends) = gathered(&[2, 0, 2, 0, 3], None, 5);
         assert_eq!(order.values().to_vec(), [1, 3, 0, 2, 4]);
         assert_eq!(ends, [2, 2, 4, 5, 5]);
+    }
+
+    #[test]
+    fn a_row_goes_to_each_item_of_its_list() {
+        let lists = [Some(vec![Some(9)]), Some(vec![]), Some(vec![Some(7), Some(9)])];
+        let lists = ListArray::from_iter_primitive::<Int32Type, _, _>(
+            [Some(vec![Some(1)])].into_iter().chain(lists),
+        );
+        let (items, row_of) = items(&[Arc::new(lists.slice(1, 3))]).unwrap();
+        assert_eq!(items.as_primitive::<Int32Type>().values().to_vec(), [9, 7, 9]);
+        assert_eq!(row_of, [0, 2, 2]);
+        let (order, ends) = gathered(&[1, 0, 1], Some(&row_of), 2);
+        assert_eq!(order.values().to_vec(), [2, 0, 2]);
+        assert_eq!(ends, [1, 3]);
     }
 }

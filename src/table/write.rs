@@ -52,7 +52,7 @@ use crate::event::{Event, Observer};
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct StreamFacts {
     pub(crate) files: Vec<StagedFile>,
-    /// Rows that came in.
+    /// Rows that came in; as often as its list has items where a key is a list.
     pub(crate) rows: u64,
     /// Rows with a NULL in a key, key by key.
     pub(crate) null_keys: Vec<u64>,
@@ -320,7 +320,6 @@ async fn write_stream(
     mut splitter: Splitter,
     rows: Count,
 ) -> EngineResult<StreamFacts> {
-    let mut facts = StreamFacts::default();
     while let Some(batch) = input.try_next().await? {
         let batch_rows = batch.num_rows();
         match splitter.push(batch).await {
@@ -330,13 +329,12 @@ async fn write_stream(
             }
             Err(error) => return Err(DataFusionError::External(Box::new(error))),
         }
-        facts.rows += batch_rows as u64;
         rows.add(batch_rows);
     }
     let finished = splitter.finish().await;
-    (facts.files, facts.null_keys) =
+    let (files, rows, null_keys) =
         finished.map_err(|error| DataFusionError::External(Box::new(error)))?;
-    Ok(facts)
+    Ok(StreamFacts { files, rows, null_keys, too_many_keys: false })
 }
 
 fn facts_schema() -> SchemaRef {

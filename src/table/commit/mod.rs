@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SessionState;
@@ -49,7 +49,7 @@ use self::begin::Preflight;
 use self::place::{Created, Place};
 use self::record::{Intent, Prepared, StagedFile};
 use self::settle::Settled;
-use super::encode::{FileWriter, Target, plain_field};
+use super::encode::{FileWriter, Target, plain_field, plain_type};
 use super::manifest::{FORMAT, FileRecord, Manifest, TableRecord};
 use super::staged::Staged;
 use super::write::StreamFacts;
@@ -245,8 +245,12 @@ impl Run {
         let file_schema = Schema::new(columns.map(|field| plain_field(field)).collect::<Vec<_>>());
         let keys = spec.keys.iter().map(|key| {
             let field = schema.field_with_name(key)?;
-            value::check_key_type(key, field.data_type())?;
-            Ok(plain_field(field).with_nullable(false))
+            let value_type = match field.data_type() {
+                DataType::List(item) if spec.layout == Layout::Counted => item.data_type(),
+                other => other,
+            };
+            value::check_key_type(key, value_type)?;
+            Ok(Field::new(key, plain_type(value_type), false))
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut records = Vec::new();
