@@ -6,6 +6,7 @@
 pub mod error; // one error type, its kinds and exit codes
 pub mod event; // what drivers report; nothing here prints
 pub mod sizes; // 512MiB, 10g, 256MB
+pub mod isa; // loops compiled for each instruction set
 pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure
 pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod table; // tables on storage: one sink, one commit, one way to read

@@ -15,9 +15,10 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::function::AccumulatorArgs;
 
 use super::centroids::block::{Block, Column, Span, Take};
-use super::centroids::kernel::{BLOCK, Isa};
+use super::centroids::kernel::BLOCK;
 use super::centroids::model::{ModelSet, Weight};
 use crate::error::Error;
+use crate::isa::Isa;
 
 /// An error of ours on its way through the engine.
 pub(super) fn failed(error: Error) -> DataFusionError {

@@ -19,12 +19,12 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
 use super::arguments::{self, Columns, failed};
-use super::centroids::kernel::Isa;
 use super::centroids::model::ModelSet;
 use super::centroids::totals::{Adder, Measures, Totals};
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
 use super::totals_array;
+use crate::isa::Isa;
 
 /// The function, for a session.
 pub fn centroid_sums() -> AggregateUDF {

@@ -19,10 +19,11 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use super::SECTION;
 use super::arguments::{self, failed};
 use super::centroids::block::{Column, Number, with_values};
-use super::centroids::kernel::{BLOCK, Isa, Task};
+use super::centroids::kernel::BLOCK;
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
 use crate::error::Error;
+use crate::isa::{Isa, Task};
 
 /// The function, for a session.
 pub fn extent() -> AggregateUDF {

@@ -17,12 +17,13 @@ use super::SECTION;
 use super::arguments::{self, Columns};
 use super::centroids::block::Block;
 use super::centroids::farthest::{FarRow, Farthest};
-use super::centroids::kernel::{self, BLOCK, Centroids, Isa, Nearest};
+use super::centroids::kernel::{self, BLOCK, Centroids, Nearest};
 use super::centroids::model::{CLUSTER_LIMIT, ModelSet};
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
 use super::row_lists;
 use crate::error::Error;
+use crate::isa::Isa;
 
 /// The function, for a session.
 pub fn farthest_rows() -> AggregateUDF {

@@ -18,10 +18,11 @@ use datafusion::logical_expr::{
 use super::SECTION;
 use super::arguments::{self, failed, misused};
 use super::centroids::block::{Column, Number, with_values};
-use super::centroids::kernel::{self, BLOCK, Centroids, Isa, Lanes, Nearest};
+use super::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use super::centroids::model::{Model, ModelSet};
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
 use crate::error::Error;
+use crate::isa::Isa;
 
 /// The function that gives the number, for a session.
 pub fn nearest_centroid() -> ScalarUDF {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::ColumnarValue;
 
 use super::arguments::{coerce_number, failed, misused};
 use crate::error::Error;
-use crate::grid::{Places, Plan};
+use crate::grid::{Places, Plan, all_canonical};
 
 /// Plans that are kept ready.
 const READY: usize = 4;
@@ -105,6 +105,15 @@ impl<'a> Positions<'a> {
     /// The positions in two columns of `Float64`.
     pub(super) fn of(lon: &'a ArrayRef, lat: &'a ArrayRef) -> Self {
         Self { lon: lon.as_primitive::<Float64Type>(), lat: lat.as_primitive::<Float64Type>() }
+    }
+
+    /// The columns themselves, if all rows are usable positions in their one form: then nothing has
+    /// to be looked at row by row.
+    pub(super) fn canonical(&self) -> Option<[&'a Float64Array; 2]> {
+        let all = self.lon.null_count() == 0
+            && self.lat.null_count() == 0
+            && all_canonical(self.lon.values(), self.lat.values());
+        all.then_some([self.lon, self.lat])
     }
 
     #[inline]

@@ -18,13 +18,14 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use super::SECTION;
 use super::arguments::{self, Columns};
 use super::centroids::block::Block;
-use super::centroids::kernel::{Isa, Lanes};
+use super::centroids::kernel::Lanes;
 use super::centroids::model::ModelSet;
 use super::centroids::sample::{HashRows, Sample, SampleRow};
 use super::fold::{self, Core, Fold};
 use super::groups::Groups;
 use super::row_lists;
 use crate::error::Error;
+use crate::isa::Isa;
 
 /// The most rows of a sample.
 const ROWS_LIMIT: i64 = 10_000_000;

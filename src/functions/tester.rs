@@ -260,7 +260,6 @@ mod tests {
 
     use super::*;
     use crate::functions::centroid_sums::Summing;
-    use crate::functions::centroids::kernel::Isa;
     use crate::functions::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
     use crate::functions::centroids::totals::{Measures, Totals};
     use crate::functions::fold::Core;
@@ -270,6 +269,7 @@ mod tests {
         read_centroid_sums, read_extent, read_sample_rows, sample_rows,
     };
     use crate::grid::{Bounds, Frame, Grid, Margin, Plan, Shape};
+    use crate::isa::Isa;
 
     /// A row: a float, an integer, a weight.
     type Row = (Option<f64>, Option<i16>, Option<i64>);

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 use super::UnitVector;
 use crate::error::Error;
+use crate::isa::{Isa, Task};
 
 /// A frame in which a grid can be laid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,13 +41,26 @@ const GALACTIC: [[f64; 3]; 3] = [
 
 impl Frame {
     /// The position in this frame of an equatorial one.
-    #[inline]
+    #[inline(always)]
     pub fn from_equatorial(self, ra_deg: f64, dec_deg: f64) -> (f64, f64) {
         if self == Self::Equatorial {
             return (ra_deg, dec_deg);
         }
         let turned = self.turned(UnitVector::from_degrees(ra_deg, dec_deg));
         (turned.lon_deg(), turned.lat_deg())
+    }
+
+    /// [`Self::from_equatorial`] of many positions, to the bit, as longitudes and latitudes.
+    pub fn all_from_equatorial(self, ra_deg: &[f64], dec_deg: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        self.all_with(Isa::best(), ra_deg, dec_deg)
+    }
+
+    fn all_with(self, isa: Isa, ra_deg: &[f64], dec_deg: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        assert_eq!(ra_deg.len(), dec_deg.len(), "a position has two coordinates");
+        let (mut lon, mut lat) = (vec![0.0; ra_deg.len()], vec![0.0; ra_deg.len()]);
+        let to = [&mut lon[..], &mut lat[..]];
+        isa.run(FromEquatorial { frame: self, from: [ra_deg, dec_deg], to });
+        (lon, lat)
     }
 
     /// The equatorial position of one in this frame: the inverse of [`Self::from_equatorial`].
@@ -60,7 +74,7 @@ impl Frame {
     }
 
     /// An equatorial direction in this frame.
-    #[inline]
+    #[inline(always)]
     pub fn turned(self, UnitVector { x, y, z }: UnitVector) -> UnitVector {
         match self {
             Self::Equatorial => UnitVector { x, y, z },
@@ -115,6 +129,23 @@ impl Frame {
             Self::Equatorial => "equatorial",
             Self::Ecliptic => "ecliptic",
             Self::Galactic => "galactic",
+        }
+    }
+}
+
+struct FromEquatorial<'a> {
+    frame: Frame,
+    from: [&'a [f64]; 2],
+    to: [&'a mut [f64]; 2],
+}
+
+impl Task for FromEquatorial<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let ([ra, dec], [lon, lat]) = (self.from, self.to);
+        let to = lon.iter_mut().zip(lat);
+        for ((ra, dec), (lon, lat)) in ra.iter().zip(dec).zip(to) {
+            (*lon, *lat) = self.frame.from_equatorial(*ra, *dec);
         }
     }
 }
@@ -194,7 +225,35 @@ mod tests {
         assert_eq!(error, "frame is 'supergalactic', expected equatorial, ecliptic or galactic");
     }
 
+    /// Positions anywhere, and where angles are special.
+    fn position() -> impl Strategy<Value = (f64, f64)> {
+        let odd = |angles: Vec<f64>| {
+            let near = |x: f64| [x, x.next_up(), x.next_down(), x + 1e-9];
+            prop::sample::select(angles.into_iter().flat_map(near).collect::<Vec<_>>())
+        };
+        let lon = prop_oneof![0.0..360.0f64, odd(vec![0.0, 22.5, 45.0, 90.0, 180.0, 270.0, 360.0])];
+        let lat = prop_oneof![-90.0..=90.0f64, odd(vec![-90.0, -45.0, 0.0, OBLIQUITY_DEG, 90.0])];
+        (lon, lat.prop_map(|lat: f64| lat.clamp(-90.0, 90.0)))
+    }
+
     proptest! {
+        #[test]
+        fn many_positions_at_once_have_the_bits_of_each_alone(
+            (ra, dec) in prop::collection::vec(position(), 0..40)
+                .prop_map(|positions| positions.into_iter().unzip::<f64, f64, Vec<_>, Vec<_>>()),
+            frame in prop::sample::select(vec![Frame::Equatorial, Frame::Ecliptic, Frame::Galactic]),
+        ) {
+            for isa in Isa::available() {
+                let (lon, lat) = frame.all_with(isa, &ra, &dec);
+                prop_assert_eq!((lon.len(), lat.len()), (ra.len(), ra.len()));
+                for i in 0..ra.len() {
+                    let (a, b) = frame.from_equatorial(ra[i], dec[i]);
+                    let found = (lon[i].to_bits(), lat[i].to_bits());
+                    prop_assert_eq!(found, (a.to_bits(), b.to_bits()), "{:?} {} {}", isa, ra[i], dec[i]);
+                }
+            }
+        }
+
         #[test]
         fn rotations_keep_angles_and_come_back(
             (lon, lat) in (0.0..360.0f64, -90.0..=90.0f64),

@@ -34,6 +34,7 @@ mod plan;
 mod position;
 mod split;
 mod tree;
+mod trig;
 mod vector;
 mod zorder;
 
@@ -47,7 +48,7 @@ pub use frame::Frame;
 pub use margin::{MAX_MARGIN_ARCSEC, Margin};
 pub use place::{Place, Places};
 pub use plan::{Block, Grid, MAX_BLOCKS, Plan};
-pub use position::{Reason, canonical};
+pub use position::{Reason, all_canonical, canonical};
 pub use split::{Rule, Split, Splitting};
 pub use vector::UnitVector;
 pub use zorder::z_order;

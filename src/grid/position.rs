@@ -58,22 +58,44 @@ impl fmt::Display for Reason {
 /// The first [`Reason`] that applies.
 #[inline]
 pub fn canonical(lon_deg: f64, lat_deg: f64) -> Result<(f64, f64), Reason> {
-    if lon_deg.is_nan() || lat_deg.is_nan() {
-        return Err(Reason::Nan);
+    if !(lat_deg.abs() <= 90.0 && (-360.0..=720.0).contains(&lon_deg)) {
+        return Err(reason(lon_deg, lat_deg));
     }
-    if lon_deg.is_infinite() || lat_deg.is_infinite() {
-        return Err(Reason::Infinite);
-    }
-    if !(-90.0..=90.0).contains(&lat_deg) {
-        return Err(Reason::LatOutOfRange);
-    }
-    if !(-360.0..=720.0).contains(&lon_deg) {
-        return Err(Reason::LonOutOfRange);
-    }
-    let wrapped = lon_deg - 360.0 * (lon_deg / 360.0).floor();
+    let turns = if lon_deg < 0.0 {
+        360.0
+    } else if lon_deg < 360.0 {
+        0.0
+    } else if lon_deg < 720.0 {
+        -360.0
+    } else {
+        -720.0
+    };
+    let turned = lon_deg + turns;
     // A tiny negative longitude rounds up to a whole turn.
-    let lon_deg = if wrapped >= 360.0 { 0.0 } else { wrapped };
+    let lon_deg = if turned >= 360.0 { 0.0 } else { turned };
     Ok((lon_deg, lat_deg))
+}
+
+/// Whether [`canonical`] gives each of these positions back as it is, to the bit.
+pub fn all_canonical(lon_deg: &[f64], lat_deg: &[f64]) -> bool {
+    // No short cut: a loop without branches is many positions at once.
+    lon_deg.iter().zip(lat_deg).fold(true, |all, (lon, lat)| {
+        all & lon.is_sign_positive() & (*lon < 360.0) & (lat.abs() <= 90.0)
+    })
+}
+
+/// Why a position that is unusable is so.
+#[cold]
+fn reason(lon_deg: f64, lat_deg: f64) -> Reason {
+    if lon_deg.is_nan() || lat_deg.is_nan() {
+        Reason::Nan
+    } else if lon_deg.is_infinite() || lat_deg.is_infinite() {
+        Reason::Infinite
+    } else if !(-90.0..=90.0).contains(&lat_deg) {
+        Reason::LatOutOfRange
+    } else {
+        Reason::LonOutOfRange
+    }
 }
 
 #[cfg(test)]
@@ -89,10 +111,14 @@ mod tests {
     #[case::back_a_turn(-360.0, 0.0)]
     #[case::negative(-10.0, 350.0)]
     #[case::hair_below_zero(-1e-20, 0.0)]
+    #[case::least_below_zero(-5e-324, 0.0)]
+    #[case::hair_below_a_turn(360.0f64.next_down(), 360.0f64.next_down())]
+    #[case::hair_below_two_turns(720.0f64.next_down(), 720.0f64.next_down() - 360.0)]
     #[case::kept(358.08941191498536, 358.08941191498536)]
     fn longitudes_have_one_form(#[case] lon: f64, #[case] expected: f64) {
         let (found, _) = canonical(lon, 90.0).unwrap();
         assert_eq!(found.to_bits(), expected.to_bits());
+        assert_eq!(all_canonical(&[1.0, lon], &[0.0, 90.0]), found.to_bits() == lon.to_bits());
     }
 
     #[rstest]
@@ -105,5 +131,6 @@ mod tests {
     #[case(720.0000001, 0.0, Reason::LonOutOfRange)]
     fn unusable_positions_have_a_reason(#[case] lon: f64, #[case] lat: f64, #[case] why: Reason) {
         assert_eq!(canonical(lon, lat), Err(why));
+        assert!(!all_canonical(&[lon, 1.0], &[lat, 0.0]));
     }
 }

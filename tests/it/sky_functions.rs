@@ -76,6 +76,23 @@ async fn a_fault_has_a_name(#[case] position: &str, #[case] expected: Option<&st
 }
 
 #[tokio::test]
+async fn a_position_is_turned_alike_whatever_rows_are_beside_it() {
+    let turned = |more: &str| {
+        format!(
+            "SELECT p['lon'], p['lat'], p IS NULL FROM (SELECT n, sky_position('galactic', ra, dec) \
+             AS p FROM (VALUES (1, 17.5, 30.25), (2, 0.0, -90.0), (3, 359.9, 12.0){more}) \
+             AS t(n, ra, dec)) ORDER BY n"
+        )
+    };
+    let good = ask(&turned("")).await.unwrap();
+    let mixed = ask(&turned(", (4, -0.0, 0.0), (5, NULL, 0.0), (6, 0.0, 91.0)")).await.unwrap();
+    assert_eq!(mixed.slice(0, 3), good);
+    assert_eq!(mixed.column(0).null_count(), 2);
+    let unknown = mixed.column(2).as_boolean().iter().collect::<Option<Vec<_>>>().unwrap();
+    assert_eq!(unknown, [false, false, false, false, true, true]);
+}
+
+#[tokio::test]
 async fn a_position_has_one_block_and_the_margins_near_it() {
     let places = "SELECT block_of(89.9, 0.1, sky_grid(4, 2, 5)), unnest(places_of(89.9, 0.1, \
                   sky_grid(4, 2, 5)))";

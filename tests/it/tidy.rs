@@ -15,11 +15,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("event", &[]),
     ("sizes", &[]),
-    ("grid", &[]),
+    ("isa", &[]),
+    ("grid", &["isa"]),
     ("storage", &[]),
     ("table", &["storage"]),
     ("generate", &["grid"]),
-    ("functions", &["grid"]),
+    ("functions", &["grid", "isa"]),
     ("session", &["storage", "functions", "table"]),
     // it reads what its aggregates answer; its options name sizes
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
@@ -63,6 +64,7 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// Files and folders that take values and return values, and the crates that are not for them.
 const PURE: &[&str] = &[
+    "src/isa.rs",
     "src/grid",
     "src/dbscan/local",
     "src/dbscan/advise.rs",

@@ -4,9 +4,10 @@
 //! A value far outside the model's box and a negative or NaN weight are errors: sums would be wrong.
 
 use super::fixed::{self, Scale, WEIGHT_LIMIT};
-use super::kernel::{BLOCK, Isa, Lanes, Task};
+use super::kernel::{BLOCK, Lanes};
 use super::model::{ModelSet, Weight};
 use crate::error::{Error, Kind, Result};
+use crate::isa::{Isa, Task};
 
 /// A column of a batch in its own type.
 #[derive(Debug, Clone, Copy)]

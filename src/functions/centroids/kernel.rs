@@ -4,14 +4,13 @@
 //! times `f_j` in a scaled model. No fused multiply-add, which would round once less and change
 //! labels near ties, and no `‖x‖² − 2x·c + ‖c‖²`, which cancels. Ties go to the lowest cluster.
 //!
-//! There is one body, written for sixteen rows at a time so that a compiler turns it into vector
-//! instructions, and compiled once per instruction set ([`Isa`]). Vector addition, multiplication,
-//! division and square root round exactly like the scalar ones (IEEE 754), so all sets agree.
+//! There is one body, written for sixteen rows at a time and compiled once per instruction set
+//! ([`Isa`]): all sets agree.
 
-use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::model::Model;
+use crate::isa::{Isa, Task};
 
 /// How many rows the kernels take at once: the scratch of few columns stays in the first caches.
 pub const BLOCK: usize = 512;
@@ -44,99 +43,6 @@ impl<T> DerefMut for Lanes<T> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.0
     }
-}
-
-/// An instruction set that this processor has; there is no way to name another.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Isa(Level);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Level {
-    /// What every processor of the target has: SSE2 on x86-64, NEON on aarch64.
-    Baseline,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-/// A loop to be compiled for each instruction set; `run` must be `#[inline(always)]`.
-pub trait Task {
-    /// Does the work.
-    fn run(self);
-}
-
-impl Isa {
-    /// Every set this processor has, the widest first.
-    pub fn available() -> Vec<Self> {
-        let mut levels = vec![Self(Level::Baseline)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") {
-                levels.push(Self(Level::Avx2));
-            }
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl");
-            if avx512 {
-                levels.push(Self(Level::Avx512));
-            }
-        }
-        levels.reverse();
-        levels
-    }
-
-    /// The widest set of this processor.
-    pub fn best() -> Self {
-        Self::available()[0]
-    }
-
-    /// Up to how many clusters it is faster to look at every row for each of them than to add each
-    /// row to its cluster in memory. Measured, see `benches/kernel.rs`.
-    pub(super) fn sifted_clusters(self) -> usize {
-        match self.0 {
-            Level::Baseline => 1,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 5,
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => 10,
-        }
-    }
-
-    /// Runs `task`, compiled for this set.
-    #[inline]
-    pub fn run(self, task: impl Task) {
-        match self.0 {
-            Level::Baseline => task.run(),
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calls a function compiled for a detected feature")]
-            // SAFETY: `available` is the only source of this level, and it detected AVX2.
-            Level::Avx2 => unsafe { run_avx2(task) },
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calls a function compiled for detected features")]
-            // SAFETY: `available` is the only source of this level, and it detected these features.
-            Level::Avx512 => unsafe { run_avx512(task) },
-        }
-    }
-}
-
-impl fmt::Debug for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn run_avx2(task: impl Task) {
-    task.run();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-fn run_avx512(task: impl Task) {
-    task.run();
 }
 
 /// For each row of a block: its cluster and how far away the nearest centroids are.

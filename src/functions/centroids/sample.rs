@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::kernel::{BLOCK, Lanes, Task};
+use super::kernel::{BLOCK, Lanes};
 use super::model::mix;
 use crate::error::{Error, Result};
+use crate::isa::Task;
 
 /// A row of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,10 +8,11 @@ use ndarray::ArrayView1;
 
 use super::block::{Block, outside_error};
 use super::fixed::{self, OFFSET, Scale};
-use super::kernel::{self, BLOCK, Centroids, Isa, Lanes, Nearest, Task};
+use super::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use super::model::{Model, ModelSet, REST_BITS, Spread, Weight};
 use crate::error::{Error, Result};
 use crate::functions::groups::Groups;
+use crate::isa::{Isa, Task};
 
 /// Sums stay within 128 bits, and within DECIMAL(38, 0), up to this many rows: 2^44.
 pub const ROW_LIMIT: u64 = 1 << 44;
@@ -396,7 +397,7 @@ impl Adder {
         let rows = self.block.rows();
         let width = columns.len() + 1;
         let table = &mut self.table[2 * first * width..][..2 * clusters * width];
-        if clusters <= self.isa.sifted_clusters() {
+        if clusters <= sifted_clusters(self.isa) {
             let labels = &self.nearest.labels[..rows];
             self.isa.run(Sift { columns, labels, table: &mut table[..clusters * width] });
         } else {
@@ -568,6 +569,16 @@ macro_rules! sift_clusters {
         }
     }};
 }
+/// Up to how many clusters it is faster to [`Sift`] than to [`scatter`]. Measured, see
+/// `benches/kernel.rs`.
+fn sifted_clusters(isa: Isa) -> usize {
+    match isa.lanes() {
+        8 => 10,
+        4 => 5,
+        _ => 1,
+    }
+}
+
 /// For each cluster, the sums of all rows with the others masked out: for few clusters faster than
 /// [`scatter`], which reads and writes memory for each number.
 struct Sift<'a> {
