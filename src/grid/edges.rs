@@ -8,6 +8,8 @@
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edges {
     edges: Vec<f64>,
+    min: f64,
+    max: f64,
     per_degree: f64,
 }
 
@@ -24,7 +26,7 @@ impl Edges {
         // The least of two: a width that was rounded up must not carry an edge past the end.
         edges.extend((0..cells).map(|i| (min + ((max - min) * f64::from(i)) / parts).min(max)));
         edges.push(max);
-        Self { edges, per_degree: parts / (max - min) }
+        Self { edges, min, max, per_degree: parts / (max - min) }
     }
 
     /// How many cells there are.
@@ -35,12 +37,12 @@ impl Edges {
 
     /// The lower end of the first cell.
     pub fn min(&self) -> f64 {
-        self.edges[0]
+        self.min
     }
 
     /// The upper end of the last cell.
     pub fn max(&self) -> f64 {
-        self.edges[self.edges.len() - 1]
+        self.max
     }
 
     /// The two ends of a cell.
@@ -71,10 +73,10 @@ impl Edges {
     )]
     pub(super) fn nearest(&self, value: f64) -> u32 {
         let last = self.edges.len() - 2;
-        if self.min() >= self.max() {
+        if self.min >= self.max {
             return last as u32;
         }
-        let mut index = (((value - self.min()) * self.per_degree) as usize).min(last);
+        let mut index = (((value - self.min) * self.per_degree) as u32 as usize).min(last);
         while index > 0 && value < self.edges[index] {
             index -= 1;
         }

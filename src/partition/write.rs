@@ -20,7 +20,7 @@ const ASSIGN: &str = include_str!("../../sql/steps/partition_assign.sql");
 const QUARANTINE: &str = include_str!("../../sql/steps/partition_quarantine.sql");
 
 /// Bytes that an open writer needs for each column of rows short of a chunk.
-const BYTES_PER_COLUMN: u64 = 64 << 10;
+const BYTES_PER_COLUMN: u64 = 32 << 10;
 
 /// Writes the tables `blocks`, `margins` and `quarantine`, and completes the records of the blocks.
 ///

@@ -25,7 +25,7 @@ use super::statistics::Bounds;
 use crate::error::{Error, Result};
 
 /// Rows the encoder gets at a time.
-const CHUNK_ROWS: usize = 8192;
+const CHUNK_ROWS: usize = 4096;
 
 /// Rows of a row group: what other readers expect to read at a time.
 const ROW_GROUP_ROWS: usize = 100_000;
@@ -171,9 +171,13 @@ impl FileWriter {
 
     /// Bytes of memory held: encoded pages, waiting rows, parts on their way.
     pub(crate) fn memory(&self) -> usize {
-        let waiting = self.waiting.as_ref().map_or(0, |waiting| waiting.bytes);
         let held = self.held.load(Ordering::Relaxed);
-        self.writer.memory_size() + self.chunks.size() + waiting + held
+        self.writer.memory_size() + self.chunks.size() + self.waiting_bytes() + held
+    }
+
+    /// Bytes of the rows that wait for the end of their row group.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
     /// Whether ending the row group would free memory.

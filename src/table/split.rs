@@ -10,6 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Ar
 use arrow::compute::{filter_record_batch, is_not_null, partition, take_record_batch};
 use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{HashMap, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::{StreamExt, stream};
@@ -18,7 +19,7 @@ use super::Layout;
 use super::commit::record::StagedFile;
 use super::encode::{FileWriter, Target, plain_batch};
 use super::value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Writers a stream keeps open at most.
 pub(crate) const MOST_KEYS: usize = 64;
@@ -26,8 +27,9 @@ pub(crate) const MOST_KEYS: usize = 64;
 /// Keys below this are found by index.
 const MOST_SMALL: i32 = 1 << 22;
 
-/// Bytes that the many writers of a stream hold at most; then the fullest row groups end early.
-const MOST_HELD: usize = 160 * 1024 * 1024;
+/// Bytes of rows that wait in the many writers of a stream at most; then the fullest row groups end
+/// early.
+const MOST_WAITING: usize = 128 * 1024 * 1024;
 
 /// Bytes of rows that come in between two looks at the memory of all writers.
 const UNSEEN: usize = 1024 * 1024;
@@ -133,9 +135,13 @@ impl Splitter {
     /// Ends all files; with them the rows that came in, and those without a key, key by key.
     pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, u64, Vec<u64>)> {
         let writers = std::mem::take(&mut self.writers);
-        // While one waits for the disk, another encodes.
-        let mut files = stream::iter(writers).map(FileWriter::finish).buffered(FINISHED_AT_ONCE);
+        // Tasks of their own, so that another thread can help a stream that is late.
+        let tasks = writers.into_iter().map(|writer| SpawnedTask::spawn(writer.finish()));
+        let mut files = stream::iter(tasks).buffered(FINISHED_AT_ONCE);
         while let Some(file) = files.next().await {
+            let file = file.map_err(|cause| {
+                Error::internal("the end of a file did not come").caused_by(cause)
+            })?;
             self.finished.push(file?);
         }
         drop(files);
@@ -290,7 +296,8 @@ impl Splitter {
     async fn account(&mut self) -> Result<()> {
         loop {
             let held = self.writers.iter().map(FileWriter::memory).sum();
-            let is_much = self.layout == Layout::Counted && held > MOST_HELD;
+            let waiting: usize = self.writers.iter().map(FileWriter::waiting_bytes).sum();
+            let is_much = waiting > MOST_WAITING;
             let refused = match self.reservation.try_resize(held) {
                 Ok(()) if !is_much => return Ok(()),
                 Ok(()) => None,
