@@ -32,7 +32,7 @@ const MOST_SMALL: i32 = 1 << 22;
 const MOST_WAITING: usize = 128 * 1024 * 1024;
 
 /// Bytes of rows that come in between two looks at the memory of all writers.
-const UNSEEN: usize = 1024 * 1024;
+const UNSEEN: usize = 2 * 1024 * 1024;
 
 /// Files of a stream that are ended at a time.
 const FINISHED_AT_ONCE: usize = 4;
@@ -134,6 +134,7 @@ impl Splitter {
 
     /// Ends all files; with them the rows that came in, and those without a key, key by key.
     pub(crate) async fn finish(mut self) -> Result<(Vec<StagedFile>, u64, Vec<u64>)> {
+        self.account().await?;
         let writers = std::mem::take(&mut self.writers);
         // Tasks of their own, so that another thread can help a stream that is late.
         let tasks = writers.into_iter().map(|writer| SpawnedTask::spawn(writer.finish()));
