@@ -19,8 +19,8 @@ const LISTS: &str = include_str!("../../sql/steps/partition_lists.sql");
 const ASSIGN: &str = include_str!("../../sql/steps/partition_assign.sql");
 const QUARANTINE: &str = include_str!("../../sql/steps/partition_quarantine.sql");
 
-/// Bytes that an open writer needs for each column of rows short of a chunk.
-const BYTES_PER_COLUMN: u64 = 32 << 10;
+/// Bytes that an open writer needs for each column: rows short of a chunk, and rows that wait.
+const BYTES_PER_COLUMN: u64 = 64 << 10;
 
 /// Writes the tables `blocks`, `margins` and `quarantine`, and completes the records of the blocks.
 ///
@@ -95,7 +95,7 @@ fn layout(input: &Input, blocks: &[BlockRecord], has_margin: bool) -> Layout {
     let keys = if has_margin { used + blocks.len() as u64 } else { used };
     let columns = input.schema().fields().len() as u64;
     let bytes = keys * input.session().streams() as u64 * columns * BYTES_PER_COLUMN;
-    if bytes <= input.session().pool_bytes() / 2 { Layout::Counted } else { Layout::Clustered }
+    if bytes <= input.session().pool_bytes() / 3 { Layout::Counted } else { Layout::Clustered }
 }
 
 /// Notes what was written of each block, and compares it with what was counted.

@@ -21,9 +21,9 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 
-/// The part of the pool, one over this, that the sorts of all streams get; the rest is for what is
-/// below them, for rows that are being encoded and for what a sort holds beyond what it accounts.
-const SORTING_PART: usize = 2;
+/// The part of the pool that the sorts of all streams get; the rest is for what is below them, for rows
+/// that are being encoded and for what a sort holds beyond what it accounts.
+const SORTING_PERCENT: usize = 40;
 /// A sort that would get less than this many times what it sets aside for its merge has no own pool.
 const LEAST_RESERVES: usize = 3;
 
@@ -39,7 +39,9 @@ pub(super) fn execute(
     let streams = plan.output_partitioning().partition_count();
     let reserve = context.session_config().options().execution.sort_spill_reservation_bytes;
     let bytes = match context.memory_pool().memory_limit() {
-        MemoryLimit::Finite(bytes) if plan.is::<SortExec>() => bytes / SORTING_PART / streams,
+        MemoryLimit::Finite(bytes) if plan.is::<SortExec>() => {
+            bytes / 100 * SORTING_PERCENT / streams
+        }
         _ => 0,
     };
     if bytes < LEAST_RESERVES * reserve {
