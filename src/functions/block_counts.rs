@@ -124,11 +124,11 @@ impl Core for Counting {
         mut into: Groups<'_, Vec<u64>>,
     ) -> Result<usize> {
         let positions = Positions::of(&values[1], &values[2]);
-        for (row, position) in (0..).zip(positions.iter()) {
+        for (row, at) in (0..).zip(positions.located(self.cells.plan().grid())) {
             let passes = filter
                 .is_none_or(|filter| filter.is_valid(row as usize) && filter.value(row as usize));
-            let Some((lon, lat)) = position.filter(|_| passes) else { continue };
-            if let Some(cell) = self.cells.index_of(lon, lat) {
+            let Some(at) = at.filter(|_| passes) else { continue };
+            if let Some(cell) = self.cells.index_at(&at) {
                 into.of(row)[cell as usize] += 1;
             }
         }

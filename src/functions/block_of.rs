@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::builder::NullBufferBuilder;
-use arrow::array::{ArrayRef, Int32Array};
+use arrow::array::{ArrayRef, Int32Array, new_null_array};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
@@ -35,12 +35,14 @@ pub fn block_of() -> ScalarUDF {
 fn blocks(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
-    let places = positions::plan(NAME, plan)?;
-    let blocks = places.as_ref().map(|places| places.plan());
+    let Some(places) = positions::plan(NAME, plan)? else {
+        return Ok(new_null_array(&DataType::Int32, rows));
+    };
+    let plan = places.plan();
     let mut found = Vec::with_capacity(rows);
     let mut known = NullBufferBuilder::new(rows);
-    for position in Positions::in_columns(&columns).iter() {
-        let block = position.zip(blocks).and_then(|((lon, lat), plan)| plan.block_of(lon, lat));
+    for at in Positions::in_columns(&columns).located(plan.grid()) {
+        let block = at.map(|at| plan.block_at(&at));
         found.push(i32::try_from(block.unwrap_or_default()).expect("at most MAX_BLOCKS"));
         known.append(block.is_some());
     }

@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::builder::NullBufferBuilder;
-use arrow::array::{ArrayRef, Int32Array, ListArray};
+use arrow::array::{ArrayRef, Int32Array, ListArray, new_null_array};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
@@ -31,32 +30,34 @@ pub fn places_of() -> ScalarUDF {
     .with_sql_example("SELECT unnest(places_of(ra, decl, sky_grid(16, 10, 5))) FROM sources")
     .with_related_udf("block_of")
     .build();
-    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)));
-    let types = (positions::coerce_position as _, list);
+    let types = (positions::coerce_position as _, DataType::List(item()));
     SkyFunction::new(NAME, types, documentation, places).udf()
+}
+
+fn item() -> FieldRef {
+    Arc::new(Field::new_list_field(DataType::Int32, true))
 }
 
 fn places(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
-    let places = positions::plan(NAME, plan)?;
+    let Some(places) = positions::plan(NAME, plan)? else {
+        return Ok(new_null_array(&DataType::List(item()), rows));
+    };
     let (mut numbers, mut offsets) = (Vec::with_capacity(rows), Vec::with_capacity(rows + 1));
-    let mut known = NullBufferBuilder::new(rows);
     let mut found = Vec::new();
     offsets.push(0);
-    for position in Positions::in_columns(&columns).iter() {
+    let positions = Positions::in_columns(&columns);
+    for at in positions.located(places.plan().grid()) {
         found.clear();
-        if let (Some(places), Some((lon, lat))) = (&places, position) {
-            places.places_of(lon, lat, &mut found);
-            known.append_non_null();
-        } else {
-            known.append_null();
+        if let Some(at) = at {
+            places.places_at(&at, &mut found);
         }
         let number = |place: &Place| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
         numbers.extend(found.iter().map(number));
         offsets.push(i32::try_from(numbers.len()).expect("a batch has few places"));
     }
     let numbers = Arc::new(Int32Array::new(numbers.into(), None));
-    let item = Arc::new(Field::new_list_field(DataType::Int32, true));
-    Ok(Arc::new(ListArray::new(item, OffsetBuffer::new(offsets.into()), numbers, known.finish())))
+    let offsets = OffsetBuffer::new(offsets.into());
+    Ok(Arc::new(ListArray::new(item(), offsets, numbers, positions.known())))
 }

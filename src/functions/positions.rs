@@ -6,13 +6,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 
 use super::arguments::{coerce_number, failed, misused};
 use crate::error::Error;
-use crate::grid::{Places, Plan, all_canonical};
+use crate::grid::{Grid, Located, Places, Plan, all_canonical};
 
 /// Plans that are kept ready.
 const READY: usize = 4;
@@ -118,8 +119,24 @@ impl<'a> Positions<'a> {
 
     #[inline]
     pub(super) fn get(&self, row: usize) -> Option<(f64, f64)> {
-        let known = self.lon.is_valid(row) && self.lat.is_valid(row);
-        known.then(|| (self.lon.value(row), self.lat.value(row)))
+        self.is_known(row).then(|| (self.lon.value(row), self.lat.value(row)))
+    }
+
+    #[inline]
+    fn is_known(&self, row: usize) -> bool {
+        self.lon.is_valid(row) && self.lat.is_valid(row)
+    }
+
+    /// The rows where no coordinate is NULL.
+    pub(super) fn known(&self) -> Option<NullBuffer> {
+        NullBuffer::union(self.lon.nulls(), self.lat.nulls()).filter(|all| all.null_count() > 0)
+    }
+
+    /// Where each row lies in the grid, `None` also where a coordinate is NULL.
+    pub(super) fn located<'b>(&'b self, grid: &'b Grid) -> impl Iterator<Item = Option<Located>> {
+        // What the slot of a NULL holds is located too, and dropped.
+        let all = grid.locate_all(self.lon.values(), self.lat.values());
+        all.enumerate().map(|(row, at)| at.filter(|_| self.is_known(row)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Option<(f64, f64)>> {

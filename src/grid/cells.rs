@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::plan::{read_bounds, write_bounds};
-use super::{Bounds, Edges, Plan};
+use super::{Bounds, Edges, Located, Plan};
 use crate::error::Result;
 
 /// The most cells of one counting: 8 MiB of u64 a stream.
@@ -90,13 +90,19 @@ impl Cells {
     /// and in blocks that are not counted.
     #[inline]
     pub fn index_of(&self, lon_deg: f64, lat_deg: f64) -> Option<u32> {
-        let (lon, lat) = self.plan.grid().place(lon_deg, lat_deg)?;
-        let block = self.plan.block_at(lon, lat)?;
+        self.plan.grid().locate(lon_deg, lat_deg).and_then(|at| self.index_at(&at))
+    }
+
+    /// As [`Self::index_of`], of a position that the grid has located.
+    #[inline]
+    pub fn index_at(&self, at: &Located) -> Option<u32> {
+        let block = self.plan.block_at(at);
         if self.parts.is_empty() {
             return Some(block);
         }
         let part = self.parts.get(self.part_of[block as usize] as usize)?;
-        Some(part.first + part.columns.nearest(lon) * part.rows.cells() + part.rows.nearest(lat))
+        let (column, row) = (part.columns.nearest(at.lon), part.rows.nearest(at.lat));
+        Some(part.first + column * part.rows.cells() + row)
     }
 
     /// The cells as bytes: one literal of a query.

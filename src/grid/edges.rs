@@ -1,4 +1,4 @@
-//! Half-open cells on one axis, found by comparing with one array of edges.
+//! Half-open cells on one axis, found by comparing with one array of edges, or with their formula.
 
 /// The edges `e[0] <= e[1] <= … <= e[n]` of `n` equal cells.
 ///
@@ -8,9 +8,7 @@
 #[derive(Debug, Clone, PartialEq)]
 pub struct Edges {
     edges: Vec<f64>,
-    min: f64,
-    max: f64,
-    per_degree: f64,
+    formula: Formula,
 }
 
 impl Edges {
@@ -22,11 +20,11 @@ impl Edges {
         assert!(cells > 0, "an axis has one cell at least");
         assert!(min.is_finite() && max.is_finite() && min <= max, "{min}..{max} is no range");
         let parts = f64::from(cells);
+        let formula = Formula { min, max, parts, per_degree: parts / (max - min) };
         let mut edges = Vec::with_capacity(cells as usize + 1);
-        // The least of two: a width that was rounded up must not carry an edge past the end.
-        edges.extend((0..cells).map(|i| (min + ((max - min) * f64::from(i)) / parts).min(max)));
+        edges.extend((0..cells).map(|i| formula.edge(f64::from(i))));
         edges.push(max);
-        Self { edges, min, max, per_degree: parts / (max - min) }
+        Self { edges, formula }
     }
 
     /// How many cells there are.
@@ -37,12 +35,12 @@ impl Edges {
 
     /// The lower end of the first cell.
     pub fn min(&self) -> f64 {
-        self.min
+        self.formula.min
     }
 
     /// The upper end of the last cell.
     pub fn max(&self) -> f64 {
-        self.max
+        self.formula.max
     }
 
     /// The two ends of a cell.
@@ -73,10 +71,11 @@ impl Edges {
     )]
     pub(super) fn nearest(&self, value: f64) -> u32 {
         let last = self.edges.len() - 2;
-        if self.min >= self.max {
+        if self.min() >= self.max() {
             return last as u32;
         }
-        let mut index = (((value - self.min) * self.per_degree) as u32 as usize).min(last);
+        let quotient = (value - self.min()) * self.formula.per_degree;
+        let mut index = (quotient as u32 as usize).min(last);
         while index > 0 && value < self.edges[index] {
             index -= 1;
         }
@@ -92,6 +91,60 @@ impl Edges {
             return 0..0;
         }
         self.nearest(from)..self.nearest(to) + 1
+    }
+
+    /// The edges as their formula, unless cells are so narrow that rounding moves an edge by more
+    /// than a small part of a cell.
+    pub(super) fn formula(&self) -> Option<Formula> {
+        let Formula { min, max, per_degree, .. } = self.formula;
+        // Cells of 2^-40 of the largest number at least; without a width this is infinite or NaN.
+        (per_degree * min.abs().max(max.abs()) <= TWO_TO_40).then_some(self.formula)
+    }
+}
+
+const TWO_TO_40: f64 = (1_u64 << 40) as f64;
+/// From here on a float64 has no fraction: adding it rounds to the nearest whole number.
+pub(super) const TWO_TO_52: f64 = (1_u64 << 52) as f64;
+
+/// Equal edges without their array: for loops that become vector instructions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Formula {
+    min: f64,
+    max: f64,
+    parts: f64,
+    per_degree: f64,
+}
+
+impl Formula {
+    /// How many cells there are.
+    #[inline(always)]
+    pub(super) fn cells(self) -> f64 {
+        self.parts
+    }
+
+    /// Edge `index` below the last one.
+    #[inline(always)]
+    fn edge(self, index: f64) -> f64 {
+        // The least of two: a width that was rounded up must not carry an edge past the end.
+        (self.min + ((self.max - self.min) * index) / self.parts).min(self.max)
+    }
+
+    /// The cell that holds `value`, as [`Edges::index_of`] finds it, and whether one does; without
+    /// branches and without loads. If none does, the number means nothing.
+    ///
+    /// One comparison is enough. Counted in cells, the quotient is wrong by less than 2^-8: some
+    /// roundings of 2^-53 each of at most 2^32 cells. So is an edge: some roundings of 2^-53 each
+    /// of numbers that [`Edges::formula`] keeps below 2^40 cells. So a value is less than three
+    /// quarters of a cell from the edge nearest to its quotient, and in one of the two cells that
+    /// share it. Beyond the last edge but one there is only the last cell.
+    #[inline(always)]
+    pub(super) fn index_of(self, value: f64) -> (f64, bool) {
+        let quotient = (value - self.min) * self.per_degree;
+        let last = self.parts - 1.0;
+        let quotient = if quotient < last { quotient } else { last };
+        let nearest = (quotient + TWO_TO_52) - TWO_TO_52;
+        let below = if value < self.edge(nearest) { 1.0 } else { 0.0 };
+        (nearest - below, (value >= self.min) & (value <= self.max))
     }
 }
 
@@ -116,7 +169,49 @@ mod tests {
         assert_eq!(edges.index_of(360.0), Some(15));
     }
 
+    /// Axes as they are, and narrow ones with an edge on most numbers between their ends.
+    fn axis() -> impl Strategy<Value = Edges> {
+        let min = prop_oneof![Just(0.0), Just(-90.0), -360.0..360.0f64];
+        let width = prop_oneof![
+            Just(0.0),
+            Just(180.0),
+            Just(360.0),
+            0.0..360.0f64,
+            (-50..0).prop_map(|exponent| 2.0_f64.powi(exponent)),
+        ];
+        let cells = prop_oneof![1..300_u32, Just(1 << 20)];
+        (min, width, cells).prop_map(|(min, width, cells)| Edges::equal(min, min + width, cells))
+    }
+
+    #[test]
+    fn an_axis_of_the_sky_has_a_formula_and_one_without_width_has_none() {
+        assert!(Edges::equal(0.0, 360.0, 1 << 20).formula().is_some());
+        assert!(Edges::equal(359.0, 360.0, 1 << 20).formula().is_some());
+        for at in [0.0, -5.0, 360.0] {
+            assert!(Edges::equal(at, at, 4).formula().is_none());
+            assert!(Edges::equal(at, at.next_up(), 4).formula().is_none());
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_formula_finds_the_cells_of_the_array(
+            edges in axis(), at in prop::collection::vec(-0.1..1.1f64, 100),
+        ) {
+            let Some(formula) = edges.formula() else { return Ok(()) };
+            let width = edges.max() - edges.min();
+            let step = edges.as_slice().len().div_ceil(1000);
+            let on_edges = edges.as_slice().iter().step_by(step).copied();
+            let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -0.0, edges.max()];
+            for value in at.iter().map(|at| edges.min() + width * at).chain(on_edges).chain(odd) {
+                for value in [value.next_down(), value, value.next_up()] {
+                    let (index, holds) = formula.index_of(value);
+                    let found = holds.then_some(index);
+                    prop_assert_eq!(found, edges.index_of(value).map(f64::from), "{}", value);
+                }
+            }
+        }
+
         #[test]
         fn a_cell_holds_its_lower_edge_and_not_its_upper_one(
             min in -360.0..360.0f64, width in prop_oneof![0.0..360.0f64, 0.0..1e-12f64],

@@ -16,8 +16,9 @@
 //! | the formulas themselves | [`legacy2017`] |
 //!
 //! The way of a row: [`canonical`] position → [`Frame::from_equatorial`] → [`Plan::block_of`], or
-//! [`Places::places_of`] where margins are wanted. The way of a driver: [`Extent`] of all rows →
-//! [`Grid`] → counts → [`Splitting`] → [`Plan`].
+//! [`Places::places_of`] where margins are wanted; a batch of them is located first by
+//! [`Grid::locate_all`]. The way of a driver: [`Extent`] of all rows → [`Grid`] → counts →
+//! [`Splitting`] → [`Plan`].
 
 mod bounds;
 mod bytes;
@@ -28,6 +29,7 @@ mod edges;
 mod extent;
 mod frame;
 pub mod legacy2017;
+mod locate;
 mod margin;
 mod place;
 mod plan;
@@ -45,6 +47,7 @@ pub use distance::{angular_distance, distance_to_block};
 pub use edges::Edges;
 pub use extent::{Extent, Seam};
 pub use frame::Frame;
+pub use locate::Located;
 pub use margin::{MAX_MARGIN_ARCSEC, Margin};
 pub use place::{Place, Places};
 pub use plan::{Block, Grid, MAX_BLOCKS, Plan};

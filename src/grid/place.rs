@@ -1,7 +1,7 @@
 //! All places of a row: its own block, and every block that holds it as a margin row.
 
 use super::margin::Reach;
-use super::{Bounds, Plan};
+use super::{Bounds, Located, Plan};
 use crate::error::{Error, Kind, Result};
 
 /// The most pairs of a block and a neighbour whose margin enters it: 8 bytes each while sorting.
@@ -131,8 +131,15 @@ impl Places {
     /// margins by ascending block. Appends nothing and is false where [`Plan::block_of`] is none.
     #[inline]
     pub fn places_of(&self, lon_deg: f64, lat_deg: f64, into: &mut Vec<Place>) -> bool {
-        let Some((lon, lat)) = self.plan.grid().place(lon_deg, lat_deg) else { return false };
-        let Some(own) = self.plan.block_at(lon, lat) else { return false };
+        let at = self.plan.grid().locate(lon_deg, lat_deg);
+        at.inspect(|at| self.places_at(at, into)).is_some()
+    }
+
+    /// As [`Self::places_of`], of a position that the grid has located.
+    #[inline]
+    pub fn places_at(&self, at: &Located, into: &mut Vec<Place>) {
+        let Located { lon, lat, .. } = *at;
+        let own = self.plan.block_at(at);
         into.push(Place::own(own));
         let own = own as usize;
         if let Some(quiet) = self.quiet.get(own) {
@@ -144,7 +151,6 @@ impl Places {
                 self.margins_of(own, lon, lat, into);
             }
         }
-        true
     }
 
     fn margins_of(&self, own: usize, lon: f64, lat: f64, into: &mut Vec<Place>) {

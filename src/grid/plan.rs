@@ -2,7 +2,7 @@
 
 use super::bytes::{Reader, Writer};
 use super::tree::Tree;
-use super::{Bounds, Edges, Frame, Margin, Shape, canonical};
+use super::{Bounds, Edges, Frame, Located, Margin, Shape};
 use crate::error::{Error, Result};
 
 /// The most blocks a plan can have: 36 bytes each as a literal, some 200 in memory.
@@ -92,21 +92,8 @@ impl Grid {
         Bounds { lon_min, lon_max, lat_min, lat_max }
     }
 
-    /// The longitude and latitude as the edges count them, or none for an unusable position.
-    #[inline]
-    pub(super) fn place(&self, lon_deg: f64, lat_deg: f64) -> Option<(f64, f64)> {
-        let (lon, lat) = if (0.0..360.0).contains(&lon_deg) {
-            (lon_deg, lat_deg)
-        } else {
-            canonical(lon_deg, lat_deg).ok()?
-        };
-        Some((if lon >= self.wrap_from { lon - 360.0 } else { lon }, lat))
-    }
-
-    /// The base block that holds a place.
-    #[inline]
-    pub(super) fn base_at(&self, lon: f64, lat: f64) -> Option<u32> {
-        Some(self.columns.index_of(lon)? * self.rows.cells() + self.rows.index_of(lat)?)
+    pub(super) fn wrap_from(&self) -> f64 {
+        self.wrap_from
     }
 }
 
@@ -172,18 +159,17 @@ impl Plan {
 
     /// The block that holds a position of the grid's frame, in degrees.
     ///
-    /// None for an unusable position ([`canonical`]) and outside the bounds; never two.
+    /// None for an unusable position ([`canonical`](super::canonical)) and outside the bounds; never
+    /// two.
     #[inline]
     pub fn block_of(&self, lon_deg: f64, lat_deg: f64) -> Option<u32> {
-        let (lon, lat) = self.grid.place(lon_deg, lat_deg)?;
-        self.block_at(lon, lat)
+        self.grid.locate(lon_deg, lat_deg).map(|at| self.block_at(&at))
     }
 
-    /// As [`Self::block_of`], after the seam.
+    /// As [`Self::block_of`], of a position that the grid has located.
     #[inline]
-    pub(super) fn block_at(&self, lon: f64, lat: f64) -> Option<u32> {
-        let base = self.grid.base_at(lon, lat)?;
-        Some(if self.tree.is_empty() { base } else { self.tree.leaf(base, lon, lat) })
+    pub fn block_at(&self, at: &Located) -> u32 {
+        if self.tree.is_empty() { at.base } else { self.tree.leaf(at.base, at.lon, at.lat) }
     }
 
     /// Calls `found` with every block that owns a place of `area`, borders included, once each.
