@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case(256 << 20, 128 << 20)]
+    #[case(250 << 20, 100 << 20)]
     #[case(40 << 20, 0)]
     #[tokio::test]
     async fn a_sort_has_a_pool_of_its_own_and_what_is_below_it_has_not(
