@@ -247,12 +247,13 @@ pub(super) fn settings(schema: &Schema, order: &[String], distinct: bool) -> Wri
             _ => builder,
         };
     }
+    let page_rows = if distinct && order.is_empty() { ROW_GROUP_ROWS } else { PAGE_ROWS };
     builder
         .set_created_by(concat!("pleiad ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_data_page_row_count_limit(if distinct { ROW_GROUP_ROWS } else { PAGE_ROWS })
+        .set_data_page_row_count_limit(page_rows)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(sorting)
