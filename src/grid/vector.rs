@@ -1,6 +1,6 @@
 //! Positions as unit vectors: no special case at the poles or at 0/360.
 
-use super::trig::{arc_deg, sin_cos_deg};
+use super::trig::{arc_deg, length, sin_cos_deg};
 
 /// A direction: `(cos lat cos lon, cos lat sin lon, sin lat)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,7 +14,7 @@ pub struct UnitVector {
 }
 
 impl UnitVector {
-    /// The direction of a position in degrees; a longitude of at most 2^52 will do.
+    /// The direction of a position in degrees; any longitude of less than a million quarter turns will do.
     #[inline(always)]
     pub fn from_degrees(lon_deg: f64, lat_deg: f64) -> Self {
         let (sin_lon, cos_lon) = sin_cos_deg(lon_deg);
@@ -34,7 +34,7 @@ impl UnitVector {
     /// The latitude, by the arc tangent: the arc sine loses half the digits near the poles.
     #[inline(always)]
     pub fn lat_deg(self) -> f64 {
-        arc_deg(self.z, (self.x * self.x + self.y * self.y).sqrt()).copysign(self.z)
+        arc_deg(self.z, length(self.x, self.y)).copysign(self.z)
     }
 
     /// The cosine of the angle to `other`.
