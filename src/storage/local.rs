@@ -192,40 +192,12 @@ impl LocalFiles {
         Ok(())
     }
 
-    /// Opens a new, empty file for writing. Missing directories are made. Whoever writes to it
-    /// then calls [`LocalFiles::sync`].
-    ///
-    /// # Errors
-    /// If the file exists or a call fails.
-    pub fn create_empty(&self, path: &Path) -> Result<File> {
+    /// Opens a new, empty file for writing. Missing directories are made.
+    pub(super) fn create_empty(&self, path: &Path) -> Result<File> {
         self.make_dir(parent(path))?;
         self.count();
         let opened = OpenOptions::new().write(true).create_new(true).open(path);
         opened.map_err(|cause| failed("create", path, cause))
-    }
-
-    /// Adds bytes to a file. It is no call of the protocol, which begins when they are
-    /// [synced](Self::sync); they set out for the disk now, so that it is not idle until then.
-    ///
-    /// # Errors
-    /// If the file is not there, or the disk is full or fails.
-    pub fn append(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let appended = OpenOptions::new().append(true).open(path).and_then(|mut file| {
-            file.write_all(bytes)?;
-            send_to_disk(&file);
-            Ok(())
-        });
-        appended.map_err(|cause| failed("write", path, cause))
-    }
-
-    /// Waits until the bytes of a file are on the disk.
-    ///
-    /// # Errors
-    /// If the disk is full or fails.
-    pub fn sync(&self, path: &Path) -> Result<()> {
-        self.count();
-        let synced = OpenOptions::new().append(true).open(path).and_then(|file| file.sync_all());
-        synced.map_err(|cause| failed("write", path, cause))
     }
 
     /// Gives a file another name on the same file system. Missing directories are made; the new
@@ -316,7 +288,7 @@ impl LocalFiles {
 
     /// The one place every call passes: a test that stops the process stops it here.
     #[cfg_attr(feature = "test-hooks", track_caller)]
-    fn count(&self) {
+    pub(super) fn count(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         crash::point();
     }
@@ -426,23 +398,7 @@ fn gone(removed: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-/// Begins to write the bytes of a file to its disk and waits for nothing; what fails shows when it is
-/// synced.
-#[cfg(target_os = "linux")]
-fn send_to_disk(file: &File) {
-    use std::os::fd::AsRawFd;
-    #[expect(unsafe_code, reason = "a system call without safe wrapper")]
-    // SAFETY: the descriptor is open, and the call touches no memory.
-    unsafe {
-        libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE)
-    };
-}
-
-/// Elsewhere the system does so in its own time.
-#[cfg(not(target_os = "linux"))]
-fn send_to_disk(_: &File) {}
-
-fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
+pub(super) fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
     Error::io(format!("cannot {doing} '{}'", path.display()), cause)
 }
 

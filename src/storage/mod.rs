@@ -14,6 +14,7 @@ mod explain; // what a server answers, as a sentence
 mod local; // durable files, renames and locks, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
 mod mc; // MC_HOST_<alias> and mc's config.json
+mod new_file; // a file that grows, past the page cache
 mod profile; // the config and credentials files of the AWS tools
 mod registry; // stores by bucket, for the engine and for us
 mod settings; // flags, and what they and the environment come to
@@ -25,6 +26,7 @@ pub use buckets::Server;
 pub use environment::Environment;
 pub use local::{LocalFile, LocalFiles, Lock};
 pub use location::{Glob, Location};
+pub use new_file::NewFile;
 pub use registry::Stores;
 pub use settings::StorageOptions;
 pub use store::{CreateOnly, Pause, Store};

@@ -4,7 +4,6 @@
 //! `complete` makes the bytes durable and stops there. Only the commit gives them their name.
 
 use std::mem;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -21,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::commit::place::{Created, Place, blocking};
 use super::commit::record::{self, Stage, UploadRecord};
 use crate::error::{Error, Result};
-use crate::storage::LocalFiles;
+use crate::storage::NewFile;
 
 /// Parts of equal size but the last: R2 asks for it.
 const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -95,13 +94,10 @@ impl AsyncFileWriter for Staged {
     }
 }
 
-/// A local file without its name. Hashing and writing run beside the encoding of what follows. It is
-/// open only while bytes are written: thousands of these grow at once.
+/// A local file without its name. Hashing and writing run beside the encoding of what follows.
 pub(crate) struct LocalPart {
     /// Relative to the dataset.
     part: String,
-    files: LocalFiles,
-    path: PathBuf,
     state: LocalState,
 }
 
@@ -113,7 +109,7 @@ enum LocalState {
 }
 
 struct Written {
-    size: u64,
+    file: NewFile,
     sha: Sha256,
 }
 
@@ -122,13 +118,9 @@ impl LocalPart {
         let part = record::part_path(run, path);
         let (files, at) =
             place.local(&part).ok_or_else(|| Error::internal("a local part needs local files"))?;
-        blocking({
-            let (files, at) = (files.clone(), at.clone());
-            move || files.create_empty(&at).map(drop)
-        })
-        .await?;
-        let state = LocalState::Idle(Box::new(Written { size: 0, sha: Sha256::new() }));
-        Ok(Self { part, files, path: at, state })
+        let file = blocking(move || NewFile::create(&files, &at)).await?;
+        let state = LocalState::Idle(Box::new(Written { file, sha: Sha256::new() }));
+        Ok(Self { part, state })
     }
 
     async fn idle(&mut self) -> Result<Box<Written>> {
@@ -143,31 +135,28 @@ impl LocalPart {
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let mut written = self.idle().await?;
-        let (files, path) = (self.files.clone(), self.path.clone());
         self.state = LocalState::Busy(SpawnedTask::spawn_blocking(move || {
-            files.append(&path, &bytes)?;
+            written.file.append(&bytes)?;
             written.sha.update(&bytes);
-            written.size += bytes.len() as u64;
             Ok(written)
         }));
         Ok(())
     }
 
     async fn complete(&mut self) -> Result<()> {
-        let written = self.idle().await?;
-        let (files, path) = (self.files.clone(), self.path.clone());
-        let synced = blocking(move || {
-            files.sync(&path)?;
+        let mut written = self.idle().await?;
+        let completed = blocking(move || {
+            written.file.complete()?;
             Ok(written)
         });
-        self.state = LocalState::Idle(synced.await?);
+        self.state = LocalState::Idle(completed.await?);
         Ok(())
     }
 
     fn finished(self) -> Result<StagedBytes> {
         match self.state {
             LocalState::Idle(written) => Ok(StagedBytes {
-                size: written.size,
+                size: written.file.size(),
                 sha256: hex(written.sha),
                 stage: Stage::Part(self.part),
             }),
