@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::LocalFiles;
 use super::local::failed;
@@ -17,6 +18,10 @@ const BLOCK: usize = 4096;
 
 /// The most bytes that are set in order for one write: a buffer that stays in a core's cache.
 const MOST: usize = 64 * BLOCK;
+
+/// Buffers for the next writes. They pass from thread to thread: an allocator holds back what each
+/// thread that ever wrote has freed.
+static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// A file that grows. It is open only while bytes are written: thousands of these grow at once.
 #[derive(Debug)]
@@ -51,8 +56,7 @@ impl NewFile {
     /// # Errors
     /// If the file is not there, or the disk is full or fails.
     pub fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let most = MOST.min(self.rest.len() + bytes.len());
-        let mut buffer = Vec::<u8>::with_capacity(BLOCK + most);
+        let mut buffer = buffers().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK + MOST));
         buffer.resize(buffer.as_ptr().align_offset(BLOCK), 0);
         let start = buffer.len();
         buffer.append(&mut self.rest);
@@ -64,6 +68,8 @@ impl NewFile {
                 .map_err(|cause| failed("write", &self.path, cause))?;
             if later.is_empty() {
                 self.rest.extend_from_slice(&buffer[whole..]);
+                buffer.clear();
+                buffers().push(buffer);
                 return Ok(());
             }
             buffer.truncate(start);
@@ -116,6 +122,10 @@ impl NewFile {
         file.write_all(bytes)?;
         Ok(file)
     }
+}
+
+fn buffers() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    BUFFERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(target_os = "linux")]

@@ -16,6 +16,7 @@ use object_store::path::Path;
 use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::commit::place::{Created, Place, blocking};
 use super::commit::record::{self, Stage, UploadRecord};
@@ -30,6 +31,10 @@ const MOST_PARTS: usize = 10_000;
 
 /// Parts of one file on their way at a time.
 const PARTS_IN_FLIGHT: usize = 4;
+
+/// Writes of local files on their way at a time. They keep a disk busy; what waits for it beyond them
+/// waits encoded, in memory that nobody accounts for.
+static WRITES: Semaphore = Semaphore::const_new(4);
 
 /// A file in the making.
 pub(crate) enum Staged {
@@ -135,8 +140,10 @@ impl LocalPart {
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let mut written = self.idle().await?;
+        let turn = WRITES.acquire().await.expect("it is never closed");
         self.state = LocalState::Busy(SpawnedTask::spawn_blocking(move || {
             written.file.append(&bytes)?;
+            drop(turn);
             written.sha.update(&bytes);
             Ok(written)
         }));
