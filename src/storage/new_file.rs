@@ -171,7 +171,7 @@ mod tests {
             ),
             is_direct: bool,
         ) {
-            let bytes: Vec<u8> = (0..sizes.iter().sum()).map(|i: usize| (i % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(sizes.iter().sum()).collect();
             let mut rest = &bytes[..];
             let pieces: Vec<_> = (sizes.iter())
                 .map(|size| rest.split_off(..*size).expect("the sum is the length"))

@@ -39,7 +39,7 @@ static WRITES: Semaphore = Semaphore::const_new(4);
 /// A file in the making.
 pub(crate) enum Staged {
     Local(LocalPart),
-    Upload(Upload),
+    Upload(Box<Upload>),
 }
 
 /// What is known of staged bytes once they are complete.
@@ -53,7 +53,9 @@ impl Staged {
     /// Starts a file of `run` that shall be called `path`.
     pub(crate) async fn create(place: &Place, run: &str, path: &str) -> Result<Self> {
         match place.store.uploads() {
-            Some(uploads) => Ok(Self::Upload(Upload::create(place, uploads, run, path).await?)),
+            Some(uploads) => {
+                Ok(Self::Upload(Box::new(Upload::create(place, uploads, run, path).await?)))
+            }
             None => Ok(Self::Local(LocalPart::create(place, run, path).await?)),
         }
     }
