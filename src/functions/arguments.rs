@@ -50,7 +50,8 @@ pub(super) fn model_bytes(value: &ScalarValue) -> Option<&[u8]> {
 }
 
 /// The types that arguments of a k-means aggregate are cast to: `constants`, then numbers, at least
-/// one. Constants that are run-end encoded stay so. Integers and floats stay as they are, and so the engine copies no column.
+/// one. Constants that are run-end encoded stay so. Integers and floats stay as they are, and so the
+/// engine copies no column.
 pub(super) fn coerce(
     function: &str,
     types: &[DataType],

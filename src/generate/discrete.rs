@@ -4,7 +4,8 @@
 //! is: a choice among weighted integers. That keeps the generator free of the platform's `exp` and
 //! `ln`, whose last bit differs between systems and which a sampler of the normal or the binomial law
 //! asks now and then: the weights come from the crate `libm` (plain additions and multiplications,
-//! each rounded as IEEE 754 says), and every draw from them is integer arithmetic. One chance in 2^48 is the grain, far below what any sample can show.
+//! each rounded as IEEE 754 says), and every draw from them is integer arithmetic. One chance in
+//! 2^48 is the grain, far below what any sample can show.
 
 use rand::{Rng, distr::Distribution};
 use rand_distr::weighted::WeightedAliasIndex;
@@ -16,7 +17,8 @@ const WHOLE: u64 = 1 << 48;
 #[derive(Debug)]
 pub(super) struct Discrete {
     first: i32,
-    /// Running sums of the weights: value `first + i` owns the chances below `ends[i]` and not below `ends[i - 1]`.
+    /// Running sums of the weights: value `first + i` owns the chances below `ends[i]` and not below
+    /// `ends[i - 1]`.
     ends: Vec<u64>,
     alias: WeightedAliasIndex<u64>,
 }

@@ -11,8 +11,8 @@
 //! rounded nearly once, as those of glibc are.
 //!
 //! Degrees become radians by one rounded product, and radians degrees by another, as everywhere else:
-//! of five million positions turned into the ecliptic frame, 96 in 100 angles are glibc's to the bit, and
-//! none is further away than the last place of 360. NaN gives NaN.
+//! of five million positions turned into the ecliptic frame, 96 in 100 angles are glibc's to the
+//! bit, and none is further away than the last place of 360. NaN gives NaN.
 
 #![expect(clippy::excessive_precision, reason = "coefficients as they are published")]
 

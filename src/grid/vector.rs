@@ -14,7 +14,8 @@ pub struct UnitVector {
 }
 
 impl UnitVector {
-    /// The direction of a position in degrees; any longitude of less than a million quarter turns will do.
+    /// The direction of a position in degrees; any longitude of less than a million quarter turns
+    /// will do.
     #[inline(always)]
     pub fn from_degrees(lon_deg: f64, lat_deg: f64) -> Self {
         let (sin_lon, cos_lon) = sin_cos_deg(lon_deg);

@@ -1,6 +1,7 @@
 //! What a run keeps of each step, durable before the next begins, so that a killed run can go on.
 //!
-//! `OUT/_runs/<run>/kept/steps/00012.json` holds the options, the pinned files and every model with its centroids as bits: going on gives the same bits as never having stopped.
+//! `OUT/_runs/<run>/kept/steps/00012.json` holds the options, the pinned files and every model with
+//! its centroids as bits: going on gives the same bits as never having stopped.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! A new file that grows piece by piece, past the page cache where the system can.
 //!
-//! Such a file is of no use before its bytes are on the disk, and a table may be larger than the memory.
-//! Written directly, its bytes are not copied into the cache and push nothing out of it. The price is
-//! paid by whoever reads the table first: the disk is read.
+//! Such a file is of no use before its bytes are on the disk, and a table may be larger than the
+//! memory. Written directly, its bytes are not copied into the cache and push nothing out of it. The
+//! price is paid by whoever reads the table first: the disk is read.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};

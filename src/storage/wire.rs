@@ -1,4 +1,5 @@
-//! Between the S3 client and HTTP: counts requests and those that failed in passing, and decides what is worth trying again.
+//! Between the S3 client and HTTP: counts requests and those that failed in passing, and decides what
+//! is worth trying again.
 //!
 //! The client tries again for up to three minutes whatever looks like a passing trouble. That is
 //! right for a server that has answered before, and wrong for an address that never did. So:

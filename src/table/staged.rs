@@ -32,8 +32,8 @@ const MOST_PARTS: usize = 10_000;
 /// Parts of one file on their way at a time.
 const PARTS_IN_FLIGHT: usize = 4;
 
-/// Writes of local files on their way at a time. They keep a disk busy; what waits for it beyond them
-/// waits encoded, in memory that nobody accounts for.
+/// Writes of local files on their way at a time: enough to keep a disk busy. Each has a buffer that
+/// nobody accounts for.
 static WRITES: Semaphore = Semaphore::const_new(4);
 
 /// A file in the making.

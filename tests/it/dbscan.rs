@@ -163,9 +163,9 @@ async fn every_published_label_is_that_of_scikit_learn(
     }
 }
 
-/// `pleiad generate shapes points --shape varden --rows 100000 --threads 1`, clustered by scikit-learn 1.9.1 with
-/// `DBSCAN(eps, min_samples=min_points, algorithm='kd_tree')`: its counts, and the SHA-256 of its
-/// labels as 64-bit numbers, the lowest byte first, in the order of the rows.
+/// `pleiad generate shapes points --shape varden --rows 100000 --threads 1`, clustered by
+/// scikit-learn 1.9.1 with `DBSCAN(eps, min_samples=min_points, algorithm='kd_tree')`: its counts,
+/// and the SHA-256 of its labels as 64-bit numbers, the lowest byte first, in the order of the rows.
 const VARDEN: &str = include_str!("../golden/dbscan_varden.csv");
 
 #[tokio::test(flavor = "multi_thread")]
