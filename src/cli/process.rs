@@ -19,6 +19,10 @@ use crate::error::{Error, Result};
 /// How long clean-up may take after a signal.
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
+/// How long a thread of blocking calls waits for the next one. Spilled runs and files bring dozens of
+/// these threads, and an allocator holds back what each has freed for as long as it lives.
+const IDLE: Duration = Duration::from_millis(50);
+
 /// How a command came to its end.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End<T> {
@@ -52,6 +56,7 @@ pub fn run<T, E>(
 ) -> Result<End<Result<T, E>>> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(threads.get())
+        .thread_keep_alive(IDLE)
         .enable_all()
         .build()
         .map_err(|cause| Error::io(format!("start {threads} threads"), cause))?;

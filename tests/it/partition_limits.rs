@@ -125,6 +125,22 @@ fn coordinates_of_32_bits_are_warned_of_once() {
     assert_eq!(code, 0, "{stderr}");
 }
 
+#[test]
+fn wide_rows_are_sorted_in_little_memory() {
+    let lab = Lab::new();
+    let (ra, dec) = positions(7_000);
+    let [ra, dec]: [ArrayRef; 2] =
+        [ra, dec].map(|values| Arc::new(Float64Array::from(values)) as _);
+    let names: Vec<_> = (0..100).map(|i| format!("measure_{i}")).collect();
+    let measures = names.iter().map(|name| (name.as_str(), Arc::clone(&ra)));
+    let columns = [("ra", Arc::clone(&ra)), ("dec", dec)].into_iter().chain(measures).collect();
+    fs::write(lab.at("wide.parquet"), parquet(columns)).unwrap();
+    lab.done("@wide.parquet @out --preset v2 --grid 4x3 --bounds sky --memory-limit 30MB");
+    let own = lab.text("out/blocks.csv");
+    let own = own.lines().skip(1).map(|line| line.split(',').nth(6).unwrap());
+    assert_eq!(own.map(|rows| rows.parse::<usize>().unwrap()).sum::<usize>(), 7_000);
+}
+
 /// The most memory that a child had, in bytes.
 #[expect(clippy::disallowed_methods, reason = "a process that is watched from outside")]
 fn most_resident(command: &mut std::process::Command) -> u64 {
