@@ -25,9 +25,10 @@ use datafusion::physical_plan::{
 };
 use datafusion::prelude::SessionConfig;
 
-/// The part of the pool that the sorts of all streams get; the rest is for what is below them, for rows
-/// that are being encoded and for what a sort holds beyond what it accounts.
+/// The part of the pool that the sorts of all streams get; the rest is for what is below them, for
+/// rows that are being encoded and for what a sort holds beyond what it accounts.
 const SORTING_PERCENT: usize = 40;
+
 /// A sort that would get less than this many times what it sets aside for its merge has no own pool.
 const LEAST_RESERVES: usize = 3;
 
@@ -70,8 +71,8 @@ pub(super) fn execute(
             ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute),
         )?;
         Ok(Transformed::new(InContext::of(sort, &own), true, TreeNodeRecursion::Stop))
-    })?;
-    Ok((plan.data.execute(partition, context)?, Some(share)))
+    });
+    Ok((plan?.data.execute(partition, context)?, Some(share)))
 }
 
 /// The sort that `plan` ends with, whatever columns are left out after it.
