@@ -28,10 +28,8 @@ use datafusion::prelude::SessionConfig;
 /// The part of the pool that the sorts of all streams get; the rest is for what is below them, for
 /// rows that are being encoded and for what a sort holds beyond what it accounts.
 const SORTING_PERCENT: usize = 40;
-
 /// A sort that would get less than this many times what it sets aside for its merge has no own pool.
 const LEAST_RESERVES: usize = 3;
-
 /// Batches that a stream's part of the pool has room for at least.
 const BATCHES_IN_POOL: usize = 80;
 /// Bytes of a value, for a guess at those of a row.
@@ -236,6 +234,7 @@ mod tests {
 
     #[rstest]
     #[case(250 << 20, 100 << 20, 65_536)]
+    #[case(40 << 20, 0, 65_536)]
     #[case(20 << 20, 0, 32_768)]
     #[tokio::test]
     async fn a_sort_has_a_pool_of_its_own_and_what_is_below_it_has_not(
