@@ -1,4 +1,4 @@
--- Clusters by density: make points, choose eps, cluster, sum up, and join the labels back.
+-- DBSCAN: make points, choose eps, find clusters, and look at them.
 --
 -- Needs nothing. Writes two datasets: ${out}/points and ${out}/clusters.
 --   pleiad run sql/dbscan.sql --set out=demo --set rows=100000
@@ -6,10 +6,10 @@
 
 CALL generate(shapes, '${out}/points', shape => 'moons', rows => ${rows}, into => 'points');
 
--- How far the eighth nearest row is: the knee of the curve is often a good eps.
+-- The distances to the eighth nearest row. The knee of this curve is often a good eps.
 CALL kdistance('${out}/points', x => 'x', y => 'y', min_points => 8);
 
--- Rows are numbered in the order of the input; columns of --keep stand beside the labels.
+-- One label per row, in the order of the input. `keep` copies columns of the input beside the labels.
 CALL dbscan(
   input => '${out}/points',
   out => '${out}/clusters',
@@ -21,13 +21,13 @@ CALL dbscan(
   into => 'found'
 );
 
--- The largest clusters, and where they lie.
+-- The largest clusters, and where they are.
 SELECT cluster, "rows", cores, round(x_min, 1) AS x_min, round(x_max, 1) AS x_max
 FROM found_clusters
 ORDER BY "rows" DESC, cluster
 LIMIT 10;
 
--- Core rows make a cluster, border rows belong to the first one near them, noise to none.
+-- Core rows make up a cluster, border rows belong to the first cluster near them, noise belongs to none.
 SELECT kind, count(*) AS points FROM found_labels GROUP BY kind ORDER BY kind;
 
 -- Which true shape each cluster is.

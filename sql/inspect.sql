@@ -1,6 +1,6 @@
--- What a table holds: columns, rows, a few of them, and how a query reads it.
+-- Look at a table: its columns, how many rows, the first few, and how a query reads it.
 --
--- Needs a table anywhere: a Parquet or CSV file, a directory, a table of a dataset.
+-- Needs a table: a Parquet or CSV file, a directory, or a table of a dataset, local or on S3.
 --   pleiad run sql/inspect.sql --set table=s3://bucket/people/table1
 --   pleiad run sql/inspect.sql --set table=./usagers.csv
 
@@ -10,8 +10,8 @@ SELECT count(*) AS rows FROM '${table}';
 
 SELECT * FROM '${table}' LIMIT 5;
 
--- The settings that decide how much runs at once.
+-- The setting that decides how many streams run at once.
 SHOW datafusion.execution.target_partitions;
 
--- What is read, and what it costs.
+-- What a query will read.
 EXPLAIN SELECT count(*) FROM '${table}';

@@ -1,4 +1,4 @@
--- People: make them, count them, cluster them where they lie, and predict.
+-- k-means: make tables of people, count them, find clusters, and use the model in a query.
 --
 -- Needs nothing. Writes two datasets: ${out}/people and ${out}/clusters.
 --   pleiad run sql/people.sql --set out=demo --set rows=100000
@@ -6,7 +6,7 @@
 
 CALL generate(people, '${out}/people', rows => ${rows}, into => 'people');
 
--- Each table is cut by id_pref: a count reads the manifest and no file.
+-- Each table is partitioned by id_pref.
 SELECT id_pref, count(*) AS people, round(avg(age), 2) AS mean_age
 FROM people_table1
 GROUP BY id_pref
@@ -23,12 +23,12 @@ CALL kmeans(
   into => 'clusters'
 );
 
--- The naive gap: how much averaging the means of the partitions would have cost instead, in percent.
+-- How much averaging the means of the partitions would have cost instead, in percent.
 SELECT k, round(cost, 1) AS cost, round(unweighted_cost, 1) AS naive_cost,
        round(100 * unweighted_excess, 1) AS gap_percent
 FROM clusters_diagnosis;
 
--- The centroids as one list, and the cluster of everybody in table1.
+-- The centroids as one list, and the cluster of each person in table1.
 CREATE VIEW centroids AS
 SELECT array_agg([c_age, c_weight, c_shoulder_circumference] ORDER BY "cluster") AS list
 FROM clusters_model

@@ -1,7 +1,7 @@
 -- The sky by preset v1: a plain grid without margins, and what that misses.
 --
--- Needs nothing. Writes two datasets: ${out}/sky and ${out}/v1. Variables: rows of the sky, a source by
--- its number, and the radius in which its neighbours are looked for.
+-- Needs nothing. Writes two datasets: ${out}/sky and ${out}/v1. Variables: rows of the sky, the number
+-- of one source, and the radius in which to look for its neighbours.
 --   pleiad run sql/sky_v1.sql --set out=demo --set rows=100000 --set source=7 --set arcsec=10
 
 CALL generate(sky, '${out}/sky', rows => ${rows}, mode => 'overwrite', into => 'all');
@@ -15,13 +15,13 @@ CALL partition(
   into => 'sky'
 );
 
--- The blocks with most rows; own rows count once, margin rows are copies.
+-- The blocks with the most rows. Every source is an own row of one block; margin rows are copies.
 SELECT block, own_rows, margin_rows, round(lon_min, 3) AS lon_min, round(lat_min, 3) AS lat_min
 FROM '${out}/v1/blocks.csv'
 ORDER BY own_rows DESC, block
 LIMIT 5;
 
--- A plain grid has no margins: of the neighbours of a source, those in other blocks are missed.
+-- A plain grid has no margins: a search in one block misses the neighbours in other blocks.
 CREATE VIEW source AS
 SELECT block, ra, decl FROM sky_blocks WHERE "sourceId" = ${source};
 
