@@ -14,7 +14,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
 use super::positions::{self, Positions};
 use super::sky_function::{SkyFunction, documented};
-use crate::grid::Place;
+use crate::grid::Assignment;
 
 const NAME: &str = "places_of";
 
@@ -51,9 +51,9 @@ fn places(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     for at in positions.located(places.plan().grid()) {
         found.clear();
         if let Some(at) = at {
-            places.places_at(&at, &mut found);
+            places.assign_at(&at, &mut found);
         }
-        let number = |place: &Place| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
+        let number = |place: &Assignment| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
         numbers.extend(found.iter().map(number));
         offsets.push(i32::try_from(numbers.len()).expect("a batch has few places"));
     }

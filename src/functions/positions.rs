@@ -13,7 +13,7 @@ use datafusion::logical_expr::ColumnarValue;
 
 use super::arguments::{coerce_number, failed, misused};
 use crate::error::Error;
-use crate::grid::{Grid, Located, Places, Plan, all_canonical};
+use crate::grid::{Assigner, Grid, Located, Plan, all_canonical};
 
 /// Plans that are kept ready.
 const READY: usize = 4;
@@ -145,7 +145,7 @@ impl<'a> Positions<'a> {
 }
 
 /// The plan of a call, made ready; `None` if it is NULL.
-pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Arc<Places>>> {
+pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Arc<Assigner>>> {
     let value = match argument {
         ColumnarValue::Scalar(value) => value,
         ColumnarValue::Array(_) => return misused(function, "the plan must be a constant"),
@@ -157,16 +157,16 @@ pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Ar
 }
 
 /// The bytes of a plan, and the plan.
-type Ready = (Box<[u8]>, Arc<Places>);
+type Ready = (Box<[u8]>, Arc<Assigner>);
 
 /// The plan of these bytes, decoded unless it is among the latest.
-fn ready(bytes: &[u8]) -> Result<Arc<Places>, Error> {
+fn ready(bytes: &[u8]) -> Result<Arc<Assigner>, Error> {
     static LATEST: Mutex<Vec<Ready>> = Mutex::new(Vec::new());
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, places)) = latest.iter().find(|(known, _)| **known == *bytes) {
         return Ok(Arc::clone(places));
     }
-    let places = Arc::new(Places::new(Plan::decode(bytes)?)?);
+    let places = Arc::new(Assigner::new(Plan::decode(bytes)?)?);
     if latest.len() == READY {
         latest.remove(0);
     }

@@ -16,7 +16,7 @@ use super::arguments::failed;
 use super::positions;
 use super::sky_function::{SkyFunction, documented};
 use crate::error::Error;
-use crate::grid::{Bounds, Frame, Grid, Margin, Plan, Shape};
+use crate::grid::{Bounds, Frame, Grid, GridShape, Margin, Plan};
 
 /// The function, for a session.
 pub fn sky_grid() -> ScalarUDF {
@@ -50,7 +50,7 @@ fn grids(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
 }
 
 fn encoded([columns, rows, margin_percent]: [f64; 3]) -> Result<Vec<u8>, Error> {
-    let shape: Shape = format!("{columns}x{rows}").parse()?;
+    let shape: GridShape = format!("{columns}x{rows}").parse()?;
     let grid = Grid::new(Frame::Equatorial, 0.0, Bounds::sky(0.0), shape)?;
     Ok(Plan::uncut(grid, Margin::percent(margin_percent)?).encode())
 }

@@ -268,7 +268,7 @@ mod tests {
         block_counts, centroid_sums, cluster_scores, extent, farthest_rows, read_block_counts,
         read_centroid_sums, read_extent, read_sample_rows, sample_rows,
     };
-    use crate::grid::{Bounds, Frame, Grid, Margin, Plan, Shape};
+    use crate::grid::{Bounds, Frame, Grid, GridShape, Margin, Plan};
     use crate::isa::Isa;
 
     /// A row: a float, an integer, a weight.
@@ -492,7 +492,7 @@ mod tests {
             seed: u64,
         ) {
             let bounds = Bounds { lon_min: 10.0, lon_max: 340.0, lat_min: -60.0, lat_max: 90.0 };
-            let grid = Grid::new(Frame::Equatorial, 0.0, bounds, Shape::new(5, 3).unwrap()).unwrap();
+            let grid = Grid::new(Frame::Equatorial, 0.0, bounds, GridShape::new(5, 3).unwrap()).unwrap();
             let plan = Plan::uncut(grid, Margin::None);
             let angles = |of: fn((f64, f64)) -> f64| -> ArrayRef {
                 Arc::new(rows.iter().map(|row| row.map(of)).collect::<Float64Array>())

@@ -1,5 +1,6 @@
 //! The little-endian bytes of a plan, so that it travels as one literal.
 
+use super::Bounds;
 use crate::error::{Error, Result};
 
 /// Writes numbers one after the other.
@@ -17,6 +18,12 @@ impl Writer {
 
     pub(super) fn f64(&mut self, value: f64) {
         self.0.extend(value.to_le_bytes());
+    }
+
+    pub(super) fn bounds(&mut self, bounds: &Bounds) {
+        for value in [bounds.lon_min, bounds.lon_max, bounds.lat_min, bounds.lat_max] {
+            self.f64(value);
+        }
     }
 
     pub(super) fn finish(self) -> Vec<u8> {
@@ -46,6 +53,15 @@ impl<'a> Reader<'a> {
 
     pub(super) fn f64(&mut self) -> Result<f64> {
         self.take().map(f64::from_le_bytes)
+    }
+
+    pub(super) fn bounds(&mut self) -> Result<Bounds> {
+        Ok(Bounds {
+            lon_min: self.f64()?,
+            lon_max: self.f64()?,
+            lat_min: self.f64()?,
+            lat_max: self.f64()?,
+        })
     }
 
     /// A number of items of `bytes` each, checked against what is left before any is allocated.

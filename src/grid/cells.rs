@@ -1,7 +1,6 @@
 //! The cells in which rows are counted: the blocks themselves, or finer cells inside some blocks.
 
 use super::bytes::{Reader, Writer};
-use super::plan::{read_bounds, write_bounds};
 use super::{Bounds, Edges, Located, Plan};
 use crate::error::Result;
 
@@ -112,7 +111,7 @@ impl Cells {
         bytes.u32(u32::try_from(self.parts.len()).expect("at most MAX_CELLS"));
         for part in &self.parts {
             bytes.u32(part.block);
-            write_bounds(&mut bytes, &part.region);
+            bytes.bounds(&part.region);
             bytes.u32(part.columns.cells());
             bytes.u32(part.rows.cells());
         }
@@ -130,7 +129,7 @@ impl Cells {
         let mut regions = Vec::with_capacity(count);
         let mut cells = 0_u64;
         for _ in 0..count {
-            let region = (reader.u32()?, read_bounds(&mut reader)?, reader.u32()?, reader.u32()?);
+            let region = (reader.u32()?, reader.bounds()?, reader.u32()?, reader.u32()?);
             let (block, bounds, columns, rows) = region;
             cells = cells.saturating_add(u64::from(columns) * u64::from(rows));
             let sound = (block as usize) < plan.blocks().len()

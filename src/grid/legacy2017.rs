@@ -18,7 +18,7 @@
 
 use std::hint::black_box;
 
-use super::{Bounds, Shape};
+use super::{Bounds, GridShape};
 use crate::error::{Error, Result};
 
 /// The part of the step of the grid that a margin is wide.
@@ -80,7 +80,7 @@ impl Options {
 
 /// A block with its id; closed on all sides.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Block {
+pub struct ClosedBlock {
     /// Its id; ids have gaps.
     pub id: u32,
     /// Where it lies, in the numbers of the version.
@@ -100,20 +100,20 @@ pub struct Cut {
 
 /// What a run publishes.
 #[derive(Debug, Clone)]
-pub struct Outcome {
+pub struct Published {
     /// Columns and rows of the grid.
-    pub shape: Shape,
+    pub shape: GridShape,
     /// The positions in the numbers of the version.
     pub positions: Vec<(f64, f64)>,
     /// The blocks in published order.
-    pub blocks: Vec<Block>,
+    pub blocks: Vec<ClosedBlock>,
     /// What version 4 did, in order.
     pub cuts: Vec<Cut>,
     /// Per position the indices of its blocks in `blocks`, ascending.
     pub places: Vec<Vec<usize>>,
 }
 
-impl Outcome {
+impl Published {
     /// The ids of the blocks of a position, in published order.
     pub fn ids(&self, position: usize) -> impl Iterator<Item = u32> {
         self.places[position].iter().map(|index| self.blocks[*index].id)
@@ -132,8 +132,8 @@ impl Outcome {
 /// # Errors
 /// What ended a run in 2017: no rows, a row in no block (versions 2 to 4), a latitude that the arc
 /// sine refuses.
-pub fn run(options: &Options, equatorial: &[(f64, f64)]) -> Result<Outcome> {
-    let shape = Shape::of_blocks(blocks(options.size, options.block)?)?;
+pub fn run(options: &Options, equatorial: &[(f64, f64)]) -> Result<Published> {
+    let shape = GridShape::of_blocks(blocks(options.size, options.block)?)?;
     let positions = if options.version < Version::V3 {
         equatorial.to_vec()
     } else {
@@ -150,7 +150,7 @@ pub fn run(options: &Options, equatorial: &[(f64, f64)]) -> Result<Outcome> {
 
     let blocks = base_blocks(&bounds, shape, lon_step, lat_step);
     let places = assign(&positions, &blocks, margin)?;
-    let mut outcome = Outcome { shape, positions, blocks, cuts: Vec::new(), places };
+    let mut outcome = Published { shape, positions, blocks, cuts: Vec::new(), places };
     if options.version == Version::V4 {
         let mut ids = Ids::of(&outcome);
         ids.forget_empty(&mut outcome);
@@ -206,7 +206,12 @@ fn extent(positions: &[(f64, f64)]) -> Option<Bounds> {
 }
 
 /// Column by column. The last edge is computed as all others are, and may miss the maximum.
-fn base_blocks(bounds: &Bounds, shape: Shape, lon_step: f64, lat_step: f64) -> Vec<Block> {
+fn base_blocks(
+    bounds: &Bounds,
+    shape: GridShape,
+    lon_step: f64,
+    lat_step: f64,
+) -> Vec<ClosedBlock> {
     let at = |min: f64, index: u32, step: f64| min + f64::from(index) * step;
     (0..shape.blocks())
         .map(|id| {
@@ -217,7 +222,7 @@ fn base_blocks(bounds: &Bounds, shape: Shape, lon_step: f64, lat_step: f64) -> V
                 lat_min: at(bounds.lat_min, row, lat_step),
                 lat_max: at(bounds.lat_min, row + 1, lat_step),
             };
-            Block { id, bounds }
+            ClosedBlock { id, bounds }
         })
         .collect()
 }
@@ -225,13 +230,13 @@ fn base_blocks(bounds: &Bounds, shape: Shape, lon_step: f64, lat_step: f64) -> V
 /// The blocks of every position: with a margin all that hold it, else the first one, or block 0.
 fn assign(
     positions: &[(f64, f64)],
-    blocks: &[Block],
+    blocks: &[ClosedBlock],
     margin: Option<(f64, f64)>,
 ) -> Result<Vec<Vec<usize>>> {
     let (lon_margin, lat_margin) = margin.unwrap_or_default();
     let windows: Vec<Bounds> = blocks
         .iter()
-        .map(|Block { bounds, .. }| Bounds {
+        .map(|ClosedBlock { bounds, .. }| Bounds {
             lon_min: bounds.lon_min - lon_margin,
             lon_max: bounds.lon_max + lon_margin,
             lat_min: bounds.lat_min - lat_margin,
@@ -265,7 +270,7 @@ struct Ids {
 
 impl Ids {
     /// Those of blocks without rows.
-    fn of(outcome: &Outcome) -> Self {
+    fn of(outcome: &Published) -> Self {
         let free = outcome
             .blocks
             .iter()
@@ -277,7 +282,7 @@ impl Ids {
     }
 
     /// Drops the blocks without rows. The places are those of the blocks that stay.
-    fn forget_empty(&self, outcome: &mut Outcome) {
+    fn forget_empty(&self, outcome: &mut Published) {
         let rows = outcome.rows();
         let mut index_now = Vec::with_capacity(rows.len());
         let mut kept = 0;
@@ -300,7 +305,7 @@ impl Ids {
     }
 
     /// One round: cuts every block above the limit into `rows // max` slices of longitude.
-    fn cut(&mut self, outcome: &mut Outcome, options: &Options) {
+    fn cut(&mut self, outcome: &mut Published, options: &Options) {
         let mut visits: Vec<(u32, u64)> =
             outcome.blocks.iter().map(|block| block.id).zip(outcome.rows()).collect();
         visits.retain(|(_, rows)| *rows > options.max_rows);
@@ -320,7 +325,7 @@ impl Ids {
                 let lon_min = whole.lon_min + part as f64 * width;
                 let bounds = Bounds { lon_min, lon_max: lon_min + width, ..whole };
                 let id = self.take();
-                outcome.blocks.push(Block { id, bounds });
+                outcome.blocks.push(ClosedBlock { id, bounds });
                 cut.parts.push(id);
             }
             self.free.push_back(id);

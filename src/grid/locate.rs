@@ -1,8 +1,8 @@
 //! Where a position lies in a grid: one alone, or a whole batch in vector registers.
 
+use super::base::Grid;
 use super::canonical;
 use super::edges::{Formula, TWO_TO_52};
-use super::plan::Grid;
 use crate::isa::{Isa, Task};
 
 /// A position as the edges of a grid count it, and the base block that holds it.
@@ -101,7 +101,7 @@ fn whole(number: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::{Bounds, Frame, Shape};
+    use crate::grid::{Bounds, Frame, GridShape};
     use proptest::prelude::*;
 
     /// Grids of the whole sky and of parts of it, with a seam and without, some without any width.
@@ -115,7 +115,7 @@ mod tests {
                 let lon_max = (lon_min + width * 2.0).min(if seam > 0.0 { 180.0 } else { 360.0 });
                 let lat_max = (lat + height).min(90.0);
                 let bounds = Bounds { lon_min, lon_max, lat_min: lat, lat_max };
-                let shape = Shape::new(columns, rows).unwrap();
+                let shape = GridShape::new(columns, rows).unwrap();
                 Grid::new(Frame::Equatorial, seam, bounds, shape).unwrap()
             },
         )

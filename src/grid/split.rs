@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use super::base::{Block, Grid};
 use super::cells::{MAX_CELLS, Part};
-use super::plan::{Block, Grid, Plan};
-use super::{Bounds, Cells, Edges, Margin};
+use super::{Bounds, Cells, Edges, Margin, Plan};
 use crate::error::{Error, Kind, Result};
 
 /// Cells a side of an open block, where few are open.

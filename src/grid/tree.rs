@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::Bounds;
-use super::plan::{Block, Grid};
+use super::base::{Block, Grid};
 use crate::error::{Error, Result};
 
 /// A node, or a block if the highest bit is set.

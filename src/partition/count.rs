@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::functions::{TableExtent, read_block_counts, read_extent};
 use crate::grid::{
-    Bounds, Cells, Extent, Frame, Grid, Margin, Plan, Rule, Seam, Shape, Split, Splitting,
+    Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Rule, Seam, Split, Splitting,
     blocks_for_bytes,
 };
 
@@ -151,7 +151,7 @@ fn grid(
     let shape = match params.size {
         Size::Shape(shape) => shape,
         Size::Bytes(block_bytes) => {
-            Shape::of_blocks(blocks_for_bytes(input.bytes().max(1), block_bytes)?)?
+            GridShape::of_blocks(blocks_for_bytes(input.bytes().max(1), block_bytes)?)?
         }
     };
     if shape.is_slender() {

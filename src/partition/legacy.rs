@@ -18,7 +18,7 @@ use super::options::{Params, Preset, Size};
 use super::parts::{self, Lines};
 use super::record::{self, BlockRecord};
 use crate::error::{Error, Result};
-use crate::grid::legacy2017::{self, Options, Outcome, Version};
+use crate::grid::legacy2017::{self, Options, Published, Version};
 use crate::table::Run;
 
 const ROWS: &str = include_str!("../../sql/steps/partition_rows.sql");
@@ -107,9 +107,9 @@ fn options(input: &Input, params: &Params) -> Options {
 }
 
 /// The blocks in published order. Rows in several blocks are rows of each.
-fn records(outcome: &Outcome) -> Vec<BlockRecord> {
+fn records(outcome: &Published) -> Vec<BlockRecord> {
     let blocks = outcome.blocks.iter().zip(outcome.rows());
-    let record = |(block, rows): (&legacy2017::Block, u64)| BlockRecord {
+    let record = |(block, rows): (&legacy2017::ClosedBlock, u64)| BlockRecord {
         block: block.id,
         parent: block.id,
         bounds: block.bounds,
@@ -125,7 +125,7 @@ fn records(outcome: &Outcome) -> Vec<BlockRecord> {
 }
 
 /// The rows with the places that the outcome gives them, all of them own ones.
-fn with_places(batches: &[RecordBatch], outcome: &Outcome) -> Result<MemTable> {
+fn with_places(batches: &[RecordBatch], outcome: &Published) -> Result<MemTable> {
     let mut places = outcome.places.iter();
     let mut placed = Vec::with_capacity(batches.len());
     for batch in batches {

@@ -33,7 +33,7 @@ pub use schema::Schema;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::grid::{Margin, Places, Plan, Shape};
+use crate::grid::{Assigner, GridShape, Margin, Plan};
 use crate::session::Session;
 use crate::table::{Run, Source};
 use input::Input;
@@ -123,7 +123,7 @@ pub async fn run(
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;
     }
-    let places = Places::new(counted.split.plan.clone())?;
+    let places = Assigner::new(counted.split.plan.clone())?;
     let mut blocks = BlockRecord::of(&counted, &places);
     drop(places);
     warn_of_dense(&blocks, params, watch);
@@ -217,7 +217,7 @@ async fn write_parts(
 }
 
 fn properties_of_2017(plan: &Plan, blocks: &[BlockRecord]) -> Result<String> {
-    let shape = Shape::new(plan.grid().columns().cells(), plan.grid().rows().cells())?;
+    let shape = GridShape::new(plan.grid().columns().cells(), plan.grid().rows().cells())?;
     let bounds: Vec<_> = blocks.iter().map(|block| (block.block, block.bounds)).collect();
     let lines = blocks.iter().map(|block| (block.block, block.own_rows + block.margin_rows));
     let lines: Vec<_> = lines.collect();

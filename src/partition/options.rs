@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
-use crate::grid::{Frame, Margin, Rule, Seam, Shape};
+use crate::grid::{Frame, GridShape, Margin, Rule, Seam};
 use crate::sizes;
 
 /// Bytes of a block where nothing else is asked for.
@@ -36,7 +36,7 @@ pub struct Options {
     pub blocks: Option<u32>,
     /// Columns and rows of the grid, such as 16x10
     #[arg(long, value_name = "COLSxROWS")]
-    pub grid: Option<Shape>,
+    pub grid: Option<GridShape>,
     /// Margin of each block in percent of its sides; 0 is none
     #[arg(long, value_name = "PERCENT", conflicts_with = "margin_arcsec")]
     pub margin_percent: Option<f64>,
@@ -175,7 +175,7 @@ pub enum Size {
     /// From the stored bytes of the input, so many a block.
     Bytes(u64),
     /// As the user says.
-    Shape(Shape),
+    Shape(GridShape),
 }
 
 /// Checked parameters.
@@ -217,7 +217,7 @@ impl Params {
         }
         let size = match (options.blocks, options.grid) {
             (_, Some(shape)) => Size::Shape(shape),
-            (Some(blocks), None) => Size::Shape(Shape::of_blocks(blocks)?),
+            (Some(blocks), None) => Size::Shape(GridShape::of_blocks(blocks)?),
             (None, None) => match options.block_bytes.unwrap_or(BLOCK_BYTES) {
                 0 => return Err(Error::usage("block_bytes is 0, expected at least 1")),
                 bytes => Size::Bytes(bytes),

@@ -21,7 +21,7 @@ use futures::{TryStreamExt, stream};
 use super::input::Input;
 use super::record::{self, BlockRecord};
 use crate::error::{Error, Result};
-use crate::grid::{Bounds, Plan, Shape};
+use crate::grid::{Bounds, GridShape, Plan};
 use crate::table::{Format, Run};
 
 const PARTS: &str = include_str!("../../sql/steps/partition_parts.sql");
@@ -133,7 +133,7 @@ fn places(batch: &RecordBatch) -> &[i32] {
 /// The properties of 2017: the map, the bounds of its blocks, the lines of those that have any.
 pub fn properties(
     blocks_of_map: u32,
-    shape: Shape,
+    shape: GridShape,
     blocks: &[(u32, Bounds)],
     lines: &[(u32, u64)],
 ) -> String {

@@ -6,7 +6,7 @@ use super::count::{Counted, rule_name};
 use super::input::Input;
 use super::options::{Extents, Params, Unit};
 use crate::error::{Error, Result};
-use crate::grid::{Block, Bounds, Frame, Grid, Margin, Places, Plan, Shape};
+use crate::grid::{Assigner, Block, Bounds, Frame, Grid, GridShape, Margin, Plan};
 use crate::table::Manifest;
 
 /// The columns of `blocks.csv`.
@@ -56,7 +56,7 @@ pub struct BlockRecord {
 
 impl BlockRecord {
     /// The blocks as they were counted; nothing is written yet.
-    pub fn of(counted: &Counted, places: &Places) -> Vec<Self> {
+    pub fn of(counted: &Counted, places: &Assigner) -> Vec<Self> {
         let split = &counted.split;
         let numbered = (0..).zip(split.plan.blocks());
         numbered
@@ -197,7 +197,7 @@ pub fn read_plan(manifest: &Manifest, blocks: &[BlockRecord]) -> Result<Plan> {
         lat_min: number("bounds.lat_min")?,
         lat_max: number("bounds.lat_max")?,
     };
-    let shape = Shape::new(cells("grid.columns")?, cells("grid.rows")?)?;
+    let shape = GridShape::new(cells("grid.columns")?, cells("grid.rows")?)?;
     let grid = Grid::new(frame, number("seam_deg")?, bounds, shape)?;
     let has = |name: &str| manifest.properties.contains_key(name);
     let margin = match (has("margin.percent"), has("margin.arcsec")) {

@@ -19,7 +19,7 @@ use super::nearby::{Choice, Samples};
 use super::record::{self, BlockRecord};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::grid::{Margin, Places, Plan};
+use crate::grid::{Assigner, Margin, Plan};
 use crate::session::Session;
 use crate::table::{Manifest, Source};
 
@@ -185,7 +185,7 @@ impl<'a> Stored<'a> {
             faults.compare(&format!("property '{name}' is"), found, expected, "the blocks");
         }
         let (own, margins) = (self.in_files("blocks"), self.in_files("margins"));
-        let places = Places::new(self.plan.clone())?;
+        let places = Assigner::new(self.plan.clone())?;
         for (id, block) in (0..).zip(&self.blocks) {
             let of = |rows: &BTreeMap<u32, u64>| rows.get(&id).copied().unwrap_or_default();
             let said = format!("the record of block {id} says own_rows");

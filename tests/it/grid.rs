@@ -2,7 +2,7 @@
 //! the poles and across 0/360, before and after splitting; and splitting ends.
 
 use pleiad::grid::{
-    Bounds, Cells, Frame, Grid, Margin, Place, Places, Plan, Rule, Shape, Splitting,
+    Assigner, Assignment, Bounds, Cells, Frame, Grid, GridShape, Margin, Plan, Rule, Splitting,
     angular_distance, canonical, distance_to_block,
 };
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ fn grids() -> impl Strategy<Value = Grid> {
     ];
     (lons, lats, 1..9u32, 1..9u32).prop_map(|((seam, lon), lat, columns, rows)| {
         let bounds = Bounds { lon_min: lon.0, lon_max: lon.1, lat_min: lat.0, lat_max: lat.1 };
-        Grid::new(Frame::Equatorial, seam, bounds, Shape::new(columns, rows).unwrap()).unwrap()
+        Grid::new(Frame::Equatorial, seam, bounds, GridShape::new(columns, rows).unwrap()).unwrap()
     })
 }
 
@@ -197,16 +197,16 @@ proptest! {
 
     #[test]
     fn margins_are_what_they_are_defined_to_be((plan, positions) in plans()) {
-        let places = Places::new(plan).unwrap();
+        let places = Assigner::new(plan).unwrap();
         let plan = places.plan();
         let found = sky::places(&places, &positions);
         for ((lon, lat), found) in positions.into_iter().zip(found) {
             let own = plan.block_of(lon, lat).unwrap();
-            prop_assert_eq!(found[0], Place::own(own));
+            prop_assert_eq!(found[0], Assignment::own(own));
             prop_assert!(found[1..].windows(2).all(|pair| pair[0] < pair[1]));
             for id in (0..).take(plan.blocks().len()).filter(|id| *id != own) {
                 if let Some(expected) = in_margin(plan, id, lon, lat) {
-                    let is_in = found[1..].contains(&Place::margin(id));
+                    let is_in = found[1..].contains(&Assignment::margin(id));
                     prop_assert_eq!(is_in, expected, "block {} of {:?}", id, plan.blocks()[id as usize]);
                 }
             }
@@ -218,7 +218,7 @@ proptest! {
         (plan, positions) in plans(),
         moves in prop::collection::vec((0.0..1.2f64, 0.0..360.0f64), 1..20),
     ) {
-        let places = Places::new(plan).unwrap();
+        let places = Assigner::new(plan).unwrap();
         let plan = places.plan();
         for position in positions {
             let own = plan.block_of(position.0, position.1).unwrap();
@@ -227,7 +227,7 @@ proptest! {
                 let other = moved(position, radius * part, *bearing);
                 let angle = angular_distance(position.0, position.1, other.0, other.1);
                 let mut found = Vec::new();
-                if angle <= radius && places.places_of(other.0, other.1, &mut found) {
+                if angle <= radius && places.assign(other.0, other.1, &mut found) {
                     prop_assert!(
                         found.iter().any(|place| place.block() == own),
                         "{position:?} and {other:?} are {angle} apart, radius {radius}"
@@ -329,16 +329,16 @@ fn a_million_equal_positions_end_in_one_round(#[case] rule: Rule) {
 #[test]
 fn one_row_is_a_plan() {
     let positions = [(0.0, 90.0)];
-    let grid = sky::grid_over(&positions, Frame::Equatorial, Shape::of_blocks(40).unwrap());
+    let grid = sky::grid_over(&positions, Frame::Equatorial, GridShape::of_blocks(40).unwrap());
     let split = sky::split(grid, &positions, Rule::Balanced, 1, Margin::percent(5.0).unwrap());
     assert_eq!(split.plan.block_of(0.0, 90.0), Some(0));
     assert_eq!(split.plan.blocks().len(), 40);
-    let places = Places::new(split.plan).unwrap();
-    assert_eq!(sky::places(&places, &positions)[0][0], Place::own(0));
+    let places = Assigner::new(split.plan).unwrap();
+    assert_eq!(sky::places(&places, &positions)[0][0], Assignment::own(0));
 }
 
 fn whole_sky(margin: Margin) -> Plan {
-    let shape = Shape::new(16, 10).unwrap();
+    let shape = GridShape::new(16, 10).unwrap();
     Plan::uncut(Grid::new(Frame::Equatorial, 0.0, Bounds::sky(0.0), shape).unwrap(), margin)
 }
 
@@ -359,16 +359,16 @@ fn unusable_positions_have_no_block(
     #[case] lat: f64,
     #[case] expected: Option<u32>,
 ) {
-    let places = Places::new(whole_sky(Margin::percent(5.0).unwrap())).unwrap();
+    let places = Assigner::new(whole_sky(Margin::percent(5.0).unwrap())).unwrap();
     assert_eq!(places.plan().block_of(lon, lat), expected);
     let mut found = Vec::new();
-    assert_eq!(places.places_of(lon, lat, &mut found), expected.is_some());
+    assert_eq!(places.assign(lon, lat, &mut found), expected.is_some());
     assert_eq!(found.first().map(|place| place.block()), expected);
 }
 
 #[test]
 fn the_radius_of_the_sky_is_least_in_the_second_row() {
-    let places = Places::new(whole_sky(Margin::percent(5.0).unwrap())).unwrap();
+    let places = Assigner::new(whole_sky(Margin::percent(5.0).unwrap())).unwrap();
     let radii: Vec<f64> = (0..160).map(|id| places.radius_deg(id)).collect();
     let least = radii.iter().copied().fold(f64::INFINITY, f64::min);
     // asin(cos 72 sin 1.125)
@@ -381,10 +381,10 @@ fn the_radius_of_the_sky_is_least_in_the_second_row() {
 
 #[test]
 fn first_and_last_column_are_neighbours() {
-    let places = Places::new(whole_sky(Margin::arcsec(3600.0).unwrap())).unwrap();
+    let places = Assigner::new(whole_sky(Margin::arcsec(3600.0).unwrap())).unwrap();
     let mut found = Vec::new();
-    assert!(places.places_of(359.5, 10.0, &mut found));
-    assert_eq!(found, [Place::own(155), Place::margin(5)]);
+    assert!(places.assign(359.5, 10.0, &mut found));
+    assert_eq!(found, [Assignment::own(155), Assignment::margin(5)]);
 }
 
 #[test]

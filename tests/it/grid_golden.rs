@@ -7,8 +7,10 @@ use std::fs::{File, read_to_string};
 use std::io::Read;
 use std::str::FromStr;
 
-use pleiad::grid::legacy2017::{self, Options, Outcome, Version, Visit};
-use pleiad::grid::{Cells, Frame, Grid, Margin, Place, Places, Plan, Rule, Seam, Shape, Split};
+use pleiad::grid::legacy2017::{self, Options, Published, Version, Visit};
+use pleiad::grid::{
+    Assigner, Assignment, Cells, Frame, Grid, GridShape, Margin, Plan, Rule, Seam, Split,
+};
 
 use super::support::shared::shared;
 use super::support::sky::{self, Positions};
@@ -71,26 +73,26 @@ fn ids_text(ids: impl IntoIterator<Item = u32>) -> String {
     ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join("|")
 }
 
-fn shape40() -> Shape {
-    Shape::of_blocks(40).unwrap()
+fn shape40() -> GridShape {
+    GridShape::of_blocks(40).unwrap()
 }
 
 /// The 40 blocks of the sample in a frame, with the margin of V2.
-fn blocks_of_sample(positions: &[(f64, f64)], frame: Frame) -> Places {
+fn blocks_of_sample(positions: &[(f64, f64)], frame: Frame) -> Assigner {
     let grid = sky::grid_over(positions, frame, shape40());
-    Places::new(Plan::uncut(grid, Margin::percent(5.0).unwrap())).unwrap()
+    Assigner::new(Plan::uncut(grid, Margin::percent(5.0).unwrap())).unwrap()
 }
 
-fn all_ids(places: &Places, positions: &[(f64, f64)]) -> Vec<Vec<u32>> {
-    let ids = |places: Vec<Place>| {
-        let mut ids: Vec<u32> = places.into_iter().map(Place::block).collect();
+fn all_ids(places: &Assigner, positions: &[(f64, f64)]) -> Vec<Vec<u32>> {
+    let ids = |places: Vec<Assignment>| {
+        let mut ids: Vec<u32> = places.into_iter().map(Assignment::block).collect();
         ids.sort_unstable();
         ids
     };
     sky::places(places, positions).into_iter().map(ids).collect()
 }
 
-fn own_ids(places: &Places, positions: &[(f64, f64)]) -> Vec<u32> {
+fn own_ids(places: &Assigner, positions: &[(f64, f64)]) -> Vec<u32> {
     positions.iter().map(|(lon, lat)| places.plan().block_of(*lon, *lat).unwrap()).collect()
 }
 
@@ -192,12 +194,12 @@ fn rows_on_edges_and_on_the_maximum_have_one_owner() {
     }
 }
 
-fn legacy_of_sample(version: Version, visit: Visit) -> Option<Outcome> {
+fn legacy_of_sample(version: Version, visit: Visit) -> Option<Published> {
     let options = Options { visit, ..Options::of_test(version) };
     Some(legacy2017::run(&options, &sample()?).unwrap())
 }
 
-fn legacy_counts(outcome: &Outcome) -> BTreeMap<u32, u64> {
+fn legacy_counts(outcome: &Published) -> BTreeMap<u32, u64> {
     outcome
         .blocks
         .iter()

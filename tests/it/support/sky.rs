@@ -1,15 +1,15 @@
 //! The sky partitioner without an engine: the same decisions on positions in memory.
 
 use pleiad::grid::{
-    Bounds, Cells, Extent, Frame, Grid, Margin, Place, Places, Plan, Rule, Seam, Shape, Split,
-    Splitting,
+    Assigner, Assignment, Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Rule, Seam,
+    Split, Splitting,
 };
 
 /// Positions of a frame, in degrees.
 pub(crate) type Positions = Vec<(f64, f64)>;
 
 /// A grid over the bounds of the positions.
-pub(crate) fn grid_over(positions: &[(f64, f64)], frame: Frame, shape: Shape) -> Grid {
+pub(crate) fn grid_over(positions: &[(f64, f64)], frame: Frame, shape: GridShape) -> Grid {
     let extent = extent_of(positions, Seam::Auto);
     let bounds = extent.bounds().expect("positions");
     Grid::new(frame, extent.seam_deg(), bounds, shape).unwrap()
@@ -69,12 +69,12 @@ pub(crate) fn split(
 }
 
 /// The places of every position.
-pub(crate) fn places(places: &Places, positions: &[(f64, f64)]) -> Vec<Vec<Place>> {
+pub(crate) fn places(places: &Assigner, positions: &[(f64, f64)]) -> Vec<Vec<Assignment>> {
     positions
         .iter()
         .map(|(lon, lat)| {
             let mut found = Vec::new();
-            places.places_of(*lon, *lat, &mut found);
+            places.assign(*lon, *lat, &mut found);
             found
         })
         .collect()

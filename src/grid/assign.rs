@@ -1,6 +1,6 @@
-//! All places of a row: its own block, and every block that holds it as a margin row.
+//! Which blocks a row belongs to: the one that owns it, and every one that holds it as a margin row.
 
-use super::margin::Reach;
+use super::margin_area::MarginArea;
 use super::{Bounds, Located, Plan};
 use crate::error::{Error, Kind, Result};
 
@@ -12,9 +12,9 @@ const MAX_NEIGHBOURS: usize = 1 << 24;
 /// As a number `2 * id` for the own block and `2 * id + 1` for a margin: the order of places is
 /// that of blocks, own rows first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(u32);
+pub struct Assignment(u32);
 
-impl Place {
+impl Assignment {
     /// The row's own block.
     pub const fn own(block: u32) -> Self {
         Self(block * 2)
@@ -43,9 +43,9 @@ impl Place {
 
 /// A plan made ready for rows: built once, asked millions of times.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct Assigner {
     plan: Plan,
-    reaches: Vec<Reach>,
+    reaches: Vec<MarginArea>,
     /// Per block, the part of it that no margin of another block enters; its border is outside.
     quiet: Vec<Bounds>,
     /// Where the neighbours of each block begin in `neighbours`, and one more for the end.
@@ -54,7 +54,7 @@ pub struct Places {
     neighbours: Vec<u32>,
 }
 
-impl Places {
+impl Assigner {
     /// Finds which margins enter which blocks.
     ///
     /// # Errors
@@ -130,17 +130,17 @@ impl Places {
     /// Appends the places of a position of the grid's frame to `into`: the own block first, then
     /// margins by ascending block. Appends nothing and is false where [`Plan::block_of`] is none.
     #[inline]
-    pub fn places_of(&self, lon_deg: f64, lat_deg: f64, into: &mut Vec<Place>) -> bool {
+    pub fn assign(&self, lon_deg: f64, lat_deg: f64, into: &mut Vec<Assignment>) -> bool {
         let at = self.plan.grid().locate(lon_deg, lat_deg);
-        at.inspect(|at| self.places_at(at, into)).is_some()
+        at.inspect(|at| self.assign_at(at, into)).is_some()
     }
 
-    /// As [`Self::places_of`], of a position that the grid has located.
+    /// As [`Self::assign`], of a position that the grid has located.
     #[inline]
-    pub fn places_at(&self, at: &Located, into: &mut Vec<Place>) {
+    pub fn assign_at(&self, at: &Located, into: &mut Vec<Assignment>) {
         let Located { lon, lat, .. } = *at;
         let own = self.plan.block_at(at);
-        into.push(Place::own(own));
+        into.push(Assignment::own(own));
         let own = own as usize;
         if let Some(quiet) = self.quiet.get(own) {
             let undisturbed = lon > quiet.lon_min
@@ -153,24 +153,24 @@ impl Places {
         }
     }
 
-    fn margins_of(&self, own: usize, lon: f64, lat: f64, into: &mut Vec<Place>) {
+    fn margins_of(&self, own: usize, lon: f64, lat: f64, into: &mut Vec<Assignment>) {
         for &other in &self.neighbours[self.first[own]..self.first[own + 1]] {
             if self.reaches[other as usize].holds(lon, lat) {
-                into.push(Place::margin(other));
+                into.push(Assignment::margin(other));
             }
         }
     }
 }
 
 /// The margin of every block; none at all without margins.
-fn reaches(plan: &Plan) -> Vec<Reach> {
+fn reaches(plan: &Plan) -> Vec<MarginArea> {
     let mut parts = vec![0_u32; plan.grid().base_blocks() as usize];
     for block in plan.blocks() {
         parts[block.parent as usize] += 1;
     }
     (0..)
         .zip(plan.blocks())
-        .filter_map(|(id, block)| Reach::new(plan, id, parts[block.parent as usize] > 1))
+        .filter_map(|(id, block)| MarginArea::new(plan, id, parts[block.parent as usize] > 1))
         .collect()
 }
 
@@ -178,7 +178,7 @@ fn reaches(plan: &Plan) -> Vec<Reach> {
 const TURNS: [f64; 3] = [-360.0, 0.0, 360.0];
 
 /// Calls `found` with every block that owns a place of the areas of `reach`; some come more than once.
-fn visit(plan: &Plan, reach: &Reach, mut found: impl FnMut(u32)) {
+fn visit(plan: &Plan, reach: &MarginArea, mut found: impl FnMut(u32)) {
     for area in &reach.areas {
         let turns = if area.lon_min.is_finite() { &TURNS[..] } else { &TURNS[1..2] };
         for turn in turns {
@@ -189,7 +189,7 @@ fn visit(plan: &Plan, reach: &Reach, mut found: impl FnMut(u32)) {
 
 /// What is left of a block when the areas of its neighbours are taken away: one box, on each
 /// occasion the largest that remains.
-fn quiet_part<'a>(block: Bounds, near: impl Iterator<Item = &'a Reach>) -> Bounds {
+fn quiet_part<'a>(block: Bounds, near: impl Iterator<Item = &'a MarginArea>) -> Bounds {
     let mut left = block;
     for area in near.flat_map(|reach| &reach.areas) {
         for turn in TURNS {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::plan::MAX_BLOCKS;
 use crate::error::{Error, Result};
+
+/// The most blocks a plan can have: 36 bytes each as a literal, some 200 in memory.
+pub const MAX_BLOCKS: u32 = 1 << 20;
 
 /// A ratio of columns to rows, or of rows to columns, above which a shape is worth a warning.
 const SLENDER: u32 = 8;
@@ -48,12 +50,12 @@ fn smallest_factor(number: u64) -> u64 {
 
 /// Columns (longitude) and rows (latitude) of a grid, at most [`MAX_BLOCKS`] cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Shape {
+pub struct GridShape {
     columns: u32,
     rows: u32,
 }
 
-impl Shape {
+impl GridShape {
     /// A shape of so many columns and rows.
     ///
     /// # Errors
@@ -116,13 +118,13 @@ impl Shape {
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for GridShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.columns, self.rows)
     }
 }
 
-impl FromStr for Shape {
+impl FromStr for GridShape {
     type Err = Error;
 
     /// Reads `COLSxROWS`, as `16x10`.
@@ -184,7 +186,7 @@ mod tests {
     #[case(100, "10x10")]
     #[case(160, "8x20")]
     fn factors_are_dealt_in_turn(#[case] blocks: u32, #[case] expected: &str) {
-        let shape = Shape::of_blocks(blocks).unwrap();
+        let shape = GridShape::of_blocks(blocks).unwrap();
         assert_eq!(shape.to_string(), expected);
         assert_eq!(shape, expected.parse().unwrap());
         assert_eq!(shape.is_slender(), blocks == 94);
@@ -195,6 +197,6 @@ mod tests {
     #[case("0x10", "grid is 0x10, expected at least 1x1 and at most 1048576 blocks")]
     #[case("70000x70000", "grid is 70000x70000, expected at least 1x1 and at most 1048576 blocks")]
     fn senseless_shapes_are_refused(#[case] text: &str, #[case] says: &str) {
-        assert_eq!(text.parse::<Shape>().unwrap_err().to_string(), says);
+        assert_eq!(text.parse::<GridShape>().unwrap_err().to_string(), says);
     }
 }
