@@ -8,8 +8,7 @@ use clap::Args;
 use super::output::Answer;
 use super::{Context, Done};
 use crate::error::Error;
-use crate::partition::options::Layout;
-use crate::partition::{self, Options, Outcome, Params, Schema};
+use crate::partition::{self, Options, Outcome, Params, TextSchema};
 use crate::table::{Begin, Mode, Source, SourceOptions};
 
 /// Cut a catalogue of the sky into blocks of bounded size, neighbours included
@@ -69,8 +68,8 @@ impl Partition {
         let session = context.session()?;
         let options = SourceOptions {
             allow_incomplete: self.allow_incomplete,
-            columns: schema.as_ref().map(Schema::names),
-            text: params.options.layout == Layout::Parts,
+            columns: schema.as_ref().map(TextSchema::names),
+            text: params.options.layout.keeps_text(),
             ..SourceOptions::default()
         };
         let source = Source::open(&context.stores, &self.input, &options).await?;
@@ -90,12 +89,12 @@ impl Partition {
         Ok(Done { tables: answers.clone(), answers, published: out })
     }
 
-    fn schema(&self) -> Result<Option<Schema>, Error> {
+    fn schema(&self) -> Result<Option<TextSchema>, Error> {
         let Some(file) = &self.schema else { return Ok(None) };
         let shown = file.display();
         let text = std::fs::read_to_string(file)
             .map_err(|cause| Error::io(format!("cannot read the schema '{shown}'"), cause))?;
-        Schema::parse(&text, &shown.to_string()).map(Some)
+        TextSchema::parse(&text, &shown.to_string()).map(Some)
     }
 }
 

@@ -7,8 +7,8 @@ use super::kdistance::CurveArgs;
 use crate::dbscan::sample::sample;
 use crate::error::Result;
 use crate::grid::Frame;
-use crate::partition::record;
-use crate::report::{self, Block};
+use crate::partition::block_record;
+use crate::report::{self, DrawnBlock};
 use crate::table::{Manifest, current_manifest};
 
 /// Draw a picture of a dataset, as SVG
@@ -166,8 +166,8 @@ fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
 }
 
 /// The blocks of a version.
-fn blocks(manifest: &Manifest) -> Result<Vec<Block>> {
-    let blocks = record::read_blocks(manifest)?.into_iter().map(|block| Block {
+fn blocks(manifest: &Manifest) -> Result<Vec<DrawnBlock>> {
+    let blocks = block_record::read_blocks(manifest)?.into_iter().map(|block| DrawnBlock {
         id: block.block,
         bounds: block.bounds,
         own_rows: block.own_rows,

@@ -12,7 +12,7 @@ use super::objects::listing;
 use super::output::Answer;
 use crate::error::{Error, Result};
 use crate::inspect::{self, dataset};
-use crate::partition::record;
+use crate::partition::block_record;
 use crate::storage::Location;
 use crate::table::commit::{self, PastRun};
 use crate::table::{Manifest, Mode};
@@ -166,7 +166,7 @@ fn files(manifest: &Manifest) -> Answer {
 
 /// The lines of `blocks.csv` with their types, and the cap beside them.
 fn blocks(manifest: &Manifest) -> Result<Answer> {
-    let (names, lines) = record::block_lines(manifest)?;
+    let (names, lines) = block_record::block_lines(manifest)?;
     let columns = names.iter().enumerate().map(|(index, name)| {
         let values = lines.iter().map(|line| line.get(index).map_or("", String::as_str));
         (name.as_str(), typed(&values.collect::<Vec<_>>()))

@@ -17,7 +17,7 @@ mod slice; // i/n: a contiguous part of the rows
 pub use batches::PeopleSource;
 pub use people::{People, PeopleTable, Person};
 pub use shape_batches::ShapeSource;
-pub use shapes::{Point, Shape, Shapes};
-pub use sky::{Sky, Source};
+pub use shapes::{Shape, ShapePoint, Shapes};
+pub use sky::{Detection, Sky};
 pub use sky_batches::{SkySource, Width};
 pub use slice::Slice;

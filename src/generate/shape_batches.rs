@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::batches::{self, Generator};
-use super::shapes::{Point, Shapes};
+use super::shapes::{ShapePoint, Shapes};
 
 /// The slice's points, as a table to scan.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ impl Generator for ShapeSource {
     }
 
     fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch> {
-        let points: Vec<Point> = rows.clone().map(|row| self.shapes.point(row)).collect();
+        let points: Vec<ShapePoint> = rows.clone().map(|row| self.shapes.point(row)).collect();
         let ids = rows.map(|row| row.cast_signed() + 1);
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from_iter_values(ids)),

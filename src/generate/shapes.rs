@@ -94,7 +94,7 @@ impl FromStr for Shape {
 
 /// One point.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Point {
+pub struct ShapePoint {
     /// Its coordinates.
     pub x: f64,
     /// Its coordinates.
@@ -159,7 +159,7 @@ impl Shapes {
     ///
     /// # Panics
     /// If `row` is not below [`Self::rows`].
-    pub fn point(&self, row: u64) -> Point {
+    pub fn point(&self, row: u64) -> ShapePoint {
         assert!(row < self.rows, "row {row} of a table of {} rows", self.rows);
         let mut draws = self.points.at(row);
         match self.shape {
@@ -168,40 +168,40 @@ impl Shapes {
                 let mut centre = self.centres.at(blob);
                 let x = unit(&mut centre) * 1000.0 + bell(&mut draws) * 10.0;
                 let y = unit(&mut centre) * 1000.0 + bell(&mut draws) * 10.0;
-                Point { x, y, truth: number(blob) }
+                ShapePoint { x, y, truth: number(blob) }
             }
             Shape::Moons => {
                 let moon = draws.next_u64() % 2;
                 let (sin, cos) = libm::sincos(unit(&mut draws) * PI);
                 let (x, y) = if moon == 0 { (cos, sin) } else { (1.0 - cos, 0.5 - sin) };
                 let [right, up] = [bell(&mut draws), bell(&mut draws)].map(|x| x * 5.0);
-                Point { x: x * 100.0 + right, y: y * 100.0 + up, truth: number(moon) }
+                ShapePoint { x: x * 100.0 + right, y: y * 100.0 + up, truth: number(moon) }
             }
             Shape::Rings => {
                 let ring = draws.next_u64() % 3;
                 let (sin, cos) = libm::sincos(unit(&mut draws) * TAU);
                 let radius = (ring + 1) as f64 * 100.0 + bell(&mut draws) * 5.0;
-                Point { x: radius * cos, y: radius * sin, truth: number(ring) }
+                ShapePoint { x: radius * cos, y: radius * sin, truth: number(ring) }
             }
             Shape::Simden | Shape::Varden => self.spread(row, &mut draws),
             Shape::Lattice => {
                 let side = lattice_side(self.rows);
-                Point { x: (row % side) as f64, y: (row / side) as f64, truth: 0 }
+                ShapePoint { x: (row % side) as f64, y: (row / side) as f64, truth: 0 }
             }
         }
     }
 
     /// A row near its step of a walk, or noise.
-    fn spread(&self, row: u64, draws: &mut Draws) -> Point {
+    fn spread(&self, row: u64, draws: &mut Draws) -> ShapePoint {
         if draws.next_u64().is_multiple_of(NOISE_ONE_IN) {
-            return Point { x: unit(draws) * SQUARE, y: unit(draws) * SQUARE, truth: -1 };
+            return ShapePoint { x: unit(draws) * SQUARE, y: unit(draws) * SQUARE, truth: -1 };
         }
         let step = row / STEP_ROWS;
         let walk = step / (self.steps.len() as u64 / CLUSTERS);
         let (sin, cos) = libm::sincos(unit(draws) * TAU);
         let radius = radius(self.shape, walk) * libm::sqrt(unit(draws));
         let (x, y) = self.steps[usize::try_from(step).expect("steps are held in memory")];
-        Point { x: x + radius * cos, y: y + radius * sin, truth: number(walk) }
+        ShapePoint { x: x + radius * cos, y: y + radius * sin, truth: number(walk) }
     }
 }
 
@@ -247,7 +247,7 @@ fn bell(draws: &mut Draws) -> f64 {
 mod tests {
     use super::*;
 
-    fn points(shape: Shape, rows: u64) -> Vec<Point> {
+    fn points(shape: Shape, rows: u64) -> Vec<ShapePoint> {
         let shapes = Shapes::new(shape, rows, 3, None).unwrap();
         (0..rows).map(|row| shapes.point(row)).collect()
     }

@@ -31,7 +31,7 @@ const CLUSTER_DEG: f64 = 0.2;
 
 /// One source.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Source {
+pub struct Detection {
     /// Unique, from 1.
     pub id: i64,
     /// Right ascension in degrees, `[0, 360)`.
@@ -86,7 +86,7 @@ impl Sky {
     ///
     /// # Panics
     /// If `row` is not below [`Self::rows`].
-    pub fn source(&self, row: u64) -> Source {
+    pub fn source(&self, row: u64) -> Detection {
         assert!(row < self.rows, "row {row} of a table of {} rows", self.rows);
         let mut draws = self.positions.at(row);
         let (ra, decl) = match draws.next_u64() % 100 {
@@ -96,7 +96,7 @@ impl Sky {
             98 => polar(&mut draws),
             _ => meridian(&mut draws),
         };
-        Source { id: i64::try_from(row + 1).expect("at most 2^40 rows"), ra, decl }
+        Detection { id: i64::try_from(row + 1).expect("at most 2^40 rows"), ra, decl }
     }
 
     /// The values of another column: positive numbers around 20, most of them below 100, log-normal.
@@ -172,14 +172,14 @@ mod tests {
     #[test]
     fn the_whole_sphere_is_populated() {
         let sky = Sky::new(20_000, 1, None).unwrap();
-        let all: Vec<Source> = (0..sky.rows()).map(|row| sky.source(row)).collect();
-        let count = |of: &dyn Fn(&Source) -> bool| all.iter().filter(|source| of(source)).count();
+        let all: Vec<Detection> = (0..sky.rows()).map(|row| sky.source(row)).collect();
+        let count = |of: &dyn Fn(&Detection) -> bool| all.iter().filter(|source| of(source)).count();
         assert_eq!(count(&|s| (0.0..360.0).contains(&s.ra) && s.decl.abs() <= 90.0), all.len());
         assert!(count(&|s| s.decl.abs() >= 90.0) > 0);
         assert!(count(&|s| s.decl > 89.0) > 50 && count(&|s| s.decl < -89.0) > 50);
         assert!(count(&|s| s.ra < 0.01) > 50 && count(&|s| s.ra > 359.99) > 50);
         assert!(count(&|s| s.ra <= 0.0) > 0);
-        let galactic = |s: &Source| Frame::Galactic.from_equatorial(s.ra, s.decl).1.abs();
+        let galactic = |s: &Detection| Frame::Galactic.from_equatorial(s.ra, s.decl).1.abs();
         // 60 % of a Laplace law within its scale, and 14 % of the others
         let near = count(&|s| galactic(s) < PLANE_DEG) as f64 / all.len() as f64;
         assert!((near - (0.6 * 0.632 + 0.4 * 0.139)).abs() < 0.05, "{near}");

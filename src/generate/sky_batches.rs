@@ -17,7 +17,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::batches::{self, Generator};
-use super::sky::{Sky, Source};
+use super::sky::{Detection, Sky};
 
 const WIDE_COLUMNS: &str = include_str!("../../data/source_columns.csv");
 
@@ -82,7 +82,7 @@ impl Generator for SkySource {
     }
 
     fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch> {
-        let sources: Vec<Source> = rows.clone().map(|row| self.sky.source(row)).collect();
+        let sources: Vec<Detection> = rows.clone().map(|row| self.sky.source(row)).collect();
         let schema = Generator::schema(self);
         let column = |field: &Arc<Field>| self.column(field, &sources, rows.clone());
         let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
@@ -91,7 +91,7 @@ impl Generator for SkySource {
 }
 
 impl SkySource {
-    fn column(&self, field: &Field, sources: &[Source], rows: Range<u64>) -> ArrayRef {
+    fn column(&self, field: &Field, sources: &[Detection], rows: Range<u64>) -> ArrayRef {
         let name = field.name();
         let measures = || self.sky.measures(name, rows.clone());
         let ids = || sources.iter().map(|source| source.id);

@@ -10,6 +10,7 @@ pub struct Grid {
     seam_deg: f64,
     /// The seam as it is compared with: no longitude reaches it where there is none.
     wrap_from: f64,
+    shape: GridShape,
     columns: Edges,
     rows: Edges,
 }
@@ -38,6 +39,7 @@ impl Grid {
             frame,
             seam_deg,
             wrap_from: if seam_deg > 0.0 { seam_deg } else { f64::INFINITY },
+            shape,
             columns: Edges::equal(bounds.lon_min, bounds.lon_max, shape.columns()),
             rows: Edges::equal(bounds.lat_min, bounds.lat_max, shape.rows()),
         })
@@ -61,6 +63,11 @@ impl Grid {
     /// The edges in latitude.
     pub fn rows(&self) -> &Edges {
         &self.rows
+    }
+
+    /// Columns and rows.
+    pub fn shape(&self) -> GridShape {
+        self.shape
     }
 
     /// How many base blocks there are.

@@ -5,8 +5,8 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::scalar::ScalarValue;
 
-use super::input::{Input, changed};
-use super::options::{Extents, Params, Size};
+use super::catalogue::{Catalogue, changed};
+use super::options::{Extents, GridSize, Params};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::functions::{TableExtent, read_block_counts, read_extent};
@@ -25,7 +25,7 @@ const PLACES: &str = include_str!("../../sql/steps/partition_places.sql");
 const AUTO_CUT_DEG: f64 = 180.0;
 
 /// What counting has found.
-pub struct Counted {
+pub struct CountResult {
     /// The blocks with their own rows.
     pub split: Split,
     /// All rows.
@@ -34,7 +34,7 @@ pub struct Counted {
     pub faults: Vec<(String, u64)>,
 }
 
-impl Counted {
+impl CountResult {
     /// Rows without a position.
     pub fn bad(&self) -> u64 {
         self.faults.iter().map(|(_, rows)| rows).sum()
@@ -45,7 +45,11 @@ impl Counted {
 ///
 /// # Errors
 /// No usable position; an input that changes while it is read; the engine's.
-pub async fn count(input: &mut Input, params: &Params, watch: &dyn Observer) -> Result<Counted> {
+pub async fn count(
+    input: &mut Catalogue,
+    params: &Params,
+    watch: &dyn Observer,
+) -> Result<CountResult> {
     let bounds = params.options.bounds;
     let again = bounds == Extents::Data || params.max_rows.is_some() || params.options.dry_run;
     input.read_positions(again, watch).await?;
@@ -83,14 +87,14 @@ pub async fn count(input: &mut Input, params: &Params, watch: &dyn Observer) -> 
     if faults.iter().map(|(_, rows)| rows).sum::<u64>() != bad {
         return Err(changed("other rows have no position now"));
     }
-    Ok(Counted { split, rows: found.rows, faults })
+    Ok(CountResult { split, rows: found.rows, faults })
 }
 
 /// The rows of each place of `plan`, margins included.
 ///
 /// # Errors
 /// The engine's.
-pub async fn places(input: &Input, plan: &Plan) -> Result<Vec<u64>> {
+pub async fn assigned_rows(input: &Catalogue, plan: &Plan) -> Result<Vec<u64>> {
     let mut rows = vec![0; plan.blocks().len() * 2];
     let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
     for batch in input.rows(PLACES, &[], vec![bound]).await? {
@@ -105,7 +109,7 @@ pub async fn places(input: &Input, plan: &Plan) -> Result<Vec<u64>> {
 }
 
 /// The extent of all positions.
-async fn extent(input: &Input, seam: Seam) -> Result<Extent> {
+async fn extent(input: &Catalogue, seam: Seam) -> Result<Extent> {
     let cut = match seam {
         Seam::Auto => AUTO_CUT_DEG,
         Seam::At(deg) => deg,
@@ -131,7 +135,7 @@ fn only(rows: &[RecordBatch]) -> Result<&RecordBatch> {
 
 /// The grid over the bounds, in the shape that the size of the input asks for.
 fn grid(
-    input: &Input,
+    input: &Catalogue,
     params: &Params,
     extent: Option<&Extent>,
     watch: &dyn Observer,
@@ -149,8 +153,8 @@ fn grid(
     // Without rows any grid will do: counting says what is wrong.
     let bounds = bounds.unwrap_or_else(|| Bounds::sky(seam_deg));
     let shape = match params.size {
-        Size::Shape(shape) => shape,
-        Size::Bytes(block_bytes) => {
+        GridSize::Shape(shape) => shape,
+        GridSize::Bytes(block_bytes) => {
             GridShape::of_blocks(blocks_for_bytes(input.bytes().max(1), block_bytes)?)?
         }
     };
@@ -163,18 +167,18 @@ fn grid(
 }
 
 /// What one counting finds.
-struct Found {
+struct CellCounts {
     rows: u64,
     usable: u64,
     counts: Vec<u64>,
 }
 
-async fn rows_of(input: &Input, cells: &Cells) -> Result<Found> {
+async fn rows_of(input: &Catalogue, cells: &Cells) -> Result<CellCounts> {
     let bound = ("cells", ScalarValue::BinaryView(Some(cells.encode())));
     let rows = input.rows(COUNT, &[], vec![bound]).await?;
     let row = only(&rows)?;
     let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
-    Ok(Found {
+    Ok(CellCounts {
         rows: number(0).unsigned_abs(),
         usable: number(1).unsigned_abs(),
         counts: read_block_counts(row.column(2), 0)?,
@@ -182,7 +186,7 @@ async fn rows_of(input: &Input, cells: &Cells) -> Result<Found> {
 }
 
 async fn split(
-    input: &Input,
+    input: &Catalogue,
     mut splitting: Splitting,
     margin: Margin,
     watch: &dyn Observer,
@@ -202,7 +206,7 @@ async fn split(
 }
 
 /// The bounds of the rows of each crowded block.
-async fn extents(input: &Input, splitting: &Splitting) -> Result<Vec<(u32, Bounds)>> {
+async fn extents(input: &Catalogue, splitting: &Splitting) -> Result<Vec<(u32, Bounds)>> {
     let plan = splitting.plan()?;
     let seam_deg = plan.grid().seam_deg();
     let blocks: Vec<_> = splitting.crowded().iter().map(ToString::to_string).collect();
@@ -223,7 +227,7 @@ async fn extents(input: &Input, splitting: &Splitting) -> Result<Vec<(u32, Bound
 }
 
 /// Rows without a position by reason, the most first.
-async fn faults(input: &Input) -> Result<Vec<(String, u64)>> {
+async fn faults(input: &Catalogue) -> Result<Vec<(String, u64)>> {
     let mut faults = Vec::new();
     for batch in input.rows(FAULTS, &[], Vec::new()).await? {
         let reasons = batch.column(0).as_string::<i32>();

@@ -1,12 +1,12 @@
 //! The sky partitioner: a catalogue of sources into blocks of bounded size, neighbours included.
 //!
-//! 1. Read the positions once, in the frame of the grid, and measure their extent ([`input`]).
+//! 1. Read the positions once, in the frame of the grid, and measure their extent ([`catalogue`]).
 //! 2. Lay a grid of as many blocks as the input's bytes ask for, and count the rows of each
 //!    ([`count`](mod@count)); rows without a position are set aside by reason.
 //! 3. Split what holds too many rows, on counts alone, until nothing does or rows cannot be told
 //!    apart.
 //! 4. Read everything once more and send each row to the block that owns it, and copies of it to
-//!    the blocks whose margin holds it ([`write`](mod@write)).
+//!    the blocks whose margin holds it ([`output`]).
 //! 5. Compare rows written with rows counted, and publish all tables and `blocks.csv` at once.
 //!
 //! Exact: own rows and quarantined rows together are the rows of the input; no row has two owners;
@@ -16,31 +16,29 @@
 //! Memory: positions (16 bytes a row) if they fit a quarter of the pool, counts of at most 2^20 cells
 //! a stream, some 200 bytes a block, and what the sink accounts to the pool.
 
+pub mod block_record; // what is said of each block
+pub mod catalogue; // columns, coordinates, positions
 pub mod count; // extent, grid, counts, splitting
-pub mod input; // columns, coordinates, positions
-pub mod legacy; // as in 2017
 pub mod nearby; // margins by brute force
 pub mod options; // as the user wrote them, and checked
-pub mod parts; // text files a block
-pub mod record; // what is told of blocks
+pub mod output; // the full read, in a layout
 pub mod schema; // CREATE TABLE for text without header
+pub mod stored; // what is said of the dataset
 pub mod verify; // what was stored, against the plan
-pub mod write; // the full read
 
+pub use block_record::BlockRecord;
 pub use options::{Options, Params};
-pub use record::BlockRecord;
-pub use schema::Schema;
+pub use schema::TextSchema;
 
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::grid::{Assigner, GridShape, Margin, Plan};
+use crate::grid::{Assigner, Margin};
 use crate::session::Session;
 use crate::table::{Run, Source};
-use input::Input;
-use options::{BadRows, Layout};
-
-/// The name of the frame of 2017.
-const LEGACY: &str = "legacy2017";
+use catalogue::Catalogue;
+use options::{BadRows, FrameName};
+use output::job::Job;
+use output::legacy;
 
 /// What a run has found and, unless it was dry, published.
 #[derive(Debug, Clone)]
@@ -95,11 +93,11 @@ pub async fn run(
     session: &Session,
     source: &Source,
     params: &Params,
-    schema: Option<&Schema>,
+    schema: Option<&TextSchema>,
     run: Option<Run>,
     watch: &dyn Observer,
 ) -> Result<Outcome> {
-    let mut input = Input::open(session, &source.tables, params, schema)?;
+    let mut input = Catalogue::open(session, &source.tables, params, schema)?;
     if let Some(name) = input.imprecise() {
         watch.report(Event::Warning(format!(
             "column '{name}' is a 32-bit float: positions are good to a tenth of an arc second"
@@ -110,12 +108,19 @@ pub async fn run(
         input.check_unchanged().await?;
         let preset = params.options.preset;
         let quarantined = Vec::new();
-        return Ok(Outcome { preset, frame: LEGACY, blocks, rows, quarantined, rounds: 0 });
+        return Ok(Outcome {
+            preset,
+            frame: FrameName::Legacy2017.name(),
+            blocks,
+            rows,
+            quarantined,
+            rounds: 0,
+        });
     }
     let counted = count::count(&mut input, params, watch).await?;
     let filled = counted.split.plan.blocks().iter().zip(&counted.split.own_rows);
     let filled = filled.filter(|(_, rows)| **rows > 0).map(|(block, _)| &block.bounds);
-    if params.options.unit == options::Unit::Deg && input.may_be_radians(filled).await? {
+    if params.options.unit == options::AngleUnit::Deg && input.may_be_radians(filled).await? {
         watch.report(Event::Warning(
             "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
         ));
@@ -123,39 +128,23 @@ pub async fn run(
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;
     }
-    let places = Assigner::new(counted.split.plan.clone())?;
-    let mut blocks = BlockRecord::of(&counted, &places);
-    drop(places);
+    let assigner = Assigner::new(counted.split.plan.clone())?;
+    let mut blocks = BlockRecord::of(&counted, &assigner);
+    drop(assigner);
     warn_of_dense(&blocks, params, watch);
-    match &run {
-        None if params.margin == Margin::None => {}
+    match run {
+        None if params.margin == Margin::None => input.check_unchanged().await?,
         None => {
-            let rows = count::places(&input, &counted.split.plan).await?;
+            let rows = count::assigned_rows(&input, &counted.split.plan).await?;
             blocks.iter_mut().zip(rows.chunks(2)).for_each(|(block, rows)| {
                 block.margin_rows = rows[1];
             });
-        }
-        Some(run) if params.options.layout == Layout::Parts => {
-            input.drop_positions()?;
-            write_parts(&input, &counted.split.plan, &mut blocks, run).await?;
-            write::quarantine(&input, &counted, run, watch).await?;
+            input.check_unchanged().await?;
         }
         Some(run) => {
             input.drop_positions()?;
-            write::write(&input, params, &counted, &mut blocks, run, watch).await?;
-        }
-    }
-    input.check_unchanged().await?;
-    if let Some(run) = run {
-        let properties = record::properties(&input, params, &counted, &blocks)?;
-        match params.options.layout {
-            Layout::Blocks => {
-                run.commit_blocks(properties, record::lines(&blocks)).await?;
-            }
-            Layout::Parts => {
-                let text = properties_of_2017(&counted.split.plan, &blocks)?;
-                parts::publish(run, text, properties, &blocks).await?;
-            }
+            let job = Job { catalogue: &input, params, counted: &counted, watch };
+            output::publish(job, &mut blocks, run).await?;
         }
     }
     Ok(Outcome {
@@ -168,7 +157,11 @@ pub async fn run(
     })
 }
 
-fn refuse_or_warn(params: &Params, counted: &count::Counted, watch: &dyn Observer) -> Result<()> {
+fn refuse_or_warn(
+    params: &Params,
+    counted: &count::CountResult,
+    watch: &dyn Observer,
+) -> Result<()> {
     let reasons: Vec<_> = counted.faults.iter().map(|(why, n)| format!("{why} {n}")).collect();
     let (bad, reasons) = (counted.bad(), reasons.join(", "));
     if params.options.bad_rows == BadRows::Error {
@@ -196,30 +189,4 @@ fn warn_of_dense(blocks: &[BlockRecord], params: &Params, watch: &dyn Observer) 
             first.own_rows
         )));
     }
-}
-
-/// Writes a text file a block.
-async fn write_parts(
-    input: &Input,
-    plan: &Plan,
-    blocks: &mut [BlockRecord],
-    run: &Run,
-) -> Result<()> {
-    let names: Vec<u32> = blocks.iter().map(|block| block.block).collect();
-    let written = parts::write(input, parts::plan(input, plan).await?, &names, run).await?;
-    for (block, lines) in blocks.iter_mut().zip(written) {
-        if lines.own != block.own_rows {
-            return Err(input::changed(&format!("block {} has other rows", block.block)));
-        }
-        (block.margin_rows, block.bytes) = (lines.margin, lines.bytes);
-    }
-    Ok(())
-}
-
-fn properties_of_2017(plan: &Plan, blocks: &[BlockRecord]) -> Result<String> {
-    let shape = GridShape::new(plan.grid().columns().cells(), plan.grid().rows().cells())?;
-    let bounds: Vec<_> = blocks.iter().map(|block| (block.block, block.bounds)).collect();
-    let lines = blocks.iter().map(|block| (block.block, block.own_rows + block.margin_rows));
-    let lines: Vec<_> = lines.collect();
-    Ok(parts::properties(plan.grid().base_blocks(), shape, &bounds, &lines))
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::output::layout::Layout;
 use crate::error::{Error, Result};
 use crate::grid::{Frame, GridShape, Margin, Rule, Seam};
 use crate::sizes;
@@ -58,9 +59,9 @@ pub struct Options {
     /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     pub dec: Option<String>,
-    /// Unit of both columns; `hour` is for the right ascension only
+    /// AngleUnit of both columns; `hour` is for the right ascension only
     #[arg(long, value_enum, default_value_t)]
-    pub unit: Unit,
+    pub unit: AngleUnit,
     /// What to do with rows that have no usable position
     #[arg(long, value_enum, default_value_t)]
     pub bad_rows: BadRows,
@@ -111,6 +112,18 @@ pub enum FrameName {
     Legacy2017,
 }
 
+impl FrameName {
+    /// The name a user writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Equatorial => Frame::Equatorial.name(),
+            Self::Ecliptic => Frame::Ecliptic.name(),
+            Self::Galactic => Frame::Galactic.name(),
+            Self::Legacy2017 => "legacy2017",
+        }
+    }
+}
+
 /// What a grid covers.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Extents {
@@ -123,7 +136,7 @@ pub enum Extents {
 
 /// The unit of coordinates.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Unit {
+pub enum AngleUnit {
     /// Degrees.
     #[default]
     Deg,
@@ -133,7 +146,7 @@ pub enum Unit {
     Hour,
 }
 
-impl Unit {
+impl AngleUnit {
     /// The name a user writes.
     pub fn name(self) -> &'static str {
         match self {
@@ -159,19 +172,9 @@ pub enum BadRows {
     Error,
 }
 
-/// What is written.
-#[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// Tables `blocks` and `margins`, Parquet by block.
-    #[default]
-    Blocks,
-    /// A text file a block, own rows and then margin rows, and the properties text of 2017.
-    Parts,
-}
-
 /// How the number of blocks is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub enum GridSize {
     /// From the stored bytes of the input, so many a block.
     Bytes(u64),
     /// As the user says.
@@ -186,7 +189,7 @@ pub struct Params {
     /// The frame of the grid; none for that of 2017.
     pub frame: Option<Frame>,
     /// How many blocks.
-    pub size: Size,
+    pub size: GridSize,
     /// The margin of each block.
     pub margin: Margin,
     /// Own rows of a block at most, where blocks are split.
@@ -210,17 +213,17 @@ impl Params {
             FrameName::Galactic => Some(Frame::Galactic),
             FrameName::Legacy2017 => None,
         };
-        if frame.is_none() && options.layout != Layout::Parts {
+        if frame.is_none() && !options.layout.repeats_rows() {
             return Err(Error::usage(
                 "frame 'legacy2017' puts rows into several blocks: pass --layout parts",
             ));
         }
         let size = match (options.blocks, options.grid) {
-            (_, Some(shape)) => Size::Shape(shape),
-            (Some(blocks), None) => Size::Shape(GridShape::of_blocks(blocks)?),
+            (_, Some(shape)) => GridSize::Shape(shape),
+            (Some(blocks), None) => GridSize::Shape(GridShape::of_blocks(blocks)?),
             (None, None) => match options.block_bytes.unwrap_or(BLOCK_BYTES) {
                 0 => return Err(Error::usage("block_bytes is 0, expected at least 1")),
-                bytes => Size::Bytes(bytes),
+                bytes => GridSize::Bytes(bytes),
             },
         };
         let margin = match (options.margin_percent, options.margin_arcsec) {

@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 
 /// Columns with their types as SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schema {
+pub struct TextSchema {
     columns: Vec<(String, String)>,
 }
 
-impl Schema {
+impl TextSchema {
     /// Reads the text of a file, which errors call `name`.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ mod tests {
     fn types_of_oracle_and_of_sql_are_known() {
         let text = "CREATE TABLE Source (id NUMBER(19, 0) NOT NULL, n NUMBER(4,0), ra FLOAT(24), \
                     d DECIMAL(9), e NUMERIC(10, 3), f REAL, name CHAR(8), v VARCHAR(3))";
-        let schema = Schema::parse(text, "s.sql").unwrap();
+        let schema = TextSchema::parse(text, "s.sql").unwrap();
         let found: Vec<_> = schema.columns.iter().map(|(_, sql)| sql.as_str()).collect();
         let expected = [
             "BIGINT",
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_no_schema_is_named() {
-        let error = |text: &str| Schema::parse(text, "s.sql").unwrap_err().to_string();
+        let error = |text: &str| TextSchema::parse(text, "s.sql").unwrap_err().to_string();
         assert_eq!(error("SELECT 1"), "schema 's.sql' is not one CREATE TABLE");
         assert_eq!(
             error("CREATE TABLE t (x GEOMETRY)"),

@@ -14,9 +14,10 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::input::stored_position;
+use super::block_record::{self, BlockRecord};
+use super::catalogue::stored_position;
 use super::nearby::{Choice, Samples};
-use super::record::{self, BlockRecord};
+use super::stored;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::{Assigner, Margin, Plan};
@@ -137,11 +138,11 @@ struct Held {
 
 impl<'a> Stored<'a> {
     async fn open(session: &Session, source: &Source, manifest: &'a Manifest) -> Result<Self> {
-        let blocks = record::read_blocks(manifest)?;
-        let plan = record::read_plan(manifest, &blocks)?;
-        let unit = record::read_unit(manifest)?;
+        let blocks = block_record::read_blocks(manifest)?;
+        let plan = stored::read_plan(manifest, &blocks)?;
+        let unit = stored::read_unit(manifest)?;
         let names =
-            [record::property(manifest, "columns.ra")?, record::property(manifest, "columns.dec")?];
+            [stored::property(manifest, "columns.ra")?, stored::property(manifest, "columns.dec")?];
         let session = session.scanning();
         for table in &source.tables {
             let name = match table.name.as_str() {
@@ -181,7 +182,7 @@ impl<'a> Stored<'a> {
             ("blocks.dense", sum(|block| u64::from(block.dense))),
         ];
         for (name, expected) in properties {
-            let found = record::number(self.manifest, name)?;
+            let found = stored::number(self.manifest, name)?;
             faults.compare(&format!("property '{name}' is"), found, expected, "the blocks");
         }
         let (own, margins) = (self.in_files("blocks"), self.in_files("margins"));
@@ -205,7 +206,7 @@ impl<'a> Stored<'a> {
         let radii = self.blocks.iter().map(|block| block.margin_radius_arcsec);
         let radius = radii.fold(f64::MAX, f64::min);
         if self.plan.margin() != Margin::None {
-            let found: f64 = record::number(self.manifest, "margin.radius_arcsec")?;
+            let found: f64 = stored::number(self.manifest, "margin.radius_arcsec")?;
             if found > radius {
                 faults.tell(format!(
                     "property 'margin.radius_arcsec' is {found}, expected {radius} by the blocks"
@@ -266,13 +267,13 @@ impl<'a> Stored<'a> {
                 for row in 0..batch.num_rows() {
                     let (reason, rows) = (reasons.value(row), count(&batch, 1, row));
                     let name = format!("rows.quarantined.{reason}");
-                    let said = record::number(self.manifest, &name).unwrap_or_default();
+                    let said = stored::number(self.manifest, &name).unwrap_or_default();
                     faults.compare(&format!("property '{name}' is"), said, rows, "the quarantine");
                     all += rows;
                 }
             }
         }
-        let said = |name| record::number::<u64>(self.manifest, name);
+        let said = |name| stored::number::<u64>(self.manifest, name);
         let (set_aside, input) = (said("rows.quarantined")?, said("input.rows")?);
         faults.compare("property 'rows.quarantined' is", set_aside, all, "the quarantine");
         let rows = said("rows.own")? + set_aside;

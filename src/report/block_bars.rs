@@ -1,7 +1,7 @@
 //! Rows of each block as bars, own and margin rows stacked, by id and once more sorted, with the line
 //! that no block should pass.
 
-use super::Block;
+use super::DrawnBlock;
 use super::svg::{Svg, thousands};
 
 const OWN: &str = "#3b6ea5";
@@ -13,14 +13,14 @@ const TOP: f64 = 50.0;
 const HEIGHT: f64 = 300.0;
 
 /// The figure of these blocks; `max_rows` draws the line.
-pub fn block_bars(title: &str, blocks: &[Block], max_rows: Option<u64>) -> String {
+pub fn block_bars(title: &str, blocks: &[DrawnBlock], max_rows: Option<u64>) -> String {
     let mut svg = Svg::new(1110.0, 440.0);
     svg.words((LEFT[0], 24.0), "start", title);
-    let most = blocks.iter().map(|block| block.own_rows + block.margin_rows).max();
-    let top = ceiling(most.unwrap_or_default().max(max_rows.unwrap_or_default()).max(1));
-    let mut sorted: Vec<&Block> = blocks.iter().collect();
+    let max = blocks.iter().map(|block| block.own_rows + block.margin_rows).max();
+    let top = ceiling(max.unwrap_or_default().max(max_rows.unwrap_or_default()).max(1));
+    let mut sorted: Vec<&DrawnBlock> = blocks.iter().collect();
     sorted.sort_by_key(|block| (std::cmp::Reverse(block.own_rows), block.id));
-    let by_id: Vec<&Block> = blocks.iter().collect();
+    let by_id: Vec<&DrawnBlock> = blocks.iter().collect();
     for (left, blocks, name) in
         [(LEFT[0], &by_id, "blocks by id"), (LEFT[1], &sorted, "blocks by own rows")]
     {
@@ -70,7 +70,7 @@ fn axes(svg: &mut Svg, left: f64, top: u64, name: &str) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "pixels")]
-fn bars(svg: &mut Svg, left: f64, top: u64, blocks: &[&Block]) {
+fn bars(svg: &mut Svg, left: f64, top: u64, blocks: &[&DrawnBlock]) {
     let step = WIDTH / blocks.len().max(1) as f64;
     let width = if step > 4.0 { step - 1.0 } else { step };
     for (index, block) in blocks.iter().enumerate() {
@@ -93,7 +93,7 @@ fn legend(svg: &mut Svg) {
 
 /// Own rows in one line.
 #[expect(clippy::cast_precision_loss, reason = "a mean to one digit")]
-fn figures(blocks: &[Block]) -> String {
+fn figures(blocks: &[DrawnBlock]) -> String {
     let mut rows: Vec<u64> = blocks.iter().map(|block| block.own_rows).collect();
     rows.sort_unstable();
     let (Some(min), Some(max)) = (rows.first(), rows.last()) else { return "no blocks".into() };

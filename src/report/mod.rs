@@ -18,7 +18,7 @@ use crate::grid::Bounds;
 
 /// What figures show of a block.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Block {
+pub struct DrawnBlock {
     /// Its id.
     pub id: u32,
     /// Where it lies, in the frame of its grid.

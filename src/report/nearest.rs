@@ -6,7 +6,7 @@ use super::svg::Svg;
 const LINE: &str = "stroke=\"#3b6ea5\" stroke-width=\"2\" fill=\"none\"";
 const MARK: &str = "stroke=\"#b22222\" stroke-dasharray=\"5 3\"";
 /// Points of the curve at most.
-const MOST: usize = 1000;
+const MAX_POINTS: usize = 1000;
 
 /// The figure of rising `distances`, with the eps of some shares in percent and the knee; `unit` is
 /// empty or the unit of distances.
@@ -19,13 +19,13 @@ pub fn nearest(
 ) -> String {
     let mut svg = Svg::new(860.0, 480.0);
     svg.words((80.0, 24.0), "start", title);
-    let most = distances.last().copied().unwrap_or_default();
-    let top = if most > 0.0 { most * 1.05 } else { 1.0 };
+    let largest = distances.last().copied().unwrap_or_default();
+    let top = if largest > 0.0 { largest * 1.05 } else { 1.0 };
     let (x, y) = ((0.0, 100.0), (0.0, top));
     let axes = Axes { left: 80.0, top: 50.0, width: 560.0, height: 360.0, x, y };
     let unit = if unit.is_empty() { String::new() } else { format!(" ({unit})") };
     axes.draw(&mut svg, "rows that are core (%)", &format!("eps{unit}"));
-    let step = distances.len().div_ceil(MOST).max(1);
+    let step = distances.len().div_ceil(MAX_POINTS).max(1);
     let last = distances.len().saturating_sub(1);
     let ranks = (0..distances.len()).step_by(step).chain([last]).filter(|rank| *rank <= last);
     let points = ranks.filter_map(|rank| {

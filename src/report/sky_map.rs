@@ -6,7 +6,7 @@
 //! cut at the edges of the ellipse and drawn in every turn that meets it.
 
 use super::svg::{Svg, thousands};
-use super::{Block, mollweide};
+use super::{DrawnBlock, mollweide};
 use crate::grid::{Bounds, Frame};
 
 /// The longest step along a border, in degrees.
@@ -26,7 +26,7 @@ const COLOURS: [[f64; 3]; 5] = [
 const LOG_ABOVE: f64 = 100.0;
 
 /// The figure of these blocks of a grid in `frame`.
-pub fn sky_map(title: &str, frame: Frame, blocks: &[Block]) -> String {
+pub fn sky_map(title: &str, frame: Frame, blocks: &[DrawnBlock]) -> String {
     let mut svg = Svg::new(1100.0, 640.0);
     svg.words((30.0, 28.0), "start", title);
     svg.path(&outline(), true, "fill=\"#f4f4f4\" stroke=\"none\"");
@@ -56,7 +56,7 @@ struct Scale {
 
 impl Scale {
     #[expect(clippy::cast_precision_loss, reason = "a colour")]
-    fn of(blocks: &[Block]) -> Self {
+    fn of(blocks: &[DrawnBlock]) -> Self {
         let rows = || blocks.iter().map(|block| block.own_rows).filter(|rows| *rows > 0);
         let (min, max) = (rows().min().unwrap_or(1) as f64, rows().max().unwrap_or(1) as f64);
         Self { min, max, is_log: max / min > LOG_ABOVE }

@@ -13,16 +13,17 @@ use datafusion::catalog::MemTable;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use futures::TryStreamExt;
 
-use super::input::Input;
-use super::options::{Params, Preset, Size};
 use super::parts::{self, Lines};
-use super::record::{self, BlockRecord};
 use crate::error::{Error, Result};
 use crate::grid::legacy2017::{self, Options, Published, Version};
+use crate::partition::block_record::{self, BlockRecord};
+use crate::partition::catalogue::Catalogue;
+use crate::partition::options::{GridSize, Params, Preset};
+use crate::partition::stored;
 use crate::table::Run;
 
-const ROWS: &str = include_str!("../../sql/steps/partition_rows.sql");
-const PLACED: &str = include_str!("../../sql/steps/partition_placed.sql");
+const ROWS: &str = include_str!("../../../sql/steps/partition_rows.sql");
+const PLACED: &str = include_str!("../../../sql/steps/partition_placed.sql");
 
 /// The constants of 2017: 5000 / 128 is 40 blocks.
 const CONSTANTS: (u64, u64) = (5000, 128);
@@ -34,7 +35,7 @@ const BATCH_ROWS: NonZeroUsize = NonZeroUsize::new(8192).expect("not zero");
 /// # Errors
 /// What ended a run in 2017; a memory limit; storage that fails.
 pub async fn run(
-    input: &Input,
+    input: &Catalogue,
     params: &Params,
     run: Option<Run>,
 ) -> Result<(Vec<BlockRecord>, u64)> {
@@ -58,7 +59,7 @@ pub async fn run(
     input.session().register("placed", Arc::new(placed))?;
     let plan = input.plan(PLACED, &[], Vec::new()).await?;
     let names: Vec<u32> = outcome.blocks.iter().map(|block| block.id).collect();
-    let written = parts::write(input, plan, &names, &run).await?;
+    let written = parts::write_files(input, plan, &names, &run).await?;
     for (block, Lines { own, bytes, .. }) in blocks.iter_mut().zip(written) {
         if own != block.own_rows {
             return Err(Error::internal("a part has not the lines of its block"));
@@ -67,13 +68,14 @@ pub async fn run(
     }
     let bounds: Vec<_> = outcome.blocks.iter().map(|block| (block.id, block.bounds)).collect();
     let lines: Vec<_> = names.iter().copied().zip(outcome.rows()).collect();
-    let text = parts::properties(outcome.shape.blocks(), outcome.shape, &bounds, &lines);
-    parts::publish(run, text, record::legacy_properties(input, params, rows), &blocks).await?;
+    parts::write_properties(&run, parts::properties(outcome.shape, &bounds, &lines)).await?;
+    let properties = stored::legacy_properties(input, params, rows);
+    run.commit_blocks(properties, block_record::lines(&blocks)).await?;
     Ok((blocks, rows))
 }
 
 fn read_positions(
-    input: &Input,
+    input: &Catalogue,
     batch: &RecordBatch,
     positions: &mut Vec<(f64, f64)>,
 ) -> Result<()> {
@@ -89,7 +91,7 @@ fn read_positions(
     Ok(())
 }
 
-fn options(input: &Input, params: &Params) -> Options {
+fn options(input: &Catalogue, params: &Params) -> Options {
     let version = match params.options.preset {
         Preset::V1 => Version::V1,
         Preset::V2 => Version::V2,
@@ -97,10 +99,10 @@ fn options(input: &Input, params: &Params) -> Options {
         Preset::V4 => Version::V4,
     };
     let (size, block) = match params.size {
-        Size::Bytes(_) if params.options.block_bytes.is_none() => CONSTANTS,
-        Size::Bytes(bytes) => (input.bytes(), bytes),
+        GridSize::Bytes(_) if params.options.block_bytes.is_none() => CONSTANTS,
+        GridSize::Bytes(bytes) => (input.bytes(), bytes),
         // The rule of 2017 gives a number that is not prime back.
-        Size::Shape(shape) => (u64::from(shape.blocks()), 1),
+        GridSize::Shape(shape) => (u64::from(shape.blocks()), 1),
     };
     let test = Options::of_test(version);
     Options { size, block, max_rows: params.max_rows.unwrap_or(test.max_rows), ..test }

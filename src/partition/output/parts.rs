@@ -6,7 +6,6 @@
 //!
 //! Rows come from the engine in the order of their place, which spills where memory is short.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -18,21 +17,37 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::{TryStreamExt, stream};
 
-use super::input::Input;
-use super::record::{self, BlockRecord};
+use super::job::Job;
 use crate::error::{Error, Result};
-use crate::grid::{Bounds, GridShape, Plan};
+use crate::grid::{Bounds, GridShape};
+use crate::partition::block_record::BlockRecord;
+use crate::partition::catalogue::{Catalogue, changed};
 use crate::table::{Format, Run};
 
-const PARTS: &str = include_str!("../../sql/steps/partition_parts.sql");
+const PARTS: &str = include_str!("../../../sql/steps/partition_parts.sql");
 
-/// The plan whose last column is the place of a row, in the order of places.
+/// Writes a text file for each block and the properties of 2017, and completes the records of the
+/// blocks.
 ///
 /// # Errors
-/// What the planner finds.
-pub async fn plan(input: &Input, plan: &Plan) -> Result<LogicalPlan> {
+/// An input that changed since it was counted; the engine's; storage that fails.
+pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+    let plan = &job.counted.split.plan;
     let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
-    input.plan(PARTS, &[], vec![bound]).await
+    let rows = job.catalogue.plan(PARTS, &[], vec![bound]).await?;
+    let names: Vec<u32> = blocks.iter().map(|block| block.block).collect();
+    let written = write_files(job.catalogue, rows, &names, run).await?;
+    for (block, lines) in blocks.iter_mut().zip(written) {
+        if lines.own != block.own_rows {
+            return Err(changed(&format!("block {} has other rows", block.block)));
+        }
+        (block.margin_rows, block.bytes) = (lines.margin, lines.bytes);
+    }
+    let shape = plan.grid().shape();
+    let bounds: Vec<_> = blocks.iter().map(|block| (block.block, block.bounds)).collect();
+    let lines = blocks.iter().map(|block| (block.block, block.own_rows + block.margin_rows));
+    let lines: Vec<_> = lines.collect();
+    write_properties(run, properties(shape, &bounds, &lines)).await
 }
 
 /// Lines in the files of some blocks.
@@ -51,8 +66,8 @@ pub struct Lines {
 ///
 /// # Errors
 /// The engine's; storage that fails; rows of a block that is none of these.
-pub async fn write(
-    input: &Input,
+pub(super) async fn write_files(
+    input: &Catalogue,
     plan: LogicalPlan,
     names: &[u32],
     run: &Run,
@@ -131,15 +146,15 @@ fn places(batch: &RecordBatch) -> &[i32] {
 }
 
 /// The properties of 2017: the map, the bounds of its blocks, the lines of those that have any.
-pub fn properties(
-    blocks_of_map: u32,
+pub(super) fn properties(
     shape: GridShape,
     blocks: &[(u32, Bounds)],
     lines: &[(u32, u64)],
 ) -> String {
     let mut text = format!(
-        "Size Of Map, {blocks_of_map}\nNumber of rows,{}\nNumber of Cols,{}\n\
+        "Size Of Map, {}\nNumber of rows,{}\nNumber of Cols,{}\n\
          Coordinates of Blocks :\nblock number, min_ra,max_ra,min_decl,max_decl\n",
+        shape.blocks(),
         shape.rows(),
         shape.columns()
     );
@@ -154,19 +169,13 @@ pub fn properties(
     text
 }
 
-/// Publishes the parts with the properties of 2017.
+/// Writes them to `properties/part-00000`.
 ///
 /// # Errors
 /// Storage that fails.
-pub async fn publish(
-    run: Run,
-    text: String,
-    properties: BTreeMap<String, String>,
-    blocks: &[BlockRecord],
-) -> Result<()> {
+pub(super) async fn write_properties(run: &Run, text: String) -> Result<()> {
     let lines = text.lines().count() as u64;
     let chunks = stream::iter([Ok((Bytes::from(text), lines))]);
     run.write_text("properties/part-00000", chunks).await?;
-    run.commit_blocks(properties, record::lines(blocks)).await?;
     Ok(())
 }

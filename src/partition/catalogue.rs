@@ -16,10 +16,10 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::options::{Layout, Params, Unit};
-use super::schema::Schema;
+use super::options::{AngleUnit, Params};
+use super::schema::TextSchema;
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Observer, Unit as Counted};
+use crate::event::{Event, Observer, Unit};
 use crate::grid::{Bounds, Frame, distance_to_block};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Format, SourceTable};
@@ -48,7 +48,7 @@ const BLOCK: &str = "block";
 const REASON: &str = "reason";
 
 /// The input of a run, pinned.
-pub struct Input {
+pub struct Catalogue {
     session: Session,
     table: SourceTable,
     /// The names of the coordinates.
@@ -65,7 +65,7 @@ pub struct Input {
     held: Option<MemoryReservation>,
 }
 
-impl Input {
+impl Catalogue {
     /// Opens pinned tables. With a `schema` the columns get its types.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Input {
         session: &Session,
         tables: &[SourceTable],
         params: &Params,
-        schema: Option<&Schema>,
+        schema: Option<&TextSchema>,
     ) -> Result<Self> {
         let table = SourceTable::united(tables).map_err(|unlike| unlike.refused("partition"))?;
         let names = coordinates(&table, params)?;
@@ -104,7 +104,7 @@ impl Input {
             let value = values(field.name());
             match wanted(field.name()) {
                 // A line of text goes out as it came in.
-                _ if params.options.layout == Layout::Parts => name,
+                _ if params.options.layout.keeps_text() => name,
                 // A bad coordinate goes to the quarantine.
                 Some(_) if names.contains(field.name()) => {
                     format!("{} AS {name}", stored(field.name()))
@@ -227,19 +227,19 @@ impl Input {
         watch: &dyn Observer,
     ) -> Result<Option<(MemTable, MemoryReservation)>> {
         let held = MemoryConsumer::new("positions").register(&self.session.memory_pool());
-        let most = usize::try_from(self.session.pool_bytes() / 4).unwrap_or(usize::MAX);
+        let max_bytes = usize::try_from(self.session.pool_bytes() / 4).unwrap_or(usize::MAX);
         let total = self.table.rows();
-        if total.is_some_and(|rows| rows.saturating_mul(17) > most as u64) {
+        if total.is_some_and(|rows| rows.saturating_mul(17) > max_bytes as u64) {
             return Ok(None);
         }
-        watch.report(Event::Stage { name: "reading positions".into(), total, unit: Counted::Rows });
+        watch.report(Event::Stage { name: "reading positions".into(), total, unit: Unit::Rows });
         let schema = Arc::new(frame.schema().as_arrow().clone());
         let mut dealt = vec![Vec::new(); self.session.streams()];
         let (mut rows, mut number) = (0, 0);
         let mut batches = frame.execute_stream().await?;
         while let Some(batch) = batches.try_next().await? {
             let bytes = batch.get_array_memory_size();
-            if held.size() + bytes > most || held.try_grow(bytes).is_err() {
+            if held.size() + bytes > max_bytes || held.try_grow(bytes).is_err() {
                 watch.report(Event::Done);
                 return Ok(None);
             }
@@ -370,7 +370,11 @@ fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
 }
 
 /// Right ascension and declination of a stored table as SQL, in degrees.
-pub(super) fn stored_position(schema: &SchemaRef, names: [&str; 2], unit: Unit) -> [String; 2] {
+pub(super) fn stored_position(
+    schema: &SchemaRef,
+    names: [&str; 2],
+    unit: AngleUnit,
+) -> [String; 2] {
     in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
 }
 
@@ -384,10 +388,10 @@ fn fault(written: &[String; 2], numbers: &[String; 2]) -> String {
     )
 }
 
-fn in_degrees([ra, dec]: [String; 2], unit: Unit) -> [String; 2] {
+fn in_degrees([ra, dec]: [String; 2], unit: AngleUnit) -> [String; 2] {
     match unit {
-        Unit::Deg => [ra, dec],
-        Unit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],
-        Unit::Hour => [format!("({ra} * 15)"), dec],
+        AngleUnit::Deg => [ra, dec],
+        AngleUnit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],
+        AngleUnit::Hour => [format!("({ra} * 15)"), dec],
     }
 }

@@ -4,39 +4,32 @@ use std::collections::BTreeMap;
 
 use datafusion::scalar::ScalarValue;
 
-use super::count::Counted;
-use super::input::{Input, changed};
-use super::options::Params;
-use super::record::BlockRecord;
+use super::job::Job;
 use crate::error::Result;
-use crate::event::{Event, Observer, Unit};
+use crate::event::Event;
 use crate::grid::Margin;
+use crate::partition::block_record::BlockRecord;
+use crate::partition::catalogue::{Catalogue, changed};
+use crate::partition::options::AngleUnit;
 use crate::table::manifest::FileRecord;
 use crate::table::{Layout, Run, TableSpec};
 
-const BLOCKS: &str = include_str!("../../sql/steps/partition_blocks.sql");
-const LISTS: &str = include_str!("../../sql/steps/partition_lists.sql");
-const ASSIGN: &str = include_str!("../../sql/steps/partition_assign.sql");
-const QUARANTINE: &str = include_str!("../../sql/steps/partition_quarantine.sql");
+const BLOCKS: &str = include_str!("../../../sql/steps/partition_blocks.sql");
+const LISTS: &str = include_str!("../../../sql/steps/partition_lists.sql");
+const ASSIGN: &str = include_str!("../../../sql/steps/partition_assign.sql");
 
 /// Bytes that an open writer needs for each column: rows short of a chunk, and rows that wait.
 const BYTES_PER_COLUMN: u64 = 64 << 10;
 
-/// Writes the tables `blocks`, `margins` and `quarantine`, and completes the records of the blocks.
+/// Writes the tables `blocks` and `margins`, and completes the records of the blocks.
 ///
 /// # Errors
 /// An input that changed since it was counted; the engine's; storage that fails.
-pub async fn write(
-    input: &Input,
-    params: &Params,
-    counted: &Counted,
-    blocks: &mut [BlockRecord],
-    run: &Run,
-    watch: &dyn Observer,
-) -> Result<()> {
-    let has_margin = params.margin != Margin::None;
+pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+    let Job { catalogue, counted, .. } = job;
+    let has_margin = job.params.margin != Margin::None;
     let plan = ScalarValue::BinaryView(Some(counted.split.plan.encode()));
-    let layout = layout(input, blocks, has_margin);
+    let layout = layout(catalogue, blocks, has_margin);
     let text = match layout {
         _ if !has_margin => BLOCKS,
         Layout::Counted => LISTS,
@@ -44,7 +37,7 @@ pub async fn write(
     };
     // Asking costs a copy of every row, and the position twice.
     let known = if counted.bad() == 0 { "" } else { "WHERE block IS NOT NULL" };
-    let plan = input.plan(text, &[("where", known)], vec![("plan", plan)]).await?;
+    let plan = catalogue.plan(text, &[("where", known)], vec![("plan", plan)]).await?;
     let spec = TableSpec {
         name: "blocks".to_owned(),
         keys: vec!["block".to_owned()],
@@ -53,56 +46,26 @@ pub async fn write(
         distinct: true,
         ..TableSpec::default()
     };
-    let state = input.session().state();
-    stage(watch, "writing blocks", Some(counted.rows - counted.bad()));
-    run.write(&state, plan, spec, watch).await?;
-    watch.report(Event::Done);
-    quarantine(input, counted, run, watch).await?;
-    complete(input, params, blocks, run)
-}
-
-/// Writes the rows without a position, with the reason, if there are any.
-///
-/// # Errors
-/// As [`write()`].
-pub async fn quarantine(
-    input: &Input,
-    counted: &Counted,
-    run: &Run,
-    watch: &dyn Observer,
-) -> Result<()> {
-    if counted.bad() == 0 {
-        return Ok(());
-    }
-    stage(watch, "writing quarantine", Some(counted.bad()));
-    let plan = input.plan(QUARANTINE, &[], Vec::new()).await?;
-    let spec = TableSpec { name: "quarantine".to_owned(), ..TableSpec::default() };
-    let written = run.write(&input.session().state(), plan, spec, watch).await?;
-    watch.report(Event::Done);
-    if written.rows == counted.bad() {
-        return Ok(());
-    }
-    Err(changed("other rows have no position now"))
-}
-
-fn stage(watch: &dyn Observer, name: &str, total: Option<u64>) {
-    watch.report(Event::Stage { name: name.into(), total, unit: Unit::Rows });
+    job.stage("writing blocks", counted.rows - counted.bad());
+    run.write(&catalogue.session().state(), plan, spec, job.watch).await?;
+    job.watch.report(Event::Done);
+    complete(job, blocks, run)
 }
 
 /// A writer for each block in each stream if the pool has room for them, else a shuffle and a sort.
-fn layout(input: &Input, blocks: &[BlockRecord], has_margin: bool) -> Layout {
+fn layout(catalogue: &Catalogue, blocks: &[BlockRecord], has_margin: bool) -> Layout {
     let used = blocks.iter().filter(|block| block.own_rows > 0).count() as u64;
     let keys = if has_margin { used + blocks.len() as u64 } else { used };
-    let columns = input.schema().fields().len() as u64;
-    let bytes = keys * input.session().streams() as u64 * columns * BYTES_PER_COLUMN;
-    if bytes <= input.session().pool_bytes() / 3 { Layout::Counted } else { Layout::Clustered }
+    let columns = catalogue.schema().fields().len() as u64;
+    let bytes = keys * catalogue.session().streams() as u64 * columns * BYTES_PER_COLUMN;
+    if bytes <= catalogue.session().pool_bytes() / 3 { Layout::Counted } else { Layout::Clustered }
 }
 
 /// Notes what was written of each block, and compares it with what was counted.
-fn complete(input: &Input, params: &Params, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+fn complete(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
     let own = by_block(run.files_of("blocks"));
     let margins = by_block(run.files_of("margins"));
-    let in_degrees = params.options.unit == super::options::Unit::Deg;
+    let in_degrees = job.params.options.unit == AngleUnit::Deg;
     for block in blocks.iter_mut() {
         let sums = |files: Option<&Vec<FileRecord>>| {
             let files = || files.into_iter().flatten();
@@ -118,7 +81,7 @@ fn complete(input: &Input, params: &Params, blocks: &mut [BlockRecord], run: &Ru
             )));
         }
         if let Some(files) = own.get(&block.block).filter(|_| in_degrees) {
-            block.observed = [0, 1].map(|axis| observed(files, &input.coordinates[axis]));
+            block.observed = [0, 1].map(|axis| observed(files, &job.catalogue.coordinates[axis]));
         }
     }
     Ok(())
