@@ -6,6 +6,7 @@ use clap::Args;
 use super::Context;
 use super::output::Answer;
 use crate::error::Error;
+use crate::partition::stored::Stored;
 use crate::partition::verify;
 use crate::storage::Location;
 use crate::table::commit::{self, Checkup, Finding, Subject};
@@ -75,7 +76,7 @@ async fn verify_blocks(
     checkup: &mut Checkup,
 ) -> anyhow::Result<()> {
     let is_whole = checkup.damages() == 0;
-    let is_ours = |manifest: &Manifest| is_whole && verify::is_partitioned(manifest);
+    let is_ours = |manifest: &Manifest| is_whole && Stored::is_in(manifest);
     let Some(manifest) = checkup.manifest.take().filter(is_ours) else { return Ok(()) };
     if !verify::is_of_tables(&manifest) {
         let what = "the blocks are no tables: their rows were not compared with their bounds";

@@ -8,6 +8,7 @@ use crate::dbscan::sample::sample;
 use crate::error::Result;
 use crate::grid::Frame;
 use crate::partition::block_record;
+use crate::partition::stored::Stored;
 use crate::report::{self, DrawnBlock};
 use crate::table::{Manifest, current_manifest};
 
@@ -99,8 +100,9 @@ impl Plot {
             }
             Kind::Sky(args) => {
                 let manifest = manifest(context, &args.dataset).await?;
-                let frame: Frame = property(&manifest, "frame").unwrap_or_default().parse()?;
-                report::sky_map(&title(&args.dataset, &manifest), frame, &blocks(&manifest)?)
+                let stored = Stored::expected(&manifest)?;
+                let frame: Frame = stored.frame().parse()?;
+                report::sky_map(&title(&args.dataset, &stored), frame, &blocks(&manifest)?)
             }
             Kind::Scatter(args) => args.figure(context).await?,
             Kind::Kdist(args) => args.figure(context).await?,
@@ -152,13 +154,14 @@ impl KdistArgs {
 
 /// The bars of a dataset's blocks.
 pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<String> {
-    let max_rows = property(manifest, "split.max_rows").and_then(|rows| rows.parse().ok());
-    Ok(report::block_bars(&title(name, manifest), &blocks(manifest)?, max_rows))
+    let stored = Stored::expected(manifest)?;
+    let split = stored.blocks.as_ref().and_then(|blocks| blocks.split);
+    let max_rows = split.map(|split| split.max_rows);
+    Ok(report::block_bars(&title(name, &stored), &blocks(manifest)?, max_rows))
 }
 
-fn title(name: &str, manifest: &Manifest) -> String {
-    let property = |name: &str| property(manifest, name).unwrap_or("?");
-    format!("{name}: preset {}, {} frame", property("preset"), property("frame"))
+fn title(name: &str, stored: &Stored) -> String {
+    format!("{name}: preset {}, {} frame", stored.preset.name(), stored.frame())
 }
 
 fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {

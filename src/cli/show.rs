@@ -13,6 +13,7 @@ use super::output::Answer;
 use crate::error::{Error, Result};
 use crate::inspect::{self, dataset};
 use crate::partition::block_record;
+use crate::partition::stored::Stored;
 use crate::storage::Location;
 use crate::table::commit::{self, PastRun};
 use crate::table::{Manifest, Mode};
@@ -171,7 +172,8 @@ fn blocks(manifest: &Manifest) -> Result<Answer> {
         let values = lines.iter().map(|line| line.get(index).map_or("", String::as_str));
         (name.as_str(), typed(&values.collect::<Vec<_>>()))
     });
-    let cap = manifest.properties.get("split.max_rows").and_then(|rows| rows.parse().ok());
+    let split = Stored::read(manifest)?.and_then(|stored| stored.blocks?.split);
+    let cap = split.map(|split| split.max_rows);
     let cap = UInt64Array::from(vec![cap; lines.len()]);
     let (names, arrays): (Vec<_>, Vec<ArrayRef>) =
         columns.chain([("cap", Arc::new(cap) as ArrayRef)]).unzip();

@@ -24,6 +24,16 @@ pub enum Rule {
     Lon,
 }
 
+impl Rule {
+    /// The name a user writes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Lon => "lon",
+        }
+    }
+}
+
 impl FromStr for Rule {
     type Err = Error;
 

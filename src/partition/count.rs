@@ -6,12 +6,12 @@ use arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::scalar::ScalarValue;
 
 use super::catalogue::{Catalogue, changed};
-use super::options::{Extents, GridSize, Params};
+use super::options::{Coverage, GridSize, Params};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::functions::{TableExtent, read_block_counts, read_extent};
 use crate::grid::{
-    Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Rule, Seam, Split, Splitting,
+    Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Seam, Split, Splitting,
     blocks_for_bytes,
 };
 
@@ -51,12 +51,12 @@ pub async fn count(
     watch: &dyn Observer,
 ) -> Result<CountResult> {
     let bounds = params.options.bounds;
-    let again = bounds == Extents::Data || params.max_rows.is_some() || params.options.dry_run;
+    let again = bounds == Coverage::Data || params.max_rows.is_some() || params.options.dry_run;
     input.read_positions(again, watch).await?;
     watch.report(Event::Stage { name: "counting".into(), total: None, unit: Unit::Steps });
     let extent = match bounds {
-        Extents::Data => Some(extent(input, params.options.seam).await?),
-        Extents::Sky => None,
+        Coverage::Data => Some(extent(input, params.options.seam).await?),
+        Coverage::Sky => None,
     };
     let grid = grid(input, params, extent.as_ref(), watch)?;
     let uncut = Plan::uncut(grid.clone(), params.margin);
@@ -237,12 +237,4 @@ async fn faults(input: &Catalogue) -> Result<Vec<(String, u64)>> {
     }
     faults.sort_by(|a: &(String, u64), b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     Ok(faults)
-}
-
-/// The name of a rule of splitting, as a user writes it.
-pub fn rule_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Balanced => "balanced",
-        Rule::Lon => "lon",
-    }
 }

@@ -26,7 +26,7 @@ pub struct Options {
     pub frame: Option<FrameName>,
     /// What the grid covers: where the rows are, or the whole sky
     #[arg(long, value_enum, default_value_t)]
-    pub bounds: Extents,
+    pub bounds: Coverage,
     /// Stored bytes of input for a block: the grid gets as many blocks as that takes [default:
     /// 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
@@ -126,12 +126,22 @@ impl FrameName {
 
 /// What a grid covers.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Extents {
+pub enum Coverage {
     /// The box around all usable rows.
     #[default]
     Data,
     /// The whole sphere.
     Sky,
+}
+
+impl Coverage {
+    /// The name a user writes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Sky => "sky",
+        }
+    }
 }
 
 /// The unit of coordinates.
@@ -154,11 +164,6 @@ impl AngleUnit {
             Self::Rad => "rad",
             Self::Hour => "hour",
         }
-    }
-
-    /// The unit of a name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        [Self::Deg, Self::Rad, Self::Hour].into_iter().find(|unit| unit.name() == name)
     }
 }
 

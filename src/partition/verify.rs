@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use super::block_record::{self, BlockRecord};
 use super::catalogue::stored_position;
 use super::nearby::{Choice, Samples};
-use super::stored;
+use super::stored::{Stored, StoredBlocks};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::{Assigner, Margin, Plan};
@@ -48,11 +48,6 @@ pub struct Verified {
     pub faults: Vec<String>,
 }
 
-/// Whether a version was made by the partitioner.
-pub fn is_partitioned(manifest: &Manifest) -> bool {
-    manifest.properties.get("driver").is_some_and(|driver| driver == "partition")
-}
-
 /// Whether the blocks of a version are tables, which can be verified.
 pub fn is_of_tables(manifest: &Manifest) -> bool {
     manifest.table("blocks").is_some()
@@ -67,21 +62,21 @@ pub async fn verify(session: &Session, source: &Source, watch: &dyn Observer) ->
     let manifest = manifest.ok_or_else(|| Error::internal("blocks without a manifest"))?;
     let mut faults = Faults::default();
     let mut verified = Verified::default();
-    match Stored::open(session, source, manifest).await {
+    match Opened::open(session, source, manifest).await {
         Err(error) => faults.tell(format!("the blocks cannot be read: {error}")),
-        Ok(stored) => {
+        Ok(opened) => {
             let name = "verifying blocks".to_owned();
             watch.report(Event::Stage { name, total: Some(5), unit: Unit::Steps });
             let done = |done| watch.report(Event::Progress { done });
-            stored.records(&mut faults)?;
-            verified.own_rows = stored.owners(&mut faults).await?;
+            opened.records(&mut faults)?;
+            verified.own_rows = opened.owners(&mut faults).await?;
             done(1);
-            stored.reasons(&mut faults).await?;
+            opened.reasons(&mut faults).await?;
             done(2);
-            if stored.plan.margin() != Margin::None {
-                verified.margin_rows = stored.margins(&mut faults).await?;
+            if opened.plan.margin() != Margin::None {
+                verified.margin_rows = opened.margins(&mut faults).await?;
                 done(3);
-                let samples = stored.nearby(&mut faults, done).await?;
+                let samples = opened.nearby(&mut faults, done).await?;
                 (verified.samples, verified.pairs) = (samples.len(), samples.pairs());
             }
             watch.report(Event::Done);
@@ -119,9 +114,11 @@ impl Faults {
 }
 
 /// A partitioned dataset with its plan; its session knows `own`, `margins` and `quarantine`.
-struct Stored<'a> {
+struct Opened<'a> {
     session: Session,
     manifest: &'a Manifest,
+    input_rows: u64,
+    stored: StoredBlocks,
     blocks: Vec<BlockRecord>,
     plan: Plan,
 }
@@ -136,13 +133,13 @@ struct Held {
     strangers: u64,
 }
 
-impl<'a> Stored<'a> {
+impl<'a> Opened<'a> {
     async fn open(session: &Session, source: &Source, manifest: &'a Manifest) -> Result<Self> {
         let blocks = block_record::read_blocks(manifest)?;
-        let plan = stored::read_plan(manifest, &blocks)?;
-        let unit = stored::read_unit(manifest)?;
-        let names =
-            [stored::property(manifest, "columns.ra")?, stored::property(manifest, "columns.dec")?];
+        let Stored { input_rows, columns, blocks: stored, .. } = Stored::expected(manifest)?;
+        let stored = stored.ok_or_else(|| Error::data("blocks of 2017 follow no plan"))?;
+        let plan = stored.plan(&blocks)?;
+        let names = columns.each_ref().map(String::as_str);
         let session = session.scanning();
         for table in &source.tables {
             let name = match table.name.as_str() {
@@ -155,13 +152,13 @@ impl<'a> Stored<'a> {
                 _ => continue,
             };
             session.register("stored", table.provider())?;
-            let [ra, dec] = stored_position(&table.schema, names, unit);
+            let [ra, dec] = stored_position(&table.schema, names, stored.unit);
             let frame = ("frame", ScalarValue::from(plan.grid().frame().name()));
             let view = session.plan(STORED, &[("ra", &ra), ("dec", &dec)], vec![frame]).await?;
             let view = session.context().execute_logical_plan(view).await?.into_view();
             session.register(name, view)?;
         }
-        Ok(Self { session, manifest, blocks, plan })
+        Ok(Self { session, manifest, input_rows, stored, blocks, plan })
     }
 
     async fn rows(&self, text: &str) -> Result<Vec<RecordBatch>> {
@@ -174,15 +171,15 @@ impl<'a> Stored<'a> {
     /// Counts in files, records and properties; radii against the plan.
     fn records(&self, faults: &mut Faults) -> Result<()> {
         let sum = |of: fn(&BlockRecord) -> u64| self.blocks.iter().map(of).sum::<u64>();
+        let stored = &self.stored;
         let properties = [
-            ("rows.own", sum(|block| block.own_rows)),
-            ("rows.margin", sum(|block| block.margin_rows)),
-            ("blocks.count", self.blocks.len() as u64),
-            ("blocks.empty", sum(|block| u64::from(block.own_rows == 0))),
-            ("blocks.dense", sum(|block| u64::from(block.dense))),
+            ("rows.own", stored.own_rows, sum(|block| block.own_rows)),
+            ("rows.margin", stored.margin_rows, sum(|block| block.margin_rows)),
+            ("blocks.count", stored.count, self.blocks.len() as u64),
+            ("blocks.empty", stored.empty, sum(|block| u64::from(block.own_rows == 0))),
+            ("blocks.dense", stored.dense, sum(|block| u64::from(block.dense))),
         ];
-        for (name, expected) in properties {
-            let found = stored::number(self.manifest, name)?;
+        for (name, found, expected) in properties {
             faults.compare(&format!("property '{name}' is"), found, expected, "the blocks");
         }
         let (own, margins) = (self.in_files("blocks"), self.in_files("margins"));
@@ -205,13 +202,10 @@ impl<'a> Stored<'a> {
         }
         let radii = self.blocks.iter().map(|block| block.margin_radius_arcsec);
         let radius = radii.fold(f64::MAX, f64::min);
-        if self.plan.margin() != Margin::None {
-            let found: f64 = stored::number(self.manifest, "margin.radius_arcsec")?;
-            if found > radius {
-                faults.tell(format!(
-                    "property 'margin.radius_arcsec' is {found}, expected {radius} by the blocks"
-                ));
-            }
+        if let Some(found) = stored.margin_radius_arcsec.filter(|found| *found > radius) {
+            faults.tell(format!(
+                "property 'margin.radius_arcsec' is {found}, expected {radius} by the blocks"
+            ));
         }
         Ok(())
     }
@@ -260,23 +254,25 @@ impl<'a> Stored<'a> {
 
     /// The rows set aside, by reason; with the own rows they are the input.
     async fn reasons(&self, faults: &mut Faults) -> Result<()> {
-        let mut all = 0;
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
         if self.manifest.table("quarantine").is_some() {
             for batch in self.rows(REASONS).await? {
                 let reasons = batch.column(0).as_string::<i32>();
                 for row in 0..batch.num_rows() {
-                    let (reason, rows) = (reasons.value(row), count(&batch, 1, row));
-                    let name = format!("rows.quarantined.{reason}");
-                    let said = stored::number(self.manifest, &name).unwrap_or_default();
-                    faults.compare(&format!("property '{name}' is"), said, rows, "the quarantine");
-                    all += rows;
+                    *found.entry(reasons.value(row).to_owned()).or_default() +=
+                        count(&batch, 1, row);
                 }
             }
         }
-        let said = |name| stored::number::<u64>(self.manifest, name);
-        let (set_aside, input) = (said("rows.quarantined")?, said("input.rows")?);
+        let stored = &self.stored;
+        for reason in found.keys().chain(stored.reasons.keys()).collect::<BTreeSet<_>>() {
+            let of = |rows: &BTreeMap<String, u64>| rows.get(reason).copied().unwrap_or_default();
+            let what = format!("property 'rows.quarantined.{reason}' is");
+            faults.compare(&what, of(&stored.reasons), of(&found), "the quarantine");
+        }
+        let (set_aside, all) = (stored.quarantined, found.values().sum());
         faults.compare("property 'rows.quarantined' is", set_aside, all, "the quarantine");
-        let rows = said("rows.own")? + set_aside;
+        let (input, rows) = (self.input_rows, stored.own_rows + set_aside);
         faults.compare("property 'input.rows' is", input, rows, "own and quarantined rows");
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::grid::legacy2017::{self, Options, Published, Version};
 use crate::partition::block_record::{self, BlockRecord};
 use crate::partition::catalogue::Catalogue;
 use crate::partition::options::{GridSize, Params, Preset};
-use crate::partition::stored;
+use crate::partition::stored::Stored;
 use crate::table::Run;
 
 const ROWS: &str = include_str!("../../../sql/steps/partition_rows.sql");
@@ -69,8 +69,14 @@ pub async fn run(
     let bounds: Vec<_> = outcome.blocks.iter().map(|block| (block.id, block.bounds)).collect();
     let lines: Vec<_> = names.iter().copied().zip(outcome.rows()).collect();
     parts::write_properties(&run, parts::properties(outcome.shape, &bounds, &lines)).await?;
-    let properties = stored::legacy_properties(input, params, rows);
-    run.commit_blocks(properties, block_record::lines(&blocks)).await?;
+    let stored = Stored {
+        input_location: input.table().location().to_string(),
+        input_rows: rows,
+        preset: params.options.preset,
+        columns: input.coordinates.clone(),
+        blocks: None,
+    };
+    run.commit_blocks(stored.to_properties(), block_record::lines(&blocks)).await?;
     Ok((blocks, rows))
 }
 

@@ -8,8 +8,10 @@ pub mod parts; // a text file for each block
 pub mod quarantine; // rows without a position
 
 use super::block_record::{self, BlockRecord};
-use super::stored;
+use super::options::GridSize;
+use super::stored::{Stored, StoredBlocks, StoredSplit};
 use crate::error::Result;
+use crate::grid::Margin;
 use crate::table::Run;
 use job::Job;
 use layout::Layout;
@@ -26,7 +28,45 @@ pub async fn publish(job: Job<'_>, blocks: &mut [BlockRecord], run: Run) -> Resu
     }
     quarantine::write(job, &run).await?;
     job.catalogue.check_unchanged().await?;
-    let properties = stored::properties(job.catalogue, job.params, job.counted, blocks)?;
+    let properties = stored(job, blocks).to_properties();
     run.commit_blocks(properties, block_record::lines(blocks)).await?;
     Ok(())
+}
+
+/// What is said of the blocks that are written.
+fn stored(job: Job<'_>, blocks: &[BlockRecord]) -> Stored {
+    let Job { catalogue, params, counted, .. } = job;
+    let sum = |of: fn(&BlockRecord) -> u64| blocks.iter().map(of).sum::<u64>();
+    let radius = blocks.iter().map(|block| block.margin_radius_arcsec).fold(f64::MAX, f64::min);
+    Stored {
+        input_location: catalogue.table().location().to_string(),
+        input_rows: counted.rows,
+        preset: params.options.preset,
+        columns: catalogue.coordinates.clone(),
+        blocks: Some(StoredBlocks {
+            input_files: catalogue.table().files.len() as u64,
+            input_bytes: catalogue.bytes(),
+            unit: params.options.unit,
+            grid: counted.split.plan.grid().clone(),
+            coverage: params.options.bounds,
+            block_bytes: match params.size {
+                GridSize::Bytes(bytes) => Some(bytes),
+                GridSize::Shape(_) => None,
+            },
+            split: params.max_rows.map(|max_rows| StoredSplit {
+                rule: params.options.split,
+                max_rows,
+                rounds: counted.split.rounds,
+            }),
+            margin: params.margin,
+            margin_radius_arcsec: (params.margin != Margin::None).then_some(radius),
+            count: blocks.len() as u64,
+            dense: sum(|block| u64::from(block.dense)),
+            empty: sum(|block| u64::from(block.own_rows == 0)),
+            own_rows: sum(|block| block.own_rows),
+            margin_rows: sum(|block| block.margin_rows),
+            quarantined: counted.bad(),
+            reasons: counted.faults.iter().cloned().collect(),
+        }),
+    }
 }
