@@ -62,14 +62,14 @@ impl Partition {
             )
             .into());
         }
-        let out = self.out.as_deref().filter(|_| !params.options.dry_run);
+        let out = self.out.as_deref().filter(|_| !params.options().dry_run);
         let out = out.map(|out| context.stores.parse(out)).transpose()?;
         let schema = self.schema()?;
         let session = context.session()?;
         let options = SourceOptions {
             allow_incomplete: self.allow_incomplete,
             columns: schema.as_ref().map(TextSchema::names),
-            text: params.options.layout.keeps_text(),
+            text: params.options().layout.keeps_text(),
             ..SourceOptions::default()
         };
         let source = Source::open(&context.stores, &self.input, &options).await?;

@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 
-use super::batches::{self, Generator};
+use super::provider::{Generator, StreamProvider};
 use super::shapes::{ShapePoint, Shapes};
 
 /// The slice's points, as a table to scan.
-#[derive(Debug, Clone)]
-pub struct ShapeSource {
+pub type ShapeSource = StreamProvider<ShapeRows>;
+
+/// Points by their numbers.
+#[derive(Debug)]
+pub struct ShapeRows {
     shapes: Arc<Shapes>,
     schema: SchemaRef,
 }
@@ -32,13 +31,17 @@ impl ShapeSource {
         if shapes.shape().has_truth() {
             fields.push(Field::new("truth", DataType::Int32, false));
         }
-        Self { shapes, schema: Arc::new(Schema::new(fields)) }
+        Self::of(ShapeRows { shapes, schema: Arc::new(Schema::new(fields)) })
     }
 }
 
-impl Generator for ShapeSource {
+impl Generator for ShapeRows {
     fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    fn rows(&self) -> Range<u64> {
+        self.shapes.slice_rows()
     }
 
     fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch> {
@@ -54,27 +57,5 @@ impl Generator for ShapeSource {
             columns.push(Arc::new(Int32Array::from_iter_values(truth)));
         }
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
-    }
-}
-
-#[async_trait]
-impl TableProvider for ShapeSource {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        limit: Option<usize>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let generator: Arc<dyn Generator> = Arc::new(self.clone());
-        batches::scan(&generator, self.shapes.slice_rows(), state, projection, limit)
     }
 }

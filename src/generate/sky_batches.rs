@@ -10,13 +10,9 @@ use arrow::array::{
     ArrayRef, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, RecordBatch,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
 use datafusion::error::Result as EngineResult;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 
-use super::batches::{self, Generator};
+use super::provider::{Generator, StreamProvider};
 use super::sky::{Detection, Sky};
 
 const WIDE_COLUMNS: &str = include_str!("../../data/source_columns.csv");
@@ -60,8 +56,11 @@ static WIDE: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// The slice's sources, as a table to scan.
-#[derive(Debug, Clone)]
-pub struct SkySource {
+pub type SkySource = StreamProvider<SkyRows>;
+
+/// Sources by their numbers.
+#[derive(Debug)]
+pub struct SkyRows {
     sky: Arc<Sky>,
     width: Width,
 }
@@ -69,11 +68,11 @@ pub struct SkySource {
 impl SkySource {
     /// The rows that `sky` names with [`Sky::slice_rows`].
     pub fn new(sky: Arc<Sky>, width: Width) -> Self {
-        Self { sky, width }
+        Self::of(SkyRows { sky, width })
     }
 }
 
-impl Generator for SkySource {
+impl Generator for SkyRows {
     fn schema(&self) -> &SchemaRef {
         match self.width {
             Width::Narrow => &NARROW,
@@ -81,16 +80,20 @@ impl Generator for SkySource {
         }
     }
 
+    fn rows(&self) -> Range<u64> {
+        self.sky.slice_rows()
+    }
+
     fn batch(&self, rows: Range<u64>) -> EngineResult<RecordBatch> {
         let sources: Vec<Detection> = rows.clone().map(|row| self.sky.source(row)).collect();
-        let schema = Generator::schema(self);
+        let schema = self.schema();
         let column = |field: &Arc<Field>| self.column(field, &sources, rows.clone());
         let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
         Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 }
 
-impl SkySource {
+impl SkyRows {
     fn column(&self, field: &Field, sources: &[Detection], rows: Range<u64>) -> ArrayRef {
         let name = field.name();
         let measures = || self.sky.measures(name, rows.clone());
@@ -120,28 +123,5 @@ impl SkySource {
             }
             _ => Arc::new(Float64Array::from_iter_values(measures())),
         }
-    }
-}
-
-#[async_trait]
-impl TableProvider for SkySource {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(Generator::schema(self))
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        limit: Option<usize>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let rows = self.sky.slice_rows();
-        let generator: Arc<dyn Generator> = Arc::new(self.clone());
-        batches::scan(&generator, rows, state, projection, limit)
     }
 }

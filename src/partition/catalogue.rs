@@ -104,7 +104,7 @@ impl Catalogue {
             let value = values(field.name());
             match wanted(field.name()) {
                 // A line of text goes out as it came in.
-                _ if params.options.layout.keeps_text() => name,
+                _ if params.options().layout.keeps_text() => name,
                 // A bad coordinate goes to the quarantine.
                 Some(_) if names.contains(field.name()) => {
                     format!("{} AS {name}", stored(field.name()))
@@ -117,10 +117,10 @@ impl Catalogue {
         let columns = columns.collect::<Vec<_>>().join(", ");
         let quoted = table.schema.fields().iter().map(|field| quote_identifier(field.name()));
         let quoted = quoted.collect::<Vec<_>>().join(", ");
-        let frame = params.frame.unwrap_or(Frame::Equatorial);
+        let frame = params.frame().unwrap_or(Frame::Equatorial);
         let session = session.scanning();
         session.register("source", table.provider())?;
-        let position = in_degrees(numbers, params.options.unit);
+        let position = in_degrees(numbers, params.options().unit);
         let mut input = Self {
             session,
             table,
@@ -315,7 +315,7 @@ fn coordinates(table: &SourceTable, params: &Params) -> Result<[String; 2]> {
         let names: Vec<_> = fields().map(|field| field.name().as_str()).collect();
         Error::data(format!("{what} not found in '{}', which has {}", table.name, names.join(", ")))
     };
-    let names = match (&params.options.ra, &params.options.dec) {
+    let names = match (&params.options().ra, &params.options().dec) {
         (Some(ra), Some(dec)) => {
             let absent = [ra, dec].into_iter().find(|name| table.schema.index_of(name).is_err());
             if let Some(name) = absent {

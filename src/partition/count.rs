@@ -50,16 +50,16 @@ pub async fn count(
     params: &Params,
     watch: &dyn Observer,
 ) -> Result<CountResult> {
-    let bounds = params.options.bounds;
-    let again = bounds == Coverage::Data || params.max_rows.is_some() || params.options.dry_run;
+    let bounds = params.options().bounds;
+    let again = bounds == Coverage::Data || params.max_rows().is_some() || params.options().dry_run;
     input.read_positions(again, watch).await?;
     watch.report(Event::Stage { name: "counting".into(), total: None, unit: Unit::Steps });
     let extent = match bounds {
-        Coverage::Data => Some(extent(input, params.options.seam).await?),
+        Coverage::Data => Some(extent(input, params.options().seam).await?),
         Coverage::Sky => None,
     };
     let grid = grid(input, params, extent.as_ref(), watch)?;
-    let uncut = Plan::uncut(grid.clone(), params.margin);
+    let uncut = Plan::uncut(grid.clone(), params.margin());
     let found = rows_of(input, &Cells::of_blocks(Plan::uncut(grid.clone(), Margin::None))).await?;
     if found.usable == 0 {
         return Err(Error::data(match found.rows {
@@ -70,15 +70,15 @@ pub async fn count(
     if found.counts.iter().sum::<u64>() != found.usable {
         return Err(changed("rows lie outside the bounds that were measured"));
     }
-    let split = match params.max_rows {
+    let split = match params.max_rows() {
         None => {
             let dense = vec![false; found.counts.len()];
             Split { plan: uncut, own_rows: found.counts, dense, rounds: 0 }
         }
         Some(max_rows) => {
-            let rule = params.options.split;
+            let rule = params.options().split;
             let splitting = Splitting::new(grid, &found.counts, rule, max_rows)?;
-            split(input, splitting, params.margin, watch).await?
+            split(input, splitting, params.margin(), watch).await?
         }
     };
     watch.report(Event::Done);
@@ -143,7 +143,7 @@ fn grid(
     let (seam_deg, bounds) = match extent {
         Some(extent) => (extent.seam_deg(), extent.bounds()),
         None => {
-            let seam_deg = match params.options.seam {
+            let seam_deg = match params.options().seam {
                 Seam::Auto => 0.0,
                 Seam::At(deg) => deg,
             };
@@ -152,7 +152,7 @@ fn grid(
     };
     // Without rows any grid will do: counting says what is wrong.
     let bounds = bounds.unwrap_or_else(|| Bounds::sky(seam_deg));
-    let shape = match params.size {
+    let shape = match params.size() {
         GridSize::Shape(shape) => shape,
         GridSize::Bytes(block_bytes) => {
             GridShape::of_blocks(blocks_for_bytes(input.bytes().max(1), block_bytes)?)?
@@ -163,7 +163,7 @@ fn grid(
             "the grid is {shape}, long slivers: pass --grid COLSxROWS for another shape"
         )));
     }
-    Grid::new(params.frame.unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)
+    Grid::new(params.frame().unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)
 }
 
 /// What one counting finds.

@@ -103,10 +103,10 @@ pub async fn run(
             "column '{name}' is a 32-bit float: positions are good to a tenth of an arc second"
         )));
     }
-    if params.frame.is_none() {
+    if params.frame().is_none() {
         let (blocks, rows) = legacy::run(&input, params, run).await?;
         input.check_unchanged().await?;
-        let preset = params.options.preset;
+        let preset = params.options().preset;
         let quarantined = Vec::new();
         return Ok(Outcome {
             preset,
@@ -120,7 +120,7 @@ pub async fn run(
     let counted = count::count(&mut input, params, watch).await?;
     let filled = counted.split.plan.blocks().iter().zip(&counted.split.own_rows);
     let filled = filled.filter(|(_, rows)| **rows > 0).map(|(block, _)| &block.bounds);
-    if params.options.unit == options::AngleUnit::Deg && input.may_be_radians(filled).await? {
+    if params.options().unit == options::AngleUnit::Deg && input.may_be_radians(filled).await? {
         watch.report(Event::Warning(
             "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
         ));
@@ -133,7 +133,7 @@ pub async fn run(
     drop(assigner);
     warn_of_dense(&blocks, params, watch);
     match run {
-        None if params.margin == Margin::None => input.check_unchanged().await?,
+        None if params.margin() == Margin::None => input.check_unchanged().await?,
         None => {
             let rows = count::assigned_rows(&input, &counted.split.plan).await?;
             blocks.iter_mut().zip(rows.chunks(2)).for_each(|(block, rows)| {
@@ -148,7 +148,7 @@ pub async fn run(
         }
     }
     Ok(Outcome {
-        preset: params.options.preset,
+        preset: params.options().preset,
         frame: counted.split.plan.grid().frame().name(),
         rows: counted.rows,
         quarantined: counted.faults,
@@ -164,7 +164,7 @@ fn refuse_or_warn(
 ) -> Result<()> {
     let reasons: Vec<_> = counted.faults.iter().map(|(why, n)| format!("{why} {n}")).collect();
     let (bad, reasons) = (counted.bad(), reasons.join(", "));
-    if params.options.bad_rows == BadRows::Error {
+    if params.options().bad_rows == BadRows::Error {
         return Err(Error::data(format!(
             "{bad} of {} rows have no position ({reasons}): filter them or pass --bad-rows \
              quarantine",
@@ -180,7 +180,7 @@ fn refuse_or_warn(
 
 fn warn_of_dense(blocks: &[BlockRecord], params: &Params, watch: &dyn Observer) {
     let dense = || blocks.iter().filter(|block| block.dense);
-    if let (Some(first), Some(max_rows)) = (dense().next(), params.max_rows) {
+    if let (Some(first), Some(max_rows)) = (dense().next(), params.max_rows()) {
         watch.report(Event::Warning(format!(
             "{} blocks hold more than {max_rows} rows that cannot be told apart; the first is \
              block {} with {}",

@@ -15,7 +15,7 @@ const MAX_ROWS: u64 = 175_000;
 const MARGIN_PERCENT: f64 = 5.0;
 
 /// A partitioning as the user asks for it; the command and the procedure share this definition.
-#[derive(Args, Debug, Clone)]
+#[derive(Args, Debug, Clone, PartialEq)]
 pub struct Options {
     /// What to start from: v1 = a plain equatorial grid, v2 = v1 with margins of 5 %, v3 = v2 in
     /// ecliptic coordinates, v4 = v3 with blocks split until none holds more than 175000 rows
@@ -71,6 +71,31 @@ pub struct Options {
     /// Count only: print the blocks, their rows and margin rows, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+impl Default for Options {
+    /// What the command does without options.
+    fn default() -> Self {
+        Self {
+            preset: Preset::default(),
+            frame: None,
+            bounds: Coverage::default(),
+            block_bytes: None,
+            blocks: None,
+            grid: None,
+            margin_percent: None,
+            margin_arcsec: None,
+            max_rows: None,
+            split: Rule::Balanced,
+            seam: Seam::Auto,
+            ra: None,
+            dec: None,
+            unit: AngleUnit::default(),
+            bad_rows: BadRows::default(),
+            layout: Layout::default(),
+            dry_run: false,
+        }
+    }
 }
 
 /// Named options, after the four programs of 2017.
@@ -186,19 +211,14 @@ pub enum GridSize {
     Shape(GridShape),
 }
 
-/// Checked parameters.
+/// Checked options: only [`Params::new`] makes them.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// As the user wrote them.
-    pub options: Options,
-    /// The frame of the grid; none for that of 2017.
-    pub frame: Option<Frame>,
-    /// How many blocks.
-    pub size: GridSize,
-    /// The margin of each block.
-    pub margin: Margin,
-    /// Own rows of a block at most, where blocks are split.
-    pub max_rows: Option<u64>,
+    options: Options,
+    frame: Option<Frame>,
+    size: GridSize,
+    margin: Margin,
+    max_rows: Option<u64>,
 }
 
 impl Params {
@@ -243,6 +263,31 @@ impl Params {
         }
         Ok(Self { options, frame, size, margin, max_rows })
     }
+
+    /// The options as the user wrote them.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The frame of the grid; none for that of 2017.
+    pub fn frame(&self) -> Option<Frame> {
+        self.frame
+    }
+
+    /// How many blocks the grid has.
+    pub fn size(&self) -> GridSize {
+        self.size
+    }
+
+    /// The margin of each block.
+    pub fn margin(&self) -> Margin {
+        self.margin
+    }
+
+    /// Own rows of a block at most, where blocks are split.
+    pub fn max_rows(&self) -> Option<u64> {
+        self.max_rows
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +306,11 @@ mod tests {
     fn params(arguments: &str) -> Result<Params> {
         let words = ["pleiad"].into_iter().chain(arguments.split_whitespace());
         Params::new(Line::try_parse_from(words).unwrap().options)
+    }
+
+    #[test]
+    fn the_defaults_of_the_library_are_those_of_the_command() {
+        assert_eq!(Line::try_parse_from(["pleiad"]).unwrap().options, Options::default());
     }
 
     #[rstest]

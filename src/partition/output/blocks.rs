@@ -27,7 +27,7 @@ const BYTES_PER_COLUMN: u64 = 64 << 10;
 /// An input that changed since it was counted; the engine's; storage that fails.
 pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
     let Job { catalogue, counted, .. } = job;
-    let has_margin = job.params.margin != Margin::None;
+    let has_margin = job.params.margin() != Margin::None;
     let plan = ScalarValue::BinaryView(Some(counted.split.plan.encode()));
     let layout = layout(catalogue, blocks, has_margin);
     let text = match layout {
@@ -65,7 +65,7 @@ fn layout(catalogue: &Catalogue, blocks: &[BlockRecord], has_margin: bool) -> La
 fn complete(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
     let own = by_block(run.files_of("blocks"));
     let margins = by_block(run.files_of("margins"));
-    let in_degrees = job.params.options.unit == AngleUnit::Deg;
+    let in_degrees = job.params.options().unit == AngleUnit::Deg;
     for block in blocks.iter_mut() {
         let sums = |files: Option<&Vec<FileRecord>>| {
             let files = || files.into_iter().flatten();

@@ -72,7 +72,7 @@ pub async fn run(
     let stored = Stored {
         input_location: input.table().location().to_string(),
         input_rows: rows,
-        preset: params.options.preset,
+        preset: params.options().preset,
         columns: input.coordinates.clone(),
         blocks: None,
     };
@@ -98,20 +98,20 @@ fn read_positions(
 }
 
 fn options(input: &Catalogue, params: &Params) -> Options {
-    let version = match params.options.preset {
+    let version = match params.options().preset {
         Preset::V1 => Version::V1,
         Preset::V2 => Version::V2,
         Preset::V3 => Version::V3,
         Preset::V4 => Version::V4,
     };
-    let (size, block) = match params.size {
-        GridSize::Bytes(_) if params.options.block_bytes.is_none() => CONSTANTS,
+    let (size, block) = match params.size() {
+        GridSize::Bytes(_) if params.options().block_bytes.is_none() => CONSTANTS,
         GridSize::Bytes(bytes) => (input.bytes(), bytes),
         // The rule of 2017 gives a number that is not prime back.
         GridSize::Shape(shape) => (u64::from(shape.blocks()), 1),
     };
     let test = Options::of_test(version);
-    Options { size, block, max_rows: params.max_rows.unwrap_or(test.max_rows), ..test }
+    Options { size, block, max_rows: params.max_rows().unwrap_or(test.max_rows), ..test }
 }
 
 /// The blocks in published order. Rows in several blocks are rows of each.

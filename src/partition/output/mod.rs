@@ -22,7 +22,7 @@ use layout::Layout;
 /// # Errors
 /// An input that changed since it was counted; the engine's; storage that fails.
 pub async fn publish(job: Job<'_>, blocks: &mut [BlockRecord], run: Run) -> Result<()> {
-    match job.params.options.layout {
+    match job.params.options().layout {
         Layout::Blocks => blocks::write(job, blocks, &run).await?,
         Layout::Parts => parts::write(job, blocks, &run).await?,
     }
@@ -41,25 +41,25 @@ fn stored(job: Job<'_>, blocks: &[BlockRecord]) -> Stored {
     Stored {
         input_location: catalogue.table().location().to_string(),
         input_rows: counted.rows,
-        preset: params.options.preset,
+        preset: params.options().preset,
         columns: catalogue.coordinates.clone(),
         blocks: Some(StoredBlocks {
             input_files: catalogue.table().files.len() as u64,
             input_bytes: catalogue.bytes(),
-            unit: params.options.unit,
+            unit: params.options().unit,
             grid: counted.split.plan.grid().clone(),
-            coverage: params.options.bounds,
-            block_bytes: match params.size {
+            coverage: params.options().bounds,
+            block_bytes: match params.size() {
                 GridSize::Bytes(bytes) => Some(bytes),
                 GridSize::Shape(_) => None,
             },
-            split: params.max_rows.map(|max_rows| StoredSplit {
-                rule: params.options.split,
+            split: params.max_rows().map(|max_rows| StoredSplit {
+                rule: params.options().split,
                 max_rows,
                 rounds: counted.split.rounds,
             }),
-            margin: params.margin,
-            margin_radius_arcsec: (params.margin != Margin::None).then_some(radius),
+            margin: params.margin(),
+            margin_radius_arcsec: (params.margin() != Margin::None).then_some(radius),
             count: blocks.len() as u64,
             dense: sum(|block| u64::from(block.dense)),
             empty: sum(|block| u64::from(block.own_rows == 0)),
