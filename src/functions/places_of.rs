@@ -53,7 +53,8 @@ fn places(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
         if let Some(at) = at {
             places.assign_at(&at, &mut found);
         }
-        let number = |place: &Assignment| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
+        let number =
+            |place: &Assignment| i32::try_from(place.number()).expect("below 2 * MAX_BLOCKS");
         numbers.extend(found.iter().map(number));
         offsets.push(i32::try_from(numbers.len()).expect("a batch has few places"));
     }

@@ -173,7 +173,8 @@ mod tests {
     fn the_whole_sphere_is_populated() {
         let sky = Sky::new(20_000, 1, None).unwrap();
         let all: Vec<Detection> = (0..sky.rows()).map(|row| sky.source(row)).collect();
-        let count = |of: &dyn Fn(&Detection) -> bool| all.iter().filter(|source| of(source)).count();
+        let count =
+            |of: &dyn Fn(&Detection) -> bool| all.iter().filter(|source| of(source)).count();
         assert_eq!(count(&|s| (0.0..360.0).contains(&s.ra) && s.decl.abs() <= 90.0), all.len());
         assert!(count(&|s| s.decl.abs() >= 90.0) > 0);
         assert!(count(&|s| s.decl > 89.0) > 50 && count(&|s| s.decl < -89.0) > 50);
