@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 
-use super::Flags;
+use super::context::Flags;
 use super::settings::nearest;
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Environment, Told};
@@ -32,7 +32,7 @@ const SWITCHES: [&str; 2] = ["no-progress", "virtual-host"];
 /// Settings whose variables `storage` reads.
 const STORAGE: [&str; 3] = ["endpoint-url", "profile", "region"];
 
-fn names() -> impl Iterator<Item = &'static str> {
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
     VALUES.into_iter().chain(SWITCHES)
 }
 
@@ -46,10 +46,10 @@ pub fn fill(flags: &mut Flags) -> Result<Vec<Told>> {
     let environment = flags.storage.environment.clone();
     let config = Config::read(&environment, Path::new("."))?;
     let settings = config.0.iter();
-    let told =
+    let shown =
         settings.map(|(name, s)| Told::new(name, Some(s.text.clone()), &*s.origin)).collect();
     config.fill(flags);
-    Ok(told)
+    Ok(shown)
 }
 
 /// Settings by name, each with what it sets.
@@ -171,7 +171,7 @@ impl Config {
 /// The flags of a command line that says this and nothing else; the reason if it cannot.
 fn flags_with(name: &str, text: &str) -> Result<Flags, String> {
     #[derive(Parser)]
-    struct Line {
+    struct FlagLine {
         #[command(flatten)]
         flags: Flags,
     }
@@ -181,7 +181,7 @@ fn flags_with(name: &str, text: &str) -> Result<Flags, String> {
         (true, "false") => return Ok(Flags::default()),
         (true, _) => return Err("expected true or false".to_owned()),
     };
-    let parsed = Line::try_parse_from(["pleiad".to_owned(), word]);
+    let parsed = FlagLine::try_parse_from(["pleiad".to_owned(), word]);
     parsed.map(|line| line.flags).map_err(|error| {
         // `error: invalid value 'x' for '--threads <N>': the reason`, and more lines
         let text = error.to_string();
@@ -212,14 +212,14 @@ mod tests {
 
         fn fill(&self, variables: &[(&str, &str)], line: &str) -> Result<Flags> {
             #[derive(Parser)]
-            struct Line {
+            struct FlagLine {
                 #[command(flatten)]
                 flags: Flags,
             }
             let home = self.0.path().join("home").to_str().unwrap().to_owned();
             let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
             let environment = Environment::of(variables.chain([("XDG_CONFIG_HOME", home)]));
-            let mut flags = Line::parse_from(line.split(' ')).flags;
+            let mut flags = FlagLine::parse_from(line.split(' ')).flags;
             Config::read(&environment, self.0.path())?.fill(&mut flags);
             Ok(flags)
         }
@@ -278,14 +278,5 @@ mod tests {
         assert!(refused("no-progress = 1", &[]).ends_with("is '1': expected true or false"));
         assert!(refused("threads = [1]", &[]).contains("is of type array, expected a text"));
         assert!(refused("\nthreads = ", &[]).contains("config.toml', line 2, is not TOML: "));
-    }
-
-    #[test]
-    fn every_setting_has_its_flag() {
-        let flags = crate::cli::command();
-        for name in names() {
-            let known = flags.get_arguments().any(|flag| flag.get_long() == Some(name));
-            assert!(known, "{name}");
-        }
     }
 }

@@ -7,14 +7,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use datafusion::error::DataFusionError;
 
-use super::process::End;
+use super::process::{End, INTERRUPTED, TERMINATED};
 use super::terminal::{Terminal, variable};
 use crate::error::{Error, Kind, is_guarded};
-
-/// The exit code after SIGINT.
-pub const INTERRUPTED: u8 = 130;
-/// The exit code after SIGTERM.
-pub const TERMINATED: u8 = 143;
 
 /// Every exit code with its meaning, as `--help` prints them.
 pub const CODES: &[(u8, &str)] = &[
@@ -53,17 +48,17 @@ impl fmt::Display for StdoutClosed {
 
 impl StdError for StdoutClosed {}
 
-/// What failed has been said already; this is the exit code that it means.
+/// The error has been reported already; this is the exit code that it means.
 #[derive(Debug, Clone, Copy)]
-pub struct Told(pub u8);
+pub struct AlreadyReported(pub u8);
 
-impl fmt::Display for Told {
+impl fmt::Display for AlreadyReported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "failed with exit code {}", self.0)
     }
 }
 
-impl StdError for Told {}
+impl StdError for AlreadyReported {}
 
 /// Runs `work` to its end, says on the terminal what went wrong, and gives the exit code.
 pub fn code_of<E: Into<anyhow::Error>>(
@@ -72,14 +67,14 @@ pub fn code_of<E: Into<anyhow::Error>>(
 ) -> u8 {
     explain_panics(terminal.clone());
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(End::Done(result))) => report(result, terminal),
+        Ok(Ok(End::Done(result))) => finish(result, terminal),
         Ok(Ok(End::Signalled(code))) => code,
-        Ok(Err(error)) => report(Err(error.into()), terminal),
-        Err(_told_by_the_hook) => PANICKED.load(Ordering::Acquire),
+        Ok(Err(error)) => finish(Err(error.into()), terminal),
+        Err(_reported_by_the_hook) => PANICKED.load(Ordering::Acquire),
     }
 }
 
-fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
+fn finish(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
     let Err(error) = result else { return 0 };
     if error.is::<StdoutClosed>() {
         return 0;
@@ -89,13 +84,13 @@ fn report(result: anyhow::Result<()>, terminal: &Terminal) -> u8 {
         return panicked; // said by the hook; the error is its echo
     }
     match error.downcast_ref() {
-        Some(Told(code)) => *code,
-        None => tell(error, terminal),
+        Some(AlreadyReported(code)) => *code,
+        None => report(error, terminal),
     }
 }
 
 /// Says what went wrong, and gives the exit code that it means.
-pub(super) fn tell(error: anyhow::Error, terminal: &Terminal) -> u8 {
+pub(super) fn report(error: anyhow::Error, terminal: &Terminal) -> u8 {
     let error = translated(error);
     terminal.error(&sentences(&error));
     code(&error)

@@ -49,18 +49,18 @@ fn default_filter(flags: &TerminalFlags) -> &'static str {
 struct Stderr(Terminal);
 
 impl<'a> MakeWriter<'a> for Stderr {
-    type Writer = Line<'a>;
+    type Writer = LogLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { terminal: &self.0 }
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine { terminal: &self.0 }
     }
 }
 
-struct Line<'a> {
+struct LogLine<'a> {
     terminal: &'a Terminal,
 }
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.terminal.write(bytes); // the subscriber formats a whole line before it writes
         Ok(bytes.len())

@@ -6,19 +6,17 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, TryStreamExt};
 use indicatif::HumanCount;
 
-use super::formats::{self, RowWriter};
+use super::answer::Answer;
+use super::formats::{self, OutputFormat};
 use super::sink::Sink;
-use super::terminal::{Surroundings, Terminal};
+use super::terminal::{Terminal, TerminalEnv};
 use crate::error::{Error, Result};
 
 /// How to print the answer of a command.
@@ -39,8 +37,8 @@ pub struct OutputFlags {
     /// `json` prints an object with an array for each, every line of `ndjson` begins with the key
     /// `table`, and `csv`, `tsv` and `arrow` hold one: the first, or the one of --show. NULL is
     /// empty in csv and tsv. NaN and the infinities are null in json and ndjson.
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", value_parser = formats::parser())]
+    pub(super) format: Option<OutputFormat>,
 
     /// The same as --format ndjson
     #[arg(long, conflicts_with = "format")]
@@ -53,54 +51,6 @@ pub struct OutputFlags {
     /// Print only this table of the answer
     #[arg(long, value_name = "TABLE", hide_short_help = true)]
     pub show: Option<String>,
-}
-
-/// How an answer is written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Drawn for people, numbers to the right.
-    Table,
-    /// Comma-separated with a header, quoted as in RFC 4180, NULL empty.
-    Csv,
-    /// The same with tabs.
-    Tsv,
-    /// One JSON document: an array of objects.
-    Json,
-    /// One JSON object a line.
-    #[value(alias = "jsonl")]
-    Ndjson,
-    /// An Arrow IPC stream, as `pyarrow.ipc.open_stream` reads it.
-    Arrow,
-    /// A table for a document.
-    #[value(alias = "md")]
-    Markdown,
-}
-
-impl Format {
-    /// Whether one output can hold several tables of an answer.
-    fn holds_several(self) -> bool {
-        match self {
-            Self::Table | Self::Markdown | Self::Json | Self::Ndjson => true,
-            Self::Csv | Self::Tsv | Self::Arrow => false,
-        }
-    }
-
-    fn of_file(path: &Path) -> Result<Self> {
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        match ending.to_ascii_lowercase().as_str() {
-            "csv" => Ok(Self::Csv),
-            "tsv" => Ok(Self::Tsv),
-            "json" => Ok(Self::Json),
-            "ndjson" | "jsonl" => Ok(Self::Ndjson),
-            "arrow" | "arrows" => Ok(Self::Arrow),
-            "md" => Ok(Self::Markdown),
-            "txt" => Ok(Self::Table),
-            _ => Err(Error::usage(format!(
-                "the ending of '{}' names no format: pass --format",
-                path.display()
-            ))),
-        }
-    }
 }
 
 /// How many rows `table` shows.
@@ -124,81 +74,9 @@ impl FromStr for MaxRows {
     }
 }
 
-/// One named table of an answer, in batches.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    name: String,
-    schema: SchemaRef,
-    batches: Vec<RecordBatch>,
-}
-
-impl Answer {
-    /// The rows of a query.
-    pub fn rows(name: impl Into<String>, schema: SchemaRef, batches: Vec<RecordBatch>) -> Self {
-        Self { name: name.into(), schema, batches }
-    }
-
-    /// A small table, made column by column.
-    ///
-    /// ```
-    /// use arrow::array::{StringArray, UInt64Array};
-    /// use pleiad::cli::output::Answer;
-    ///
-    /// let written = Answer::build("tables")
-    ///     .column("table", StringArray::from(vec!["table1", "table2"]))
-    ///     .column("rows", UInt64Array::from(vec![100_000, 100_000]))
-    ///     .done();
-    /// assert_eq!(written.name(), "tables");
-    /// ```
-    pub fn build(name: impl Into<String>) -> Columns {
-        Columns { name: name.into(), fields: Vec::new(), arrays: Vec::new() }
-    }
-
-    /// What the table is called in `--show` and in the output.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Its columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    /// Its rows.
-    pub fn batches(&self) -> &[RecordBatch] {
-        &self.batches
-    }
-}
-
-/// The columns of an [`Answer`] in the making.
-#[derive(Debug)]
-pub struct Columns {
-    name: String,
-    fields: Vec<Field>,
-    arrays: Vec<ArrayRef>,
-}
-
-impl Columns {
-    /// Adds a column; all have the same number of rows.
-    #[must_use]
-    pub fn column(mut self, name: impl Into<String>, values: impl Array + 'static) -> Self {
-        self.fields.push(Field::new(name, values.data_type().clone(), true));
-        self.arrays.push(Arc::new(values));
-        self
-    }
-
-    /// The finished table.
-    pub fn done(self) -> Answer {
-        let schema = Arc::new(Schema::new(self.fields));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), self.arrays)
-            .expect("the columns of an answer have one length");
-        Answer { name: self.name, schema, batches: vec![batch] }
-    }
-}
-
 /// What a command answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answers {
+pub enum AnswerKind {
     /// Tables, each with a name.
     Tables,
     /// What the statements of a script answer, one after the other.
@@ -210,8 +88,8 @@ pub enum Answers {
 /// Where the answer goes, decided before any work begins.
 #[derive(Debug, Clone)]
 pub struct Output {
-    answers: Answers,
-    format: Format,
+    answers: AnswerKind,
+    format: OutputFormat,
     file: Option<PathBuf>,
     max_rows: usize,
     show: Option<String>,
@@ -226,15 +104,17 @@ impl Output {
     /// or bytes of Arrow for a terminal.
     pub fn new(
         flags: &OutputFlags,
-        around: Surroundings,
+        around: TerminalEnv,
         terminal: &Terminal,
-        answers: Answers,
+        answers: AnswerKind,
     ) -> Result<Self> {
         match answers {
-            Answers::Raw(raw) if flags.format.is_some() || flags.json || flags.show.is_some() => {
+            AnswerKind::Raw(raw)
+                if flags.format.is_some() || flags.json || flags.show.is_some() =>
+            {
                 return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
             }
-            Answers::Statements if flags.show.is_some() => {
+            AnswerKind::Statements if flags.show.is_some() => {
                 return Err(Error::usage(
                     "--show is for commands that answer with several tables: in SQL leave it out, keep \
                      those of CALL by into => 'm' and select from one",
@@ -252,17 +132,18 @@ impl Output {
         let on_terminal = file.is_none() && around.stdout_is_terminal;
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
-            (None, true, _) => Format::Ndjson,
-            (None, false, Some(path)) if !matches!(answers, Answers::Raw(_)) => {
-                Format::of_file(path)?
+            (None, true, _) => formats::NDJSON,
+            (None, false, Some(path)) if !matches!(answers, AnswerKind::Raw(_)) => {
+                formats::of_file(path)?
             }
-            (None, false, None) if on_terminal => Format::Table,
-            (None, false, _) => Format::Csv,
+            (None, false, None) if on_terminal => formats::TABLE,
+            (None, false, _) => formats::CSV,
         };
-        if format == Format::Arrow && on_terminal {
-            return Err(Error::usage(
-                "format 'arrow' is binary and this is a terminal: pass -o FILE or use a pipe",
-            ));
+        if format.is_binary() && on_terminal {
+            return Err(Error::usage(format!(
+                "format '{}' is binary and this is a terminal: pass -o FILE or use a pipe",
+                format.name()
+            )));
         }
         let max_rows = flags.maxrows.0;
         let show = flags.show.clone();
@@ -326,7 +207,7 @@ impl Output {
     /// The tables to print, after `--show` and what the format can hold.
     fn chosen<'a>(&self, answers: &'a [Answer]) -> Result<&'a [Answer]> {
         if let Some(name) = &self.show {
-            let found = answers.iter().position(|answer| answer.name == *name);
+            let found = answers.iter().position(|answer| answer.name() == name);
             return found.map(|index| &answers[index..=index]).ok_or_else(|| {
                 let names: Vec<_> = answers.iter().map(Answer::name).collect();
                 Error::usage(format!(
@@ -341,8 +222,8 @@ impl Output {
         for other in &answers[1..] {
             let name = other.name();
             let remedy = match self.answers {
-                Answers::Statements => "pass --json".to_owned(),
-                Answers::Tables | Answers::Raw(_) => format!("pass --show {name}"),
+                AnswerKind::Statements => "pass --json".to_owned(),
+                AnswerKind::Tables | AnswerKind::Raw(_) => format!("pass --show {name}"),
             };
             self.terminal.note(&format!("not printed: table '{name}', {remedy}"));
         }
@@ -373,7 +254,7 @@ impl Results<'_> {
         let written = formats::write(format, answers, several, max_rows, self.sink.writer());
         let left_out = self.sink.settle(written)?;
         self.not_finite |= left_out.not_finite;
-        self.tell_rest(left_out.rows);
+        self.note_rest(left_out.rows);
         Ok(())
     }
 
@@ -388,17 +269,16 @@ impl Results<'_> {
         let (sink, not_finite) = (&mut self.sink, &mut self.not_finite);
         let written = async {
             let schema = rows.schema();
-            let mut writer =
-                RowWriter::new(format, schema, max_rows, sink.writer()).map_err(cannot)?;
+            let mut writer = format.begin(schema, max_rows, sink.writer()).map_err(cannot)?;
             while let Some(batch) = rows.try_next().await? {
-                *not_finite |= formats::loses_values(format, &batch);
+                *not_finite |= format.loses_values(&batch);
                 writer.push(&batch).map_err(cannot)?;
             }
             writer.end().map_err(cannot)
         };
         let written = written.await;
         let left_out = self.sink.settle(written)?;
-        self.tell_rest(left_out);
+        self.note_rest(left_out);
         Ok(())
     }
 
@@ -418,21 +298,26 @@ impl Results<'_> {
 
     fn begin(&mut self) -> anyhow::Result<()> {
         self.printed += 1;
-        match self.output.format {
-            Format::Arrow if self.printed > 1 => Err(Error::usage(
-                "format 'arrow' holds one result and this is the second: ask for one, or for \
-                 another format",
-            )
-            .into()),
-            Format::Table | Format::Markdown if self.printed > 1 => {
-                let gap = self.sink.writer().write_all(b"\n").map_err(anyhow::Error::from);
-                self.sink.settle(gap)
-            }
-            _ => Ok(()),
+        if self.printed == 1 {
+            return Ok(());
         }
+        let format = self.output.format;
+        if format.is_binary() {
+            return Err(Error::usage(format!(
+                "format '{}' holds one result and this is the second: ask for one, or for another \
+                 format",
+                format.name()
+            ))
+            .into());
+        }
+        if !format.is_for_people() {
+            return Ok(());
+        }
+        let gap = self.sink.writer().write_all(b"\n").map_err(anyhow::Error::from);
+        self.sink.settle(gap)
     }
 
-    fn tell_rest(&self, left_out: usize) {
+    fn note_rest(&self, left_out: usize) {
         if left_out > 0 {
             let rows = if left_out == 1 { "row" } else { "rows" };
             let rest = HumanCount(left_out as u64);
@@ -461,21 +346,21 @@ mod tests {
 
     use super::*;
 
-    const PIPE: Surroundings = Surroundings {
+    const PIPE: TerminalEnv = TerminalEnv {
         stdout_is_terminal: false,
         stderr_is_terminal: false,
         color: None,
         no_bars: false,
     };
-    const TERMINAL: Surroundings = Surroundings { stdout_is_terminal: true, ..PIPE };
+    const TERMINAL: TerminalEnv = TerminalEnv { stdout_is_terminal: true, ..PIPE };
 
     fn quiet() -> Terminal {
         let flags = crate::cli::terminal::TerminalFlags { quiet: true, ..Default::default() };
         Terminal::new(&flags, PIPE)
     }
 
-    fn output(flags: &OutputFlags, around: Surroundings) -> Result<Output> {
-        Output::new(flags, around, &quiet(), Answers::Tables)
+    fn output(flags: &OutputFlags, around: TerminalEnv) -> Result<Output> {
+        Output::new(flags, around, &quiet(), AnswerKind::Tables)
     }
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {
@@ -492,24 +377,25 @@ mod tests {
     fn the_format_follows_the_reader_unless_it_is_given() {
         let none = OutputFlags::default();
         let json = OutputFlags { json: true, ..OutputFlags::default() };
-        let markdown = OutputFlags { format: Some(Format::Markdown), ..to("x.csv") };
+        let markdown = OutputFlags { format: Some(formats::MARKDOWN), ..to("x.csv") };
         let cases = [
-            (&none, TERMINAL, Format::Table),
-            (&none, PIPE, Format::Csv),
-            (&to("-"), TERMINAL, Format::Table),
-            (&to("x.JSON"), TERMINAL, Format::Json),
-            (&to("x.arrows"), TERMINAL, Format::Arrow),
-            (&json, TERMINAL, Format::Ndjson),
-            (&markdown, PIPE, Format::Markdown),
+            (&none, TERMINAL, formats::TABLE),
+            (&none, PIPE, formats::CSV),
+            (&to("-"), TERMINAL, formats::TABLE),
+            (&to("x.JSON"), TERMINAL, formats::JSON),
+            (&to("x.arrows"), TERMINAL, formats::ARROW),
+            (&json, TERMINAL, formats::NDJSON),
+            (&markdown, PIPE, formats::MARKDOWN),
         ];
         for (flags, around, expected) in cases {
-            assert_eq!(output(flags, around).expect("a format").format, expected, "{flags:?}");
+            let format = output(flags, around).expect("a format").format;
+            assert_eq!(format.name(), expected.name(), "{flags:?}");
         }
     }
 
     #[test]
     fn what_cannot_be_written_is_refused_before_any_work() {
-        let arrow = OutputFlags { format: Some(Format::Arrow), ..OutputFlags::default() };
+        let arrow = OutputFlags { format: Some(formats::ARROW), ..OutputFlags::default() };
         let cases = [
             (to("x.parquet"), "the ending of 'x.parquet' names no format: pass --format"),
             (
@@ -526,7 +412,7 @@ mod tests {
     #[test]
     fn a_table_is_shown_of_commands_only() {
         let flags = OutputFlags { show: Some("models".to_owned()), ..OutputFlags::default() };
-        for answers in [Answers::Statements, Answers::Raw("a picture is SVG")] {
+        for answers in [AnswerKind::Statements, AnswerKind::Raw("a picture is SVG")] {
             let error = Output::new(&flags, PIPE, &quiet(), answers).expect_err("no tables");
             assert_eq!(error.kind().exit_code(), 2, "{error}");
         }

@@ -12,9 +12,13 @@ use futures::future::{Either, select};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit::{INTERRUPTED, TERMINATED};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
+
+/// The exit code after SIGINT.
+pub const INTERRUPTED: u8 = 130;
+/// The exit code after SIGTERM.
+pub const TERMINATED: u8 = 143;
 
 /// How long clean-up may take after a signal.
 const CLEAN_UP: Duration = Duration::from_secs(10);

@@ -1,6 +1,6 @@
 //! Draws what a driver reports: bars on a terminal, a plain line every ten seconds in a log.
 //!
-//! Nothing else draws. Warnings are told at once, whatever is drawn.
+//! Nothing else draws. Warnings are shown at once, whatever is drawn.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
-use super::terminal::{Show, Terminal};
+use super::terminal::{ProgressMode, Terminal};
 use crate::event::{Event, Observer, Unit};
 
 /// The time between two lines of a stage in a log.
@@ -33,10 +33,10 @@ enum Drawn {
 impl Progress {
     /// Draws on `terminal`, as it shows progress.
     pub fn new(terminal: Terminal) -> Self {
-        let drawn = match terminal.show() {
-            Show::Bars => Drawn::Bars(None),
-            Show::Lines => Drawn::Lines(None),
-            Show::Nothing => Drawn::Nothing,
+        let drawn = match terminal.progress() {
+            ProgressMode::Bars => Drawn::Bars(None),
+            ProgressMode::Lines => Drawn::Lines(None),
+            ProgressMode::Nothing => Drawn::Nothing,
         };
         Self { terminal, drawn: Mutex::new(drawn) }
     }
@@ -154,7 +154,7 @@ struct Stage {
     done: u64,
     last_step: Option<String>,
     begun: Instant,
-    told: Instant,
+    shown: Instant,
 }
 
 impl Stage {
@@ -163,8 +163,8 @@ impl Stage {
         match event {
             Event::Stage { name, total, unit } => {
                 let ended = stage.take().map(|stage| stage.ended(now));
-                let (begun, told) = (now, now);
-                *stage = Some(Self { name, total, unit, done: 0, last_step: None, begun, told });
+                let (begun, shown) = (now, now);
+                *stage = Some(Self { name, total, unit, done: 0, last_step: None, begun, shown });
                 ended
             }
             Event::Progress { done } => stage.as_mut()?.moved_to(done, None, now),
@@ -179,10 +179,10 @@ impl Stage {
     fn moved_to(&mut self, done: u64, step: Option<String>, now: Instant) -> Option<String> {
         self.done = done;
         self.last_step = step;
-        if now.duration_since(self.told) < LINE_EVERY {
+        if now.duration_since(self.shown) < LINE_EVERY {
             return None;
         }
-        self.told = now;
+        self.shown = now;
         Some(self.line(now))
     }
 

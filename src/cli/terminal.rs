@@ -57,7 +57,7 @@ pub enum LogFormat {
 
 /// What the process finds around it; read once.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Surroundings {
+pub struct TerminalEnv {
     /// Standard output is a terminal.
     pub stdout_is_terminal: bool,
     /// Standard error is a terminal.
@@ -69,7 +69,7 @@ pub struct Surroundings {
     pub no_bars: bool,
 }
 
-impl Surroundings {
+impl TerminalEnv {
     /// Looks at the process.
     pub fn look() -> Self {
         Self::from(&variable, std::io::stdout().is_terminal(), std::io::stderr().is_terminal())
@@ -119,7 +119,7 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Show {
+pub enum ProgressMode {
     /// Bars, on a terminal.
     Bars,
     /// A plain line now and then, in a log.
@@ -132,35 +132,37 @@ pub enum Show {
 #[derive(Debug, Clone)]
 pub struct Terminal {
     bars: MultiProgress,
-    show: Show,
+    progress: ProgressMode,
     colored: bool,
     quiet: bool,
 }
 
 impl Terminal {
     /// Decides once what is drawn and coloured.
-    pub fn new(flags: &TerminalFlags, around: Surroundings) -> Self {
-        let show = match () {
-            () if flags.quiet => Show::Nothing,
-            () if around.stderr_is_terminal && !around.no_bars && !flags.no_progress => Show::Bars,
-            () if !around.stderr_is_terminal && flags.verbose > 0 => Show::Lines,
-            () => Show::Nothing,
+    pub fn new(flags: &TerminalFlags, around: TerminalEnv) -> Self {
+        let progress = match () {
+            () if flags.quiet => ProgressMode::Nothing,
+            () if around.stderr_is_terminal && !around.no_bars && !flags.no_progress => {
+                ProgressMode::Bars
+            }
+            () if !around.stderr_is_terminal && flags.verbose > 0 => ProgressMode::Lines,
+            () => ProgressMode::Nothing,
         };
-        let target = match show {
-            Show::Bars => ProgressDrawTarget::stderr(),
-            Show::Lines | Show::Nothing => ProgressDrawTarget::hidden(),
+        let target = match progress {
+            ProgressMode::Bars => ProgressDrawTarget::stderr(),
+            ProgressMode::Lines | ProgressMode::Nothing => ProgressDrawTarget::hidden(),
         };
         Self {
             bars: MultiProgress::with_draw_target(target),
-            show,
+            progress,
             colored: around.colored(flags.color),
             quiet: flags.quiet,
         }
     }
 
     /// How progress is shown.
-    pub fn show(&self) -> Show {
-        self.show
+    pub fn progress(&self) -> ProgressMode {
+        self.progress
     }
 
     /// The bars, for the one who draws them.
@@ -210,12 +212,12 @@ mod tests {
 
     type Variables<'a> = &'a [(&'a str, &'a str)];
 
-    fn around(variables: Variables<'_>, terminal: bool) -> Surroundings {
+    fn around(variables: Variables<'_>, terminal: bool) -> TerminalEnv {
         let find = |name: &str| {
             let found = variables.iter().find(|(key, value)| *key == name && !value.is_empty());
             found.map(|(_, value)| (*value).to_owned())
         };
-        Surroundings::from(&find, terminal, terminal)
+        TerminalEnv::from(&find, terminal, terminal)
     }
 
     #[test]
@@ -245,20 +247,20 @@ mod tests {
         let quiet = TerminalFlags { quiet: true, ..TerminalFlags::default() };
         let verbose = TerminalFlags { verbose: 1, ..TerminalFlags::default() };
         let no_progress = TerminalFlags { no_progress: true, ..TerminalFlags::default() };
-        let cases: &[(&TerminalFlags, Variables<'_>, bool, Show)] = &[
-            (&plain, &[], true, Show::Bars),
-            (&verbose, &[], true, Show::Bars),
-            (&plain, &[("CI", "true")], true, Show::Nothing),
-            (&plain, &[("TERM", "dumb")], true, Show::Nothing),
-            (&quiet, &[], true, Show::Nothing),
-            (&no_progress, &[], true, Show::Nothing),
-            (&plain, &[], false, Show::Nothing),
-            (&verbose, &[], false, Show::Lines),
-            (&verbose, &[("CI", "true")], false, Show::Lines),
+        let cases: &[(&TerminalFlags, Variables<'_>, bool, ProgressMode)] = &[
+            (&plain, &[], true, ProgressMode::Bars),
+            (&verbose, &[], true, ProgressMode::Bars),
+            (&plain, &[("CI", "true")], true, ProgressMode::Nothing),
+            (&plain, &[("TERM", "dumb")], true, ProgressMode::Nothing),
+            (&quiet, &[], true, ProgressMode::Nothing),
+            (&no_progress, &[], true, ProgressMode::Nothing),
+            (&plain, &[], false, ProgressMode::Nothing),
+            (&verbose, &[], false, ProgressMode::Lines),
+            (&verbose, &[("CI", "true")], false, ProgressMode::Lines),
         ];
         for (flags, variables, terminal, expected) in cases {
-            let show = Terminal::new(flags, around(variables, *terminal)).show();
-            assert_eq!(show, *expected, "{flags:?} {variables:?} on {terminal}");
+            let mode = Terminal::new(flags, around(variables, *terminal)).progress();
+            assert_eq!(mode, *expected, "{flags:?} {variables:?} on {terminal}");
         }
     }
 }

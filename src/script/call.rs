@@ -6,66 +6,21 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use async_trait::async_trait;
 use datafusion::datasource::MemTable;
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart, UnaryOperator,
     Value,
 };
 
-use super::run::{Answer, Script};
+use super::procedure::{Call, CallResult};
+use super::run::{Script, StatementResult};
 use super::statements::{is_name, unknown};
 use crate::error::{Error, Result};
 use crate::table::external::ExternalTable;
 
-/// A small table with a name.
-#[derive(Clone, Debug)]
-pub struct Named {
-    /// Its name.
-    pub name: String,
-    /// All of it.
-    pub rows: RecordBatch,
-}
-
-/// A procedure with its arguments as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Its name.
-    pub name: String,
-    /// Arguments without a name, in order.
-    pub words: Vec<String>,
-    /// Named arguments; of a list all values.
-    pub named: Vec<(String, Vec<String>)>,
-}
-
-/// What a procedure did.
-#[derive(Clone, Debug, Default)]
-pub struct Called {
-    /// What is shown.
-    pub answers: Vec<Named>,
-    /// What later statements may use, if nothing was published.
-    pub tables: Vec<Named>,
-    /// The dataset that was published.
-    pub published: Option<String>,
-}
-
-/// The procedures that a script can call.
-#[async_trait(?Send)]
-pub trait Procedures {
-    /// Their names.
-    fn names(&self) -> Vec<String>;
-
-    /// Runs one.
-    ///
-    /// # Errors
-    /// What its command would report.
-    async fn call(&self, call: Call) -> Result<Called>;
-}
-
 impl Script {
     /// `CALL`.
-    pub(super) async fn call(&self, function: &Function) -> Result<Answer> {
+    pub(super) async fn call(&self, function: &Function) -> Result<StatementResult> {
         let mut call = read(function)?;
         let known = self.procedures.names();
         if !known.contains(&call.name) {
@@ -82,11 +37,11 @@ impl Script {
         if let Some(prefix) = into {
             self.keep(&prefix, &called).await?;
         }
-        Ok(Answer::Tables(called.answers))
+        Ok(StatementResult::Tables(called.answers))
     }
 
     /// Makes the tables of a result known.
-    async fn keep(&self, prefix: &str, called: &Called) -> Result<()> {
+    async fn keep(&self, prefix: &str, called: &CallResult) -> Result<()> {
         let name_of = |table: &str| format!("{prefix}_{}", table.replace(['/', '-', '.'], "_"));
         for table in &called.tables {
             let memory = MemTable::try_new(table.rows.schema(), vec![vec![table.rows.clone()]])?;

@@ -20,8 +20,8 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::Value;
 
-use super::call::Named;
-use super::run::{Answer, Script};
+use super::procedure::NamedTable;
+use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::table::csv;
@@ -39,7 +39,7 @@ struct Options {
 
 impl Script {
     /// `COPY … TO`.
-    pub(super) async fn copy(&self, copy: CopyToStatement) -> Result<Answer> {
+    pub(super) async fn copy(&self, copy: CopyToStatement) -> Result<StatementResult> {
         let CopyToStatement { target, partitioned_by, stored_as, options, .. } = &copy;
         let options = self.options(options)?;
         let format = file_format(target, partitioned_by, stored_as.as_deref(), &options)?;
@@ -108,7 +108,7 @@ impl Script {
         target: &str,
         format: FileFormat,
         mode: Mode,
-    ) -> Result<Answer> {
+    ) -> Result<StatementResult> {
         let stores = self.session.stores();
         let location = stores.parse(target)?;
         let frame = self.session.context().execute_logical_plan(plan).await?;
@@ -116,7 +116,8 @@ impl Script {
         self.stage(&format!("writing {location}"));
         let written =
             write_file(stores, &location, format, mode, rows, self.watch.as_ref()).await?;
-        Ok(written.map_or(Answer::Nothing, |facts| written_table(&location.to_string(), facts)))
+        Ok(written
+            .map_or(StatementResult::Nothing, |facts| written_table(&location.to_string(), facts)))
     }
 
     /// `INSERT INTO` a table of a dataset; its name and keys are those it has.
@@ -125,7 +126,7 @@ impl Script {
         target: &dyn TableProvider,
         input: LogicalPlan,
         how: InsertOp,
-    ) -> Result<Answer> {
+    ) -> Result<StatementResult> {
         let named = target.downcast_ref::<ExternalTable>().map(ExternalTable::table);
         let Some(table) = named.filter(|table| table.is_published()) else {
             return Err(Error::usage(
@@ -154,14 +155,14 @@ impl Script {
         table: &str,
         keys: Vec<String>,
         mode: Mode,
-    ) -> Result<Answer> {
+    ) -> Result<StatementResult> {
         let stores = self.session.stores();
         let location = stores.parse(target)?;
         let arguments = self.arguments.clone();
         let options = RunOptions { mode, arguments, inputs: Vec::new() };
         let run = match Run::begin(stores, &location, options).await? {
             Begin::Run(run) => run,
-            Begin::Kept(_) => return Ok(Answer::Nothing),
+            Begin::Kept(_) => return Ok(StatementResult::Nothing),
         };
         self.stage(&format!("writing {location}"));
         let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };
@@ -228,7 +229,7 @@ fn file_format(
     }
 }
 
-fn written_table(location: &str, facts: TableFacts) -> Answer {
+fn written_table(location: &str, facts: TableFacts) -> StatementResult {
     let columns: [(&str, ArrayRef); 4] = [
         ("table", Arc::new(StringArray::from(vec![location]))),
         ("rows", Arc::new(UInt64Array::from(vec![facts.rows]))),
@@ -236,5 +237,5 @@ fn written_table(location: &str, facts: TableFacts) -> Answer {
         ("files", Arc::new(UInt64Array::from(vec![facts.files as u64]))),
     ];
     let rows = RecordBatch::try_from_iter(columns).expect("four columns of one row");
-    Answer::Tables(vec![Named { name: "tables".to_owned(), rows }])
+    StatementResult::Tables(vec![NamedTable { name: "tables".to_owned(), rows }])
 }

@@ -7,9 +7,10 @@
 
 mod call; // CALL name(argument => value)
 mod copy; // COPY … TO, INSERT INTO
+mod procedure; // what a script calls
 mod run; // one statement
 mod statements; // a text into statements
 
-pub use call::{Call, Called, Named, Procedures};
-pub use run::{Answer, Script};
+pub use procedure::{Call, CallResult, NamedTable, Procedures};
+pub use run::{Script, StatementResult};
 pub use statements::{Statement, Variables, is_name, is_unfinished, split};

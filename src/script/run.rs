@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, interval_at};
 
-use super::call::{Named, Procedures};
+use super::procedure::{NamedTable, Procedures};
 use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
@@ -25,7 +25,7 @@ use crate::table::Mode;
 use crate::table::external::FORMATS;
 
 /// How often a query tells how far it is, and how long it may take without a word.
-const TOLD_EVERY: Duration = Duration::from_millis(500);
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// What runs statements, one after the other, and keeps what they make known.
 pub struct Script {
@@ -37,13 +37,13 @@ pub struct Script {
 }
 
 /// What a statement answers.
-pub enum Answer {
+pub enum StatementResult {
     /// Nothing to see.
     Nothing,
     /// Rows, while they come; an error among them has no place yet: see [`Statement::failed`].
     Rows(SendableRecordBatchStream),
     /// The tables of a procedure or a write.
-    Tables(Vec<Named>),
+    Tables(Vec<NamedTable>),
 }
 
 impl Script {
@@ -68,7 +68,7 @@ impl Script {
     ///
     /// # Errors
     /// What is wrong, below the place and first line of the statement.
-    pub async fn run(&self, statement: &Statement) -> Result<Answer> {
+    pub async fn run(&self, statement: &Statement) -> Result<StatementResult> {
         let _ended = Ended(self.watch.as_ref());
         match self.parse(statement).map_err(|cause| statement.failed(cause))? {
             Parsed::Statement(parsed) => match *parsed {
@@ -99,14 +99,14 @@ impl Script {
         }
     }
 
-    async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<Answer> {
+    async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<StatementResult> {
         let planned = self.session.state().statement_to_plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;
         ran.map_err(|cause| self.explained(statement, cause))
     }
 
-    async fn run_plan(&self, plan: LogicalPlan) -> Result<Answer, DataFusionError> {
+    async fn run_plan(&self, plan: LogicalPlan) -> Result<StatementResult, DataFusionError> {
         refuse_hidden_writes(&plan)?;
         match &plan {
             LogicalPlan::Dml(write) => {
@@ -136,8 +136,8 @@ impl Script {
         };
         let frame = self.session.context().execute_logical_plan(plan).await?;
         match has_rows {
-            true => Ok(Answer::Rows(self.rows(frame).await?)),
-            false => Ok(Answer::Nothing),
+            true => Ok(StatementResult::Rows(self.rows(frame).await?)),
+            false => Ok(StatementResult::Nothing),
         }
     }
 
@@ -146,14 +146,14 @@ impl Script {
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
         let mut rows = execute_stream(Arc::clone(&plan), context)?;
-        let mut ticks = interval_at(Instant::now() + TOLD_EVERY, TOLD_EVERY);
-        let mut is_told = false;
+        let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
+        let mut is_shown = false;
         let first = loop {
             tokio::select! {
                 first = rows.next() => break first,
                 _ = ticks.tick() => {
-                    if !is_told {
-                        is_told = true;
+                    if !is_shown {
+                        is_shown = true;
                         self.stage("reading");
                     }
                     self.watch.report(Event::Progress { done: rows_read(plan.as_ref()) });

@@ -120,8 +120,8 @@ impl Statement {
     pub fn failed(&self, cause: DataFusionError) -> Error {
         let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span).map(begin);
         let error = Error::from(cause);
-        let (message, told) = told_place(&error.to_string());
-        let place = told.or(place).filter(|place| self.holds(*place));
+        let (message, reported) = reported_place(&error.to_string());
+        let place = reported.or(place).filter(|place| self.holds(*place));
         let error = match message == error.to_string() {
             true => error,
             false => Error::new(error.kind(), message),
@@ -260,7 +260,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// The sentence of an error, on one line, and the place that the parser put behind it.
-fn told_place(text: &str) -> (String, Option<Location>) {
+fn reported_place(text: &str) -> (String, Option<Location>) {
     let text = text.trim_start_matches("sql parser error: ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let parts = text.rsplit_once(" at Line: ").and_then(|(said, place)| {

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use arrow::array::Int64Array;
 use datafusion::common::runtime::SpawnedTask;
+use pleiad::cli::answer::Answer;
 use pleiad::cli::exit;
-use pleiad::cli::output::{Answer, Answers, Output, OutputFlags};
+use pleiad::cli::output::{AnswerKind, Output, OutputFlags};
 use pleiad::cli::process::{self, Interrupts, cores};
 use pleiad::cli::progress::Progress;
-use pleiad::cli::terminal::{Surroundings, Terminal, TerminalFlags, variable};
+use pleiad::cli::terminal::{Terminal, TerminalEnv, TerminalFlags, variable};
 use pleiad::event::{Event, Observer, Unit};
 
 const ACT: &str = "PLEIAD_TEST_ACT";
@@ -25,7 +26,7 @@ const ACT: &str = "PLEIAD_TEST_ACT";
 #[expect(clippy::exit, reason = "the exit code is what the other tests look at")]
 fn act() {
     let Some(act) = variable(ACT) else { return };
-    let around = Surroundings::look();
+    let around = TerminalEnv::look();
     let terminal = Terminal::new(&TerminalFlags::default(), around);
     let command = run(&act, around, &terminal);
     let code =
@@ -33,7 +34,7 @@ fn act() {
     std::process::exit(i32::from(code));
 }
 
-async fn run(act: &str, around: Surroundings, terminal: &Terminal) -> anyhow::Result<()> {
+async fn run(act: &str, around: TerminalEnv, terminal: &Terminal) -> anyhow::Result<()> {
     match act {
         "panic" => panic!("cannot open s3://key:secret@bucket"),
         "panic in a task" => SpawnedTask::spawn(async { panic!("odd") }).join().await?,
@@ -53,7 +54,7 @@ async fn run(act: &str, around: Surroundings, terminal: &Terminal) -> anyhow::Re
         }
         "flood" => {
             let values = Answer::build("n").column("n", Int64Array::from_iter_values(0..1_000_000));
-            Output::new(&OutputFlags::default(), around, terminal, Answers::Tables)?
+            Output::new(&OutputFlags::default(), around, terminal, AnswerKind::Tables)?
                 .print(&[values.done()])
         }
         "draw" => {

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use futures::TryStreamExt;
 use pleiad::error::{Error, Result};
 use pleiad::event::Silent;
-use pleiad::script::{self, Answer, Call, Called, Procedures, Script, Variables};
+use pleiad::script::{self, Call, CallResult, Procedures, Script, StatementResult, Variables};
 use pleiad::session::{Session, SessionOptions};
 use pleiad::storage::{StorageOptions, Stores};
 use pleiad::table::Mode;
@@ -38,7 +38,7 @@ impl Procedures for Nothing {
         Vec::new()
     }
 
-    async fn call(&self, call: Call) -> Result<Called> {
+    async fn call(&self, call: Call) -> Result<CallResult> {
         Err(Error::internal(format!("'{}' is not called here", call.name)))
     }
 }
@@ -49,11 +49,11 @@ async fn lines(script: &Script, sql: &str, variables: &Variables) -> Result<Vec<
     for statement in script::split("slt", sql, variables)? {
         lines.clear();
         match script.run(&statement).await.map_err(cause)? {
-            Answer::Nothing => {}
-            Answer::Tables(tables) => {
+            StatementResult::Nothing => {}
+            StatementResult::Tables(tables) => {
                 lines.extend(tables.iter().map(|table| format!("{} rows", table.rows.num_rows())));
             }
-            Answer::Rows(rows) => {
+            StatementResult::Rows(rows) => {
                 let batches: Vec<_> =
                     rows.try_collect().await.map_err(|error| cause(statement.failed(error)))?;
                 for batch in batches {

@@ -3,8 +3,8 @@
 use arrow::array::StringArray;
 use clap::Args;
 
-use super::Context;
-use super::output::Answer;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
 use crate::error::Error;
 use crate::partition::stored::Stored;
 use crate::partition::verify;
@@ -28,7 +28,7 @@ use crate::table::{Manifest, Source};
 Examples:
   pleiad check blocks --verify
   pleiad check people --json")]
-pub struct Check {
+pub(crate) struct Check {
     /// What to look at: a directory, or s3://bucket/prefix
     #[arg(value_name = "LOCATION")]
     location: String,
@@ -43,7 +43,7 @@ impl Check {
     ///
     /// # Errors
     /// See [`commit::check`]; and damage.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let location = context.stores.parse(&self.location)?;
         let mut checkup =
             commit::check(&context.stores, &location, self.verify, &context.watch).await?;

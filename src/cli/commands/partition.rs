@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use arrow::array::{BooleanArray, Float64Array, StringArray, UInt32Array, UInt64Array};
 use clap::Args;
 
-use super::output::Answer;
-use super::{Context, Done};
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::partition::{self, Options, Outcome, Params, TextSchema};
 use crate::table::{Begin, Mode, Source, SourceOptions};
@@ -27,7 +27,7 @@ use crate::table::{Begin, Mode, Source, SourceOptions};
 Examples:
   pleiad partition sky blocks --max-rows 2000
   pleiad partition sky --preset v1 --grid 16x10 --bounds sky --dry-run")]
-pub struct Partition {
+pub(crate) struct Partition {
     /// What to partition: a dataset, a table, a directory, a file or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
@@ -53,7 +53,7 @@ impl Partition {
     ///
     /// # Errors
     /// Options that make no sense, input that cannot be used, storage that fails.
-    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+    pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         if context.flags.mode == Mode::Append {
             return Err(Error::usage(

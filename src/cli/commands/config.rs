@@ -3,13 +3,13 @@
 use arrow::array::StringArray;
 use clap::{Args, Subcommand};
 
-use super::Context;
-use super::output::Answer;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
 use crate::storage::Told;
 
 /// Settings for all commands
 #[derive(Debug, Args)]
-pub struct Config {
+pub(crate) struct Config {
     #[command(subcommand)]
     action: Action,
 }
@@ -39,7 +39,7 @@ impl Config {
     ///
     /// # Errors
     /// A failed write.
-    pub fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, context: &Context) -> anyhow::Result<()> {
         let Action::Show(Show { origin }) = &self.action;
         let mut settings = own(context);
         settings.extend(context.flags.storage.tell(None));

@@ -1,51 +1,12 @@
-//! `pleiad du` and `pleiad tree`: how much there is, folder by folder.
+//! `pleiad tree`: the folders below a location, drawn.
 
 use arrow::array::{StringArray, UInt64Array};
 use clap::Args;
 
-use super::Context;
-use super::output::{Answer, Columns};
+use super::du::sizes;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
 use crate::inspect::folders::{self, Folder};
-
-/// Add up the sizes of all objects below a location
-///
-/// Everything that is stored counts, records of runs and files of old versions too. The answer has
-/// one line for LOCATION and, with --depth, one for each folder so many levels down.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  pleiad du people
-  pleiad du people --depth 1 --json")]
-pub struct Du {
-    /// What to add up: a folder, an object or a pattern in quotes
-    #[arg(value_name = "LOCATION")]
-    location: String,
-
-    /// Levels of folders to show
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    depth: usize,
-}
-
-impl Du {
-    /// Adds up and prints.
-    ///
-    /// # Errors
-    /// See [`folders::usage`].
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let location = context.stores.parse(&self.location)?;
-        let found = folders::usage(&context.stores, &location, self.depth).await?;
-        let locations = found.iter().map(|folder| location.join(&folder.path).to_string());
-        let answer = sizes(Answer::build("folders"), &found)
-            .column("location", StringArray::from_iter_values(locations));
-        context.print(&[answer.done()])
-    }
-}
-
-fn sizes(answer: Columns, folders: &[Folder]) -> Columns {
-    answer
-        .column("files", UInt64Array::from_iter_values(folders.iter().map(|folder| folder.files)))
-        .column("bytes", UInt64Array::from_iter_values(folders.iter().map(|folder| folder.bytes)))
-}
 
 /// Draw the folders below a location with their rows and bytes
 ///
@@ -56,7 +17,7 @@ fn sizes(answer: Columns, folders: &[Folder]) -> Columns {
 Examples:
   pleiad tree people
   pleiad tree people --depth 1 --json")]
-pub struct Tree {
+pub(crate) struct Tree {
     /// What to draw: a dataset, a part of one, or a folder
     #[arg(value_name = "LOCATION")]
     location: String,
@@ -71,7 +32,7 @@ impl Tree {
     ///
     /// # Errors
     /// See [`folders::tree`].
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let location = context.stores.parse(&self.location)?;
         let depth = self.depth.unwrap_or(usize::MAX);
         let found = folders::tree(&context.stores, &location, depth).await?;

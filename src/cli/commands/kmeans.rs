@@ -5,8 +5,8 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int32Type;
 use clap::Args;
 
-use super::output::Answer;
-use super::{Context, Done};
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
 use crate::table::{Begin, Mode, Source, SourceOptions};
@@ -31,7 +31,7 @@ use crate::table::{Begin, Mode, Source, SourceOptions};
 Examples:
   pleiad kmeans people --columns age,weight,shoulder_circumference --k 7 clusters
   pleiad kmeans 'people/table*' --columns age,weight --k 2..5 --starts 2 --json")]
-pub struct Kmeans {
+pub(crate) struct Kmeans {
     /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
@@ -53,7 +53,7 @@ impl Kmeans {
     ///
     /// # Errors
     /// See [`kmeans::run`].
-    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+    pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         let out = self.out.as_ref().map(|out| context.stores.parse(out)).transpose()?;
         if out.is_none() && (params.resume || params.assign) {

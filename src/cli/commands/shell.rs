@@ -17,10 +17,10 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Context;
-use super::exit::{StdoutClosed, redacted};
 use super::run::{ScriptFlags, run_one, start};
-use super::terminal::variable;
+use crate::cli::context::Context;
+use crate::cli::exit::{StdoutClosed, redacted};
+use crate::cli::terminal::variable;
 use crate::error::Error;
 use crate::script::{self, Script, Variables};
 
@@ -133,7 +133,7 @@ pub(super) async fn run(
         let statements = match script::split("line", &text, &variables) {
             Ok(statements) => statements,
             Err(error) => {
-                context.tell(error.into());
+                context.report(error.into());
                 continue;
             }
         };
@@ -153,7 +153,7 @@ pub(super) async fn run(
                 Ok(()) => {}
                 Err(error) if error.is::<StdoutClosed>() => return Err(error),
                 Err(error) => {
-                    context.tell(error);
+                    context.report(error);
                     break;
                 }
             }

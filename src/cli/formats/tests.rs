@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use arrow::array::types::Float64Type;
-use arrow::array::{BooleanArray, Float64Array, Int64Array, ListArray};
+use arrow::array::{BooleanArray, Float64Array, Int64Array, ListArray, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::reader::StreamReader;
 use proptest::prelude::*;
 
@@ -34,7 +35,7 @@ fn nothing() -> Answer {
     Answer::rows("nothing", Arc::new(schema), Vec::new())
 }
 
-fn bytes(format: Format, answers: &[Answer], max_rows: usize) -> (Vec<u8>, LeftOut) {
+fn bytes(format: OutputFormat, answers: &[Answer], max_rows: usize) -> (Vec<u8>, LeftOut) {
     let mut out = Vec::new();
     let several = answers.len() > 1;
     let left_out = write(format, answers, several, max_rows, &mut out).expect("it can be written");
@@ -42,7 +43,7 @@ fn bytes(format: Format, answers: &[Answer], max_rows: usize) -> (Vec<u8>, LeftO
 }
 
 #[track_caller]
-fn check(format: Format, answers: &[Answer], expected: &str) {
+fn check(format: OutputFormat, answers: &[Answer], expected: &str) {
     let (out, left_out) = bytes(format, answers, 40);
     assert_eq!(String::from_utf8(out).expect("text"), expected);
     assert_eq!(left_out, LeftOut::default());
@@ -60,25 +61,25 @@ fn a_table_has_its_numbers_to_the_right() {
 | 9007199254740993 |   1e21 | NULL   | NULL  |
 +------------------+--------+--------+-------+
 ";
-    check(Format::Table, &[people()], expected);
+    check(TABLE, &[people()], expected);
 }
 
 #[test]
 fn a_table_stops_at_its_limit_and_counts_the_rest() {
     let rows: Vec<i64> = (0..1000).collect();
     let answer = Answer::build("n").column("n", Int64Array::from(rows)).done();
-    let (out, left_out) = bytes(Format::Table, std::slice::from_ref(&answer), 40);
+    let (out, left_out) = bytes(TABLE, std::slice::from_ref(&answer), 40);
     let text = String::from_utf8(out).expect("text");
     assert_eq!(text.lines().count(), 40 + 4);
     assert_eq!(left_out.rows, 960);
-    let (_, left_out) = bytes(Format::Table, &[answer], usize::MAX);
+    let (_, left_out) = bytes(TABLE, &[answer], usize::MAX);
     assert_eq!(left_out.rows, 0);
 }
 
 #[test]
 fn a_table_does_not_steer_the_terminal() {
     let answer = Answer::build("x").column("x", StringArray::from(vec!["\x1b[2Jgone\t"])).done();
-    let (out, _) = bytes(Format::Table, &[answer], 40);
+    let (out, _) = bytes(TABLE, &[answer], 40);
     assert!(String::from_utf8(out).expect("text").contains("| \\u{1b}[2Jgone\\t |"));
 }
 
@@ -91,9 +92,9 @@ id,weight,name,own
 z\",false
 9007199254740993,1e21,,
 ";
-    check(Format::Csv, &[people()], expected);
+    check(CSV, &[people()], expected);
     let expected = "table\trows\ntable1\t4\n";
-    check(Format::Tsv, &[partitions()], expected);
+    check(TSV, &[partitions()], expected);
 }
 
 #[test]
@@ -103,9 +104,9 @@ fn json_writes_nulls_and_large_integers_as_numbers() {
 {\"id\":-20,\"weight\":null,\"name\":\"x|y\\nz\",\"own\":false}
 {\"id\":9007199254740993,\"weight\":1.0e21,\"name\":null,\"own\":null}
 ";
-    check(Format::Ndjson, &[people()], lines);
+    check(NDJSON, &[people()], lines);
     let array = format!("[{}]\n", lines.trim_end().replace('\n', ","));
-    check(Format::Json, &[people()], &array);
+    check(JSON, &[people()], &array);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn markdown_escapes_what_would_end_a_cell() {
 | -20 | NULL | x\\|y<br>z | false |
 | 9007199254740993 | 1e21 | NULL | NULL |
 ";
-    check(Format::Markdown, &[people()], expected);
+    check(MARKDOWN, &[people()], expected);
 }
 
 #[test]
@@ -137,7 +138,7 @@ partitions
 | table1 |    4 |
 +--------+------+
 ";
-    check(Format::Table, &answers, table);
+    check(TABLE, &answers, table);
     let markdown = "\
 ## nothing
 
@@ -150,31 +151,31 @@ partitions
 | --- | ---: |
 | table1 | 4 |
 ";
-    check(Format::Markdown, &answers, markdown);
+    check(MARKDOWN, &answers, markdown);
     let lines = "{\"table\":\"partitions\",\"table_\":\"table1\",\"rows\":4}\n";
-    check(Format::Ndjson, &answers, lines);
+    check(NDJSON, &answers, lines);
     let object = "{\"nothing\":[],\n\"partitions\":[{\"table\":\"table1\",\"rows\":4}]}\n";
-    check(Format::Json, &answers, object);
-    let (out, _) = bytes(Format::Json, &answers, 40);
+    check(JSON, &answers, object);
+    let (out, _) = bytes(JSON, &answers, 40);
     let parsed: serde_json::Value = serde_json::from_slice(&out).expect("one JSON document");
     assert_eq!(parsed["partitions"][0]["rows"], 4);
 }
 
 #[test]
 fn an_empty_answer_still_has_its_header() {
-    check(Format::Csv, &[nothing()], "a,b\n");
-    check(Format::Table, &[nothing()], "+---+---+\n| a | b |\n+---+---+\n+---+---+\n");
-    check(Format::Markdown, &[nothing()], "| a | b |\n| ---: | --- |\n");
-    check(Format::Json, &[nothing()], "[]\n");
-    check(Format::Ndjson, &[nothing()], "");
-    let (out, _) = bytes(Format::Arrow, &[nothing()], 40);
+    check(CSV, &[nothing()], "a,b\n");
+    check(TABLE, &[nothing()], "+---+---+\n| a | b |\n+---+---+\n+---+---+\n");
+    check(MARKDOWN, &[nothing()], "| a | b |\n| ---: | --- |\n");
+    check(JSON, &[nothing()], "[]\n");
+    check(NDJSON, &[nothing()], "");
+    let (out, _) = bytes(ARROW, &[nothing()], 40);
     let reader = StreamReader::try_new(Cursor::new(out), None).expect("a stream");
     assert_eq!(reader.schema(), *nothing().schema());
 }
 
 #[test]
 fn an_arrow_stream_reads_back_as_it_was() {
-    let (out, _) = bytes(Format::Arrow, &[people()], 1);
+    let (out, _) = bytes(ARROW, &[people()], 1);
     let reader = StreamReader::try_new(Cursor::new(out), None).expect("a stream");
     let batches: Vec<_> = reader.map(|batch| batch.expect("a batch")).collect();
     assert_eq!(batches, people().batches());
@@ -185,22 +186,22 @@ fn lists_are_text_in_csv_and_lists_in_json() {
     let rows = vec![Some(vec![Some(1.5), None]), None];
     let lists = ListArray::from_iter_primitive::<Float64Type, _, _>(rows);
     let answer = [Answer::build("lists").column("sums", lists).done()];
-    check(Format::Csv, &answer, "sums\n\"[1.5, NULL]\"\n\"\"\n");
-    check(Format::Ndjson, &answer, "{\"sums\":[1.5,null]}\n{\"sums\":null}\n");
+    check(CSV, &answer, "sums\n\"[1.5, NULL]\"\n\"\"\n");
+    check(NDJSON, &answer, "{\"sums\":[1.5,null]}\n{\"sums\":null}\n");
 }
 
 #[test]
 fn what_json_cannot_hold_is_null_and_reported() {
     let values = || Float64Array::from(vec![f64::NAN, f64::INFINITY, 0.5]);
     let answer = [Answer::build("x").column("x", values()).done()];
-    let (out, left_out) = bytes(Format::Ndjson, &answer, 40);
+    let (out, left_out) = bytes(NDJSON, &answer, 40);
     assert_eq!(out, b"{\"x\":null}\n{\"x\":null}\n{\"x\":0.5}\n");
     assert!(left_out.not_finite);
-    check(Format::Csv, &answer, "x\nNaN\ninf\n0.5\n");
+    check(CSV, &answer, "x\nNaN\ninf\n0.5\n");
 
     let nested = ListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(f64::NAN)])]);
     let answer = [Answer::build("x").column("x", nested).done()];
-    assert!(bytes(Format::Json, &answer, 40).1.not_finite);
+    assert!(bytes(JSON, &answer, 40).1.not_finite);
 }
 
 proptest! {
@@ -209,7 +210,7 @@ proptest! {
         prop_assume!(value.is_finite());
         let answer = [Answer::build("x").column("x", Float64Array::from(vec![value])).done()];
         for (format, head, tail) in
-            [(Format::Csv, "x\n", "\n"), (Format::Ndjson, "{\"x\":", "}\n")]
+            [(CSV, "x\n", "\n"), (NDJSON, "{\"x\":", "}\n")]
         {
             let text = String::from_utf8(bytes(format, &answer, 40).0).expect("text");
             let digits = text.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));

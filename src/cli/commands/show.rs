@@ -7,9 +7,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use clap::Args;
 
-use super::Context;
-use super::objects::listing;
-use super::output::Answer;
+use super::ls::listing;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
 use crate::error::{Error, Result};
 use crate::inspect::{self, dataset};
 use crate::partition::block_record;
@@ -28,7 +28,7 @@ use crate::table::{Manifest, Mode};
 Examples:
   pleiad show people
   pleiad show people --manifest --json")]
-pub struct Show {
+pub(crate) struct Show {
     /// The dataset
     #[arg(value_name = "OUT")]
     location: String,
@@ -63,7 +63,7 @@ impl Show {
     ///
     /// # Errors
     /// See [`dataset::dataset`]; a dataset without blocks.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let location = context.stores.parse(&self.location)?;
         if self.what.history {
             let runs = commit::history(&context.stores, &location).await?;

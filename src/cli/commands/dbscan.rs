@@ -3,8 +3,8 @@
 use arrow::array::{Float64Array, StringArray, UInt32Array, UInt64Array};
 use clap::Args;
 
-use super::output::Answer;
-use super::{Context, Done};
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done};
 use crate::dbscan::{self, BlockFacts, Options, Outcome, Params};
 use crate::error::Error;
 use crate::table::{Begin, Mode, Source, SourceOptions};
@@ -30,7 +30,7 @@ use crate::table::{Begin, Mode, Source, SourceOptions};
 Examples:
   pleiad dbscan points labels --x x --y y --eps 10 --min-points 8
   pleiad dbscan sky groups --ra ra --dec decl --eps-deg 2 --min-points 4 --keep sourceId --json")]
-pub struct Dbscan {
+pub(crate) struct Dbscan {
     /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
@@ -52,7 +52,7 @@ impl Dbscan {
     ///
     /// # Errors
     /// See [`dbscan::run`].
-    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+    pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         if context.flags.mode == Mode::Append {
             return Err(Error::usage(

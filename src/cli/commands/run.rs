@@ -7,12 +7,13 @@ use std::sync::Arc;
 use clap::Args;
 use datafusion::error::DataFusionError;
 
-use super::Context;
-use super::calls::Calls;
-use super::exit::{StdoutClosed, Told};
-use super::output::{Answer as Table, Results};
+use super::call::Calls;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::cli::exit::{AlreadyReported, StdoutClosed};
+use crate::cli::output::Results;
 use crate::error::{Error, Result};
-use crate::script::{self, Answer, Script, Statement, Variables};
+use crate::script::{self, Script, Statement, StatementResult, Variables};
 
 /// Run a script of SQL
 ///
@@ -27,7 +28,7 @@ use crate::script::{self, Answer, Script, Statement, Variables};
 Examples:
   pleiad run people.sql --set out=demo --set rows=500
   pleiad run people.sql --set out=demo --set rows=500 --mode overwrite --json")]
-pub struct Run {
+pub(crate) struct Run {
     /// The script; `-` is standard input
     #[arg(value_name = "FILE.sql")]
     file: PathBuf,
@@ -38,7 +39,7 @@ pub struct Run {
 
 /// What all scripts understand.
 #[derive(Debug, Clone, Default, Args)]
-pub struct ScriptFlags {
+pub(crate) struct ScriptFlags {
     /// A variable of the script, used as `${NAME}`; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,
@@ -62,7 +63,7 @@ impl Run {
     ///
     /// # Errors
     /// A script that cannot be read, and the first statement that fails.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let (origin, text) = read(&self.file)?;
         run_texts(context, &self.script, &[(origin, text)]).await
     }
@@ -107,11 +108,11 @@ pub(super) async fn run_texts(
         if !flags.keep_going || error.is::<StdoutClosed>() {
             return Err(error);
         }
-        let code = context.tell(error);
-        first.get_or_insert(Told(code));
+        let code = context.report(error);
+        first.get_or_insert(AlreadyReported(code));
     }
     results.finish()?;
-    first.map_or(Ok(()), |told| Err(told.into()))
+    first.map_or(Ok(()), |first| Err(first.into()))
 }
 
 /// A script with the flags of the command line.
@@ -130,16 +131,16 @@ pub(super) async fn run_one(
     results: &mut Results<'_>,
 ) -> anyhow::Result<()> {
     match script.run(statement).await? {
-        Answer::Nothing => Ok(()),
-        Answer::Tables(tables) if tables.is_empty() => Ok(()),
-        Answer::Tables(tables) => {
+        StatementResult::Nothing => Ok(()),
+        StatementResult::Tables(tables) if tables.is_empty() => Ok(()),
+        StatementResult::Tables(tables) => {
             let tables = tables.into_iter();
-            let tables: Vec<Table> = tables
-                .map(|table| Table::rows(table.name, table.rows.schema(), vec![table.rows]))
+            let tables: Vec<Answer> = tables
+                .map(|table| Answer::rows(table.name, table.rows.schema(), vec![table.rows]))
                 .collect();
             results.tables(&tables)
         }
-        Answer::Rows(rows) => {
+        StatementResult::Rows(rows) => {
             let printed = results.rows(rows).await;
             printed.map_err(|error| match error.downcast::<DataFusionError>() {
                 Ok(engines) => statement.failed(engines).into(),

@@ -7,11 +7,12 @@ use clap::{Args, Parser};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
-use super::Context;
 use super::kmeans::answers;
-use super::output::{Answer, write_text};
 use super::partition::summary;
 use super::plot::block_bars;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::cli::output::write_text;
 use crate::error::Error;
 use crate::event::Silent;
 use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Width};
@@ -37,7 +38,7 @@ const OPTIONS: &str = "--columns age,weight,shoulder_circumference --k 7 --start
 Examples:
   pleiad demo
   pleiad demo my-demo --format markdown")]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Where to write; what an earlier demo wrote there is replaced
     #[arg(value_name = "DIR", default_value = "pleiad-demo")]
     dir: String,
@@ -48,13 +49,13 @@ pub struct Demo {
 }
 
 #[derive(Parser)]
-struct Line {
+struct KmeansOptions {
     #[command(flatten)]
     options: Options,
 }
 
 #[derive(Parser)]
-struct PartitionLine {
+struct PartitionOptions {
     #[command(flatten)]
     options: partition::Options,
 }
@@ -64,7 +65,7 @@ impl Demo {
     ///
     /// # Errors
     /// Storage that fails; results that do not agree would be a bug.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let dir = context.stores.parse(&self.dir)?;
         let session = context.session()?;
         let people = Arc::new(People::new(self.rows, 42, None)?);
@@ -74,7 +75,7 @@ impl Demo {
         context.note(&format!("2. the same rows as one table without partitions: {dir}/central"));
         write(context, &session, &dir.join("central"), &people, false).await?;
         let words = ["pleiad"].into_iter().chain(OPTIONS.split_whitespace());
-        let params = Params::new(Line::try_parse_from(words)?.options)?;
+        let params = Params::new(KmeansOptions::try_parse_from(words)?.options)?;
         context.note(&format!("3. pleiad kmeans {dir}/people {OPTIONS} {dir}/clusters"));
         let parts = cluster(context, &session, &params, &dir, "people", Some("clusters")).await?;
         context.note(&format!("4. pleiad kmeans {dir}/central {OPTIONS}"));
@@ -173,7 +174,7 @@ async fn cut_the_sky(
         let out = dir.join(&format!("sky-{preset}"));
         let run = begin(context, &out, inputs).await?;
         let words = ["pleiad"].into_iter().chain(options.split_whitespace());
-        let params = partition::Params::new(PartitionLine::try_parse_from(words)?.options)?;
+        let params = partition::Params::new(PartitionOptions::try_parse_from(words)?.options)?;
         let outcome = partition::run(session, &source, &params, None, Some(run), &Silent).await?;
         outcomes.push(outcome);
         if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {

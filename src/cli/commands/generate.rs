@@ -12,8 +12,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::StreamExt;
 
-use super::output::Answer;
-use super::{Context, Done};
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done};
 use crate::event::{Event, Observer, Unit};
 use crate::generate::{
     People, PeopleSource, PeopleTable, Shape, ShapeSource, Shapes, Sky, SkySource, Slice, Width,
@@ -23,13 +23,13 @@ use crate::table::{Begin, Manifest, Run, TableSpec};
 
 /// Make data: the same seed gives the same rows, and any slice alone gives its rows
 #[derive(Debug, Args)]
-pub struct Generate {
+pub(crate) struct Generate {
     #[command(subcommand)]
-    kind: Kind,
+    kind: DatasetKind,
 }
 
 #[derive(Debug, Subcommand)]
-enum Kind {
+enum DatasetKind {
     People(PeopleArgs),
     Shapes(ShapesArgs),
     Sky(SkyArgs),
@@ -70,11 +70,11 @@ impl Generate {
     ///
     /// # Errors
     /// Numbers out of range, an output that exists, storage that fails.
-    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+    pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         match &self.kind {
-            Kind::People(args) => args.work(context).await,
-            Kind::Shapes(args) => args.work(context).await,
-            Kind::Sky(args) => args.work(context).await,
+            DatasetKind::People(args) => args.work(context).await,
+            DatasetKind::Shapes(args) => args.work(context).await,
+            DatasetKind::Sky(args) => args.work(context).await,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::Context;
 use super::kdistance::CurveArgs;
+use crate::cli::context::Context;
 use crate::dbscan::sample::sample;
 use crate::error::Result;
 use crate::grid::Frame;
@@ -14,13 +14,13 @@ use crate::table::{Manifest, current_manifest};
 
 /// Draw a picture of a dataset, as SVG
 #[derive(Debug, Args)]
-pub struct Plot {
+pub(crate) struct Plot {
     #[command(subcommand)]
-    kind: Kind,
+    kind: PictureKind,
 }
 
 #[derive(Debug, Subcommand)]
-enum Kind {
+enum PictureKind {
     Blocks(BlocksArgs),
     Sky(SkyArgs),
     Scatter(ScatterArgs),
@@ -93,19 +93,19 @@ impl Plot {
     ///
     /// # Errors
     /// A dataset of another kind, storage that fails, a failed write.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let figure = match &self.kind {
-            Kind::Blocks(args) => {
+            PictureKind::Blocks(args) => {
                 block_bars(&args.dataset, &manifest(context, &args.dataset).await?)?
             }
-            Kind::Sky(args) => {
+            PictureKind::Sky(args) => {
                 let manifest = manifest(context, &args.dataset).await?;
                 let stored = Stored::expected(&manifest)?;
                 let frame: Frame = stored.frame().parse()?;
                 report::sky_map(&title(&args.dataset, &stored), frame, &blocks(&manifest)?)
             }
-            Kind::Scatter(args) => args.figure(context).await?,
-            Kind::Kdist(args) => args.figure(context).await?,
+            PictureKind::Scatter(args) => args.figure(context).await?,
+            PictureKind::Kdist(args) => args.figure(context).await?,
         };
         context.print_text(&figure)
     }

@@ -3,8 +3,8 @@
 use arrow::array::{Float64Array, UInt32Array, UInt64Array};
 use clap::Args;
 
-use super::output::Answer;
-use super::{Context, Done};
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done};
 use crate::dbscan::distances::{Curve, measure};
 use crate::dbscan::{Options, Params};
 use crate::error::Result;
@@ -24,7 +24,7 @@ use crate::table::{Source, SourceOptions};
 Examples:
   pleiad kdistance points --x x --y y --min-points 10
   pleiad kdistance sky --ra ra --dec decl --show shares --json")]
-pub struct Kdistance {
+pub(crate) struct Kdistance {
     #[command(flatten)]
     of: CurveArgs,
 }
@@ -88,7 +88,7 @@ impl Kdistance {
     ///
     /// # Errors
     /// See [`measure`].
-    pub async fn work(&self, context: &Context) -> anyhow::Result<Done> {
+    pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let curve = self.of.measure(context).await?;
         let eps = if curve.unit.is_empty() { "eps" } else { "eps_arcsec" };
         let summary = Answer::build("kdistance")

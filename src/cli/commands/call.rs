@@ -8,16 +8,30 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use async_trait::async_trait;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, FromArgMatches};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser};
 use datafusion::error::DataFusionError;
 
-use super::output::Answer;
-use super::{Cli, Context, Done, command, recorded};
+use super::procedure::Procedure;
+use crate::cli::answer::Answer;
+use crate::cli::context::{Context, Done, Flags, recorded};
 use crate::error::{Error, Kind, Result};
-use crate::script::{Call, Called, Named, Procedures};
+use crate::script::{Call, CallResult, NamedTable, Procedures};
 
-/// The commands that can be called.
-const PROCEDURES: [&str; 5] = ["generate", "kmeans", "dbscan", "kdistance", "partition"];
+/// The command line of a call.
+#[derive(Debug, Parser)]
+#[command(name = "pleiad")]
+struct CallLine {
+    #[command(flatten)]
+    flags: Flags,
+
+    #[command(subcommand)]
+    procedure: Procedure,
+}
+
+/// Its parser, with every flag of the program understood before and behind the procedure's name.
+fn parser() -> clap::Command {
+    CallLine::command().mut_args(|flag| flag.global(true))
+}
 
 /// Runs commands for a script.
 pub(super) struct Calls {
@@ -34,23 +48,24 @@ impl Calls {
 #[async_trait(?Send)]
 impl Procedures for Calls {
     fn names(&self) -> Vec<String> {
-        PROCEDURES.map(str::to_owned).into()
+        parser().get_subcommands().map(|procedure| procedure.get_name().to_owned()).collect()
     }
 
-    async fn call(&self, call: Call) -> Result<Called> {
-        let matches =
-            command().try_get_matches_from(words(&call)?).map_err(|error| usage(&error))?;
-        let cli = Cli::from_arg_matches(&matches).map_err(|error| usage(&error))?;
+    async fn call(&self, call: Call) -> Result<CallResult> {
+        let root = parser();
+        let matches = root.clone().try_get_matches_from(words(&call)?);
+        let matches = matches.map_err(|error| usage(&error))?;
+        let line = CallLine::from_arg_matches(&matches).map_err(|error| usage(&error))?;
         let mut context = self.context.clone();
         if call.named.iter().any(|(name, _)| name == "mode") {
-            context.flags.mode = cli.flags.mode;
+            context.flags.mode = line.flags.mode;
         }
-        context.arguments = recorded(&matches);
-        let done = Box::pin(cli.command.work(&context)).await.map_err(ours)?;
+        context.arguments = recorded(&root, &matches);
+        let done = Box::pin(line.procedure.work(&context)).await.map_err(ours)?;
         let Done { answers, tables, published } = done;
         let named =
-            |answers: &[Answer]| -> Result<Vec<Named>> { answers.iter().map(named).collect() };
-        Ok(Called {
+            |answers: &[Answer]| -> Result<Vec<NamedTable>> { answers.iter().map(named).collect() };
+        Ok(CallResult {
             answers: named(&answers)?,
             tables: if published.is_some() { Vec::new() } else { named(&tables)? },
             published: published.map(|location| location.to_string()),
@@ -58,14 +73,14 @@ impl Procedures for Calls {
     }
 }
 
-fn named(answer: &Answer) -> Result<Named> {
+fn named(answer: &Answer) -> Result<NamedTable> {
     let rows: RecordBatch = concat_batches(answer.schema(), answer.batches())?;
-    Ok(Named { name: answer.name().to_owned(), rows })
+    Ok(NamedTable { name: answer.name().to_owned(), rows })
 }
 
 /// The command line that a call stands for.
 fn words(call: &Call) -> Result<Vec<String>> {
-    let root = command();
+    let root = parser();
     let mut line = vec!["pleiad".to_owned(), call.name.clone()];
     let mut parser = root.find_subcommand(&call.name).expect("a procedure is a command");
     let (mut values, mut named) = (call.words.clone(), call.named.clone());
@@ -207,7 +222,7 @@ mod tests {
         let expected = "pleiad kmeans --columns=a --columns=b --k=2,3 --max-steps=5 --diagnose \
                         --mode=overwrite -- people -x";
         assert_eq!(line, expected);
-        command().try_get_matches_from(line.split(' ')).expect("a valid line");
+        parser().try_get_matches_from(line.split(' ')).expect("a valid line");
         let generate = call("generate", &[], &[("kind", &["people"]), ("out", &["p"])]);
         assert_eq!(words(&generate).expect("a line").join(" "), "pleiad generate people -- p");
     }

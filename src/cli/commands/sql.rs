@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Context;
 use super::run::{ScriptFlags, read, run_texts};
 use super::shell;
+use crate::cli::context::Context;
 
 /// Run SQL from the command line, a file or a pipe, or at a prompt
 ///
@@ -19,7 +19,7 @@ use super::shell;
 Examples:
   pleiad sql -c \"SELECT id_pref, count(*) FROM 'people/table1' GROUP BY id_pref\"
   pleiad sql --set k=3 -c 'CREATE VIEW t AS SELECT 1 AS a' -c 'SELECT a + ${k} FROM t'")]
-pub struct Sql {
+pub(crate) struct Sql {
     /// Statements to run; may be repeated
     #[arg(short = 'c', long = "command", visible_short_alias = 'e', value_name = "SQL")]
     commands: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Sql {
 
 impl Sql {
     /// Whether the user is asked: nothing to run is named, and there is somebody to ask.
-    pub(super) fn asks(&self) -> bool {
+    pub(crate) fn asks(&self) -> bool {
         self.commands.is_empty() && self.file.is_none() && std::io::stdin().is_terminal()
     }
 
@@ -46,7 +46,7 @@ impl Sql {
     ///
     /// # Errors
     /// A script that cannot be read, and the first statement that fails.
-    pub async fn run(&self, context: &Context) -> anyhow::Result<()> {
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let init = self.init.as_deref().map(read).transpose()?;
         if self.asks() {
             return shell::run(context, &self.script, init).await;

@@ -1,0 +1,49 @@
+//! `pleiad count`: the rows of tables.
+
+use arrow::array::{StringArray, UInt64Array};
+use clap::Args;
+
+use super::text::TextFlags;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::inspect::summary;
+
+/// Count the rows of tables
+///
+/// Manifests and footers tell without reading rows; text files are read through. The answer has one
+/// line a table.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad count people
+  pleiad count 'people/table*' --json")]
+pub(crate) struct Count {
+    /// What to count: a file, a directory, a dataset, a part of one, or a pattern in quotes
+    #[arg(value_name = "LOCATION")]
+    location: String,
+
+    #[command(flatten)]
+    text: TextFlags,
+}
+
+impl Count {
+    /// Counts and prints.
+    ///
+    /// # Errors
+    /// See [`summary::count`].
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let found =
+            summary::count(&context.session()?, &self.location, &self.text.options()).await?;
+        let count = |count: fn(&summary::Counted) -> u64| {
+            UInt64Array::from_iter_values(found.iter().map(count))
+        };
+        let tables = found.iter().map(|table| table.table.as_str());
+        let answer = Answer::build("tables")
+            .column("table", StringArray::from_iter_values(tables))
+            .column("rows", count(|table| table.rows))
+            .column("files", count(|table| table.files))
+            .column("bytes", count(|table| table.bytes))
+            .done();
+        context.print(&[answer])
+    }
+}

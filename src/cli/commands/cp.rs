@@ -1,0 +1,63 @@
+//! `pleiad cp`: copies of objects and files, from or to S3.
+
+use arrow::array::{StringArray, UInt64Array};
+use clap::Args;
+
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::inspect::copy::{self, CopyOptions};
+
+/// Copy objects and files, from or to S3
+///
+/// FROM is an object, a pattern in quotes, or with --recursive a folder, whose content goes below
+/// TO. TO is the name of the copy, or a folder if it is one or ends in `/`. A copy appears when it is
+/// whole; what is there already is not replaced without --force, and looked for before anything is
+/// copied. Of each dataset all but the records of its runs is copied, its manifest at the end; it never
+/// goes into another one.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad cp people/properties copied.properties
+  pleiad cp people copy --recursive")]
+pub(crate) struct Cp {
+    /// What to copy
+    #[arg(value_name = "FROM")]
+    from: String,
+
+    /// Where to
+    #[arg(value_name = "TO")]
+    to: String,
+
+    /// Copy a folder and all that is in it
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Replace what is there
+    #[arg(long)]
+    force: bool,
+}
+
+impl Cp {
+    /// Copies and prints.
+    ///
+    /// # Errors
+    /// See [`copy::copy`].
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let (from, to) = (context.stores.parse(&self.from)?, context.stores.parse(&self.to)?);
+        let options = CopyOptions {
+            force: self.force,
+            recursive: self.recursive,
+            into_folder: self.to.ends_with('/'),
+        };
+        let copied = copy::copy(&context.stores, &from, &to, options, &context.watch).await?;
+        let texts = |text: fn(&copy::Copied) -> String| {
+            StringArray::from_iter_values(copied.iter().map(text))
+        };
+        let answer = Answer::build("copied")
+            .column("size", UInt64Array::from_iter_values(copied.iter().map(|copy| copy.size)))
+            .column("from", texts(|copy| copy.from.to_string()))
+            .column("to", texts(|copy| copy.to.to_string()))
+            .done();
+        context.print(&[answer])
+    }
+}

@@ -1,0 +1,43 @@
+//! `pleiad gc`: removes what dead runs and old versions left.
+
+use clap::Args;
+
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::table::commit;
+
+/// Remove what dead runs and old versions left
+///
+/// Only names in the records of runs and in old manifests are removed, never a prefix. The answer
+/// has one line for each thing.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad gc people --dry-run
+  pleiad gc people --json")]
+pub(crate) struct Gc {
+    /// The dataset
+    #[arg(value_name = "OUT")]
+    out: String,
+
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Gc {
+    /// Removes and prints.
+    ///
+    /// # Errors
+    /// See [`commit::gc`].
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let out = context.stores.parse(&self.out)?;
+        let found = commit::gc(&context.stores, &out, self.dry_run).await?;
+        let verb = if self.dry_run { "would remove" } else { "removed" };
+        let mut lines: Vec<_> = found.iter().map(|what| format!("{verb} {what}")).collect();
+        if lines.is_empty() {
+            lines.push(format!("nothing to remove at '{out}'"));
+        }
+        context.print(&[Answer::lines("done", lines)])
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands, one file each.
+
+pub(super) mod call; // procedures of SQL
+pub(super) mod cat; // `pleiad cat`
+pub(super) mod check; // `pleiad check`
+pub(super) mod completions; // `pleiad completions`
+pub(super) mod config; // `pleiad config show`
+pub(super) mod count; // `pleiad count`
+pub(super) mod cp; // `pleiad cp`
+pub(super) mod dbscan; // `pleiad dbscan`
+pub(super) mod demo; // `pleiad demo`
+pub(super) mod du; // `pleiad du`
+pub(super) mod gc; // `pleiad gc`
+pub(super) mod generate; // `pleiad generate`
+pub(super) mod head; // `pleiad head`
+pub(super) mod kdistance; // `pleiad kdistance`
+pub(super) mod kmeans; // `pleiad kmeans`
+pub(super) mod ls; // `pleiad ls`
+pub(super) mod man; // `pleiad man`
+pub(super) mod meta; // `pleiad meta`
+pub(super) mod partition; // `pleiad partition`
+pub(super) mod plot; // `pleiad plot`
+pub(super) mod procedure; // the commands that SQL can call
+pub(super) mod recover; // `pleiad recover`
+pub(super) mod rm; // `pleiad rm`
+pub(super) mod run; // `pleiad run`
+pub(super) mod schema; // `pleiad schema`
+mod shell; // the prompt of `pleiad sql`
+pub(super) mod show; // `pleiad show`
+pub(super) mod sql; // `pleiad sql`
+pub(super) mod stat; // `pleiad stat`
+pub(super) mod summary; // `pleiad summary`
+mod text; // options of those that read text files
+pub(super) mod tree; // `pleiad tree`
+pub(super) mod unlock; // `pleiad unlock`

@@ -1,0 +1,52 @@
+//! `pleiad schema`: the columns of tables.
+
+use arrow::array::{BooleanArray, StringArray};
+use clap::Args;
+
+use super::text::TextFlags;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::inspect::columns;
+
+/// Show the columns of tables, their types, and who says so
+///
+/// `sql` is the name as SQL wants it, in quotes where it has to be. `source` says where the type
+/// comes from: declared (by a dataset), footer (of Parquet), sniffed (from all values of a text file)
+/// or path (Hive directories, whose keys are text). A text column holds anything that no other type
+/// holds as it is written, such as 07.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad schema people
+  pleiad schema people/table1 --json")]
+pub(crate) struct Schema {
+    /// What to look at: a file, a directory, a dataset or one of its tables
+    #[arg(value_name = "LOCATION")]
+    location: String,
+
+    #[command(flatten)]
+    text: TextFlags,
+}
+
+impl Schema {
+    /// Looks and prints.
+    ///
+    /// # Errors
+    /// See [`columns::columns`].
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let found = columns::columns(&context.stores, &self.location, &self.text.options()).await?;
+        let text = |text: fn(&columns::Column) -> &str| {
+            StringArray::from_iter_values(found.iter().map(text))
+        };
+        let nullable: Vec<_> = found.iter().map(|column| column.nullable).collect();
+        let answer = Answer::build("columns")
+            .column("table", text(|column| &column.table))
+            .column("column", text(|column| &column.name))
+            .column("type", text(|column| &column.data_type))
+            .column("nullable", BooleanArray::from(nullable))
+            .column("sql", text(|column| &column.sql))
+            .column("source", text(|column| column.origin.name()))
+            .done();
+        context.print(&[answer])
+    }
+}

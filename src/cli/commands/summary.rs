@@ -1,0 +1,63 @@
+//! `pleiad summary`: bounds, means and distinct values of columns.
+
+use arrow::array::{Float64Array, StringArray, UInt64Array};
+use clap::Args;
+
+use super::text::TextFlags;
+use crate::cli::answer::Answer;
+use crate::cli::context::Context;
+use crate::inspect::summary;
+
+/// Sum up the columns of tables: NULLs, bounds, mean, distinct values
+///
+/// One pass over the rows. Distinct values are estimated, within about 2 %. NaN is counted in `nans`
+/// and is neither the least nor the greatest value, nor part of the mean.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad summary people/table1
+  pleiad summary people --columns age,weight --json")]
+pub(crate) struct Summary {
+    /// What to sum up: a file, a directory, a dataset, a part of one, or a pattern in quotes
+    #[arg(value_name = "LOCATION")]
+    location: String,
+
+    /// Columns to sum up [default: all]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    columns: Vec<String>,
+
+    #[command(flatten)]
+    text: TextFlags,
+}
+
+impl Summary {
+    /// Sums up and prints.
+    ///
+    /// # Errors
+    /// See [`summary::summary`].
+    pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
+        let session = context.session()?;
+        let found =
+            summary::summary(&session, &self.location, &self.text.options(), &self.columns).await?;
+        let count = |count: fn(&summary::Summary) -> Option<u64>| {
+            found.iter().map(count).collect::<UInt64Array>()
+        };
+        let text = |text: fn(&summary::Summary) -> Option<&str>| {
+            StringArray::from_iter(found.iter().map(text))
+        };
+        let means = found.iter().map(|column| column.mean).collect::<Float64Array>();
+        let answer = Answer::build("columns")
+            .column("table", text(|column| Some(&column.table)))
+            .column("column", text(|column| Some(&column.column)))
+            .column("type", text(|column| Some(&column.data_type)))
+            .column("rows", count(|column| Some(column.rows)))
+            .column("nulls", count(|column| Some(column.nulls)))
+            .column("nans", count(|column| column.nans))
+            .column("min", text(|column| column.min.as_deref()))
+            .column("max", text(|column| column.max.as_deref()))
+            .column("mean", means)
+            .column("approx_distinct", count(|column| column.approx_distinct))
+            .done();
+        context.print(&[answer])
+    }
+}

@@ -1,0 +1,235 @@
+//! What a command works with: its flags, stores, session and output.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use futures::Stream;
+
+use super::answer::Answer;
+use super::output::{Output, OutputFlags, Results};
+use super::progress::Progress;
+use super::settings::{self, Master};
+use super::terminal::{Terminal, TerminalFlags};
+use super::{exit, process};
+use crate::session::{Session, SessionOptions};
+use crate::sizes;
+use crate::storage::{Location, StorageOptions, Stores, Told};
+use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
+
+/// What a command did.
+#[derive(Debug, Default)]
+pub struct Done {
+    /// What is printed.
+    pub answers: Vec<Answer>,
+    /// All that was found, as tables, if nothing was published.
+    pub tables: Vec<Answer>,
+    /// The dataset that was published, or kept.
+    pub published: Option<Location>,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Flags {
+    /// What is printed, and where.
+    #[command(flatten)]
+    pub output: OutputFlags,
+
+    /// What is told besides.
+    #[command(flatten)]
+    pub terminal: TerminalFlags,
+
+    /// What to do if the output already holds a version
+    #[arg(long, value_name = "MODE", default_value = "error")]
+    pub mode: Mode,
+
+    /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: the machine's]
+    #[arg(short, long = "memory-limit", value_name = "SIZE", value_parser = sizes::parse)]
+    pub memory_limit_bytes: Option<u64>,
+
+    /// Disk for what does not fit into memory
+    #[arg(short, long = "disk-limit", value_name = "SIZE", value_parser = sizes::parse)]
+    #[arg(hide_short_help = true)]
+    pub disk_limit_bytes: Option<u64>,
+
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// The same in the words of Spark: `local[N]`, `local[*]`
+    #[arg(long, value_name = "MASTER", conflicts_with = "threads", hide_short_help = true)]
+    pub master: Option<Master>,
+
+    /// A setting of the engine, `datafusion.…=value`; may be repeated
+    #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = settings::parse)]
+    #[arg(hide_short_help = true)]
+    pub settings: Vec<(String, String)>,
+
+    /// A name for the record of this run
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    pub name: Option<String>,
+
+    /// How storage is reached; last, since it opens a heading of its own.
+    #[command(flatten)]
+    pub storage: StorageOptions,
+}
+
+impl Flags {
+    /// The number of worker threads.
+    pub fn threads(&self) -> NonZeroUsize {
+        let asked = self.master.map_or(self.threads, |Master(threads)| threads);
+        asked.unwrap_or_else(process::cores)
+    }
+}
+
+/// What a command works with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The flags of every command, as given.
+    pub flags: Flags,
+    /// The whole command line for the record of a run: the names and values of the command's
+    /// arguments with their defaults, and of the global flags that were given. No secrets.
+    pub arguments: Vec<(String, String)>,
+    /// What files and variables say of settings of this program.
+    pub configured: Vec<Told>,
+    /// Every store that the command opens.
+    pub stores: Arc<Stores>,
+    /// Whom a driver reports to.
+    pub watch: Arc<Progress>,
+    terminal: Terminal,
+    output: Output,
+    session: OnceLock<Session>,
+}
+
+impl Context {
+    /// What a command with these flags works with.
+    pub(super) fn new(
+        flags: Flags,
+        arguments: Vec<(String, String)>,
+        configured: Vec<Told>,
+        terminal: &Terminal,
+        output: Output,
+    ) -> Self {
+        Self {
+            arguments,
+            configured,
+            watch: Arc::new(Progress::new(terminal.clone())),
+            session: OnceLock::new(),
+            terminal: terminal.clone(),
+            output,
+            stores: Stores::new(flags.storage.clone()),
+            flags,
+        }
+    }
+
+    /// The session of the engine with these flags: one, so that all share its memory.
+    ///
+    /// # Errors
+    /// A setting that the engine refuses.
+    pub fn session(&self) -> crate::error::Result<Session> {
+        if let Some(session) = self.session.get() {
+            return Ok(session.clone());
+        }
+        let options = SessionOptions {
+            threads: Some(self.flags.threads()),
+            memory_limit: self.flags.memory_limit_bytes,
+            disk_limit: self.flags.disk_limit_bytes,
+            settings: self.flags.settings.clone(),
+        };
+        let session = Session::new(Arc::clone(&self.stores), &options)?;
+        Ok(self.session.get_or_init(|| session).clone())
+    }
+
+    /// Begins a run on `out`; tells if a version that is there is kept.
+    ///
+    /// # Errors
+    /// See [`Run::begin`].
+    pub(super) async fn begin(
+        &self,
+        out: &Location,
+        inputs: Vec<InputRecord>,
+    ) -> crate::error::Result<Begin> {
+        let options =
+            RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
+        let begun = Run::begin(&self.stores, out, options).await?;
+        if let Begin::Kept(manifest) = &begun {
+            let version = manifest.version;
+            self.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+        }
+        Ok(begun)
+    }
+
+    /// Tells a line on standard error, unless quiet.
+    pub fn note(&self, message: &str) {
+        self.terminal.note(message);
+    }
+
+    /// Prints the answer of the command: once, at its end.
+    ///
+    /// # Errors
+    /// See [`Output::print`].
+    pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
+        self.output.print(answers)
+    }
+
+    /// Shows an error that does not end the command; the exit code that it means.
+    pub fn report(&self, error: anyhow::Error) -> u8 {
+        exit::report(error, &self.terminal)
+    }
+
+    /// Begins an answer of several results.
+    ///
+    /// # Errors
+    /// See [`Output::open`].
+    pub fn results(&self) -> crate::error::Result<Results<'_>> {
+        self.output.open()
+    }
+
+    /// Prints bytes as they come, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_bytes`].
+    pub async fn print_bytes(
+        &self,
+        pieces: impl Stream<Item = crate::error::Result<Bytes>>,
+    ) -> anyhow::Result<()> {
+        self.output.print_bytes(pieces).await
+    }
+
+    /// Prints a picture or another text, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_text`].
+    pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
+        self.output.print_text(text)
+    }
+}
+
+/// The command line as names and values; see [`Context::arguments`].
+pub(super) fn recorded(root: &clap::Command, matches: &ArgMatches) -> Vec<(String, String)> {
+    let mut words = Vec::new();
+    let mut values = Vec::new();
+    let (mut parser, mut matches) = (root, matches);
+    loop {
+        for argument in parser.get_arguments() {
+            let name = argument.get_long().unwrap_or(argument.get_id().as_str());
+            let id = argument.get_id().as_str();
+            let given = matches.value_source(id) == Some(ValueSource::CommandLine);
+            if !given && words.is_empty() {
+                continue; // a global flag at its default says nothing about the run
+            }
+            for value in matches.get_raw(id).into_iter().flatten() {
+                values.push((name.to_owned(), exit::redacted(&value.to_string_lossy())));
+            }
+        }
+        let Some((word, inner)) = matches.subcommand() else { break };
+        let Some(next) = parser.find_subcommand(word) else { break };
+        words.push(word);
+        (parser, matches) = (next, inner);
+    }
+    values.insert(0, ("command".to_owned(), words.join(" ")));
+    values
+}
