@@ -13,10 +13,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, as far as a caller has to tell cases apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Kind {
     /// Anything that no other kind describes.
     Other,
-    /// An option, argument or combination of them that makes no sense.
+    /// An option, an argument or a combination of them that makes no sense.
     Usage,
     /// Input that cannot be used: corrupt, of another type, a NULL key, a missing column.
     Data,
@@ -82,7 +83,7 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     done.ok()
 }
 
-/// Whether a panic of this thread is [`guarded`]: nobody need be told of it.
+/// Whether a panic of this thread is [`guarded`] and need not be reported.
 pub fn is_guarded() -> bool {
     GUARDED.get()
 }
@@ -128,6 +129,12 @@ impl Error {
     /// What went wrong.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether the same call can succeed later with nothing changed: a race was lost, a store throttled,
+    /// or storage could not be reached.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, Kind::Retry | Kind::Unreachable)
     }
 
     /// The first error of this type among `error` and its causes: a query returns ours wrapped.

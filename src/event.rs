@@ -1,6 +1,6 @@
 //! What a driver reports while it works: a closed list of events. Nothing here prints.
 
-/// One thing worth telling.
+/// One event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// A stage of work begins: what it does, and how much there is of what, if that is known.
@@ -12,7 +12,7 @@ pub enum Event {
         /// What is counted.
         unit: Unit,
     },
-    /// So much of the current stage is done, counted from its start.
+    /// How much of the current stage is done, counted from its start.
     Progress {
         /// Units done.
         done: u64,

@@ -38,37 +38,37 @@ pub struct Flags {
     #[command(flatten)]
     pub output: OutputFlags,
 
-    /// What is told besides.
+    /// What is shown besides.
     #[command(flatten)]
     pub terminal: TerminalFlags,
 
-    /// What to do if the output already holds a version
+    /// What to do if the output already exists
     #[arg(long, value_name = "MODE", default_value = "error")]
     pub mode: Mode,
 
-    /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: the machine's]
+    /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: all of the machine's]
     #[arg(short, long = "memory-limit", value_name = "SIZE", value_parser = sizes::parse)]
     pub memory_limit_bytes: Option<u64>,
 
-    /// Disk for what does not fit into memory
+    /// Disk space for temporary files when memory is not enough, such as 100g [default: 100 GB]
     #[arg(short, long = "disk-limit", value_name = "SIZE", value_parser = sizes::parse)]
     #[arg(hide_short_help = true)]
     pub disk_limit_bytes: Option<u64>,
 
-    /// Worker threads [default: one a core]
+    /// Worker threads [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// The same in the words of Spark: `local[N]`, `local[*]`
+    /// The number of threads as Spark writes it: `local[N]`, or `local[*]` for one per core
     #[arg(long, value_name = "MASTER", conflicts_with = "threads", hide_short_help = true)]
     pub master: Option<Master>,
 
-    /// A setting of the engine, `datafusion.…=value`; may be repeated
+    /// A setting of the SQL engine, such as datafusion.execution.batch_size=1024; may be repeated
     #[arg(long = "conf", value_name = "KEY=VALUE", value_parser = settings::parse)]
     #[arg(hide_short_help = true)]
     pub settings: Vec<(String, String)>,
 
-    /// A name for the record of this run
+    /// A name for this run; `pleiad show OUT --history` shows it
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     pub name: Option<String>,
 
@@ -88,6 +88,8 @@ impl Flags {
 /// What a command works with.
 #[derive(Debug, Clone)]
 pub struct Context {
+    /// The program, as it was called: `pleiad`, `target/debug/pleiad`.
+    pub program: String,
     /// The flags of every command, as given.
     pub flags: Flags,
     /// The whole command line for the record of a run: the names and values of the command's
@@ -107,6 +109,7 @@ pub struct Context {
 impl Context {
     /// What a command with these flags works with.
     pub(super) fn new(
+        program: String,
         flags: Flags,
         arguments: Vec<(String, String)>,
         configured: Vec<Told>,
@@ -114,6 +117,7 @@ impl Context {
         output: Output,
     ) -> Self {
         Self {
+            program,
             arguments,
             configured,
             watch: Arc::new(Progress::new(terminal.clone())),
@@ -143,7 +147,7 @@ impl Context {
         Ok(self.session.get_or_init(|| session).clone())
     }
 
-    /// Begins a run on `out`; tells if a version that is there is kept.
+    /// Begins a run on `out`; says so if the version that is there stays.
     ///
     /// # Errors
     /// See [`Run::begin`].
@@ -157,12 +161,12 @@ impl Context {
         let begun = Run::begin(&self.stores, out, options).await?;
         if let Begin::Kept(manifest) = &begun {
             let version = manifest.version;
-            self.note(&format!("kept '{out}' as it is, version {version} (--mode ignore)"));
+            self.note(&format!("'{out}' is unchanged, version {version} (--mode ignore)"));
         }
         Ok(begun)
     }
 
-    /// Tells a line on standard error, unless quiet.
+    /// Writes a line on standard error, unless quiet.
     pub fn note(&self, message: &str) {
         self.terminal.note(message);
     }

@@ -18,6 +18,7 @@ pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
 mod sink; // standard output, or a file
+mod stages; // stages as tests see them
 pub mod terminal; // who reads standard error
 
 use std::ffi::OsString;
@@ -36,17 +37,23 @@ use context::{Context, Flags, recorded};
 use output::{AnswerKind, Output};
 use terminal::{Color, Terminal, TerminalEnv};
 
-/// Partitions, clusters and streams tables kept as Parquet on S3-compatible storage
+/// Partition and cluster tables kept as Parquet on S3-compatible storage or local disks
 ///
-/// Data goes to standard output, everything else to standard error.
+/// New here? Run `pleiad demo`. It needs no input and takes less than a minute.
 ///
-/// --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region, --profile and
-/// --virtual-host may be set for all commands: as a variable (PLEIAD_MEMORY_LIMIT), in ./pleiad.toml
-/// or in ~/.config/pleiad/config.toml (memory-limit = "10g"). The flag wins, then the variable.
+/// If `aws` or `mc` already works in your shell, pleiad needs no configuration. A location is a path,
+/// s3://bucket/prefix, or alias/bucket/prefix with an alias of `mc`.
+///
+/// Results go to standard output, everything else to standard error.
+///
+/// You can set --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region,
+/// --profile and --virtual-host once for all commands: as a variable (PLEIAD_MEMORY_LIMIT=10g), in
+/// ./pleiad.toml, or in ~/.config/pleiad/config.toml (memory-limit = "10g"). Flags win over variables,
+/// variables over files. `pleiad config show --origin` shows which value is used.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 struct Cli {
-    /// What all commands understand.
+    /// Flags of every command.
     #[command(flatten)]
     pub flags: Flags,
 
@@ -89,10 +96,10 @@ enum Command {
 impl Command {
     fn answer(&self) -> AnswerKind {
         match self {
-            Self::Plot(_) => AnswerKind::Raw("a picture is SVG"),
-            Self::Cat(_) => AnswerKind::Raw("bytes are printed as they are"),
+            Self::Plot(_) => AnswerKind::Raw("this command prints a picture as SVG"),
+            Self::Cat(_) => AnswerKind::Raw("this command prints bytes as they are stored"),
             Self::Completions(_) | Self::Man(_) => {
-                AnswerKind::Raw("this is text for another program")
+                AnswerKind::Raw("this command prints text for another program")
             }
             Self::Run(_) | Self::Sql(_) => AnswerKind::Statements,
             _ => AnswerKind::Tables,
@@ -133,10 +140,11 @@ impl Command {
     }
 }
 
-/// Parses `arguments`, runs the command, tells what went wrong, and gives the exit code.
+/// Parses `arguments`, runs the command, reports what went wrong, and gives the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let around = TerminalEnv::look();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = arguments.first().map_or_else(String::new, |name| name.display().to_string());
     let parser = command().color(around.clap_color(color_asked_for(&arguments)));
     let matches = match parser.try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -148,14 +156,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let configured = config::fill(&mut cli.flags);
     let terminal = Terminal::new(&cli.flags.terminal, around);
-    let work =
-        || configured.and_then(|configured| start(cli, configured, &matches, around, &terminal));
+    let work = || {
+        configured
+            .and_then(|configured| start(program, cli, configured, &matches, around, &terminal))
+    };
     let code = exit::code_of(&terminal, work);
     ExitCode::from(code)
 }
 
 /// Checks the flags, then runs the command on its threads.
 fn start(
+    program: String,
     cli: Cli,
     configured: Vec<Told>,
     matches: &ArgMatches,
@@ -167,7 +178,7 @@ fn start(
     let threads = cli.flags.threads();
     let output = Output::new(&cli.flags.output, around, terminal, cli.command.answer())?;
     let arguments = recorded(&command(), matches);
-    let context = Context::new(cli.flags, arguments, configured, terminal, output);
+    let context = Context::new(program, cli.flags, arguments, configured, terminal, output);
     let interrupts = match &cli.command {
         Command::Sql(sql) if sql.asks() => process::Interrupts::Stay,
         _ => process::Interrupts::End,
@@ -181,7 +192,7 @@ pub fn command() -> clap::Command {
     Cli::command().mut_args(|flag| flag.global(true))
 }
 
-/// Wrong usage, or the text of `--help` and `--version`; a reader who left early is content.
+/// Wrong usage, or the text of `--help` and `--version`; a reader who left early is no error.
 fn usage(error: &clap::Error) -> ExitCode {
     error.print().ok();
     let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());

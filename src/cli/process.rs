@@ -1,8 +1,11 @@
 //! The life of the process around a command: its threads, and the signals that end it early.
 //!
-//! The first SIGINT or SIGTERM drops the command's future, and a run that is dropped before it has
-//! committed leaves a task behind that cleans up. So does a command that fails. These tasks have ten
-//! seconds; a signal in that time leaves at once.
+//! Signals have a thread of their own, which no work keeps from listening. The first SIGINT or
+//! SIGTERM drops the command's future; a run or an upload that is dropped before it has committed
+//! leaves its [`cleanup`] behind, which has ten seconds. A command that fails cleans up too. What
+//! still computes on other threads is not waited for, and a command that cannot be dropped within
+//! half a second is left as it is: the next run on the same output cleans up. A second signal ends
+//! the process at once.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,8 +14,10 @@ use futures::channel::oneshot;
 use futures::future::{Either, select};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
 use super::terminal::Terminal;
+use crate::cleanup;
 use crate::error::{Error, Result};
 
 /// The exit code after SIGINT.
@@ -20,8 +25,14 @@ pub const INTERRUPTED: u8 = 130;
 /// The exit code after SIGTERM.
 pub const TERMINATED: u8 = 143;
 
-/// How long clean-up may take after a signal.
+/// How long clean-up may take.
 const CLEAN_UP: Duration = Duration::from_secs(10);
+
+/// How long clean-up goes on without a word.
+const SILENT: Duration = Duration::from_millis(200);
+
+/// How long a command may take to be dropped after a signal.
+const DROP: Duration = Duration::from_millis(500);
 
 /// How long a thread of blocking calls waits for the next one. Spilled runs and files bring dozens of
 /// these threads, and an allocator holds back what each has freed for as long as it lives.
@@ -47,9 +58,6 @@ pub enum Interrupts {
 
 /// Runs `work` on `threads` worker threads until it is done or a signal comes.
 ///
-/// `work` owns what the command holds open: as long as an HTTP client lives, so do the tasks of its
-/// idle connections, and clean-up waits for every task.
-///
 /// # Errors
 /// Threads or signal handlers that the system refuses.
 pub fn run<T, E>(
@@ -64,7 +72,7 @@ pub fn run<T, E>(
         .enable_all()
         .build()
         .map_err(|cause| Error::io(format!("start {threads} threads"), cause))?;
-    let stopped = listen(interrupts)?;
+    let Signals { stopped, dropped } = listen(interrupts, terminal.clone())?;
     let end = runtime.block_on(async {
         // The loser of the race is dropped here, and with it the command when a signal came.
         match select(stopped, std::pin::pin!(work)).await {
@@ -73,37 +81,45 @@ pub fn run<T, E>(
             Either::Right((result, _)) => End::Done(result),
         }
     });
+    dropped.send(()).ok(); // the thread of signals may have seen none
     if !matches!(end, End::Done(Ok(_))) {
         clean_up(&runtime, terminal);
     }
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    match end {
+        End::Done(_) => runtime.shutdown_timeout(Duration::from_secs(1)),
+        End::Signalled(_) => runtime.shutdown_background(),
+    }
     Ok(end)
 }
 
-/// The number of worker threads when none is given: one a core.
+/// The number of worker threads when none is given: one per core.
 pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Lets the tasks that the command left behind finish.
+/// Finishes what the command left to be done.
 fn clean_up(runtime: &Runtime, terminal: &Terminal) {
     let wait = async {
-        let mut polls = 0_u32;
-        while runtime.metrics().num_alive_tasks() > 0 {
-            if polls == 10 {
-                terminal.note("cleaning up; Ctrl-C leaves at once");
-            }
-            polls += 1;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut work = std::pin::pin!(cleanup::finish());
+        if timeout(SILENT, work.as_mut()).await.is_err() {
+            terminal.note("cleaning up; press Ctrl-C to leave at once");
+            work.await;
         }
     };
     // Running out of time is no error: what is left is cleaned up by the next run.
-    runtime.block_on(async { tokio::time::timeout(CLEAN_UP, wait).await.ok() });
+    runtime.block_on(async { timeout(CLEAN_UP, wait).await.ok() });
 }
 
-/// The exit code of the first signal. The second one ends the process from here: signals have a
-/// thread of their own, which no busy worker can keep from listening.
-fn listen(interrupts: Interrupts) -> Result<oneshot::Receiver<u8>> {
+/// What the thread of signals says and asks.
+struct Signals {
+    /// The exit code of the first signal.
+    stopped: oneshot::Receiver<u8>,
+    /// Takes the news that the command has been dropped.
+    dropped: oneshot::Sender<()>,
+}
+
+/// Starts the thread of signals.
+fn listen(interrupts: Interrupts, terminal: Terminal) -> Result<Signals> {
     let failed = |cause| Error::io("listen to signals", cause);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let entered = runtime.enter();
@@ -111,17 +127,26 @@ fn listen(interrupts: Interrupts) -> Result<oneshot::Receiver<u8>> {
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     drop(entered);
     let (first, stopped) = oneshot::channel();
-    let thread = move || {
-        let mut wait =
-            |interrupts| runtime.block_on(next(&mut interrupt, &mut terminate, interrupts));
-        let code = wait(interrupts);
-        if first.send(code).is_ok() {
-            leave(wait(Interrupts::End));
+    let (dropped, is_dropped) = oneshot::channel();
+    let work = async move {
+        let code = next(&mut interrupt, &mut terminate, interrupts).await;
+        if first.send(code).is_err() {
+            return code; // the command is over, but the process still is not
         }
-        leave(code); // the command is over, but the process still is not
+        let mut second = std::pin::pin!(next(&mut interrupt, &mut terminate, Interrupts::End));
+        tokio::select! {
+            code = &mut second => return code,
+            _ = is_dropped => {}
+            () = sleep(DROP) => {
+                terminal.note("stopped without cleaning up: the next run on this output does it");
+                return code;
+            }
+        }
+        second.await
     };
+    let thread = move || leave(runtime.block_on(work));
     std::thread::Builder::new().name("signals".to_owned()).spawn(thread).map_err(failed)?;
-    Ok(stopped)
+    Ok(Signals { stopped, dropped })
 }
 
 async fn next(interrupt: &mut Signal, terminate: &mut Signal, interrupts: Interrupts) -> u8 {
@@ -133,7 +158,7 @@ async fn next(interrupt: &mut Signal, terminate: &mut Signal, interrupts: Interr
     }
 }
 
-#[expect(clippy::exit, reason = "a second signal asks to leave whatever is still going on")]
+#[expect(clippy::exit, reason = "a signal asks to leave whatever is still going on")]
 fn leave(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }

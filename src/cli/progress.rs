@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
+use super::stages;
 use super::terminal::{ProgressMode, Terminal};
 use crate::event::{Event, Observer, Unit};
 
@@ -46,6 +47,9 @@ impl Observer for Progress {
     fn report(&self, event: Event) {
         if let Event::Warning(message) = &event {
             return self.terminal.warning(message);
+        }
+        if let Event::Stage { name, .. } = &event {
+            stages::begun(name);
         }
         match &mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner) {
             Drawn::Bars(bar) => draw(bar, event, &self.terminal),

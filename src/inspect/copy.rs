@@ -21,6 +21,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 
 use super::entries::{self, Found};
 use super::roots::{LAST_RANK, Roots, rank};
+use crate::cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{LocalFiles, Location, Store, Stores};
@@ -390,9 +391,6 @@ impl Drop for Upload {
                 tracing::warn!("the unfinished upload of '{path}' was not removed: {error}");
             }
         };
-        // The end of the process waits for it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn(abort));
-        }
+        cleanup::spawn(abort);
     }
 }

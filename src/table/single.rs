@@ -28,6 +28,7 @@ use tokio::sync::mpsc::{Sender, channel};
 use super::commit::place::Place;
 use super::encode;
 use super::{Mode, TableFacts};
+use crate::cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::storage::{LocalFiles, Location, Stores};
@@ -312,10 +313,8 @@ async fn abort(writer: WriteMultipart) {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if let (Some(Way::Remote(writer)), Ok(runtime)) =
-            (self.way.take(), tokio::runtime::Handle::try_current())
-        {
-            drop(runtime.spawn(abort(writer)));
+        if let Some(Way::Remote(writer)) = self.way.take() {
+            cleanup::spawn(abort(writer));
         }
     }
 }

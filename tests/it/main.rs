@@ -36,6 +36,7 @@ mod grid; // law 4 on random skies
 mod grid_golden; // blocks and margins, against tables computed by independent scripts
 mod data_lab; // the exercise of the data-lab course, as far as it looks at files
 mod inspect; // objects and folders, first rows, columns, footers: on files and on S3
+mod interrupt; // Ctrl-C in each stage of each driver
 mod killed; // the program killed at its calls
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arrow::array::Int64Array;
 use datafusion::common::runtime::SpawnedTask;
+use pleiad::cleanup;
 use pleiad::cli::answer::Answer;
 use pleiad::cli::exit;
 use pleiad::cli::output::{AnswerKind, Output, OutputFlags};
@@ -79,7 +80,7 @@ struct CleansUp {
 impl Drop for CleansUp {
     fn drop(&mut self) {
         let time = Duration::from_millis(self.millis);
-        tokio::runtime::Handle::current().spawn(async move {
+        cleanup::spawn(async move {
             say("cleaning");
             tokio::time::sleep(time).await;
             say("cleaned");
@@ -177,7 +178,7 @@ fn the_second_signal_leaves_at_once() {
 fn a_panic_is_70_and_tells_no_secret() {
     let (code, _, stderr) = Acting::start("panic").end();
     assert_eq!(code, Some(70));
-    assert!(stderr.starts_with("error: this is a bug of pleiad "), "{stderr}");
+    assert!(stderr.starts_with("error: this is a bug in pleiad "), "{stderr}");
     assert!(stderr.contains("cannot open s3://***@bucket (at tests/it/process.rs:"), "{stderr}");
     assert_eq!(stderr.lines().count(), 3, "{stderr}");
 

@@ -14,11 +14,12 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("event", &[]),
+    ("cleanup", &[]),
     ("sizes", &[]),
     ("isa", &[]),
     ("grid", &["isa"]),
     ("storage", &[]),
-    ("table", &["storage"]),
+    ("table", &["storage", "cleanup"]),
     ("generate", &["grid"]),
     ("functions", &["grid", "isa"]),
     ("session", &["storage", "functions", "table"]),
@@ -32,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // commands come to it as procedures, from those who run them
     ("script", &["session", "table"]),
     // objects that are no table: their bytes, copies, removal
-    ("inspect", &["session", "table", "storage"]),
+    ("inspect", &["session", "table", "storage", "cleanup"]),
     ("report", &["grid"]),
     ("serve", &["session", "script", "inspect", "report"]),
     ("distributed", &["session", "functions", "table"]),
@@ -308,6 +309,28 @@ fn nothing_is_left_to_do() {
         lines.map(|(i, line)| format!("{file}:{}: {}", i + 1, line.trim())).collect::<Vec<_>>()
     });
     expect_none(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_package_of_a_profile_is_in_the_lock_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| -> toml::Table {
+        fs::read_to_string(root.join(name)).unwrap().parse().unwrap()
+    };
+    let lock = read("Cargo.lock");
+    let locked = lock["package"].as_array().unwrap().iter();
+    let locked: Vec<_> = locked.map(|package| package["name"].as_str().unwrap()).collect();
+    let manifest = read("Cargo.toml");
+    let mut names = 0;
+    for (profile, settings) in manifest["profile"].as_table().unwrap() {
+        for name in settings.get("package").and_then(|all| all.as_table()).into_iter().flatten() {
+            let name = name.0.split('@').next().unwrap();
+            let known = name == "*" || locked.contains(&name);
+            assert!(known, "profile.{profile}.package names '{name}', which is not in Cargo.lock");
+            names += 1;
+        }
+    }
+    assert!(names > 0, "no profile names a package");
 }
 
 #[test]

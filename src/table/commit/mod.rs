@@ -54,6 +54,7 @@ use super::manifest::{FORMAT, FileRecord, Manifest, TableRecord};
 use super::staged::Staged;
 use super::write::StreamFacts;
 use super::{InputRecord, Layout, Mode, TableFacts, TableSpec, layout, value, write};
+use crate::cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::event::Observer;
 use crate::storage::{Location, Lock, Stores};
@@ -488,10 +489,7 @@ impl Drop for Run {
                 );
             }
         };
-        // Without a runtime the next run on this output does it.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            drop(runtime.spawn(undone));
-        }
+        cleanup::spawn(undone);
     }
 }
 
