@@ -33,7 +33,7 @@ const POOL_SHARE: f64 = 0.65;
 const BYTES_PER_STREAM: u64 = 32 << 20;
 /// Batches of the engine that make one batch of a driver's scan.
 const BATCHES_IN_ONE: usize = 8;
-/// Where the system does not tell.
+/// Memory if the system does not say.
 const MEMORY_IF_UNKNOWN: u64 = 4 << 30;
 /// Parquet footers kept between the steps of a driver.
 const FOOTER_CACHE_BYTES: usize = 64 << 20;
@@ -257,7 +257,7 @@ fn context(state: SessionState) -> SessionContext {
 fn settings(streams: usize, given: &[(String, String)]) -> Result<SessionConfig> {
     let mut config = SessionConfig::new()
         .with_target_partitions(streams)
-        // SHOW TABLES and DESCRIBE stand on it.
+        // SHOW TABLES and DESCRIBE need it.
         .with_information_schema(true);
     let options = config.options_mut();
     // One set of types everywhere: other readers of our files choke on views.

@@ -3,10 +3,10 @@
 //! What comes later wins: the default, `$XDG_CONFIG_HOME/pleiad/config.toml` (else
 //! `~/.config/pleiad/config.toml`), `./pleiad.toml`, a variable, the flag. A setting has the name of
 //! its flag, `memory-limit = "10g"` in a file and `PLEIAD_MEMORY_LIMIT` as a variable. Settings say
-//! where and how fast; what comes out is said on the command line only.
+//! where and how fast; what a command computes is said on the command line only.
 //!
 //! How S3 is reached has more layers (`aws` and `mc` have theirs): `storage` reads those variables
-//! itself, and what a file says stands behind all of them.
+//! itself, and what a file says comes after all of them.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -40,7 +40,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// what those say.
 ///
 /// # Errors
-/// [`Kind::Configuration`]: a setting that nobody knows or whose value its flag does not take, a
+/// [`Kind::Configuration`]: an unknown setting, a value that its flag does not take, a
 /// file that cannot be read.
 pub fn fill(flags: &mut Flags) -> Result<Vec<Told>> {
     let environment = flags.storage.environment.clone();

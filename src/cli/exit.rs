@@ -13,18 +13,21 @@ use crate::error::{Error, Kind, is_guarded};
 
 /// Every exit code with its meaning, as `--help` prints them.
 pub const CODES: &[(u8, &str)] = &[
-    (0, "done"),
-    (Kind::Other.exit_code(), "any other failure"),
+    (0, "success"),
+    (Kind::Other.exit_code(), "any failure without a code of its own"),
     (Kind::Usage.exit_code(), "wrong usage"),
     (Kind::Data.exit_code(), "bad data: a parse error, a corrupt file, a NULL key"),
     (Kind::InputMissing.exit_code(), "an input or its bucket is missing"),
     (Kind::Unreachable.exit_code(), "storage cannot be reached: name, connection, TLS, timeout"),
     (Kind::Internal.exit_code(), "a bug of pleiad"),
-    (Kind::Limit.exit_code(), "the limit of memory or disk is reached"),
-    (Kind::OutputExists.exit_code(), "the output exists (--mode error)"),
+    (Kind::Limit.exit_code(), "the memory or disk limit is reached"),
+    (Kind::OutputExists.exit_code(), "the output exists already (see --mode)"),
     (Kind::Io.exit_code(), "the file system failed: disk full, read-only directory"),
-    (Kind::Retry.exit_code(), "a lost race, or throttled: trying again is safe"),
-    (Kind::Denied.exit_code(), "denied: wrong key, expired token, no right, clock skew"),
+    (Kind::Retry.exit_code(), "another writer was faster, or storage throttles: try again"),
+    (
+        Kind::Denied.exit_code(),
+        "access denied: wrong key, expired token, missing right, wrong clock",
+    ),
     (Kind::Configuration.exit_code(), "wrong configuration: region, endpoint, unknown setting"),
     (INTERRUPTED, "interrupted (SIGINT)"),
     (TERMINATED, "terminated (SIGTERM)"),
@@ -36,7 +39,7 @@ pub fn help() -> String {
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
-/// Nobody reads standard output any more (`pleiad … | head`): a quiet success.
+/// The reader of standard output has left (`pleiad … | head`): a quiet success.
 #[derive(Debug, Clone, Copy)]
 pub struct StdoutClosed;
 
@@ -209,8 +212,8 @@ fn damage_sentences(panic: &PanicHookInfo<'_>) -> Vec<String> {
     let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| at.to_string());
     vec![
         "a file of the input is damaged: its pages cannot be decoded".to_owned(),
-        format!("what its reader said: {} (at {place})", redacted(message)),
-        "look for it with pleiad check --verify, or with the tool that wrote it".to_owned(),
+        format!("the reader of the file said: {} (at {place})", redacted(message)),
+        "find it with pleiad check --verify, or with the tool that wrote it".to_owned(),
     ]
 }
 
@@ -218,9 +221,9 @@ fn panic_sentences(panic: &PanicHookInfo<'_>) -> Vec<String> {
     let message = panic.payload_as_str().unwrap_or("no message");
     let place = panic.location().map_or_else(|| "an unknown place".to_owned(), |at| at.to_string());
     let mut lines = vec![
-        format!("this is a bug of pleiad {}, not yours", env!("CARGO_PKG_VERSION")),
+        format!("this is a bug in pleiad {}, not in your input", env!("CARGO_PKG_VERSION")),
         format!("what happened: {} (at {place})", redacted(message)),
-        "please report these lines together with the command".to_owned(),
+        "please report these lines together with the command you ran".to_owned(),
     ];
     if variable("RUST_BACKTRACE").is_some_and(|value| value != "0") {
         lines.push(std::backtrace::Backtrace::force_capture().to_string());

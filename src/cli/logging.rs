@@ -35,7 +35,7 @@ pub fn start(flags: &TerminalFlags, terminal: &Terminal) -> Result<()> {
     started.map_err(|cause| Error::internal(format!("logging cannot start: {cause}")))
 }
 
-/// Without `PLEIAD_LOG`: the libraries below the HTTP client never tell more than `info`.
+/// Without `PLEIAD_LOG`: the libraries below the HTTP client never log more than `info`.
 fn default_filter(flags: &TerminalFlags) -> &'static str {
     match (flags.quiet, flags.verbose) {
         (true, _) => "error",

@@ -27,28 +27,28 @@ use crate::error::{Error, Result};
 /// table, the first or that of `--show`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutputFlags {
-    /// Write the answer to FILE instead of standard output (`-`)
+    /// Write the output to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Format of the answer: `table` on a terminal, else `csv` or by the ending of FILE
+    /// Output format [default: table on a terminal, else csv, or what the ending of FILE says]
     ///
-    /// If the answer has several tables: `table` and `markdown` print all of them with titles,
-    /// `json` prints an object with an array for each, every line of `ndjson` begins with the key
-    /// `table`, and `csv`, `tsv` and `arrow` hold one: the first, or the one of --show. NULL is
-    /// empty in csv and tsv. NaN and the infinities are null in json and ndjson.
+    /// Some commands answer with several tables. `table` and `markdown` print each below its title,
+    /// `json` prints one object with an array for each, and each line of `ndjson` begins with the key
+    /// `table`. `csv`, `tsv` and `arrow` hold one table: the first, or the one that --show names. NULL is
+    /// empty in csv and tsv. NaN and infinite values are null in json and ndjson.
     #[arg(long, value_name = "FORMAT", value_parser = formats::parser())]
     pub(super) format: Option<OutputFormat>,
 
-    /// The same as --format ndjson
+    /// Short for --format ndjson
     #[arg(long, conflicts_with = "format")]
     pub json: bool,
 
-    /// Rows that the format `table` shows: a number or `inf`
+    /// Rows to show in the format `table`: a number, or `inf` for all
     #[arg(long, value_name = "N", default_value = "40", hide_short_help = true)]
     pub maxrows: MaxRows,
 
-    /// Print only this table of the answer
+    /// Print only this table of the output
     #[arg(long, value_name = "TABLE", hide_short_help = true)]
     pub show: Option<String>,
 }
@@ -100,7 +100,7 @@ impl Output {
     /// Settles the format.
     ///
     /// # Errors
-    /// Flags that say nothing about such an answer, a FILE that is a URL or has an ending nobody knows,
+    /// Flags that say nothing about such an answer, a FILE that is a URL or has an ending that no format has,
     /// or bytes of Arrow for a terminal.
     pub fn new(
         flags: &OutputFlags,
@@ -112,12 +112,12 @@ impl Output {
             AnswerKind::Raw(raw)
                 if flags.format.is_some() || flags.json || flags.show.is_some() =>
             {
-                return Err(Error::usage(format!("{raw}: leave --format, --json and --show out")));
+                return Err(Error::usage(format!("{raw}: leave out --format, --json and --show")));
             }
             AnswerKind::Statements if flags.show.is_some() => {
                 return Err(Error::usage(
-                    "--show is for commands that answer with several tables: in SQL leave it out, keep \
-                     those of CALL by into => 'm' and select from one",
+                    "--show is for commands that print several tables: in SQL leave it out, keep the tables \
+                     of CALL with into => 'm' and select from one",
                 ));
             }
             _ => {}
@@ -125,7 +125,7 @@ impl Output {
         let file = flags.output.clone().filter(|path| path.as_os_str() != "-");
         if let Some(path) = file.as_deref().filter(|path| path.to_string_lossy().contains("://")) {
             return Err(Error::usage(format!(
-                "cannot write the answer to '{}': -o takes a local file",
+                "cannot write the output to '{}': -o takes a local file",
                 path.display()
             )));
         }
@@ -166,7 +166,7 @@ impl Output {
     ///
     /// # Errors
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
-    /// [`StdoutClosed`](super::exit::StdoutClosed) when nobody reads any more.
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
         let mut results = self.open()?;
         results.tables(answers)?;
@@ -211,7 +211,7 @@ impl Output {
             return found.map(|index| &answers[index..=index]).ok_or_else(|| {
                 let names: Vec<_> = answers.iter().map(Answer::name).collect();
                 Error::usage(format!(
-                    "the answer has no table '{name}': pass --show with one of {}",
+                    "the output has no table '{name}': pass --show with one of {}",
                     names.join(", ")
                 ))
             });
@@ -225,7 +225,7 @@ impl Output {
                 AnswerKind::Statements => "pass --json".to_owned(),
                 AnswerKind::Tables | AnswerKind::Raw(_) => format!("pass --show {name}"),
             };
-            self.terminal.note(&format!("not printed: table '{name}', {remedy}"));
+            self.terminal.note(&format!("table '{name}' is not printed: {remedy}"));
         }
         Ok(&answers[..1])
     }
@@ -245,7 +245,7 @@ impl Results<'_> {
     ///
     /// # Errors
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
-    /// [`StdoutClosed`](super::exit::StdoutClosed) when nobody reads any more.
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn tables(&mut self, answers: &[Answer]) -> anyhow::Result<()> {
         let Output { format, max_rows, .. } = *self.output;
         let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
@@ -291,7 +291,7 @@ impl Results<'_> {
         if self.not_finite {
             self.output
                 .terminal
-                .warning("NaN and infinite values are written as null, JSON has no others");
+                .warning("NaN and infinite values are written as null: JSON has no others");
         }
         Ok(())
     }
@@ -304,8 +304,8 @@ impl Results<'_> {
         let format = self.output.format;
         if format.is_binary() {
             return Err(Error::usage(format!(
-                "format '{}' holds one result and this is the second: ask for one, or for another \
-                 format",
+                "format '{}' holds one result and this is the second: ask for one result, or use \
+                 another format",
                 format.name()
             ))
             .into());
@@ -397,10 +397,10 @@ mod tests {
     fn what_cannot_be_written_is_refused_before_any_work() {
         let arrow = OutputFlags { format: Some(formats::ARROW), ..OutputFlags::default() };
         let cases = [
-            (to("x.parquet"), "the ending of 'x.parquet' names no format: pass --format"),
+            (to("x.parquet"), "the ending of 'x.parquet' is not that of a format: pass --format"),
             (
                 to("s3://b/x.csv"),
-                "cannot write the answer to 's3://b/x.csv': -o takes a local file",
+                "cannot write the output to 's3://b/x.csv': -o takes a local file",
             ),
             (arrow, "format 'arrow' is binary and this is a terminal: pass -o FILE or use a pipe"),
         ];
@@ -432,7 +432,7 @@ mod tests {
         assert_eq!(print(Some("partitions")).expect("the second"), "rows\n10\n");
         assert_eq!(
             print(Some("model")).expect_err("no such table").to_string(),
-            "the answer has no table 'model': pass --show with one of models, partitions"
+            "the output has no table 'model': pass --show with one of models, partitions"
         );
         assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no .part");
     }

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::config::ConfigOptions;
+use strsim::levenshtein;
 
 use crate::error::{Error, Kind, Result};
 
@@ -30,7 +30,7 @@ const SPARK: &[(&str, &str)] = &[
     ("spark.hadoop.fs.s3a.connection.ssl.enabled", "the scheme of --endpoint-url"),
     ("spark.hadoop.fs.s3a.endpoint", "--endpoint-url"),
     ("spark.hadoop.fs.s3a.endpoint.region", "--region"),
-    ("spark.hadoop.fs.s3a.path.style.access", "nothing: it is the default"),
+    ("spark.hadoop.fs.s3a.path.style.access", "nothing, it is the default"),
     ("spark.hadoop.fs.s3a.secret.key", "the variables or profile that the aws command reads"),
     ("spark.hadoop.fs.s3a.session.token", "the variables or profile that the aws command reads"),
     ("spark.master", "--threads"),
@@ -51,8 +51,8 @@ pub fn check(settings: &[(String, String)]) -> Result<()> {
             return wrong(match counterpart {
                 Some((_, ours)) => format!("setting '{key}' is Spark's: use {ours}"),
                 None => format!(
-                    "setting '{key}' is Spark's and means nothing here: \
-                     the engine's settings begin with 'datafusion.'"
+                    "setting '{key}' is Spark's and has no counterpart here: \
+                     settings of the engine begin with 'datafusion.'"
                 ),
             });
         }
@@ -61,7 +61,7 @@ pub fn check(settings: &[(String, String)]) -> Result<()> {
             return wrong(match nearest(key, names.iter().map(String::as_str)) {
                 Some(near) => format!("setting '{key}' is not known: did you mean '{near}'?"),
                 None => format!(
-                    "setting '{key}' is not known: the engine's settings begin with 'datafusion.'"
+                    "setting '{key}' is not known: settings of the engine begin with 'datafusion.'"
                 ),
             });
         }
@@ -94,9 +94,9 @@ impl FromStr for Master {
             (_, Some(count)) => count
                 .parse()
                 .map(|count| Self(Some(count)))
-                .map_err(|cause| format!("'{count}' is no number of threads: {cause}")),
-            _ => Err("expected local, local[N] or local[*]: this is one process, and \
-                      --threads N says how many threads it has"
+                .map_err(|cause| format!("'{count}' is not a number of threads: {cause}")),
+            _ => Err("expected local, local[N] or local[*]: pleiad runs in one process, and --threads N sets \
+                      its threads"
                 .to_owned()),
         }
     }

@@ -64,7 +64,7 @@ impl Sink {
     /// turn it into text.
     ///
     /// # Errors
-    /// Those of `result`; a write that failed; [`StdoutClosed`] when nobody reads any more.
+    /// Those of `result`; a write that failed; [`StdoutClosed`] when no one reads standard output.
     pub(super) fn settle<T, E: Into<anyhow::Error>>(
         &mut self,
         result: Result<T, E>,

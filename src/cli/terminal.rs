@@ -9,26 +9,26 @@ use std::io::{IsTerminal, Write};
 use clap::{Args, ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
-/// What is told besides the data.
+/// What is shown besides the data.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TerminalFlags {
-    /// Say nothing but errors: no progress, no warnings
+    /// Show errors only: no progress, no warnings
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Tell more on standard error; twice for debugging
+    /// Show more on standard error; -vv is for debugging
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Colour of messages; `auto` obeys `NO_COLOR` and `CLICOLOR_FORCE`
+    /// When to colour messages; `auto` follows `NO_COLOR` and `CLICOLOR_FORCE`
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
     pub color: Color,
 
-    /// Draw no progress bars
+    /// Do not draw progress bars
     #[arg(long, hide_short_help = true)]
     pub no_progress: bool,
 
-    /// Form of log lines; `PLEIAD_LOG` selects them, as in `PLEIAD_LOG=pleiad=debug`
+    /// Format of log lines; PLEIAD_LOG selects which are shown, for example PLEIAD_LOG=pleiad=debug
     #[arg(long, value_name = "FORM", default_value = "text", hide_short_help = true)]
     pub log_format: LogFormat,
 }
@@ -48,7 +48,7 @@ pub enum Color {
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Plain lines.
     #[default]
     Text,
     /// One JSON object a line.

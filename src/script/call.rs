@@ -40,7 +40,7 @@ impl Script {
         Ok(StatementResult::Tables(called.answers))
     }
 
-    /// Makes the tables of a result known.
+    /// Registers the tables of a result.
     async fn keep(&self, prefix: &str, called: &CallResult) -> Result<()> {
         let name_of = |table: &str| format!("{prefix}_{}", table.replace(['/', '-', '.'], "_"));
         for table in &called.tables {
@@ -92,7 +92,7 @@ fn read(function: &Function) -> Result<Call> {
 /// A constant, a bare word, or a list of these.
 fn values(argument: &FunctionArgExpr) -> Result<Vec<String>> {
     let FunctionArgExpr::Expr(expression) = argument else {
-        return Err(Error::usage(format!("'{argument}' is no value, expected a constant")));
+        return Err(Error::usage(format!("'{argument}' is not a value, expected a constant")));
     };
     match expression {
         Expr::Array(list) => list.elem.iter().map(value).collect(),
@@ -116,7 +116,9 @@ fn value(expression: &Expr) -> Result<String> {
 }
 
 fn no_constant(expression: &Expr) -> Error {
-    Error::usage(format!("'{expression}' is not constant: arguments of CALL are texts and numbers"))
+    Error::usage(format!(
+        "'{expression}' is not a constant: arguments of CALL are strings and numbers"
+    ))
 }
 
 #[cfg(test)]
@@ -161,7 +163,7 @@ mod tests {
     #[test]
     fn what_is_computed_or_given_twice_is_refused() {
         let error = call("CALL f(k => 1 + 1)").unwrap_err().to_string();
-        assert_eq!(error, "'1 + 1' is not constant: arguments of CALL are texts and numbers");
+        assert_eq!(error, "'1 + 1' is not a constant: arguments of CALL are strings and numbers");
         let error = call("CALL f(k => 1, K => 2)").unwrap_err().to_string();
         assert_eq!(error, "argument 'k' is given twice");
     }

@@ -130,7 +130,7 @@ impl Script {
         let named = target.downcast_ref::<ExternalTable>().map(ExternalTable::table);
         let Some(table) = named.filter(|table| table.is_published()) else {
             return Err(Error::usage(
-                "rows go into a table of a dataset, or into one in memory, and this is neither: write \
+                "INSERT INTO needs a table of a dataset, or one in memory, and this is neither: write \
                  with COPY",
             ));
         };
@@ -167,7 +167,7 @@ impl Script {
         self.stage(&format!("writing {location}"));
         let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };
         let facts = run.write(&self.session.state(), plan, spec, self.watch.as_ref()).await?;
-        // The manifest knows the rows, those of before too.
+        // The manifest has the rows, the earlier ones too.
         run.commit(BTreeMap::new()).await?;
         let shown = match table {
             "" => location.to_string(),
@@ -176,7 +176,7 @@ impl Script {
         Ok(written_table(&shown, facts))
     }
 
-    /// Tells that a stage begins, which counts rows.
+    /// Reports that a stage begins, which counts rows.
     pub(super) fn stage(&self, name: &str) {
         self.watch.report(Event::Stage { name: name.to_owned(), total: None, unit: Unit::Rows });
     }
@@ -194,8 +194,8 @@ fn file_format(
     let is_text_name = name.contains('.') && by_name.is_none() && stored_as.is_none();
     if is_text_name && !name.starts_with('.') {
         return Err(Error::usage(format!(
-            "the ending of '{target}' names no format: write .parquet, .csv, .tsv or .ndjson, or a \
-             directory, which has none"
+            "the ending of '{target}' is not that of a format: use .parquet, .csv, .tsv or .ndjson, or \
+             the name of a directory"
         )));
     }
     let format = match (stored_as, by_name) {

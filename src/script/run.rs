@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::execution::SendableRecordBatchStream;
@@ -24,7 +24,10 @@ use crate::session::Session;
 use crate::table::Mode;
 use crate::table::external::FORMATS;
 
-/// How often a query tells how far it is, and how long it may take without a word.
+/// The query of `SHOW FUNCTIONS`.
+const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
+
+/// How often a query reports how far it is; also how long it may take before its first report.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// What runs statements, one after the other, and keeps what they make known.
@@ -76,8 +79,12 @@ impl Script {
                     self.call(&call).await.map_err(|cause| statement.refused(cause))
                 }
                 ast::Statement::ShowFunctions { filter } => {
-                    let query = functions(filter).map_err(|cause| statement.refused(cause))?;
-                    self.plan_and_run(statement, query).await
+                    let pattern = pattern(filter).map_err(|cause| statement.refused(cause))?;
+                    let values = vec![("pattern", ScalarValue::from(pattern))];
+                    let plan = self.session.plan(SHOW_FUNCTIONS, &[], values).await;
+                    let plan = plan.map_err(|cause| self.explained(statement, cause))?;
+                    let ran = self.run_plan(plan).await;
+                    ran.map_err(|cause| self.explained(statement, cause))
                 }
                 other => self.plan_and_run(statement, Parsed::Statement(Box::new(other))).await,
             },
@@ -141,7 +148,7 @@ impl Script {
         }
     }
 
-    /// The rows of a query. One that takes long tells how many it has read until its first are there.
+    /// The rows of a query. One that takes long reports how many it has read until its first are there.
     async fn rows(&self, query: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
@@ -174,11 +181,11 @@ impl Script {
         let name = unknown.trim_start_matches("datafusion.public.");
         let known = self.table_names();
         let known = match known.is_empty() {
-            true => "there are none yet".to_owned(),
-            false => format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+            true => "no table has been created yet".to_owned(),
+            false => format!("known are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
         };
         let message = format!(
-            "table '{name}' not found, {known}: create it, or name a location with a slash, as in \
+            "table '{name}' not found, {known}: create it, or write a location with a slash, as in \
              FROM './{name}'"
         );
         let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span);
@@ -204,7 +211,7 @@ fn rows_read(plan: &dyn ExecutionPlan) -> u64 {
     inputs.into_iter().map(|input| rows_read(input.as_ref())).sum()
 }
 
-/// Tells that a stage is over, however the statement that began it ended.
+/// Reports that a stage is over, however the statement that began it ended.
 struct Ended<'a>(&'a dyn Observer);
 
 impl Drop for Ended<'_> {
@@ -213,26 +220,16 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// The query of `SHOW FUNCTIONS`: that of the engine leaves out functions of any number of arguments.
-fn functions(filter: Option<ast::ShowStatementFilter>) -> Result<Parsed> {
-    let like = match filter {
-        None => String::new(),
-        Some(ast::ShowStatementFilter::Like(pattern)) => {
-            format!("WHERE routine_name LIKE '{}'", pattern.replace('\'', "''"))
-        }
-        Some(_) => {
-            return Err(Error::usage("SHOW FUNCTIONS takes LIKE 'pattern' and no other filter"));
-        }
-    };
-    let query = format!(
-        "SELECT DISTINCT routine_name AS function_name, function_type, syntax_example, description \
-         FROM information_schema.routines {like} ORDER BY 1"
-    );
-    let parsed = DFParserBuilder::new(query.as_str()).build()?.parse_statement();
-    Ok(parsed?)
+/// The pattern of `SHOW FUNCTIONS`.
+fn pattern(filter: Option<ast::ShowStatementFilter>) -> Result<String> {
+    match filter {
+        None => Ok("%".to_owned()),
+        Some(ast::ShowStatementFilter::Like(pattern)) => Ok(pattern),
+        Some(_) => Err(Error::usage("SHOW FUNCTIONS takes LIKE 'pattern' and no other filter")),
+    }
 }
 
-/// The engine would write by itself what stands below EXPLAIN ANALYZE.
+/// EXPLAIN ANALYZE would run the write below it.
 fn refuse_hidden_writes(plan: &LogicalPlan) -> Result<(), DataFusionError> {
     let input = match plan {
         LogicalPlan::Analyze(analyze) => &analyze.input,
@@ -241,7 +238,7 @@ fn refuse_hidden_writes(plan: &LogicalPlan) -> Result<(), DataFusionError> {
     };
     match input.as_ref() {
         LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Ddl(_) => {
-            Err(Error::usage("only queries are explained: explain the SELECT alone").into())
+            Err(Error::usage("EXPLAIN works on queries only: explain the SELECT alone").into())
         }
         _ => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! A script cut into statements, by the tokens of SQL: a `;` in a string, a comment or between `$$` is
-//! none.
+//! not one of its ends.
 //!
-//! `${name}` stands for the value of a variable, on tokens too, so that a value never becomes SQL: inside
+//! `${name}` is replaced by the value of a variable, on tokens too, so that a value never becomes SQL: inside
 //! `'…'` and `"…"` it is part of that text, whatever quotes it holds; alone it is a number, or else a
 //! string. Inside quotes `$${` is `${` itself. Comments are left alone.
 
@@ -39,7 +39,7 @@ pub struct Statement {
 /// A string, comment or quoted name that does not end; an unknown variable.
 pub fn split(origin: &str, text: &str, variables: &Variables) -> Result<Vec<Statement>> {
     let origin: Arc<str> = origin.into();
-    // sqlparser counts a mark of byte order as a character nobody knows.
+    // sqlparser takes a byte order mark for an unknown character.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let tokens = Tokenizer::new(&GenericDialect {}, text)
         .with_unescape(true)

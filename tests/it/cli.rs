@@ -164,6 +164,25 @@ fn the_examples_of_help_run() {
 }
 
 #[test]
+fn the_demo_ends_with_a_picture_and_commands_that_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| outcome(pleiad(words).current_dir(folder.path()));
+    let (code, _, stderr) = run(&["demo", "--rows", "200"]);
+    let (before, next) = stderr.split_once("\nTry next:\n").expect("commands to try");
+    let picture = before.trim_end().rsplit(' ').next().expect("a path");
+    let svg = std::fs::read_to_string(folder.path().join(picture)).expect("a picture");
+    assert!(code == 0 && svg.starts_with("<svg"), "{stderr}");
+    assert_eq!(next.lines().count(), 3, "{stderr}");
+    for line in next.lines() {
+        let words = words_of(line);
+        assert!(words[0].ends_with("pleiad"), "{line}");
+        let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+        let (code, stdout, stderr) = run(&words);
+        assert!(code == 0 && !stdout.is_empty(), "{line}: {stderr}");
+    }
+}
+
+#[test]
 fn standard_output_is_data_in_every_format_however_much_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     for format in ["csv", "tsv", "json", "ndjson", "table", "markdown", "arrow"] {

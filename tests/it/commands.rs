@@ -157,7 +157,7 @@ pub(crate) fn check_refused(line: &str, found: (i32, String, String), code: i32,
     let (found, stdout, stderr) = found;
     assert_eq!((found, stdout.as_str()), (code, ""), "{line}: {stderr}");
     // What a slow machine says before it ends.
-    let stderr = stderr.trim_start_matches("cleaning up; Ctrl-C leaves at once\n");
+    let stderr = stderr.trim_start_matches("cleaning up; press Ctrl-C to leave at once\n");
     assert!(stderr.starts_with("error: ") && stderr.contains(message), "{line}: {stderr}");
 }
 
@@ -307,7 +307,7 @@ fn wrong_words_are_2_and_nothing_is_published() {
     }
     for option in ["resume", "assign"] {
         let line = format!("kmeans @people --columns age --{option}");
-        lab.refused(&line, 2, &format!("{option} needs OUT: name an output"));
+        lab.refused(&line, 2, &format!("--{option} needs OUT: add a location to write to"));
     }
     lab.refused("kmeans @people @out", 2, "--columns");
 }
@@ -526,7 +526,7 @@ async fn a_killed_kmeans_goes_on_to_the_same_bytes() {
             false => lab.run(&format!("{line} --json")),
         };
         assert_eq!((code, printed.as_str()), (0, whole.as_str()), "{stderr}");
-        assert_eq!(stderr.contains("going on after step"), resume, "{stderr}");
+        assert_eq!(stderr.contains("resuming after step"), resume, "{stderr}");
         assert_eq!(lab.model_bytes("out").await, lab.model_bytes("whole").await);
         std::fs::remove_dir_all(lab.location("out").local_path().unwrap()).unwrap();
     }

@@ -686,7 +686,7 @@ fn what_is_no_dataset_is_listed(#[values(On::Files, On::S3)] on: On) {
     put(&lab, &FILES);
     let (code, stdout, stderr) = lab.run("show @in --format csv");
     assert_eq!((code, stdout.lines().count()), (0, 4));
-    assert!(stderr.ends_with("in' is not a dataset; what it holds:\n"), "{stderr}");
+    assert!(stderr.ends_with("in' is not a dataset. It contains:\n"), "{stderr}");
     put(&lab, &[("p/properties", "# by another program\nrows = 7\nnames: a, \\\n  b\n")]);
     for line in ["show @p --properties", "show @p/properties --properties"] {
         let found = lines(&lab, line);

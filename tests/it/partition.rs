@@ -503,7 +503,7 @@ fn pictures_show_every_block() {
         assert!(elements >= blocks, "{kind}: {elements} of {blocks}");
     }
     let (code, _, stderr) = outcome(&mut pleiad(&["plot", "sky", &lab.at("out"), "--json"]));
-    assert_eq!((code, stderr.contains("a picture is SVG")), (2, true));
+    assert_eq!((code, stderr.contains("prints a picture as SVG")), (2, true));
     let (code, ..) = outcome(&mut pleiad(&["plot", "sky", &lab.at("nothing")]));
     assert_eq!(code, 66);
 }

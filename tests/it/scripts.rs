@@ -215,7 +215,7 @@ fn the_first_error_stops_with_its_place_and_the_rows_before_it() {
 #[rstest]
 #[case("SELEC 1", 2, "error: -c:1:1: SELEC 1\n")]
 #[case("SELECT 'x", 2, "error: -c:1:8: unterminated string literal\n")]
-#[case("SELECT * FROM peopel", 2, "table 'peopel' not found, there are none yet")]
+#[case("SELECT * FROM peopel", 2, "table 'peopel' not found, no table has been created yet")]
 #[case("SELECT ${x}", 2, "variable 'x' is not set, none is set: pass --set x=VALUE")]
 #[case("SELECT * FROM './nowhere/x.parquet'", 66, "nowhere/x.parquet' not found")]
 #[case(
@@ -226,8 +226,8 @@ fn the_first_error_stops_with_its_place_and_the_rows_before_it() {
 #[case("CALL kmeans('x', columns => 'a', kk => 1)", 2, "argument 'kk' of kmeans is not known")]
 #[case("CALL kmeans('./nowhere', columns => 'a', k => 1)", 66, "nowhere' not found")]
 #[case("SELECT 1/0", 65, "division by zero")]
-#[case("EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'", 2, "only queries are explained")]
-#[case("COPY (SELECT 1 AS a) TO 'x.xls'", 2, "the ending of 'x.xls' names no format")]
+#[case("EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'", 2, "EXPLAIN works on queries only")]
+#[case("COPY (SELECT 1 AS a) TO 'x.xls'", 2, "the ending of 'x.xls' is not that of a format")]
 #[case(
     "COPY (SELECT 1 AS a) TO 'x.csv' PARTITIONED BY (a)",
     2,

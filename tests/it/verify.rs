@@ -117,7 +117,7 @@ fn what_was_partitioned_is_found_right(#[case] options: &str, #[case] says: &str
     let lab = partitioned(&awkward(600), options);
     let (code, said) = checked(&lab);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("600 own rows lie in their blocks") && said.contains(says), "{said}");
+    assert!(said.contains("all 600 own rows are in their blocks") && said.contains(says), "{said}");
     assert!(!said.contains("  "), "{said}");
 }
 
@@ -131,7 +131,7 @@ fn positions_are_made_again_from_what_is_stored(#[case] text: &str, #[case] opti
     let lab = partitioned(text, &format!("--preset v2 --blocks 4 {options}"));
     let (code, said) = checked(&lab);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("2 own rows lie in their blocks"), "{said}");
+    assert!(said.contains("2 own rows are in their blocks"), "{said}");
 }
 
 #[test]
@@ -142,14 +142,14 @@ fn a_schema_says_what_a_position_is() {
     lab.done(&format!("@in.csv @out --schema {} --preset v1 --grid 2x1", lab.at("s.sql")));
     let (code, said) = checked(&lab);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("3 own rows lie in their blocks"), "{said}");
+    assert!(said.contains("3 own rows are in their blocks"), "{said}");
 }
 
 #[test]
 fn blocks_of_text_are_said_to_be_compared_by_bytes_only() {
     let lab = partitioned(&awkward(100), "--layout parts --preset v2 --blocks 4");
     let (code, said) = checked(&lab);
-    assert!(code == 0 && said.contains("the blocks are no tables: their rows were not"), "{said}");
+    assert!(code == 0 && said.contains("the blocks are not tables: their rows were not"), "{said}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn named(answer: &Answer) -> Result<NamedTable> {
     Ok(NamedTable { name: answer.name().to_owned(), rows })
 }
 
-/// The command line that a call stands for.
+/// The command line of a call.
 fn words(call: &Call) -> Result<Vec<String>> {
     let root = parser();
     let mut line = vec!["pleiad".to_owned(), call.name.clone()];

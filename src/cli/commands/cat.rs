@@ -6,17 +6,17 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::cli::context::Context;
 use crate::inspect::copy;
 
-/// Print the bytes of objects, one after the other
+/// Print the content of objects, one after the other
 ///
-/// Bytes go to standard output as they are stored, while they come. A reader that leaves early
-/// (`| head`) is content.
+/// The bytes go to standard output as they are stored. You can pipe them to a program that stops early,
+/// such as `head`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad cat people/properties
   pleiad cat people/_SUCCESS people/properties")]
 pub(crate) struct Cat {
-    /// What to print: objects or files
+    /// Objects or files to print
     #[arg(value_name = "LOCATION", required = true)]
     locations: Vec<String>,
 }

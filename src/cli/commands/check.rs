@@ -1,4 +1,4 @@
-//! `pleiad check`: what stands at a location.
+//! `pleiad check`: what is stored at a location, and whether it is complete.
 
 use arrow::array::StringArray;
 use clap::Args;
@@ -12,28 +12,29 @@ use crate::storage::Location;
 use crate::table::commit::{self, Checkup, Finding, Subject};
 use crate::table::{Manifest, Source};
 
-/// Say what stands at a location, whether it is whole, and what to do
+/// Check a dataset or a server: is it complete, can it be reached, what should you do
 ///
-/// LOCATION is a dataset, or any other place, such as a bucket: then it says whether its server can
-/// be reached, with which key, and what it can do. The answer has one line a finding: what it is about, a
-/// sentence, and the remedy. Files are compared with the manifest by size; --verify reads every byte
-/// and compares SHA-256. Of what `pleiad partition` wrote it also reads the rows: each must lie in the
-/// block that claims it, margins must hold what their radius promises, and all counts must agree. On
-/// an object store it also tries whether two writers are kept apart and whether uploads in parts work,
-/// with small files under `_probe/`.
+/// For a dataset, compares its files with the manifest by size; --verify reads every byte and compares
+/// SHA-256. For a dataset of `pleiad partition`, --verify also reads the rows: each must lie in its
+/// block, margins must hold every row within their radius, and all counts must agree.
 ///
-/// Exit code 65 if rows cannot be read or are not those that were written.
+/// For any location, such as a bucket, says whether its server can be reached and with which key. On an
+/// object store, also tries whether it keeps two writers apart and supports multipart uploads, with small
+/// files under `_probe/`.
+///
+/// Prints one row per finding: what it is about, what was found, and what to do. The exit code is 65 if
+/// rows cannot be read or are not those that were written.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad check blocks --verify
   pleiad check people --json")]
 pub(crate) struct Check {
-    /// What to look at: a directory, or s3://bucket/prefix
+    /// A dataset, or any directory or s3://bucket/prefix
     #[arg(value_name = "LOCATION")]
     location: String,
 
-    /// Read every byte, and every row of blocks
+    /// Read every byte, and the rows of blocks
     #[arg(long)]
     verify: bool,
 }
@@ -62,7 +63,7 @@ impl Check {
         match checkup.damages() {
             0 => Ok(()),
             damages => Err(Error::data(format!(
-                "'{location}' is damaged: see the {damages} findings on what is missing or wrong"
+                "'{location}' is damaged: see the {damages} findings above"
             ))
             .into()),
         }
@@ -79,7 +80,7 @@ async fn verify_blocks(
     let is_ours = |manifest: &Manifest| is_whole && Stored::is_in(manifest);
     let Some(manifest) = checkup.manifest.take().filter(is_ours) else { return Ok(()) };
     if !verify::is_of_tables(&manifest) {
-        let what = "the blocks are no tables: their rows were not compared with their bounds";
+        let what = "the blocks are not tables: their rows were not compared with their bounds";
         checkup.note(Subject::Block, what, None);
         return Ok(());
     }
@@ -89,8 +90,8 @@ async fn verify_blocks(
         checkup.note(
             Subject::Block,
             format!(
-                "{} own rows lie in their blocks, {} margin rows near them and none is missing; {} \
-                 rows near borders were compared with all others, which gave {} neighbours",
+                "all {} own rows are in their blocks, and all {} margin rows are near theirs and \
+                 complete; {} rows near borders were compared with all others, which gave {} neighbours",
                 verified.own_rows, verified.margin_rows, verified.samples, verified.pairs
             ),
             None,

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::cli::context::Context;
 
-/// Print the completions of a shell
+/// Print a script that makes your shell complete commands and options
 ///
 /// For bash: `pleiad completions bash > ~/.local/share/bash-completion/completions/pleiad`.
 #[derive(Debug, Args)]
@@ -14,7 +14,7 @@ Examples:
   pleiad completions bash
   pleiad completions zsh -o _pleiad")]
 pub(crate) struct Completions {
-    /// The shell
+    /// Your shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! `pleiad config show`: which settings hold, and who says so.
+//! `pleiad config show`: the settings in use, and where each comes from.
 
 use arrow::array::StringArray;
 use clap::{Args, Subcommand};
@@ -7,7 +7,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::storage::Told;
 
-/// Settings for all commands
+/// Show the settings in use
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     #[command(subcommand)]
@@ -19,17 +19,17 @@ enum Action {
     Show(Show),
 }
 
-/// Show the settings that hold
+/// Show the settings in use, and with --origin where each comes from
 ///
-/// Those of this program, then how S3 is reached: what flags, variables, profiles and aliases come to.
-/// Secrets are shown as ***, of a key the last four characters.
+/// First the settings of pleiad, then how S3 is reached, from flags, variables, profiles and aliases.
+/// Secrets are shown as ***; of a key you see the last four characters.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad config show --origin
   pleiad config show --origin --threads 3 --json")]
 struct Show {
-    /// Say where each was read: a flag, a variable, a file
+    /// Show where each value comes from: a flag, a variable, a file
     #[arg(long)]
     origin: bool,
 }

@@ -10,15 +10,15 @@ use crate::inspect::summary;
 
 /// Count the rows of tables
 ///
-/// Manifests and footers tell without reading rows; text files are read through. The answer has one
-/// line a table.
+/// Datasets and Parquet files are counted without reading their rows; text files are read to the end.
+/// Prints one row per table.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad count people
   pleiad count 'people/table*' --json")]
 pub(crate) struct Count {
-    /// What to count: a file, a directory, a dataset, a part of one, or a pattern in quotes
+    /// A file, a directory, a dataset, a part of one, or a pattern in quotes
     #[arg(value_name = "LOCATION")]
     location: String,
 

@@ -9,30 +9,30 @@ use crate::inspect::copy::{self, CopyOptions};
 
 /// Copy objects and files, from or to S3
 ///
-/// FROM is an object, a pattern in quotes, or with --recursive a folder, whose content goes below
-/// TO. TO is the name of the copy, or a folder if it is one or ends in `/`. A copy appears when it is
-/// whole; what is there already is not replaced without --force, and looked for before anything is
-/// copied. Of each dataset all but the records of its runs is copied, its manifest at the end; it never
-/// goes into another one.
+/// FROM is an object, a pattern in quotes, or with --recursive a folder, whose content is copied below
+/// TO. TO is the name of the copy, or a folder if it exists as one or ends in `/`. A copy appears when it
+/// is complete. An existing object is not replaced without --force; this is checked before anything is
+/// copied. A dataset is copied without the records of its runs and with its manifest last. It cannot be
+/// copied into another dataset.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad cp people/properties copied.properties
   pleiad cp people copy --recursive")]
 pub(crate) struct Cp {
-    /// What to copy
+    /// Object, pattern or folder to copy
     #[arg(value_name = "FROM")]
     from: String,
 
-    /// Where to
+    /// Name of the copy, or folder to copy into
     #[arg(value_name = "TO")]
     to: String,
 
-    /// Copy a folder and all that is in it
+    /// Copy a folder and everything in it
     #[arg(short, long)]
     recursive: bool,
 
-    /// Replace what is there
+    /// Replace existing objects
     #[arg(long)]
     force: bool,
 }

@@ -9,37 +9,37 @@ use crate::dbscan::{self, BlockFacts, Options, Outcome, Params};
 use crate::error::Error;
 use crate::table::{Begin, Mode, Source, SourceOptions};
 
-/// Cluster by density: exact DBSCAN, the same labels whatever the blocks and the memory
+/// Find clusters by density with DBSCAN, exactly: the same labels for any blocks and memory
 ///
-/// A row is core when at least --min-points rows, itself included, are within eps of it. Core rows
-/// within eps of each other are one cluster; a row that is not core belongs to the first cluster near
-/// it, or is noise. Labels equal those of scikit-learn (algorithm='kd_tree'), row for row, for any
-/// number of threads, blocks and memory limit. On the sphere (--ra, --dec) eps is an angle; the poles
-/// and 0/360 are as any other place.
+/// A row is a core row if at least --min-points rows, itself included, are within eps of it. Core rows
+/// within eps of each other form one cluster. Any other row belongs to the first cluster within eps of
+/// it, or is noise. The labels equal those of scikit-learn (algorithm='kd_tree') row for row, for any
+/// number of threads and blocks and any memory limit. On the sphere (--ra, --dec) eps is an angle, and
+/// the poles and the line from 360 to 0 degrees need no special care.
 ///
-/// OUT gets `labels`, a line for each row of the input in its order: row (or --id), cluster (-1 is
-/// noise, empty a row without a place), kind (core, border, noise, skipped), and the columns of
-/// --keep; and `clusters`, a line a cluster. The answer has two tables: `dbscan` with one line, and
-/// `clusters`; with --dry-run `dbscan` and `blocks`.
+/// Two tables are written to OUT. `labels` has one row per row of the input, in its order: row (or
+/// --id), cluster (-1 is noise, empty if the position is not usable), kind (core, border, noise,
+/// skipped), and the columns of --keep. `clusters` has one row per cluster. Prints `dbscan` with one
+/// row, and `clusters`; with --dry-run `dbscan` and `blocks`.
 ///
-/// A dataset of `pleiad partition` is clustered in its own blocks where their margins are at least eps
-/// wide; any other input is cut into blocks that fit the memory. Blocks that are done are kept until
-/// the run ends: after a kill, --resume does only the others.
+/// A dataset of `pleiad partition` is clustered in its own blocks if their margins are at least eps
+/// wide. Any other input is cut into blocks that fit into memory. Finished blocks are kept until the
+/// run ends: after a crash, --resume does only the others.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad dbscan points labels --x x --y y --eps 10 --min-points 8
   pleiad dbscan sky groups --ra ra --dec decl --eps-deg 2 --min-points 4 --keep sourceId --json")]
 pub(crate) struct Dbscan {
-    /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
+    /// Rows to cluster: a dataset, one of its tables, a directory, a file, or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
 
-    /// Where to publish the result: a directory, or s3://bucket/prefix
+    /// Where to write the result: a directory or s3://bucket/prefix
     #[arg(value_name = "OUT", required_unless_present = "dry_run")]
     out: Option<String>,
 
-    /// Read a directory although something in it looks unfinished
+    /// Read a directory even if it looks like the output of an unfinished job
     #[arg(long)]
     allow_incomplete: bool,
 
@@ -56,8 +56,8 @@ impl Dbscan {
         let params = Params::new(self.options.clone())?;
         if context.flags.mode == Mode::Append {
             return Err(Error::usage(
-                "mode 'append' is not for dbscan, whose clusters are found among all rows: pass \
-                 --mode overwrite to replace the result",
+                "dbscan cannot append: it finds clusters among all rows at once. Pass --mode overwrite to \
+                 replace the result",
             )
             .into());
         }
@@ -72,8 +72,11 @@ impl Dbscan {
             if params.options.resume {
                 killed = dbscan::resume::killed(&session, out).await?;
                 match &killed {
-                    Some(killed) => context.note(&format!("{} blocks are done", killed.blocks())),
-                    None => context.note("no killed run to resume: starting anew"),
+                    Some(killed) => {
+                        context.note(&format!("{} blocks are done already", killed.blocks()))
+                    }
+                    None => context
+                        .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
             match context.begin(out, source.input_records()).await? {
@@ -97,7 +100,7 @@ impl Dbscan {
     }
 }
 
-/// One line: of what was found, or in a dry run of what would be read.
+/// One row: what was found, or in a dry run what would be read.
 fn summary(outcome: &Outcome, location: Option<String>) -> Answer {
     let number = |number: u64| UInt64Array::from(vec![number]);
     let answer = Answer::build("dbscan").column("rows", number(outcome.rows));
@@ -122,7 +125,7 @@ fn summary(outcome: &Outcome, location: Option<String>) -> Answer {
         .done()
 }
 
-/// A line a block; an edge beyond all rows is empty.
+/// One row per block; an edge beyond all rows is empty.
 fn blocks(blocks: &[BlockFacts]) -> Answer {
     let count = |of: fn(&BlockFacts) -> u64| UInt64Array::from_iter_values(blocks.iter().map(of));
     let numbers = UInt32Array::from_iter_values(blocks.iter().map(|block| block.block));

@@ -9,12 +9,11 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::kmeans::answers;
 use super::partition::summary;
-use super::plot::block_bars;
+use super::plot::{block_bars, sky_map};
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::cli::output::write_text;
 use crate::error::Error;
-use crate::event::Silent;
 use crate::generate::{People, PeopleSource, PeopleTable, Sky, SkySource, Width};
 use crate::kmeans::{self, Options, Outcome, Params};
 use crate::partition;
@@ -24,22 +23,25 @@ use crate::table::{
     Begin, InputRecord, Mode, Run, RunOptions, Source, SourceOptions, TableSpec, current_manifest,
 };
 
+/// The sky, drawn.
+const PICTURE: &str = "sky-map.svg";
+
 /// What is clustered, and how.
 const OPTIONS: &str = "--columns age,weight,shoulder_circumference --k 7 --starts 1 --diagnose";
 
-/// Show the main jobs on local files: people and their clusters, the sky and its blocks
+/// Try pleiad on generated data: cluster people, cut the sky into blocks, draw pictures
 ///
-/// Writes three tables of people, cut by `id_pref`, and the same rows once more as one table
-/// without partitions. Clusters both, and shows that they agree to the bit and what averaging the
-/// means of partitions would have cost instead. Then it writes sources of the sky and cuts them into
-/// blocks as each preset does, with a picture of the rows of each.
+/// Generates three tables of people, partitioned by `id_pref`, and the same rows as one table without
+/// partitions. Clusters both with k-means and shows that the results are identical to the last bit. Then
+/// generates sources of the sky, cuts them into blocks with each preset, and draws the blocks. Needs no
+/// input and no network.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad demo
   pleiad demo my-demo --format markdown")]
 pub(crate) struct Demo {
-    /// Where to write; what an earlier demo wrote there is replaced
+    /// Directory to write to; what an earlier demo wrote there is replaced
     #[arg(value_name = "DIR", default_value = "pleiad-demo")]
     dir: String,
 
@@ -70,7 +72,9 @@ impl Demo {
         let session = context.session()?;
         let people = Arc::new(People::new(self.rows, 42, None)?);
         let rows = self.rows;
-        context.note(&format!("1. three tables of {rows} people, cut by id_pref: {dir}/people"));
+        context.note(&format!(
+            "1. three tables of {rows} people, partitioned by id_pref: {dir}/people"
+        ));
         write(context, &session, &dir.join("people"), &people, true).await?;
         context.note(&format!("2. the same rows as one table without partitions: {dir}/central"));
         write(context, &session, &dir.join("central"), &people, false).await?;
@@ -86,16 +90,27 @@ impl Demo {
         context.print(&tables)?;
         if let Some(found) = parts.models[0].diagnosis {
             context.note(&format!(
-                "Both runs agree to the bit. Averaging the means of the partitions would have cost \
-                 {:.1} % more.",
+                "\nBoth k-means runs gave identical centroids. Averaging the means of the partitions \
+                 would have cost {:.1} % more.",
                 100.0 * found.excess().unwrap_or_default()
             ));
         }
-        context.note(&format!(
-            "Look at {dir}/people/table1/id_pref=0/*.parquet (rows), {dir}/clusters/model/*.parquet \
-             (centroids), {dir}/clusters/properties and {dir}/clusters/_manifest/ (what was done)."
-        ));
+        self.say_what_is_next(context, &dir);
         Ok(())
+    }
+
+    /// The picture, and commands that work as they are written.
+    fn say_what_is_next(&self, context: &Context, dir: &Location) {
+        let (typed, program) = (self.dir.trim_end_matches('/'), &context.program);
+        if dir.local_path().is_some() {
+            context.note(&format!("\nA picture of the sky in blocks: {typed}/{PICTURE}"));
+        }
+        context.note(&format!(
+            "\nTry next:\n  \
+             {program} sql -c \"SELECT id_pref, count(*), avg(weight) FROM '{typed}/people/table3' GROUP BY id_pref\"\n  \
+             {program} show {typed}/sky-v4\n  \
+             {program} kmeans {typed}/people --columns age,weight --k 2..5 --starts 1"
+        ));
     }
 }
 
@@ -143,10 +158,10 @@ async fn cluster(
         let inputs = source.input_records();
         run = Some(begin(context, &dir.join(out), inputs).await?);
     }
-    Ok(kmeans::run(session, source, params, run, None, &Silent).await?)
+    Ok(kmeans::run(session, source, params, run, None, &context.watch).await?)
 }
 
-/// Sources of the sky, cut into blocks as each preset does; a line for each.
+/// Sources of the sky, cut into blocks with each preset; a row for each.
 async fn cut_the_sky(
     context: &Context,
     session: &Session,
@@ -175,17 +190,19 @@ async fn cut_the_sky(
         let run = begin(context, &out, inputs).await?;
         let words = ["pleiad"].into_iter().chain(options.split_whitespace());
         let params = partition::Params::new(PartitionOptions::try_parse_from(words)?.options)?;
-        let outcome = partition::run(session, &source, &params, None, Some(run), &Silent).await?;
+        let outcome =
+            partition::run(session, &source, &params, None, Some(run), &context.watch).await?;
         outcomes.push(outcome);
         if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {
             let manifest = current_manifest(&context.stores, &out).await?;
             write_text(picture, &block_bars(&format!("sky-{preset}"), &manifest)?)?;
+            if preset == "v4" {
+                let map = sky_map(&format!("sky-{preset}"), &manifest)?;
+                write_text(&picture.with_file_name(PICTURE), &map)?;
+            }
         }
     }
-    context.note(&format!(
-        "   Look at the rows of the blocks: {dir}/sky-v1.svg to sky-v4.svg; at where they are: \
-         pleiad plot sky {dir}/sky-v4 -o sky.svg"
-    ));
+    context.note(&format!("   rows of the blocks, drawn: {dir}/sky-v1.svg to sky-v4.svg"));
     Ok(summary(&outcomes))
 }
 
@@ -199,7 +216,7 @@ async fn begin(context: &Context, out: &Location, inputs: Vec<InputRecord>) -> a
     }
 }
 
-/// A line for each run, and whether all centroids are the same bits.
+/// One row per run, and whether all centroids are the same bits.
 fn compared(central: &Outcome, parts: &Outcome) -> anyhow::Result<Answer> {
     let bits = |outcome: &Outcome| -> Vec<u64> {
         outcome.models[0].centroids.iter().map(|x| x.to_bits()).collect()

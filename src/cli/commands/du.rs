@@ -9,15 +9,15 @@ use crate::inspect::folders::{self, Folder};
 
 /// Add up the sizes of all objects below a location
 ///
-/// Everything that is stored counts, records of runs and files of old versions too. The answer has
-/// one line for LOCATION and, with --depth, one for each folder so many levels down.
+/// Counts everything that is stored, including the records of runs and files of old versions. Prints one
+/// row for LOCATION and, with --depth, one for each folder down to that level.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad du people
   pleiad du people --depth 1 --json")]
 pub(crate) struct Du {
-    /// What to add up: a folder, an object or a pattern in quotes
+    /// A folder, an object, or a pattern in quotes
     #[arg(value_name = "LOCATION")]
     location: String,
 

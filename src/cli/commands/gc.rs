@@ -6,10 +6,10 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::table::commit;
 
-/// Remove what dead runs and old versions left
+/// Remove files that dead runs and old versions left behind
 ///
-/// Only names in the records of runs and in old manifests are removed, never a prefix. The answer
-/// has one line for each thing.
+/// Removes only files that the records of runs and old manifests name, never whole folders. Prints one
+/// row for each thing removed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -20,7 +20,7 @@ pub(crate) struct Gc {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -21,7 +21,7 @@ use crate::generate::{
 use crate::session::Session;
 use crate::table::{Begin, Manifest, Run, TableSpec};
 
-/// Make data: the same seed gives the same rows, and any slice alone gives its rows
+/// Generate data sets: people, sky sources, shapes. The same seed gives the same rows
 #[derive(Debug, Args)]
 pub(crate) struct Generate {
     #[command(subcommand)]
@@ -35,13 +35,13 @@ enum DatasetKind {
     Sky(SkyArgs),
 }
 
-/// Three tables of people: age, weight and shoulder circumference, in three regions
+/// Generate three tables of people with age, weight and shoulder circumference
 ///
-/// The dataset holds `table1`, `table2` and `table3`, each with ROWS rows and one directory for
-/// each value of `id_pref`. In `table1` and `table2` the measures are independent; in `table3`
-/// weight and circumference follow from age, and `id_pref` rises with it.
+/// The dataset has the tables `table1`, `table2` and `table3`, with N rows each and one directory for
+/// each value of `id_pref`. In `table1` and `table2` the three measures are independent. In `table3`
+/// weight and circumference depend on age, and `id_pref` grows with age.
 ///
-/// The answer has one line a table: table, rows, bytes, files.
+/// Prints one row per table: table, rows, bytes, files.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -52,15 +52,15 @@ struct PeopleArgs {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Rows of each table
+    /// Number of rows in each table
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     rows: u64,
 
-    /// The seed: the same one gives the same rows
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
 
-    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    /// Write part I of N, counted from 1; all parts together are the whole
     #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
     slice: Slice,
 }
@@ -79,12 +79,14 @@ impl Generate {
     }
 }
 
-/// Sources over the whole sky: a galactic plane, clusters, both poles and the 0/360 line
+/// Generate sources over the whole sky, dense along the galactic plane and in clusters
 ///
-/// The dataset holds the table `sky`, in degrees (ICRS): `sourceId`, `ra`, `decl` and eight measures,
-/// or with --wide the 107 columns of LSST's table Source. As csv it is one file, `sky.csv`.
+/// The dataset has the table `sky` with `sourceId`, `ra` and `decl` in degrees (ICRS), and eight
+/// measures; with --wide, the 107 columns of LSST's table Source. Some sources lie at the poles and on
+/// the line where right ascension goes from 360 to 0. With --files csv the dataset is one file,
+/// `sky.csv`.
 ///
-/// The answer has one line: table, rows, bytes, files.
+/// Prints one row: table, rows, bytes, files.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -95,35 +97,35 @@ struct SkyArgs {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Rows
+    /// Number of rows
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     rows: u64,
 
-    /// The seed: the same one gives the same rows
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
 
-    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    /// Write part I of N, counted from 1; all parts together are the whole
     #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
     slice: Slice,
 
-    /// The columns of LSST's table Source
+    /// Write all 107 columns of LSST's table Source
     #[arg(long)]
     wide: bool,
 
-    /// What is written
+    /// Format of the files
     #[arg(long, value_enum, default_value_t)]
     files: Files,
 }
 
-/// Points of the plane in shapes that clustering is tried on, with the cluster each came from
+/// Generate points in the plane to try clustering on: blobs, moons, rings and others
 ///
-/// blobs: ten bells. moons: two half circles. rings: three circles about one centre. simden, varden:
-/// ten random walks in a square of 100,000, of one and of ten densities, the seed spreader of Gan and
-/// Tao. lattice: whole numbers.
+/// blobs: ten normal distributions. moons: two half circles. rings: three circles with one centre.
+/// simden and varden: ten random walks in a square of side 100,000, with one density and with ten (the
+/// seed spreader of Gan and Tao). lattice: points with whole coordinates.
 ///
-/// The dataset holds the table `shapes`: id (from 1), x, y, and truth, the cluster a row came from (-1
-/// is noise); a lattice has none. The answer has one line: table, rows, bytes, files.
+/// The dataset has the table `shapes` with id (from 1), x, y, and truth, the cluster that a point
+/// belongs to (-1 is noise; a lattice has no such column). Prints one row: table, rows, bytes, files.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -134,19 +136,19 @@ struct ShapesArgs {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// blobs, moons, rings, varden, simden or lattice
+    /// Which shape: blobs, moons, rings, varden, simden or lattice
     #[arg(long, value_name = "SHAPE")]
     shape: Shape,
 
-    /// Rows
+    /// Number of rows
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     rows: u64,
 
-    /// The seed: the same one gives the same rows
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 42)]
     seed: u64,
 
-    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    /// Write part I of N, counted from 1; all parts together are the whole
     #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
     slice: Slice,
 }
@@ -284,7 +286,7 @@ async fn write_csv(
     Ok(())
 }
 
-/// All rows of a generated table as a plan; tells that they are being written.
+/// All rows of a generated table as a plan; reports that they are being written.
 fn scan(
     context: &Context,
     name: &str,

@@ -9,15 +9,15 @@ use crate::inspect::head;
 
 /// Show the first rows of tables
 ///
-/// LOCATION is a CSV, JSON lines or Parquet file, a directory of such files, a dataset or a part of
-/// one. Each table is a table of the answer. An empty value of a text file is NULL.
+/// LOCATION is a CSV, JSON lines or Parquet file, a directory of such files, a dataset or a part of one.
+/// Prints each table of a dataset as a table of its own. An empty value in a text file is NULL.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad head people/table1
   pleiad head people/table1 -n 3 --json")]
 pub(crate) struct Head {
-    /// What to show: a file, a directory, a dataset or one of its tables
+    /// A file, a directory, a dataset or one of its tables
     #[arg(value_name = "LOCATION")]
     location: String,
 

@@ -10,15 +10,15 @@ use crate::dbscan::{Options, Params};
 use crate::error::Result;
 use crate::table::{Source, SourceOptions};
 
-/// How far the nearest rows are, to choose eps for `pleiad dbscan`
+/// Measure how far the nearest rows are, to choose eps for `pleiad dbscan`
 ///
-/// For a sample of rows, the distance to the row that is the --min-points-th nearest, itself the
-/// first. Sorted, it is the share of core rows for every eps. The knee is where the curve turns
-/// upwards: often a good eps, never a law.
+/// For a sample of rows, computes the distance to the nearest row number --min-points, where the row
+/// itself is number 1. The sorted distances show how many rows are core rows for each eps. The knee,
+/// where the curve turns upwards, is often a good eps.
 ///
-/// The answer has two tables: `kdistance`, one line with the knee and the share of rows that have
-/// --min-points rows at their very place, which are core for any eps; and `shares`, the eps at which
-/// 50, 75, 90, 95 and 99 percent of the rows are core. On the sphere an eps is in arc seconds.
+/// Prints two tables. `kdistance` has one row with the knee and the share of rows that have --min-points
+/// rows at exactly their position: these are core rows for any eps. `shares` shows the eps at which 50,
+/// 75, 90, 95 and 99 percent of the rows are core rows. On the sphere, eps is in arc seconds.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -32,7 +32,7 @@ pub(crate) struct Kdistance {
 /// What a curve is measured on.
 #[derive(Debug, Args)]
 pub(super) struct CurveArgs {
-    /// What to look at: a dataset, a table, a directory, a file or a pattern in quotes
+    /// Rows to measure: a dataset, one of its tables, a directory, a file, or a pattern in quotes
     #[arg(value_name = "IN")]
     pub(super) input: String,
 
@@ -48,19 +48,19 @@ pub(super) struct CurveArgs {
     #[arg(long, value_name = "COLUMN", requires = "x")]
     z: Option<String>,
 
-    /// Column of the right ascension, in degrees: rows are on the sphere
+    /// Column of the right ascension in degrees, for rows on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
     ra: Option<String>,
 
-    /// Column of the declination, in degrees
+    /// Column of the declination in degrees
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     dec: Option<String>,
 
-    /// Rows that must be near a core row, itself included [default: twice the dimensions]
+    /// Rows within eps that make a core row, itself included [default: twice the dimensions]
     #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
     min_points: Option<usize>,
 
-    /// Rows that are asked, about; they are chosen by a hash of their number
+    /// Size of the sample, about; rows are chosen by a hash of their number
     #[arg(long, value_name = "N", default_value_t = 4096)]
     rows: u64,
 }

@@ -11,36 +11,36 @@ use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
 use crate::table::{Begin, Mode, Source, SourceOptions};
 
-/// Cluster tables where they lie: exact k-means, the same bits however the data is cut
+/// Find clusters with k-means, exactly: the same centroids for any files, partitions and threads
 ///
-/// Rows stay in their partition: each answers a step with sums and counts, which are integers, so
-/// any number of threads, files and partitions gives the same centroids, to the bit. All models
-/// (several k, several starts) advance in the same scans.
+/// Rows stay where they are. In each step every partition computes sums and counts of its rows, as
+/// integers, so the centroids are the same to the last bit however the data is cut. All models (several
+/// k, several starts) advance in the same scans.
 ///
 /// IN is a dataset (all its tables), one of its tables, a directory, a Parquet or CSV file, or a
-/// pattern in quotes. The answer has two tables: `models` with a line a model, and `partitions`
-/// with the rows, cost and mean distance of the best model of each k in each partition. OUT
-/// publishes model, figures, history, partitions and partition_clusters as one dataset.
+/// pattern in quotes. Prints two tables: `models` with one row per model, and `partitions` with the
+/// rows, cost and mean distance of the best model of each k in each partition. With OUT, the tables
+/// model, figures, history, partitions and partition_clusters are written there as one dataset.
 ///
-/// What is published reveals sums over rows: a cluster of one row is that row, and first centroids
-/// are real rows. --min-rows leaves small clusters out of the published tables.
+/// The result contains sums over rows: the centroid of a cluster of one row is that row, and the first
+/// centroids are rows of the input. Use --min-rows to leave small clusters out of the tables.
 ///
-/// Models count from 0, so two results cannot share one OUT: --mode append is refused.
+/// Each run numbers its models from 0, so a result cannot be appended to another one.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad kmeans people --columns age,weight,shoulder_circumference --k 7 clusters
   pleiad kmeans 'people/table*' --columns age,weight --k 2..5 --starts 2 --json")]
 pub(crate) struct Kmeans {
-    /// What to cluster: a dataset, a table, a directory, a file or a pattern in quotes
+    /// Rows to cluster: a dataset, one of its tables, a directory, a file, or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
 
-    /// Where to publish the result: a directory, or s3://bucket/prefix
+    /// Where to write the result: a directory or s3://bucket/prefix
     #[arg(value_name = "OUT")]
     out: Option<String>,
 
-    /// Read a directory although something in it looks unfinished
+    /// Read a directory even if it looks like the output of an unfinished job
     #[arg(long)]
     allow_incomplete: bool,
 
@@ -58,11 +58,13 @@ impl Kmeans {
         let out = self.out.as_ref().map(|out| context.stores.parse(out)).transpose()?;
         if out.is_none() && (params.resume || params.assign) {
             let option = if params.resume { "resume" } else { "assign" };
-            return Err(Error::usage(format!("{option} needs OUT: name an output")).into());
+            return Err(
+                Error::usage(format!("--{option} needs OUT: add a location to write to")).into()
+            );
         }
         if out.is_some() && context.flags.mode == Mode::Append {
             return Err(Error::usage(
-                "mode 'append' would give two models the same number: name another output, or pass \
+                "mode 'append' would give two models the same number: choose another output, or pass \
                  --mode overwrite to replace the result",
             )
             .into());
@@ -77,8 +79,9 @@ impl Kmeans {
             if params.resume {
                 resumed = kmeans::last_step(&session, out).await?;
                 match &resumed {
-                    Some(step) => context.note(&format!("going on after step {}", step.step)),
-                    None => context.note("no killed run to resume: starting anew"),
+                    Some(step) => context.note(&format!("resuming after step {}", step.step)),
+                    None => context
+                        .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
             match context.begin(out, source.input_records()).await? {

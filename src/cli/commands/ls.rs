@@ -9,9 +9,9 @@ use crate::inspect::{self, Entry};
 
 /// List objects and folders: size, time of the last change, name
 ///
-/// LOCATION is a folder, a bucket, an object or a pattern in quotes; `s3://` or an alias alone is a
-/// server, of which the buckets are listed. Without it the bucket of
-/// AWS_BUCKET_NAME is listed, else the current directory. Folders end in `/` and have no size.
+/// LOCATION is a folder, a bucket, an object, or a pattern in quotes. `s3://` or an alias of `mc` alone
+/// lists the buckets of that server. Without LOCATION, lists the bucket that AWS_BUCKET_NAME names, else
+/// the current directory. Folders end in `/` and have no size.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -22,7 +22,7 @@ pub(crate) struct Ls {
     #[arg(value_name = "LOCATION")]
     location: Option<String>,
 
-    /// List everything below, or below what matches, without folders
+    /// List all objects below, at any depth, without folders
     #[arg(short, long)]
     recursive: bool,
 }

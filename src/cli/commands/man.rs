@@ -6,17 +6,17 @@ use clap_mangen::Man as Page;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 
-/// Print a page for `man`
+/// Print a manual page
 ///
-/// The page of pleiad itself, with its exit codes, or that of one command. `pleiad man | man -l -`
-/// shows it.
+/// Prints the page of pleiad itself, with its exit codes, or the page of one command. To read it:
+/// `pleiad man | man -l -`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad man -o pleiad.1
   pleiad man generate people -o pleiad-generate-people.1")]
 pub(crate) struct Man {
-    /// The command
+    /// The command, such as kmeans or generate people
     #[arg(value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -38,14 +38,15 @@ fn page(mut parser: clap::Command, words: &[String]) -> Result<String> {
     for word in words {
         let inner = parser.find_subcommand(word).cloned();
         parser = inner.ok_or_else(|| {
-            Error::usage(format!("'{word}' is no command of '{name}': see {name} --help"))
+            Error::usage(format!("'{word}' is not a command of '{name}': see {name} --help"))
         })?;
         name = format!("{name} {word}");
     }
     let mut page = Vec::new();
     let parser = parser.version(env!("CARGO_PKG_VERSION"));
     let rendered = Page::new(parser).manual("Pleiad").render(&mut page);
-    rendered.map_err(|cause| Error::internal("a page cannot be drawn").caused_by(cause))?;
+    rendered
+        .map_err(|cause| Error::internal("a manual page cannot be written").caused_by(cause))?;
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
@@ -66,6 +67,6 @@ mod tests {
         walk(&command(), &[]);
         assert!(page(command(), &[]).expect("a page").contains("Exit codes"));
         let error = page(command(), &["kmean".to_owned()]).expect_err("no such command");
-        assert_eq!(error.to_string(), "'kmean' is no command of 'pleiad': see pleiad --help");
+        assert_eq!(error.to_string(), "'kmean' is not a command of 'pleiad': see pleiad --help");
     }
 }

@@ -7,10 +7,10 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::footer;
 
-/// Show what Parquet files say of themselves: row groups, columns, bounds
+/// Show the metadata of Parquet files: row groups, columns, bounds, compression
 ///
-/// Table `columns` has one line for each column of each row group; `sorted` is the place of the column
-/// in the order of rows, negative if descending. Table `files` has one line a file.
+/// Prints two tables. `columns` has one row for each column of each row group; `sorted` is the position
+/// of the column in the sort order, negative if descending. `files` has one row per file.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

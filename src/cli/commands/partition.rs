@@ -11,36 +11,35 @@ use crate::error::Error;
 use crate::partition::{self, Options, Outcome, Params, TextSchema};
 use crate::table::{Begin, Mode, Source, SourceOptions};
 
-/// Cut a catalogue of the sky into blocks of bounded size, neighbours included
+/// Cut a catalogue of the sky into blocks of bounded size, with the neighbours of each
 ///
-/// A grid is laid over the rows, or over the whole sky; blocks with too many rows are split. Each
-/// row goes to the one block that owns it, in the table `blocks`, and copies of rows near a border to
-/// the table `margins` of the block beyond, right at the poles and across 0/360. Each block states the
-/// radius within which its margin is complete. Rows without a usable position go to the table
-/// `quarantine`, with the reason: nothing is lost.
+/// Lays a grid over the rows, or over the whole sky, and splits blocks that hold too many rows. Each row
+/// is written to the block that owns it, in the table `blocks`. Rows near a border are copied into the
+/// table `margins` of the block on the other side, also at the poles and across the line from 360 to 0
+/// degrees. Each block says up to which radius its margin is complete. Rows without a usable position
+/// go to the table `quarantine`, with the reason.
 ///
-/// IN is a dataset, a directory, a Parquet or CSV file (any delimiter, gz too, `NULL` and `\N` are
-/// NULLs), or a pattern in quotes. The answer has two tables: `partitioning` with one line, and
-/// `blocks`.
+/// IN is a dataset, a directory, a Parquet or CSV file (any delimiter, also gzip; `NULL` and `\N` are
+/// read as NULL), or a pattern in quotes. Prints two tables: `partitioning` with one row, and `blocks`.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad partition sky blocks --max-rows 2000
   pleiad partition sky --preset v1 --grid 16x10 --bounds sky --dry-run")]
 pub(crate) struct Partition {
-    /// What to partition: a dataset, a table, a directory, a file or a pattern in quotes
+    /// Rows to partition: a dataset, one of its tables, a directory, a file, or a pattern in quotes
     #[arg(value_name = "IN")]
     input: String,
 
-    /// Where to publish the blocks: a directory, or s3://bucket/prefix; not with --dry-run
+    /// Where to write the blocks: a directory or s3://bucket/prefix; not needed with --dry-run
     #[arg(value_name = "OUT", required_unless_present = "dry_run")]
     out: Option<String>,
 
-    /// A CREATE TABLE with the columns of text files that have no header
+    /// A file with a CREATE TABLE statement that names the columns of text files without a header
     #[arg(long, value_name = "FILE.sql")]
     schema: Option<PathBuf>,
 
-    /// Read a directory although something in it looks unfinished
+    /// Read a directory even if it looks like the output of an unfinished job
     #[arg(long)]
     allow_incomplete: bool,
 
@@ -57,8 +56,8 @@ impl Partition {
         let params = Params::new(self.options.clone())?;
         if context.flags.mode == Mode::Append {
             return Err(Error::usage(
-                "mode 'append' is not for partition, whose blocks are counted as a whole: \
-                 partition all rows with --mode overwrite",
+                "partition cannot append: it counts the rows of all blocks at once. Partition all rows with \
+                 --mode overwrite",
             )
             .into());
         }
@@ -98,7 +97,7 @@ impl Partition {
     }
 }
 
-/// A line for each partitioning.
+/// One row per partitioning.
 pub(super) fn summary(outcomes: &[Outcome]) -> Answer {
     let numbers = |of: fn(&Outcome) -> u64| UInt64Array::from_iter_values(outcomes.iter().map(of));
     let texts = |of: fn(&Outcome) -> &str| StringArray::from_iter_values(outcomes.iter().map(of));

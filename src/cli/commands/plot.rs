@@ -12,7 +12,7 @@ use crate::partition::stored::Stored;
 use crate::report::{self, DrawnBlock};
 use crate::table::{Manifest, current_manifest};
 
-/// Draw a picture of a dataset, as SVG
+/// Draw a picture as SVG: blocks, the sky, clusters, distances
 #[derive(Debug, Args)]
 pub(crate) struct Plot {
     #[command(subcommand)]
@@ -27,38 +27,39 @@ enum PictureKind {
     Kdist(KdistArgs),
 }
 
-/// Rows of each block as bars, by id and sorted, with the line that no block should pass
+/// Draw the rows of each block as bars, by id and sorted, with the limit of --max-rows
 ///
-/// Own and margin rows are stacked; below stand the smallest, median, mean and largest block.
+/// Own rows and margin rows are stacked. Below the bars are the smallest, median, mean and largest
+/// block.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad plot blocks blocks -o blocks.svg
   pleiad plot blocks blocks -o -")]
 struct BlocksArgs {
-    /// What `pleiad partition` wrote
+    /// A dataset written by `pleiad partition`
     #[arg(value_name = "DATASET")]
     dataset: String,
 }
 
-/// Blocks on the whole sky, coloured by their rows
+/// Draw blocks on a map of the whole sky, coloured by their number of rows
 ///
-/// Mollweide's projection in ICRS, right ascension growing to the left with 0 in the middle. Colours
-/// follow the logarithm where rows differ by more than a factor of 100.
+/// The map is a Mollweide projection in ICRS: right ascension grows to the left, 0 is in the middle. The
+/// colour scale is logarithmic if the numbers of rows differ by more than a factor of 100.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad plot sky blocks -o sky.svg
   pleiad plot sky blocks -o -")]
 struct SkyArgs {
-    /// What `pleiad partition` wrote
+    /// A dataset written by `pleiad partition`
     #[arg(value_name = "DATASET")]
     dataset: String,
 }
 
-/// Rows in the colours of their clusters, noise in grey
+/// Draw clustered rows in the colours of their clusters, noise in grey
 ///
-/// The places come from the input of the clustering, which must be as it was. On the sphere right
+/// Positions are read from the input of the clustering, which must be unchanged. On the sphere, right
 /// ascension grows to the left.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
@@ -66,18 +67,18 @@ Examples:
   pleiad plot scatter labels -o labels.svg
   pleiad plot scatter labels --rows 5000 -o -")]
 struct ScatterArgs {
-    /// What `pleiad dbscan` wrote
+    /// A dataset written by `pleiad dbscan`
     #[arg(value_name = "DATASET")]
     dataset: String,
 
-    /// Rows that are drawn, about; they are chosen by a hash of their number
+    /// Rows to draw, about; they are chosen by a hash of their number
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     rows: u64,
 }
 
-/// How far the nearest rows are, as a curve, to choose eps for `pleiad dbscan`
+/// Draw how far the nearest rows are, to choose eps for `pleiad dbscan`
 ///
-/// See `pleiad kdistance --help`. Standard error gets the same numbers as text.
+/// `pleiad kdistance` prints the same curve as numbers and explains it. A summary goes to standard error.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -99,10 +100,7 @@ impl Plot {
                 block_bars(&args.dataset, &manifest(context, &args.dataset).await?)?
             }
             PictureKind::Sky(args) => {
-                let manifest = manifest(context, &args.dataset).await?;
-                let stored = Stored::expected(&manifest)?;
-                let frame: Frame = stored.frame().parse()?;
-                report::sky_map(&title(&args.dataset, &stored), frame, &blocks(&manifest)?)
+                sky_map(&args.dataset, &manifest(context, &args.dataset).await?)?
             }
             PictureKind::Scatter(args) => args.figure(context).await?,
             PictureKind::Kdist(args) => args.figure(context).await?,
@@ -139,7 +137,7 @@ impl KdistArgs {
         let unit = if curve.unit.is_empty() { "" } else { " arcsec" };
         for (share, eps) in curve.shares() {
             let eps = report::short(eps);
-            context.note(&format!("eps {eps}{unit}: {share} % of the rows are core"));
+            context.note(&format!("eps {eps}{unit}: {share} % of the rows are core rows"));
         }
         let knee = report::short(curve.knee());
         context.note(&format!("the curve turns upwards at eps {knee}{unit}"));
@@ -158,6 +156,13 @@ pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<String> {
     let split = stored.blocks.as_ref().and_then(|blocks| blocks.split);
     let max_rows = split.map(|split| split.max_rows);
     Ok(report::block_bars(&title(name, &stored), &blocks(manifest)?, max_rows))
+}
+
+/// The blocks of a dataset on the sky.
+pub(super) fn sky_map(name: &str, manifest: &Manifest) -> Result<String> {
+    let stored = Stored::expected(manifest)?;
+    let frame: Frame = stored.frame().parse()?;
+    Ok(report::sky_map(&title(name, &stored), frame, &blocks(manifest)?))
 }
 
 fn title(name: &str, stored: &Stored) -> String {

@@ -6,11 +6,11 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::table::commit;
 
-/// Finish what a dead run had decided
+/// Finish a run that died while it was publishing
 ///
-/// A run that dies after its decision is finished by the next command that writes to OUT; this
-/// command does it without writing anything else. It also removes what an overwrite replaced and
-/// writes `properties` and `_SUCCESS` anew. The answer has one line for each thing done.
+/// If a run dies while it publishes its result, the next command that writes to OUT completes it. This
+/// command does the same without writing anything of its own. It also removes what an overwrite replaced
+/// and writes `properties` and `_SUCCESS` again. Prints one row for each thing done.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -21,7 +21,7 @@ pub(crate) struct Recover {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Of two manifests of one version keep the one of this run, and remove the other's files
+    /// If two manifests have the same version, keep the one of this run and remove the files of the other
     #[arg(long, value_name = "RUN")]
     keep: Option<String>,
 }

@@ -9,29 +9,28 @@ use crate::inspect::remove::{self, Allowed};
 
 /// Remove objects and files
 ///
-/// One object needs no more than its name. A folder, a bucket or a pattern needs --yes, and a
-/// dataset or anything in one needs --dataset too. Links are removed, never followed: a pattern that
-/// leads through one is refused. The answer has one line a LOCATION. What may not be removed is found
-/// before anything is.
+/// To remove one object, its name is enough. A folder, a bucket or a pattern needs --yes. A dataset, or
+/// anything in one, needs --yes and --dataset. Links are removed, never followed; a pattern that leads
+/// through a link is refused. All checks come before the first removal. Prints one row per LOCATION.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad rm people --yes --dataset --dry-run
   pleiad rm people --yes --dataset")]
 pub(crate) struct Rm {
-    /// What to remove
+    /// Objects, folders or patterns to remove
     #[arg(value_name = "LOCATION", required = true)]
     locations: Vec<String>,
 
-    /// Remove all objects of a folder, or that match a pattern
+    /// Remove everything in a folder, or everything that matches a pattern
     #[arg(long)]
     yes: bool,
 
-    /// Remove a dataset, or a part of one
+    /// Remove a dataset or a part of one
     #[arg(long)]
     dataset: bool,
 
-    /// Say what would be removed, and remove nothing
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -55,7 +54,7 @@ impl Rm {
             .column("location", StringArray::from_iter_values(locations))
             .done();
         if self.dry_run {
-            context.note("nothing is removed (--dry-run)");
+            context.note("nothing was removed (--dry-run)");
         } else {
             for doomed in doomed {
                 remove::remove(&context.stores, doomed).await?;

@@ -15,21 +15,22 @@ use crate::cli::output::Results;
 use crate::error::{Error, Result};
 use crate::script::{self, Script, Statement, StatementResult, Variables};
 
-/// Run a script of SQL
+/// Run a SQL script
 ///
-/// Statements are cut by the tokens of SQL and run in order; the rows of each are printed. The first
-/// error stops the script: it names file, line and column. `${name}` is the value of a variable: a
-/// string or a number, or a part of the text in quotes that it stands in.
+/// Runs the statements in order and prints the rows of each. The first error stops the script; the
+/// message names file, line and column. `${name}` is replaced by the value of a variable (--set): by a
+/// string or a number, or by plain text where it is inside quotes.
 ///
-/// A table is a name, or a location in quotes: FROM 's3://bucket/x.parquet'. CALL runs a command:
-/// CALL kmeans(input => 'people', columns => 'age,weight', k => 7, into => 'm').
+/// After FROM you can write the name of a table, or a location in quotes: FROM 's3://bucket/x.parquet'.
+/// CALL runs generate, partition, kmeans, dbscan or kdistance: CALL kmeans(input => 'people', columns
+/// => 'age,weight', k => 7, into => 'm') makes the tables m_model, m_figures and so on.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad run people.sql --set out=demo --set rows=500
   pleiad run people.sql --set out=demo --set rows=500 --mode overwrite --json")]
 pub(crate) struct Run {
-    /// The script; `-` is standard input
+    /// The script; `-` reads standard input
     #[arg(value_name = "FILE.sql")]
     file: PathBuf,
 
@@ -40,11 +41,11 @@ pub(crate) struct Run {
 /// What all scripts understand.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ScriptFlags {
-    /// A variable of the script, used as `${NAME}`; may be repeated
+    /// Set a variable of the script, which is written ${NAME} there; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,
 
-    /// Go on after a statement that failed; the exit code is that of the first
+    /// Continue after a statement that fails; the exit code is that of the first failure
     #[arg(long)]
     pub keep_going: bool,
 }
@@ -53,7 +54,7 @@ pub(crate) struct ScriptFlags {
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if script::is_name(name) => Ok((name.to_owned(), value.to_owned())),
-        Some((name, _)) => Err(format!("'{name}' is no name: letters, digits and '_'")),
+        Some((name, _)) => Err(format!("'{name}' is not a name: use letters, digits and '_'")),
         None => Err("expected NAME=VALUE".to_owned()),
     }
 }

@@ -8,19 +8,19 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::columns;
 
-/// Show the columns of tables, their types, and who says so
+/// Show the columns of tables, their types, and where the types come from
 ///
-/// `sql` is the name as SQL wants it, in quotes where it has to be. `source` says where the type
-/// comes from: declared (by a dataset), footer (of Parquet), sniffed (from all values of a text file)
-/// or path (Hive directories, whose keys are text). A text column holds anything that no other type
-/// holds as it is written, such as 07.
+/// `sql` is the name as you write it in SQL, in quotes where it needs them. `source` says where the type
+/// comes from: declared (by a dataset), footer (of Parquet), sniffed (from all values of a text file) or
+/// path (keys of Hive directories, which are text). A column of a text file is text if any value would
+/// be changed by another type, such as 07.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad schema people
   pleiad schema people/table1 --json")]
 pub(crate) struct Schema {
-    /// What to look at: a file, a directory, a dataset or one of its tables
+    /// A file, a directory, a dataset or one of its tables
     #[arg(value_name = "LOCATION")]
     location: String,
 

@@ -1,7 +1,7 @@
 //! The prompt of `pleiad sql`: lines with history, completion and statements of several lines.
 //!
-//! Ctrl-C stops the statement and keeps the prompt; Ctrl-D or `exit` leaves. An error is told and the
-//! next statement asked for. The history is `$XDG_STATE_HOME/pleiad/history`, else in
+//! Ctrl-C stops the statement and keeps the prompt; Ctrl-D or `exit` leaves. An error is shown and
+//! the prompt returns. The history is `$XDG_STATE_HOME/pleiad/history`, else in
 //! `~/.local/state`, without statements that may hold a secret.
 
 use std::collections::BTreeSet;
@@ -112,7 +112,7 @@ pub(super) async fn run(
     if let Some(file) = &history {
         editor.load_history(file).ok(); // none yet
     }
-    context.note("Ctrl-C stops a statement, Ctrl-D leaves; SHOW TABLES, SHOW FUNCTIONS, CALL");
+    context.note("Ctrl-C stops a statement, Ctrl-D leaves. Try SHOW TABLES; or SHOW FUNCTIONS;");
     loop {
         editor.set_helper(Some(Words::of(&script)));
         let text = match editor.readline("pleiad> ") {

@@ -18,11 +18,11 @@ use crate::storage::Location;
 use crate::table::commit::{self, PastRun};
 use crate::table::{Manifest, Mode};
 
-/// Show a dataset: what made it, its tables, blocks, files, properties and runs
+/// Show a dataset: which command made it, its tables, blocks, files, properties and runs
 ///
-/// Without an option the answer has the tables `dataset`, one line on the current version, and
-/// `tables`. All comes from the manifest. A location that is no dataset is listed, and a note says so;
-/// --properties reads any file of Java properties too, or the file `properties` of a folder.
+/// Without an option, prints the tables `dataset`, with one row about the current version, and `tables`.
+/// Everything comes from the manifest; no data is read. A location that is not a dataset is listed
+/// instead. --properties also reads a file of Java properties, or the file `properties` of a folder.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -41,19 +41,19 @@ pub(crate) struct Show {
 #[group(multiple = false)]
 #[expect(clippy::struct_excessive_bools, reason = "one of four, or none")]
 struct What {
-    /// Its properties, a line a key
+    /// Show its properties, one row per key
     #[arg(long)]
     properties: bool,
 
-    /// Its blocks: own and margin rows, bytes, and the cap that own rows were split for
+    /// Show its blocks: own and margin rows, bytes, and the limit on own rows (`cap`)
     #[arg(long)]
     blocks: bool,
 
-    /// Its files with size, rows and SHA-256
+    /// Show its files with size, rows and SHA-256
     #[arg(long)]
     manifest: bool,
 
-    /// Its runs, those that died too, oldest first
+    /// Show its runs, oldest first, including those that died
     #[arg(long)]
     history: bool,
 }
@@ -80,7 +80,7 @@ impl Show {
         }
     }
 
-    /// What can be said of a place that is no dataset.
+    /// What can be said of a location that is not a dataset.
     async fn run_on_other(&self, context: &Context, location: &Location) -> anyhow::Result<()> {
         if self.what.properties {
             let found = dataset::properties_at(&context.stores, location).await?;
@@ -89,11 +89,11 @@ impl Show {
         let entries = inspect::list(&context.stores, location, false).await?;
         if self.what.blocks || self.what.manifest {
             return Err(Error::data(format!(
-                "'{location}' is not a dataset: it has no manifest; list it with pleiad ls"
+                "'{location}' is not a dataset: it has no manifest. Use pleiad ls to list it"
             ))
             .into());
         }
-        context.note(&format!("'{location}' is not a dataset; what it holds:"));
+        context.note(&format!("'{location}' is not a dataset. It contains:"));
         context.print(&[listing(&entries)])
     }
 }

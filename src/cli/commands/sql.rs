@@ -9,22 +9,23 @@ use super::run::{ScriptFlags, read, run_texts};
 use super::shell;
 use crate::cli::context::Context;
 
-/// Run SQL from the command line, a file or a pipe, or at a prompt
+/// Run SQL from the command line, a file or a pipe, or open a prompt
 ///
-/// Without -c and -f a terminal gets a prompt, and a pipe is read to its end and run. A table is a
-/// name, or a location in quotes: FROM 's3://bucket/x.parquet', FROM 'people/table1', FROM 'x.csv'.
-/// COPY (SELECT …) TO 'x.parquet' writes one file, TO 'x' a dataset. The first error stops.
+/// Without -c and -f you get a prompt; if standard input is a pipe, it is read to its end and run.
+/// After FROM you can write the name of a table, or a location in quotes: FROM 's3://bucket/x.parquet',
+/// FROM 'people/table1', FROM 'x.csv'. COPY (SELECT …) TO 'x.parquet' writes one file, TO 'x' a
+/// dataset. Statements are separated by `;`. The first error stops.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad sql -c \"SELECT id_pref, count(*) FROM 'people/table1' GROUP BY id_pref\"
   pleiad sql --set k=3 -c 'CREATE VIEW t AS SELECT 1 AS a' -c 'SELECT a + ${k} FROM t'")]
 pub(crate) struct Sql {
-    /// Statements to run; may be repeated
+    /// SQL to run; may be repeated
     #[arg(short = 'c', long = "command", visible_short_alias = 'e', value_name = "SQL")]
     commands: Vec<String>,
 
-    /// A script to run, before the statements of -c
+    /// A script to run, before the SQL of -c
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -37,7 +38,7 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// Whether the user is asked: nothing to run is named, and there is somebody to ask.
+    /// Whether the user is asked: there is nothing to run, and a terminal to ask at.
     pub(crate) fn asks(&self) -> bool {
         self.commands.is_empty() && self.file.is_none() && std::io::stdin().is_terminal()
     }

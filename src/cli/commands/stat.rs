@@ -9,17 +9,17 @@ use crate::cli::context::Context;
 use crate::error::Error;
 use crate::inspect;
 
-/// Say what is known of an object or folder
+/// Show size, time and kind of objects and folders
 ///
-/// The answer has one line a LOCATION: its kind (object, folder or dataset), and of an object its
-/// size, the time of its last change and its entity tag.
+/// Prints one row per LOCATION: its kind (object, folder or dataset), and for an object its size, the
+/// time of its last change and its entity tag.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad stat people people/properties
   pleiad stat people/properties --json")]
 pub(crate) struct Stat {
-    /// What to look at
+    /// Objects, folders or datasets
     #[arg(value_name = "LOCATION", required = true)]
     locations: Vec<String>,
 }
@@ -34,7 +34,7 @@ impl Stat {
         for text in &self.locations {
             let location = context.stores.parse(text)?;
             if location.glob().is_some() {
-                let list = "list what matches with pleiad ls";
+                let list = "use pleiad ls to list what matches";
                 return Err(Error::usage(format!("'{location}' is a pattern: {list}")).into());
             }
             rows.push((location.to_string(), inspect::stat(&context.stores, &location).await?));

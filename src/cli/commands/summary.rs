@@ -8,21 +8,21 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::summary;
 
-/// Sum up the columns of tables: NULLs, bounds, mean, distinct values
+/// Summarise the columns of tables: NULLs, minimum, maximum, mean, distinct values
 ///
-/// One pass over the rows. Distinct values are estimated, within about 2 %. NaN is counted in `nans`
-/// and is neither the least nor the greatest value, nor part of the mean.
+/// Reads the rows once. The number of distinct values is estimated, to within about 2 %. NaN is counted
+/// in `nans` and left out of minimum, maximum and mean.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad summary people/table1
   pleiad summary people --columns age,weight --json")]
 pub(crate) struct Summary {
-    /// What to sum up: a file, a directory, a dataset, a part of one, or a pattern in quotes
+    /// A file, a directory, a dataset, a part of one, or a pattern in quotes
     #[arg(value_name = "LOCATION")]
     location: String,
 
-    /// Columns to sum up [default: all]
+    /// Columns to summarise [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     columns: Vec<String>,
 
@@ -31,7 +31,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Sums up and prints.
+    /// Summarises and prints.
     ///
     /// # Errors
     /// See [`summary::summary`].

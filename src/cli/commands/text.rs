@@ -9,15 +9,15 @@ use crate::table::SourceOptions;
 /// How text files are read.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TextFlags {
-    /// Characters of CSV files
+    /// Character encoding of CSV files
     #[arg(long, value_name = "NAME", default_value = "utf8", hide_short_help = true)]
     encoding: Encoding,
 
-    /// Take all columns of CSV files for text, or for what their values are
+    /// Types of CSV columns: `sniff` finds them from the values, `text` reads everything as text
     #[arg(long, value_name = "HOW", default_value = "sniff", hide_short_help = true)]
     types: Types,
 
-    /// The type of a column of CSV files, such as code:text; may be given again for other columns
+    /// Type of one CSV column, such as code:text; may be repeated
     #[arg(long = "column", value_name = "NAME:TYPE", value_parser = typed_column, hide_short_help = true)]
     declared: Vec<(String, DataType)>,
 }

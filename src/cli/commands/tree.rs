@@ -10,15 +10,15 @@ use crate::inspect::folders::{self, Folder};
 
 /// Draw the folders below a location with their rows and bytes
 ///
-/// Of a dataset the tables and partitions of its current version are shown with the rows that its
-/// manifest names; of any other location the folders and objects that a listing finds.
+/// For a dataset, shows the tables and partitions of its current version with their rows, as its
+/// manifest has them. For any other location, shows the folders and objects that are there.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   pleiad tree people
   pleiad tree people --depth 1 --json")]
 pub(crate) struct Tree {
-    /// What to draw: a dataset, a part of one, or a folder
+    /// A dataset, a part of one, or a folder
     #[arg(value_name = "LOCATION")]
     location: String,
 

@@ -6,11 +6,11 @@ use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::table::commit;
 
-/// Remove the claims of dead writers, on a store that cannot keep two apart
+/// Remove the locks of dead writers, on stores that cannot create objects exclusively
 ///
-/// Only on a store that ignores or refuses create-only puts does a writer claim a version before it
-/// publishes; if it dies between the two, its claim stays and others stop with exit code 75. Make
-/// sure that it is dead: two manifests of one version would stop all readers.
+/// Most stores do not need this. On a store that ignores or refuses conditional writes, a writer places
+/// a lock before it publishes. If it dies in between, the lock stays and other writers stop with exit
+/// code 75. Make sure that the writer is dead: two writers at once would make the dataset unreadable.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

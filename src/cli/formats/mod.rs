@@ -156,7 +156,7 @@ pub(super) fn of_file(path: &Path) -> Result<OutputFormat> {
     let found = ALL.into_iter().find(|format| format.endings().contains(&ending.as_str()));
     found.ok_or_else(|| {
         let shown = path.display();
-        Error::usage(format!("the ending of '{shown}' names no format: pass --format"))
+        Error::usage(format!("the ending of '{shown}' is not that of a format: pass --format"))
     })
 }
 
@@ -182,7 +182,7 @@ pub(super) fn write(
 }
 
 pub(super) fn cannot(format: OutputFormat, cause: ArrowError) -> Error {
-    let message = format!("cannot write the answer as '{}'", format.name());
+    let message = format!("cannot write the output as '{}'", format.name());
     Error::new(Kind::Other, message).caused_by(cause)
 }
 
