@@ -30,13 +30,17 @@ bench-dbscan DIR PYTHON="python3" PEER="dbscan":
 bench-query DIR PYTHON="python3":
     bash benches/query.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
+# dist/pleiad-VERSION-TRIPLE.tar.gz: a static binary, completions, man pages
+dist:
+    bash .ci/dist
+
 # The documentation, private parts included
 docs:
     cargo doc --no-deps --document-private-items --open
 
 # The longest files, for information
 sizes:
-    git ls-files -z '*.rs' | xargs -0 wc -l | sort -n | tail -n 25
+    git ls-files -z 'src/*.rs' 'tests/*.rs' 'benches/*.rs' | xargs -0 wc -l | sort -n | tail -n 25
 
 # The program killed at its calls, with kill points built in; or a part of it: just kill files
 kill FILTER="killed":

@@ -54,5 +54,6 @@ mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent
 mod tokens; // session tokens that expire in mid-run
 mod unwell; // stores in trouble, changed files, and what check says
+mod releases; // datasets of earlier releases are read
 mod verify; // what check says of blocks that were tampered with
 mod tidy; // the sources, tested like code
