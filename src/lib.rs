@@ -120,7 +120,9 @@ pub mod partition;
 pub mod kmeans;
 /// Driver: blocks, local clustering, merge, labels.
 pub mod dbscan;
-/// What is stored: objects, folders, tables, footers.
+/// Objects and folders: listed, read, copied, removed.
+pub mod objects;
+/// Questions about tables: columns, rows, footers.
 pub mod inspect;
 /// SQL of users: statements, variables, COPY, CALL.
 pub mod script;

@@ -17,7 +17,7 @@ use clap::Parser;
 use super::context::Flags;
 use super::settings::nearest;
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Environment, Told};
+use crate::storage::{Environment, ShownSetting};
 
 /// What the variables begin with.
 const PREFIX: &str = "PLEIAD_";
@@ -42,12 +42,13 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`Kind::Configuration`]: an unknown setting, a value that its flag does not take, a
 /// file that cannot be read.
-pub fn fill(flags: &mut Flags) -> Result<Vec<Told>> {
+pub fn fill(flags: &mut Flags) -> Result<Vec<ShownSetting>> {
     let environment = flags.storage.environment.clone();
     let config = Config::read(&environment, Path::new("."))?;
     let settings = config.0.iter();
-    let shown =
-        settings.map(|(name, s)| Told::new(name, Some(s.text.clone()), &*s.origin)).collect();
+    let shown = settings
+        .map(|(name, s)| ShownSetting::new(name, Some(s.text.clone()), &*s.origin))
+        .collect();
     config.fill(flags);
     Ok(shown)
 }

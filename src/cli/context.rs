@@ -16,7 +16,7 @@ use super::terminal::{Terminal, TerminalFlags};
 use super::{exit, process};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
-use crate::storage::{Location, StorageOptions, Stores, Told};
+use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
 use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
 
 /// What a command did.
@@ -96,7 +96,7 @@ pub struct Context {
     /// arguments with their defaults, and of the global flags that were given. No secrets.
     pub arguments: Vec<(String, String)>,
     /// What files and variables say of settings of this program.
-    pub configured: Vec<Told>,
+    pub configured: Vec<ShownSetting>,
     /// Every store that the command opens.
     pub stores: Arc<Stores>,
     /// Whom a driver reports to.
@@ -112,7 +112,7 @@ impl Context {
         program: String,
         flags: Flags,
         arguments: Vec<(String, String)>,
-        configured: Vec<Told>,
+        configured: Vec<ShownSetting>,
         terminal: &Terminal,
         output: Output,
     ) -> Self {

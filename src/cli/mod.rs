@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
-use crate::storage::Told;
+use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
     cat, check, completions, config as config_command, count, cp, demo, du, gc, head, ls, man,
@@ -168,7 +168,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn start(
     program: String,
     cli: Cli,
-    configured: Vec<Told>,
+    configured: Vec<ShownSetting>,
     matches: &ArgMatches,
     around: TerminalEnv,
     terminal: &Terminal,

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use futures::TryStreamExt;
 
-use super::copy;
-use super::entries::{Found, look};
 use crate::error::{Error, Result};
+use crate::objects::{ObjectOrFolder, copy, look};
 use crate::storage::{Location, Stores};
 use crate::table::{Manifest, dataset_around, properties};
 
@@ -70,8 +69,8 @@ pub async fn properties_at(
     location: &Location,
 ) -> Result<BTreeMap<String, String>> {
     let file = match look(stores, location).await? {
-        Found::Object(_) => location.clone(),
-        Found::Folder => location.join("properties"),
+        ObjectOrFolder::Object(_) => location.clone(),
+        ObjectOrFolder::Folder => location.join("properties"),
     };
     let bytes: Vec<_> = copy::read(stores, &file).await?.try_collect().await?;
     let text = String::from_utf8(bytes.concat()).map_err(|cause| {

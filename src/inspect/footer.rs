@@ -13,8 +13,8 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
 use super::columns::type_name;
-use super::{Found, copy, entries};
 use crate::error::{Error, Result};
+use crate::objects::{ObjectOrFolder, copy, entries};
 use crate::storage::{Location, Stores};
 use crate::table;
 
@@ -94,8 +94,8 @@ pub async fn footers(stores: &Arc<Stores>, location: &Location) -> Result<Vec<Fo
 async fn footer(stores: Arc<Stores>, location: Location) -> Result<Footer> {
     let (stores, location) = (&stores, &location);
     let meta = match entries::look(stores, location).await? {
-        Found::Object(meta) => meta,
-        Found::Folder => {
+        ObjectOrFolder::Object(meta) => meta,
+        ObjectOrFolder::Folder => {
             return Err(Error::usage(format!(
                 "'{location}' is a folder, expected a Parquet file: name all of its files with \
                  '{location}/**/*.parquet'"

@@ -7,9 +7,9 @@ use std::fmt;
 use object_store::Error as StoreError;
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::credentials::Sourced;
 use super::errors::causes;
-use super::wire::WEB_PAGE;
+use super::s3::http::WEB_PAGE;
+use super::s3::keys::Sourced;
 use crate::error::{Error, Kind};
 
 /// What was asked of a store.
@@ -36,7 +36,7 @@ impl fmt::Display for Verb {
 
 /// The store that answers.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Backend {
     /// The files of this machine.
     Files,
     /// `memory://name`.
@@ -57,7 +57,7 @@ pub(crate) struct Bucket {
     pub(crate) key: Option<Sourced<String>>,
 }
 
-impl Place {
+impl Backend {
     /// Puts our sentence into `error`. The variants that callers tell apart stay: `NotFound`,
     /// `AlreadyExists`, `Precondition`, `NotModified`, `PermissionDenied`, `Unauthenticated`, and
     /// `NotSupported` for what this server cannot do.

@@ -12,7 +12,7 @@ use object_store::path::{Path as ObjectPath, PathPart};
 use url::Url;
 
 use super::environment::Environment;
-use super::mc;
+use super::s3::mc;
 use crate::error::{Error, Result};
 
 /// A place in a store. A location with a pattern is the fixed prefix of that pattern.

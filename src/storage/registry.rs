@@ -8,24 +8,23 @@ use std::time::Duration;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::ObjectStore;
 use object_store::client::{HttpConnector, SpawnedReqwestConnector};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
-use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::credentials::Sourced;
-use super::explain::{Bucket, Place};
+use super::explain::Backend;
 use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
-use super::settings::{Settings, StorageOptions};
+use super::s3::client::{backend, client, patience};
+use super::s3::http::CountingConnector;
+use super::s3::settings::StorageOptions;
+use super::s3::shown::ShownSetting;
 use super::store::{Explained, Pause, Store};
-use super::told::Told;
-use super::wire::Wiring;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 
 /// The S3 clients' own threads: on the engine's, a busy function would starve a connection until
 /// the server gives up on it (apache/datafusion#12393). It lives as long as the process.
@@ -68,8 +67,8 @@ impl Stores {
         S: ObjectStore + MultipartStore,
     {
         let stores = Self::new(StorageOptions::default());
-        let (place, calls) = (Place::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
-        let store = Store::remote(Explained::new(store, place, calls)).pausing(pause);
+        let (backend, calls) = (Backend::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
+        let store = Store::remote(Explained::new(store, backend, calls)).pausing(pause);
         let mut opened = stores.opened.lock().unwrap_or_else(PoisonError::into_inner);
         opened.insert(format!("memory://{name}"), store);
         drop(opened);
@@ -89,9 +88,9 @@ impl Stores {
     }
 
     /// How the server of `location` is reached; nothing if it is not on S3.
-    pub fn tell(&self, location: &Location) -> Vec<Told> {
+    pub fn show(&self, location: &Location) -> Vec<ShownSetting> {
         match location.url().scheme() {
-            "s3" => self.options.tell(location.alias()),
+            "s3" => self.options.show(location.alias()),
             _ => Vec::new(),
         }
     }
@@ -121,14 +120,17 @@ impl Stores {
         let store = match url.scheme() {
             "file" => {
                 let calls = Arc::clone(&self.calls);
-                let explained =
-                    Explained::new(LocalFileSystem::new(), Place::Files, Some(Arc::clone(&calls)));
+                let explained = Explained::new(
+                    LocalFileSystem::new(),
+                    Backend::Files,
+                    Some(Arc::clone(&calls)),
+                );
                 Store::local(explained, LocalFiles::counted_by(calls))
             }
             "memory" => {
-                let place = Place::Memory(url.host_str().unwrap_or_default().to_owned());
+                let backend = Backend::Memory(url.host_str().unwrap_or_default().to_owned());
                 let calls = Some(Arc::clone(&self.calls));
-                Store::remote(Explained::new(InMemory::new(), place, calls))
+                Store::remote(Explained::new(InMemory::new(), backend, calls))
             }
             "s3" | "s3a" | "s3n" => self.open_bucket(url)?,
             other => return Err(Error::usage(format!("no store is known for '{other}://'"))),
@@ -141,128 +143,32 @@ impl Stores {
         let alias = Some(url.username()).filter(|alias| !alias.is_empty());
         let bucket = url.host_str().unwrap_or_default();
         let settings = self.options.settle(alias)?;
-        let place = place(&settings, alias, bucket);
+        let backend = backend(&settings, alias, bucket);
         if !settings.verify_tls {
             tracing::warn!("--no-verify-ssl: the certificate of the S3 server is not checked");
         }
         let retries = Arc::new(AtomicU64::new(0));
-        let wiring = self.wiring(Arc::clone(&retries));
+        let connector = self.counting(Arc::clone(&retries));
         let first_wait = match self.connector {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
-        let client = client(bucket, settings, wiring, patience(first_wait))?;
-        Ok(Store::remote(Explained::new(client, place, None)).counting(retries))
+        let client = client(bucket, settings, connector, patience(first_wait))?;
+        Ok(Store::remote(Explained::new(client, backend, None)).counting(retries))
     }
 
     /// What makes clients whose requests are counted.
-    pub(super) fn wiring(&self, retries: Arc<AtomicU64>) -> Wiring {
+    pub(crate) fn counting(&self, retries: Arc<AtomicU64>) -> CountingConnector {
         let base = match &self.connector {
             Some(connector) => Arc::clone(connector),
             None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
         };
-        Wiring { base, calls: Arc::clone(&self.calls), retries }
+        CountingConnector { base, calls: Arc::clone(&self.calls), retries }
     }
 
-    pub(super) fn options(&self) -> &StorageOptions {
+    pub(crate) fn options(&self) -> &StorageOptions {
         &self.options
     }
-}
-
-/// A bucket for the sentences of errors; without a name the server.
-pub(super) fn place(settings: &Settings, alias: Option<&str>, bucket: &str) -> Place {
-    Place::Bucket(Box::new(Bucket {
-        shown: match (alias, bucket) {
-            (Some(alias), "") => alias.to_owned(),
-            (Some(alias), bucket) => format!("{alias}/{bucket}"),
-            (None, "") => "s3:/".to_owned(),
-            (None, bucket) => format!("s3://{bucket}"),
-        },
-        name: bucket.to_owned(),
-        endpoint: settings.server(),
-        region: settings.region.clone(),
-        key: settings
-            .keys
-            .as_ref()
-            .map(|source| Sourced::new(source.keys.value.hint(), source.keys.origin.clone())),
-    }))
-}
-
-/// Ten more tries within three minutes, waiting `first_wait`, then about twice as long each time.
-fn patience(first_wait: Duration) -> RetryConfig {
-    RetryConfig {
-        max_retries: 10,
-        retry_timeout: Duration::from_secs(180),
-        backoff: BackoffConfig {
-            init_backoff: first_wait,
-            max_backoff: first_wait * 150,
-            base: 2.,
-        },
-    }
-}
-
-/// How requests are sent.
-pub(super) fn http_options(settings: &Settings) -> Result<ClientOptions> {
-    let plain = settings.endpoint.as_ref().is_some_and(|e| e.value.starts_with("http://"));
-    // The client's default of 30 s covers a whole request: a part of 8 MiB over a slow line.
-    let mut http = ClientOptions::new()
-        .with_user_agent(concat!("pleiad/", env!("CARGO_PKG_VERSION")).parse().expect("ASCII"))
-        .with_allow_http(plain)
-        .with_allow_invalid_certificates(!settings.verify_tls)
-        .with_connect_timeout(Duration::from_secs(10))
-        .with_timeout(Duration::from_secs(120));
-    if let Some(bundle) = &settings.ca_bundle {
-        for certificate in certificates(bundle)? {
-            http = http.with_root_certificate(certificate);
-        }
-    }
-    Ok(http)
-}
-
-/// The client of one bucket.
-fn client(
-    bucket: &str,
-    settings: Settings,
-    wiring: Wiring,
-    retries: RetryConfig,
-) -> Result<AmazonS3> {
-    let http = http_options(&settings)?;
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
-        .with_region(&settings.region.value)
-        .with_client_options(http)
-        .with_retry(retries)
-        .with_virtual_hosted_style_request(settings.virtual_host)
-        .with_http_connector(wiring);
-    if let Some(endpoint) = settings.endpoint {
-        builder = builder.with_endpoint(match settings.virtual_host {
-            true => endpoint.value.replacen("://", &format!("://{bucket}."), 1),
-            false => endpoint.value,
-        });
-    }
-    builder = match settings.keys {
-        Some(keys) => builder.with_credentials(keys.provider()),
-        None => builder.with_skip_signature(true),
-    };
-    builder.build().map_err(|cause| {
-        Error::new(
-            Kind::Configuration,
-            format!("cannot make a client for bucket '{bucket}': {cause}"),
-        )
-    })
-}
-
-fn certificates(bundle: &Sourced<std::path::PathBuf>) -> Result<Vec<Certificate>> {
-    let shown = Sourced::new(bundle.value.display(), bundle.origin.clone());
-    let wrong = |cause: String| {
-        Error::new(Kind::Configuration, format!("cannot use the certificates in {shown}: {cause}"))
-    };
-    let pem = std::fs::read(&bundle.value).map_err(|cause| wrong(cause.to_string()))?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|cause| wrong(cause.to_string()))?;
-    if found.is_empty() {
-        return Err(wrong("it holds none in PEM form".to_owned()));
-    }
-    Ok(found)
 }
 
 /// Scheme, alias and bucket. `s3a` and `s3n` are `s3`.

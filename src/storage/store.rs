@@ -21,7 +21,7 @@ use object_store::{
 use tokio::sync::OnceCell;
 
 use super::crash;
-use super::explain::{Place, Verb};
+use super::explain::{Backend, Verb};
 use super::local::LocalFiles;
 
 /// A bucket, the files of this machine, or a place in memory. Cheap to clone.
@@ -164,14 +164,14 @@ impl fmt::Debug for Store {
 /// A store that counts its calls and explains its errors.
 pub(super) struct Explained<S> {
     inner: S,
-    place: Arc<Place>,
-    /// `None` where requests are counted on the wire.
+    backend: Arc<Backend>,
+    /// `None` where the HTTP client counts its requests.
     calls: Option<Arc<AtomicU64>>,
 }
 
 impl<S> Explained<S> {
-    pub(super) fn new(inner: S, place: Place, calls: Option<Arc<AtomicU64>>) -> Self {
-        Self { inner, place: Arc::new(place), calls }
+    pub(super) fn new(inner: S, backend: Backend, calls: Option<Arc<AtomicU64>>) -> Self {
+        Self { inner, backend: Arc::new(backend), calls }
     }
 
     #[cfg_attr(feature = "test-hooks", track_caller)]
@@ -183,7 +183,7 @@ impl<S> Explained<S> {
     }
 
     fn explain<T>(&self, verb: Verb, path: &Path, result: Result<T>) -> Result<T> {
-        result.map_err(|error| self.place.explain(verb, path.as_ref(), error))
+        result.map_err(|error| self.backend.explain(verb, path.as_ref(), error))
     }
 
     /// Explains the errors of a stream that outlives this call.
@@ -193,12 +193,12 @@ impl<S> Explained<S> {
         path: Option<&Path>,
         stream: BoxStream<'static, Result<T>>,
     ) -> BoxStream<'static, Result<T>> {
-        let place = Arc::clone(&self.place);
+        let backend = Arc::clone(&self.backend);
         let path = path.cloned().unwrap_or_default();
         stream
             .map(move |item| {
                 crash::point();
-                item.map_err(|error| place.explain(verb, path.as_ref(), error))
+                item.map_err(|error| backend.explain(verb, path.as_ref(), error))
             })
             .boxed()
     }
@@ -210,10 +210,10 @@ impl<S: fmt::Display> fmt::Display for Explained<S> {
     }
 }
 
-/// The place only: a client's own `Debug` is not trusted with secrets.
+/// The backend only: a client's own `Debug` is not trusted with secrets.
 impl<S> fmt::Debug for Explained<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Explained").field(&self.place).finish()
+        f.debug_tuple("Explained").field(&self.backend).finish()
     }
 }
 
@@ -232,8 +232,8 @@ impl<S: ObjectStore> ObjectStore for Explained<S> {
         self.count();
         let upload = self.inner.put_multipart_opts(path, how).await;
         let inner = self.explain(Verb::Write, path, upload)?;
-        let place = Arc::clone(&self.place);
-        Ok(Box::new(ExplainedUpload { inner, place, path: path.clone() }))
+        let backend = Arc::clone(&self.backend);
+        Ok(Box::new(ExplainedUpload { inner, backend, path: path.clone() }))
     }
 
     async fn get_opts(&self, path: &Path, how: GetOptions) -> Result<GetResult> {
@@ -329,25 +329,26 @@ impl<S: MultipartStore> MultipartStore for Explained<S> {
 #[derive(Debug)]
 struct ExplainedUpload {
     inner: Box<dyn MultipartUpload>,
-    place: Arc<Place>,
+    backend: Arc<Backend>,
     path: Path,
 }
 
 #[async_trait]
 impl MultipartUpload for ExplainedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (place, path) = (Arc::clone(&self.place), self.path.clone());
+        let (backend, path) = (Arc::clone(&self.backend), self.path.clone());
         let part = self.inner.put_part(data);
-        part.map(move |done| done.map_err(|e| place.explain(Verb::Write, path.as_ref(), e))).boxed()
+        part.map(move |done| done.map_err(|e| backend.explain(Verb::Write, path.as_ref(), e)))
+            .boxed()
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
         let done = self.inner.complete().await;
-        done.map_err(|error| self.place.explain(Verb::Write, self.path.as_ref(), error))
+        done.map_err(|error| self.backend.explain(Verb::Write, self.path.as_ref(), error))
     }
 
     async fn abort(&mut self) -> Result<()> {
         let done = self.inner.abort().await;
-        done.map_err(|error| self.place.explain(Verb::Delete, self.path.as_ref(), error))
+        done.map_err(|error| self.backend.explain(Verb::Delete, self.path.as_ref(), error))
     }
 }

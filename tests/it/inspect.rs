@@ -12,8 +12,8 @@ use datafusion::parquet::arrow::ArrowWriter;
 use futures::TryStreamExt;
 use pleiad::error::Kind;
 use pleiad::event::Silent;
-use pleiad::inspect::copy::{self, CopyOptions};
-use pleiad::inspect::remove::{self, Allowed};
+use pleiad::objects::copy::{self, CopyOptions};
+use pleiad::objects::remove::{self, Allowed};
 use pleiad::storage::{Environment, Location, StorageOptions, Stores};
 use pleiad::table::commit;
 use rstest::rstest;
@@ -338,7 +338,7 @@ async fn removed_datasets_lose_their_names_first() {
     let allowed = Allowed { many: true, datasets: true };
     let doomed = remove::look(&stores, &location, allowed).await.unwrap();
     assert_eq!(remove::remove(&stores, doomed).await.unwrap_err().kind(), Kind::Denied);
-    let left = pleiad::inspect::list(&stores, &location, true).await.unwrap();
+    let left = pleiad::objects::list(&stores, &location, true).await.unwrap();
     let left: Vec<_> = left.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!(
         left,
@@ -1003,11 +1003,11 @@ async fn who_may_not_list_may_still_read() {
         copy::copy(&stores, &local, &to, CopyOptions::default(), &Silent).await.unwrap();
         let read: Vec<_> = copy::read(&stores, &to).await.unwrap().try_collect().await.unwrap();
         assert_eq!(read.concat().len(), 10);
-        let listed = pleiad::inspect::list(&stores, &to, false).await.unwrap();
+        let listed = pleiad::objects::list(&stores, &to, false).await.unwrap();
         assert_eq!(listed[0].object.as_ref().unwrap().size, 10);
     }
     let folder = Location::parse("s3://bucket").unwrap();
-    let error = pleiad::inspect::list(&stores, &folder, false).await.unwrap_err();
+    let error = pleiad::objects::list(&stores, &folder, false).await.unwrap_err();
     assert_eq!((error.kind(), to.name()), (Kind::Denied, "copied.bin"));
     assert!(error.to_string().contains("may not list"), "{error}");
 }
@@ -1024,6 +1024,6 @@ async fn an_odd_key_is_named() {
     let scripted = Scripted::new(move |_| Ok((200, listing.to_owned())));
     let stores = Stores::with_http(options, Arc::new(scripted));
     let location = Location::parse("s3://bucket/x").unwrap();
-    let message = pleiad::inspect::list(&stores, &location, true).await.unwrap_err().to_string();
+    let message = pleiad::objects::list(&stores, &location, true).await.unwrap_err().to_string();
     assert!(message.contains("a//b"), "{message}");
 }

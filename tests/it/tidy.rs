@@ -32,8 +32,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stream", &["session", "table"]),
     // commands come to it as procedures, from those who run them
     ("script", &["session", "table"]),
-    // objects that are no table: their bytes, copies, removal
-    ("inspect", &["session", "table", "storage", "cleanup"]),
+    ("objects", &["table", "storage", "cleanup"]),
+    // its questions name locations
+    ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),
     ("report", &["grid"]),
     ("serve", &["session", "script", "inspect", "report"]),
     ("distributed", &["session", "functions", "table"]),
@@ -48,7 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ballista_core", &["distributed"]),
     ("ballista_executor", &["distributed"]),
     ("ballista_scheduler", &["distributed"]),
-    ("object_store", &["storage", "table", "inspect"]),
+    ("object_store", &["storage", "table", "objects"]),
     // one definition of options for a command and its procedure
     ("clap", &["cli", "script", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
     ("clap_complete", &["cli"]),
@@ -86,7 +87,7 @@ const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "par
 /// Where files may be published: put, renamed, removed. The last two write what a user names: copies of
 /// objects, and one FILE.
 const WRITERS: &[&str] =
-    &["src/table", "src/storage/local.rs", "src/inspect/copy.rs", "src/cli/sink.rs"];
+    &["src/table", "src/storage/local.rs", "src/objects/copy.rs", "src/cli/sink.rs"];
 
 /// A token with its line and the number of inline modules around it.
 struct Word {

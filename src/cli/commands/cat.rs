@@ -4,7 +4,7 @@ use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cli::context::Context;
-use crate::inspect::copy;
+use crate::objects::copy;
 
 /// Print the content of objects, one after the other
 ///

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::storage::Told;
+use crate::storage::ShownSetting;
 
 /// Show the settings in use
 #[derive(Debug, Args)]
@@ -42,9 +42,10 @@ impl Config {
     pub(crate) fn run(&self, context: &Context) -> anyhow::Result<()> {
         let Action::Show(Show { origin }) = &self.action;
         let mut settings = own(context);
-        settings.extend(context.flags.storage.tell(None));
-        let text =
-            |text: fn(&Told) -> Option<&str>| StringArray::from_iter(settings.iter().map(text));
+        settings.extend(context.flags.storage.show(None));
+        let text = |text: fn(&ShownSetting) -> Option<&str>| {
+            StringArray::from_iter(settings.iter().map(text))
+        };
         let mut answer = Answer::build("settings")
             .column("setting", text(|setting| Some(&setting.name)))
             .column("value", text(|setting| setting.value.as_deref()));
@@ -56,7 +57,7 @@ impl Config {
 }
 
 /// The settings of this program itself.
-fn own(context: &Context) -> Vec<Told> {
+fn own(context: &Context) -> Vec<ShownSetting> {
     let given = |name: &str| context.arguments.iter().find(|(known, _)| known == name);
     let configured = |name: &str| context.configured.iter().find(|setting| setting.name == name);
     let cores = context.flags.threads().to_string();
@@ -69,17 +70,17 @@ fn own(context: &Context) -> Vec<Told> {
     ];
     let settings = defaults.into_iter().map(|(name, default)| {
         if let Some((_, value)) = given(name) {
-            return Told::new(name, Some(value.clone()), format!("--{name}"));
+            return ShownSetting::new(name, Some(value.clone()), format!("--{name}"));
         }
         if let Some((_, master)) = given("master").filter(|_| name == "threads") {
-            return Told::new(name, Some(cores.clone()), format!("--master {master}"));
+            return ShownSetting::new(name, Some(cores.clone()), format!("--master {master}"));
         }
         match configured(name) {
             Some(setting) => setting.clone(),
-            None => Told::new(name, default.map(str::to_owned), "the default"),
+            None => ShownSetting::new(name, default.map(str::to_owned), "the default"),
         }
     });
     let engine = context.flags.settings.iter();
-    let engine = engine.map(|(name, value)| Told::new(name, Some(value.clone()), "--conf"));
+    let engine = engine.map(|(name, value)| ShownSetting::new(name, Some(value.clone()), "--conf"));
     settings.chain(engine).collect()
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::inspect::copy::{self, CopyOptions};
+use crate::objects::copy::{self, CopyOptions};
 
 /// Copy objects and files, from or to S3
 ///

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::{Answer, AnswerBuilder};
 use crate::cli::context::Context;
-use crate::inspect::folders::{self, Folder};
+use crate::objects::folders::{self, Folder};
 
 /// Add up the sizes of all objects below a location
 ///

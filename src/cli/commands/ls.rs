@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::inspect::{self, Entry};
+use crate::objects::{self, Entry};
 
 /// List objects and folders: size, time of the last change, name
 ///
@@ -31,11 +31,11 @@ impl Ls {
     /// Lists and prints.
     ///
     /// # Errors
-    /// See [`inspect::list`].
+    /// See [`objects::list`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let server = self.location.as_deref().and_then(|text| context.stores.server(text));
         if let Some(server) = server {
-            let buckets = inspect::buckets(&context.stores, &server).await?;
+            let buckets = objects::buckets(&context.stores, &server).await?;
             return context.print(&[listing(&buckets)]);
         }
         let location = match &self.location {
@@ -45,7 +45,7 @@ impl Ls {
                 None => context.stores.parse("./")?,
             },
         };
-        let entries = inspect::list(&context.stores, &location, self.recursive).await?;
+        let entries = objects::list(&context.stores, &location, self.recursive).await?;
         context.print(&[listing(&entries)])
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::inspect::remove::{self, Allowed};
+use crate::objects::remove::{self, Allowed};
 
 /// Remove objects and files
 ///
@@ -42,22 +42,22 @@ impl Rm {
     /// See [`remove::look`] and [`remove::remove`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let allowed = Allowed { many: self.yes, datasets: self.dataset };
-        let mut doomed = Vec::new();
+        let mut removals = Vec::new();
         for text in &self.locations {
             let location = context.stores.parse(text)?;
-            doomed.push(remove::look(&context.stores, &location, allowed).await?);
+            removals.push(remove::look(&context.stores, &location, allowed).await?);
         }
-        let locations = doomed.iter().map(|doomed| doomed.location.to_string());
+        let locations = removals.iter().map(|removal| removal.location.to_string());
         let answer = Answer::build(if self.dry_run { "would_remove" } else { "removed" })
-            .column("files", UInt64Array::from_iter_values(doomed.iter().map(|d| d.files)))
-            .column("bytes", UInt64Array::from_iter_values(doomed.iter().map(|d| d.bytes)))
+            .column("files", UInt64Array::from_iter_values(removals.iter().map(|d| d.files)))
+            .column("bytes", UInt64Array::from_iter_values(removals.iter().map(|d| d.bytes)))
             .column("location", StringArray::from_iter_values(locations))
             .done();
         if self.dry_run {
             context.note("nothing was removed (--dry-run)");
         } else {
-            for doomed in doomed {
-                remove::remove(&context.stores, doomed).await?;
+            for removal in removals {
+                remove::remove(&context.stores, removal).await?;
             }
         }
         context.print(&[answer])

@@ -11,7 +11,8 @@ use super::ls::listing;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
-use crate::inspect::{self, dataset};
+use crate::inspect::dataset;
+use crate::objects;
 use crate::partition::block_record;
 use crate::partition::stored::Stored;
 use crate::storage::Location;
@@ -86,7 +87,7 @@ impl Show {
             let found = dataset::properties_at(&context.stores, location).await?;
             return context.print(&[properties(&found)]);
         }
-        let entries = inspect::list(&context.stores, location, false).await?;
+        let entries = objects::list(&context.stores, location, false).await?;
         if self.what.blocks || self.what.manifest {
             return Err(Error::data(format!(
                 "'{location}' is not a dataset: it has no manifest. Use pleiad ls to list it"

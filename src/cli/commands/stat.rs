@@ -7,7 +7,7 @@ use super::ls::times;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::error::Error;
-use crate::inspect;
+use crate::objects;
 
 /// Show size, time and kind of objects and folders
 ///
@@ -28,7 +28,7 @@ impl Stat {
     /// Looks and prints.
     ///
     /// # Errors
-    /// See [`inspect::look`].
+    /// See [`objects::look`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let mut rows = Vec::new();
         for text in &self.locations {
@@ -37,7 +37,7 @@ impl Stat {
                 let list = "use pleiad ls to list what matches";
                 return Err(Error::usage(format!("'{location}' is a pattern: {list}")).into());
             }
-            rows.push((location.to_string(), inspect::stat(&context.stores, &location).await?));
+            rows.push((location.to_string(), objects::stat(&context.stores, &location).await?));
         }
         let objects = || rows.iter().map(|(_, (_, object))| object.as_ref());
         let answer = Answer::build("objects")

@@ -6,7 +6,7 @@ use clap::Args;
 use super::du::sizes;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::inspect::folders::{self, Folder};
+use crate::objects::folders::{self, Folder};
 
 /// Draw the folders below a location with their rows and bytes
 ///

@@ -344,9 +344,9 @@ async fn sha256(place: &Place, path: &str) -> Result<String> {
 
 /// How the server was reached that has just answered.
 fn reached(checkup: &mut Checkup, stores: &Stores, location: &Location) {
-    let told = stores.tell(location);
+    let shown = stores.show(location);
     let shown = |name: &str| {
-        let setting = told.iter().find(|setting| setting.name == name)?;
+        let setting = shown.iter().find(|setting| setting.name == name)?;
         let value = setting.value.as_deref().unwrap_or("none");
         Some(format!("{value} (from {})", setting.origin))
     };

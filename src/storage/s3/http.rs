@@ -25,18 +25,18 @@ const FIRST_TRIES: u32 = 3;
 /// The error code, of our making, of a web page in place of a listing.
 pub(crate) const WEB_PAGE: &str = "WebPage";
 
-/// Makes clients that go through [`Wire`].
+/// Makes clients that go through [`CountingHttp`].
 #[derive(Debug)]
-pub(crate) struct Wiring {
+pub(crate) struct CountingConnector {
     pub(crate) base: Arc<dyn HttpConnector>,
     pub(crate) calls: Arc<AtomicU64>,
     /// Requests that failed in passing: the client sends them again.
     pub(crate) retries: Arc<AtomicU64>,
 }
 
-impl HttpConnector for Wiring {
+impl HttpConnector for CountingConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(Wire {
+        Ok(HttpClient::new(CountingHttp {
             client: self.base.connect(options)?,
             calls: Arc::clone(&self.calls),
             retries: Arc::clone(&self.retries),
@@ -48,7 +48,7 @@ impl HttpConnector for Wiring {
 
 /// One server as seen through its answers.
 #[derive(Debug)]
-struct Wire {
+struct CountingHttp {
     client: HttpClient,
     calls: Arc<AtomicU64>,
     retries: Arc<AtomicU64>,
@@ -57,7 +57,7 @@ struct Wire {
 }
 
 #[async_trait]
-impl HttpService for Wire {
+impl HttpService for CountingHttp {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let listing = request.uri().query().is_some_and(|query| query.contains("list-type="));
@@ -81,7 +81,7 @@ impl HttpService for Wire {
     }
 }
 
-impl Wire {
+impl CountingHttp {
     /// Says when to stop trying: the client does not try again after an error of unknown kind.
     fn unanswered(&self, error: HttpError) -> HttpError {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;

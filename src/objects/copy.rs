@@ -19,7 +19,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
 
-use super::entries::{self, Found};
+use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
 use crate::cleanup;
 use crate::error::{Error, Kind, Result};
@@ -48,8 +48,8 @@ pub type Pieces = BoxStream<'static, Result<Bytes>>;
 /// Of kind [`Kind::InputMissing`] if there is none, of kind [`Kind::Usage`] if it is a folder.
 pub async fn read(stores: &Stores, location: &Location) -> Result<Pieces> {
     match entries::look(stores, location).await? {
-        Found::Object(meta) => Ok(pieces(&stores.open(location)?, &meta, PIECE_BYTES)),
-        Found::Folder => Err(Error::usage(format!(
+        ObjectOrFolder::Object(meta) => Ok(pieces(&stores.open(location)?, &meta, PIECE_BYTES)),
+        ObjectOrFolder::Folder => Err(Error::usage(format!(
             "'{location}' is a folder: name one of its files, or all with '{location}/*'"
         ))),
     }
@@ -186,7 +186,7 @@ async fn jobs(
         None => Some(entries::look(stores, from).await?),
     };
     match found {
-        Some(Found::Object(meta)) => {
+        Some(ObjectOrFolder::Object(meta)) => {
             let into = options.into_folder || to.path().is_root() || to.is_directory();
             let to = if into { to.join(from.name()) } else { to.clone() };
             if from.url() == to.url() {
@@ -194,11 +194,11 @@ async fn jobs(
             }
             return Ok(vec![Job { from: from.clone(), meta, to, rank: 0 }]);
         }
-        Some(Found::Folder) if !options.recursive => {
+        Some(ObjectOrFolder::Folder) if !options.recursive => {
             let remedy = "pass --recursive to copy all of it";
             return Err(Error::usage(format!("'{from}' is a folder: {remedy}")));
         }
-        Some(Found::Folder) | None => {}
+        Some(ObjectOrFolder::Folder) | None => {}
     }
     let base = from.join("");
     refuse_unlisted(stores, from, &base).await?;

@@ -7,12 +7,13 @@ use object_store::Error as StoreError;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 
-use super::explain::Verb;
-use super::location::Location;
+use super::client::{backend, http_options};
+use super::http::WEB_PAGE;
 use super::mc;
-use super::registry::{Stores, http_options, place};
-use super::wire::WEB_PAGE;
 use crate::error::{Error, Kind, Result};
+use crate::storage::explain::Verb;
+use crate::storage::location::Location;
+use crate::storage::registry::Stores;
 
 /// An S3 server: that of an alias, or the one of the other settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +43,10 @@ impl Stores {
     pub async fn buckets(&self, server: &Server) -> Result<Vec<String>> {
         let alias = server.alias.as_deref();
         let settings = self.options().settle(alias)?;
-        let place = place(&settings, alias, "");
+        let backend = backend(&settings, alias, "");
         let explained = |source| {
             let error = StoreError::Generic { store: "S3", source };
-            Error::from(place.explain(Verb::List, "", error))
+            Error::from(backend.explain(Verb::List, "", error))
         };
         let endpoint = settings.server().value;
         let mut request = HttpRequest::new(HttpRequestBody::empty());
@@ -53,7 +54,7 @@ impl Stores {
             let what = format!("the endpoint '{endpoint}' is not an address");
             Error::new(Kind::Configuration, what).caused_by(cause)
         })?;
-        let client = self.wiring(Arc::default()).connect(&http_options(&settings)?)?;
+        let client = self.counting(Arc::default()).connect(&http_options(&settings)?)?;
         if let Some(keys) = settings.keys {
             let credential = keys.provider().get_credential().await?;
             let region = &settings.region.value;

@@ -15,7 +15,7 @@ use futures::stream::{self, StreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::entries::{self, Found};
+use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Result};
 use crate::storage::{LocalFiles, Location, Store, Stores};
@@ -32,7 +32,7 @@ pub struct Allowed {
 
 /// What is removed with one location.
 #[derive(Clone, Debug)]
-pub struct Doomed {
+pub struct Removal {
     /// The location.
     pub location: Location,
     /// Objects.
@@ -66,12 +66,12 @@ struct Targets {
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is nothing, of kind
 /// [`Usage`](crate::error::Kind::Usage) if it is more than is `allowed` or a pattern would lead through
 /// a link; or if storage fails.
-pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -> Result<Doomed> {
+pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -> Result<Removal> {
     let (is_many, found) = match location.glob() {
         Some(_) => (true, matching(stores, location).await?),
         None => match entries::look(stores, location).await? {
-            Found::Object(meta) => (false, objects(vec![(String::new(), meta)])),
-            Found::Folder => (true, folder(stores, location).await?),
+            ObjectOrFolder::Object(meta) => (false, objects(vec![(String::new(), meta)])),
+            ObjectOrFolder::Folder => (true, folder(stores, location).await?),
         },
     };
     let files = found.names.len() as u64;
@@ -85,7 +85,7 @@ pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -
              them"
         )));
     }
-    Ok(Doomed { location: location.clone(), files, bytes, work: found.work })
+    Ok(Removal { location: location.clone(), files, bytes, work: found.work })
 }
 
 fn objects(found: Vec<(String, ObjectMeta)>) -> Targets {
@@ -190,10 +190,10 @@ async fn refuse_datasets(stores: &Arc<Stores>, location: &Location, found: &Targ
 ///
 /// # Errors
 /// If storage fails; what was removed before is gone.
-pub async fn remove(stores: &Stores, doomed: Doomed) -> Result<()> {
-    let store = stores.open(&doomed.location)?;
+pub async fn remove(stores: &Stores, removal: Removal) -> Result<()> {
+    let store = stores.open(&removal.location)?;
     let files = store.files().cloned();
-    match (doomed.work, files) {
+    match (removal.work, files) {
         (Work::Objects { keys, folders }, files) => {
             remove_objects(&store, keys).await?;
             let Some(files) = files else { return Ok(()) };

@@ -12,75 +12,12 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
-use secrecy::{ExposeSecret, SecretString};
 
-use super::environment::Environment;
+use super::keys::{Keys, Sourced};
 use super::mc;
 use super::profile::{Files, Profile};
 use crate::error::{Error, Kind, Result};
-
-/// A value and where it was read, for messages: `AWS_S3_ENDPOINT`, `--region`, a profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sourced<T> {
-    pub(crate) value: T,
-    pub(crate) origin: String,
-}
-
-impl<T> Sourced<T> {
-    pub(crate) fn new(value: T, origin: impl Into<String>) -> Self {
-        Self { value, origin: origin.into() }
-    }
-}
-
-/// `'value' (from origin)`.
-impl<T: fmt::Display> fmt::Display for Sourced<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' (from {})", self.value, self.origin)
-    }
-}
-
-/// An access key. No `Debug`: there is nothing in it to show.
-#[derive(Clone)]
-pub(crate) struct Keys {
-    pub(crate) id: String,
-    pub(crate) secret: SecretString,
-    pub(crate) token: Option<SecretString>,
-}
-
-impl Keys {
-    /// Keys without the blanks that copying leaves around them. All three end up in a header, so
-    /// they must be visible ASCII.
-    pub(crate) fn new(
-        id: &str,
-        secret: &str,
-        token: Option<&str>,
-        origin: &str,
-    ) -> Result<Sourced<Self>> {
-        let (id, secret, token) = (id.trim(), secret.trim(), token.map(str::trim));
-        let visible = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
-        if ![Some(id), Some(secret), token].into_iter().flatten().all(visible) {
-            return Err(Error::new(
-                Kind::Configuration,
-                format!("the keys from {origin} hold a blank or a character that is not ASCII"),
-            ));
-        }
-        let secret = SecretString::from(secret);
-        Ok(Sourced::new(Self { id: id.to_owned(), secret, token: token.map(Into::into) }, origin))
-    }
-
-    /// As much of the key as messages may show.
-    pub(crate) fn hint(&self) -> String {
-        format!("…{}", &self.id[self.id.len().saturating_sub(4)..])
-    }
-
-    fn credential(&self) -> Arc<AwsCredential> {
-        Arc::new(AwsCredential {
-            key_id: self.id.clone(),
-            secret_key: self.secret.expose_secret().to_owned(),
-            token: self.token.as_ref().map(|token| token.expose_secret().to_owned()),
-        })
-    }
-}
+use crate::storage::environment::Environment;
 
 /// A profile and the files it is in.
 #[derive(Clone)]
@@ -177,7 +114,7 @@ impl KeySource {
             })),
             Some(profile) => {
                 let read = Mutex::new((profile.files.stamps(), credential));
-                Arc::new(Rereading { profile, read })
+                Arc::new(ReloadingCredentials { profile, read })
             }
         }
     }
@@ -220,19 +157,19 @@ fn none_found(environment: &Environment) -> Error {
 
 /// Keys of a profile, read again when a file has another time stamp. Looking is two system calls
 /// a request, next to nothing beside the request.
-struct Rereading {
+struct ReloadingCredentials {
     profile: NamedProfile,
     read: Mutex<([Option<SystemTime>; 2], Arc<AwsCredential>)>,
 }
 
-impl fmt::Debug for Rereading {
+impl fmt::Debug for ReloadingCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rereading(profile '{}')", self.profile.name)
+        write!(f, "ReloadingCredentials(profile '{}')", self.profile.name)
     }
 }
 
 #[async_trait]
-impl CredentialProvider for Rereading {
+impl CredentialProvider for ReloadingCredentials {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
@@ -255,15 +192,6 @@ impl CredentialProvider for Rereading {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_lose_the_blanks_around_them_and_refuse_others() {
-        let keys = Keys::new(" AKID1234\n", "s/+=\n", Some("t "), "X").unwrap().value;
-        assert_eq!((keys.id.as_str(), keys.secret.expose_secret()), ("AKID1234", "s/+="));
-        assert_eq!(keys.hint(), "…1234");
-        let error = Keys::new("AKID", "can\nary", None, "AWS_ACCESS_KEY_ID").err().unwrap();
-        assert!(!error.to_string().contains("can"), "{error}");
-    }
 
     #[tokio::test]
     async fn a_changed_profile_file_is_read_again() {

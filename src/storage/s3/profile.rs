@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::credentials::{Keys, Sourced};
-use super::environment::Environment;
+use super::keys::{Keys, Sourced};
 use crate::error::{Error, Kind, Result};
+use crate::storage::environment::Environment;
 
 /// Settings by name; those of a service as `s3.endpoint_url`.
 type Section = BTreeMap<String, String>;

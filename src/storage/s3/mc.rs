@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::credentials::{Keys, Sourced};
-use super::environment::Environment;
+use super::keys::{Keys, Sourced};
 use crate::error::{Error, Kind, Result};
+use crate::storage::environment::Environment;
 
 /// The variables that define aliases begin with this.
 pub(crate) const PREFIX: &str = "MC_HOST_";

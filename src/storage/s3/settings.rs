@@ -9,12 +9,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::credentials::{KeySource, NamedProfile, Sourced};
-use super::environment::Environment;
-use super::location::Location;
+use super::credentials::{KeySource, NamedProfile};
+use super::keys::Sourced;
 use super::mc;
 use super::profile::Files;
 use crate::error::{Error, Kind, Result};
+use crate::storage::environment::Environment;
+use crate::storage::location::Location;
 
 /// How to reach S3. The defaults come from the environment, so that what works for `aws`, `mc` or
 /// a data-lab pod works here without a flag.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::entries::{self, Found};
+use super::entries::{self, ObjectOrFolder};
 use crate::error::Result;
 use crate::storage::{Location, Stores};
 use crate::table::dataset_around;
@@ -56,8 +56,8 @@ pub async fn usage(stores: &Arc<Stores>, location: &Location, depth: usize) -> R
         return if found { Ok(folders.sorted()) } else { Err(entries::no_match(location)) };
     }
     match entries::look(stores, location).await? {
-        Found::Object(meta) => folders.add("", meta.size, None),
-        Found::Folder => {
+        ObjectOrFolder::Object(meta) => folders.add("", meta.size, None),
+        ObjectOrFolder::Folder => {
             for (path, meta) in entries::objects_below(stores, location).await? {
                 folders.add(&path, meta.size, None);
             }

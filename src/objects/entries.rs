@@ -46,7 +46,7 @@ impl From<&ObjectMeta> for Object {
 
 /// What stands at a location.
 #[derive(Clone, Debug)]
-pub enum Found {
+pub enum ObjectOrFolder {
     /// An object.
     Object(ObjectMeta),
     /// A folder; on local disks it may be empty. A bucket is one.
@@ -57,36 +57,36 @@ pub enum Found {
 ///
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.
-pub async fn look(stores: &Stores, location: &Location) -> Result<Found> {
+pub async fn look(stores: &Stores, location: &Location) -> Result<ObjectOrFolder> {
     match found(stores, location).await {
         Err(error) => Err(stores.with_near_buckets(location, error).await),
         found => found,
     }
 }
 
-async fn found(stores: &Stores, location: &Location) -> Result<Found> {
+async fn found(stores: &Stores, location: &Location) -> Result<ObjectOrFolder> {
     let store = stores.open(location)?;
     if location.path().is_root() || location.is_directory() {
-        return Ok(Found::Folder);
+        return Ok(ObjectOrFolder::Folder);
     }
     if location.local_path().is_some() {
-        return Ok(Found::Object(store.objects().head(location.path()).await?));
+        return Ok(ObjectOrFolder::Object(store.objects().head(location.path()).await?));
     }
     // A name with an ending is most often an object's: then one request is enough.
     if location.name().contains('.')
         && let Some(object) = object_at(&store, location).await?
     {
-        return Ok(Found::Object(object));
+        return Ok(ObjectOrFolder::Object(object));
     }
     match is_folder(&store, location).await {
-        Ok(true) => Ok(Found::Folder),
+        Ok(true) => Ok(ObjectOrFolder::Folder),
         Ok(false) => {
             let object = object_at(&store, location).await?;
-            object.map(Found::Object).ok_or_else(|| missing(location))
+            object.map(ObjectOrFolder::Object).ok_or_else(|| missing(location))
         }
         // Who may not list may still read.
         Err(error) if error.kind() == Kind::Denied => match object_at(&store, location).await {
-            Ok(Some(object)) => Ok(Found::Object(object)),
+            Ok(Some(object)) => Ok(ObjectOrFolder::Object(object)),
             _ => Err(error),
         },
         Err(error) => Err(error),
@@ -103,8 +103,8 @@ pub async fn stat(
     location: &Location,
 ) -> Result<(&'static str, Option<Object>)> {
     match look(stores, location).await? {
-        Found::Object(meta) => Ok(("object", Some(Object::from(&meta)))),
-        Found::Folder => {
+        ObjectOrFolder::Object(meta) => Ok(("object", Some(Object::from(&meta)))),
+        ObjectOrFolder::Folder => {
             let within = dataset_around(stores, location).await?;
             let is_dataset = within.is_some_and(|within| within.path.is_empty());
             Ok((if is_dataset { "dataset" } else { "folder" }, None))
@@ -147,7 +147,7 @@ async fn listed(stores: &Stores, location: &Location, recursive: bool) -> Result
     if location.glob().is_some() {
         return matching(stores, location, recursive).await;
     }
-    if let Found::Object(meta) = found(stores, location).await? {
+    if let ObjectOrFolder::Object(meta) = found(stores, location).await? {
         let object = Some(Object::from(&meta));
         return Ok(vec![Entry { name: location.name().to_owned(), object }]);
     }
@@ -245,7 +245,7 @@ pub(super) fn matched_part(location: &Location, base: &Location, path: &str) -> 
 }
 
 /// Says that nothing matches.
-pub(super) fn no_match(location: &Location) -> Error {
+pub(crate) fn no_match(location: &Location) -> Error {
     Error::missing(format!("no object or folder matches '{location}'"))
 }
 
