@@ -37,7 +37,7 @@ const PIECES_AT_ONCE: usize = 4;
 const SMALL_AT_ONCE: usize = 16;
 
 /// The most parts of an upload on S3.
-const MOST_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = 10_000;
 
 /// Bytes in pieces.
 pub type Pieces = BoxStream<'static, Result<Bytes>>;
@@ -290,7 +290,7 @@ impl Job {
     ) -> Result<Copied> {
         let target = stores.open(&self.to)?;
         // Parts of one size, at most so many.
-        let piece_bytes = PIECE_BYTES.max(self.meta.size.div_ceil(MOST_PARTS));
+        let piece_bytes = PIECE_BYTES.max(self.meta.size.div_ceil(MAX_PARTS));
         let pieces = pieces(&stores.open(&self.from)?, &self.meta, piece_bytes);
         let mut pieces = pieces.inspect_ok(|piece| count(piece.len() as u64));
         if let Some((files, path)) = target.files().zip(self.to.local_path()) {

@@ -10,6 +10,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use super::errors::causes;
 use super::s3::http::WEB_PAGE;
 use super::s3::keys::Sourced;
+use super::schemes::Scheme;
 use crate::error::{Error, Kind};
 
 /// What was asked of a store.
@@ -90,8 +91,8 @@ impl Backend {
 
     fn store(&self) -> &'static str {
         match self {
-            Self::Files => "file",
-            Self::Memory(_) => "memory",
+            Self::Files => Scheme::File.name(),
+            Self::Memory(_) => Scheme::Memory.name(),
             Self::Bucket(_) => "S3",
         }
     }
@@ -100,7 +101,7 @@ impl Backend {
     fn show(&self, path: &str) -> String {
         match self {
             Self::Files => format!("/{path}"),
-            Self::Memory(name) => format!("memory://{name}/{path}"),
+            Self::Memory(name) => format!("{}://{name}/{path}", Scheme::Memory),
             Self::Bucket(bucket) => format!("{}/{path}", bucket.shown),
         }
     }

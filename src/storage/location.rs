@@ -13,6 +13,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::s3::mc;
+use super::schemes::Scheme;
 use crate::error::{Error, Result};
 
 /// A place in a store. A location with a pattern is the fixed prefix of that pattern.
@@ -72,29 +73,22 @@ impl Location {
         }
         let Some((scheme, rest)) = text.split_once("://") else {
             return match mc::split_alias(text, environment) {
-                Some((alias, rest)) => Self::remote("s3", Some(alias), rest, text),
+                Some((alias, rest)) => Self::remote(Scheme::S3, Some(alias), rest, text),
                 None => Self::local(text, text),
             };
         };
-        match scheme.to_ascii_lowercase().as_str() {
-            "s3" | "s3a" | "s3n" => {
+        match Scheme::named(scheme) {
+            Some(Scheme::S3) => {
                 let (alias, rest) = split_user(rest, environment)?;
-                Self::remote("s3", alias, rest, text)
+                Self::remote(Scheme::S3, alias, rest, text)
             }
-            "memory" => Self::remote("memory", None, rest, text),
-            "file" => Self::file_url(text, rest),
-            "hdfs" | "viewfs" => Err(Error::usage(format!(
-                "'{text}' is on Hadoop, which is not supported: use distcp first to copy it to \
-                 s3://"
-            ))),
-            _ => Err(Error::usage(format!(
-                "'{scheme}://' is not supported, expected s3://, s3a://, file://, memory:// or a \
-                 path"
-            ))),
+            Some(Scheme::Memory) => Self::remote(Scheme::Memory, None, rest, text),
+            Some(Scheme::File) => Self::file_url(text, rest),
+            None => Err(unknown_scheme(scheme, text)),
         }
     }
 
-    fn remote(scheme: &str, alias: Option<&str>, rest: &str, text: &str) -> Result<Self> {
+    fn remote(scheme: Scheme, alias: Option<&str>, rest: &str, text: &str) -> Result<Self> {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err(Error::usage(format!("'{text}' names no bucket: {scheme}://BUCKET/KEY")));
@@ -230,6 +224,11 @@ impl Location {
         self.local.as_deref().is_some_and(Path::is_dir)
     }
 
+    /// How the store is reached.
+    pub(crate) fn scheme(&self) -> Scheme {
+        Scheme::of(&self.url).expect("a location is made with one of our schemes")
+    }
+
     /// The pattern, if the text had `*`, `?` or `[`.
     pub fn glob(&self) -> Option<&Glob> {
         self.glob.as_ref()
@@ -333,6 +332,16 @@ fn split_user<'a>(rest: &'a str, environment: &Environment) -> Result<(Option<&'
         _ if !authority.contains(['@', ':']) => Ok((None, rest)),
         _ => Err(credentials_in_location()),
     }
+}
+
+/// The refusal of a scheme that is none of ours.
+fn unknown_scheme(scheme: &str, text: &str) -> Error {
+    Error::usage(match scheme.to_ascii_lowercase().as_str() {
+        "hdfs" | "viewfs" => format!(
+            "'{text}' is on Hadoop, which is not supported: use distcp first to copy it to s3://"
+        ),
+        _ => format!("'{scheme}://' is not supported, expected {} or a path", Scheme::all()),
+    })
 }
 
 /// The refusal of `s3://key:secret@bucket`, which repeats nothing of it.

@@ -13,6 +13,7 @@ mod local; // durable files, renames and locks, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
 mod new_file; // a file that grows, past the page cache
 mod registry; // stores by bucket, for the engine and for us
+mod schemes; // the one list of schemes
 mod s3; // servers, settings, keys, requests
 mod store; // one opened store
 

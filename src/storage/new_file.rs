@@ -17,7 +17,7 @@ use crate::error::Result;
 const BLOCK: usize = 4096;
 
 /// The most bytes that are set in order for one write: a buffer that stays in a core's cache.
-const MOST: usize = 64 * BLOCK;
+const MAX_BYTES: usize = 64 * BLOCK;
 
 /// Buffers for the next writes. They pass from thread to thread: an allocator holds back what each
 /// thread that ever wrote has freed.
@@ -56,12 +56,12 @@ impl NewFile {
     /// # Errors
     /// If the file is not there, or the disk is full or fails.
     pub fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
-        let mut buffer = buffers().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK + MOST));
+        let mut buffer = buffers().pop().unwrap_or_else(|| Vec::with_capacity(BLOCK + MAX_BYTES));
         buffer.resize(buffer.as_ptr().align_offset(BLOCK), 0);
         let start = buffer.len();
         buffer.append(&mut self.rest);
         loop {
-            let (taken, later) = bytes.split_at(bytes.len().min(start + MOST - buffer.len()));
+            let (taken, later) = bytes.split_at(bytes.len().min(start + MAX_BYTES - buffer.len()));
             buffer.extend_from_slice(taken);
             let whole = buffer.len() - (buffer.len() - start) % BLOCK;
             self.write_blocks(&buffer[start..whole])
@@ -166,7 +166,7 @@ mod tests {
         #[test]
         fn a_file_holds_what_was_appended(
             sizes in prop::collection::vec(
-                prop_oneof![0..9000_usize, Just(BLOCK), MOST - 2..MOST + 2, Just(2 * MOST + BLOCK)],
+                prop_oneof![0..9000_usize, Just(BLOCK), MAX_BYTES - 2..MAX_BYTES + 2, Just(2 * MAX_BYTES + BLOCK)],
                 0..6,
             ),
             is_direct: bool,

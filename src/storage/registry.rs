@@ -23,6 +23,7 @@ use super::s3::client::{backend, client, patience};
 use super::s3::http::CountingConnector;
 use super::s3::settings::StorageOptions;
 use super::s3::shown::ShownSetting;
+use super::schemes::Scheme;
 use super::store::{Explained, Pause, Store};
 use crate::error::{Error, Result};
 
@@ -70,7 +71,7 @@ impl Stores {
         let (backend, calls) = (Backend::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
         let store = Store::remote(Explained::new(store, backend, calls)).pausing(pause);
         let mut opened = stores.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(format!("memory://{name}"), store);
+        opened.insert(format!("{}://{name}", Scheme::Memory), store);
         drop(opened);
         stores
     }
@@ -89,9 +90,9 @@ impl Stores {
 
     /// How the server of `location` is reached; nothing if it is not on S3.
     pub fn show(&self, location: &Location) -> Vec<ShownSetting> {
-        match location.url().scheme() {
-            "s3" => self.options.show(location.alias()),
-            _ => Vec::new(),
+        match location.scheme() {
+            Scheme::S3 => self.options.show(location.alias()),
+            Scheme::File | Scheme::Memory => Vec::new(),
         }
     }
 
@@ -117,8 +118,8 @@ impl Stores {
         if let Some(store) = opened.get(&key) {
             return Ok(store.clone());
         }
-        let store = match url.scheme() {
-            "file" => {
+        let store = match Scheme::of(url) {
+            Some(Scheme::File) => {
                 let calls = Arc::clone(&self.calls);
                 let explained = Explained::new(
                     LocalFileSystem::new(),
@@ -127,13 +128,16 @@ impl Stores {
                 );
                 Store::local(explained, LocalFiles::counted_by(calls))
             }
-            "memory" => {
+            Some(Scheme::Memory) => {
                 let backend = Backend::Memory(url.host_str().unwrap_or_default().to_owned());
                 let calls = Some(Arc::clone(&self.calls));
                 Store::remote(Explained::new(InMemory::new(), backend, calls))
             }
-            "s3" | "s3a" | "s3n" => self.open_bucket(url)?,
-            other => return Err(Error::usage(format!("no store is known for '{other}://'"))),
+            Some(Scheme::S3) => self.open_bucket(url)?,
+            None => {
+                let scheme = url.scheme();
+                return Err(Error::usage(format!("no store is known for '{scheme}://'")));
+            }
         };
         opened.insert(key, store.clone());
         Ok(store)
@@ -171,11 +175,11 @@ impl Stores {
     }
 }
 
-/// Scheme, alias and bucket. `s3a` and `s3n` are `s3`.
+/// Scheme, alias and bucket.
 fn store_key(url: &Url) -> String {
-    let scheme = match url.scheme() {
-        "s3a" | "s3n" => "s3",
-        other => other,
+    let scheme = match Scheme::of(url) {
+        Some(scheme) => scheme.name(),
+        None => url.scheme(),
     };
     let user = Some(url.username()).filter(|user| !user.is_empty());
     let user = user.map(|user| format!("{user}@")).unwrap_or_default();

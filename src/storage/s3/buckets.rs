@@ -14,6 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::storage::explain::Verb;
 use crate::storage::location::Location;
 use crate::storage::registry::Stores;
+use crate::storage::schemes::Scheme;
 
 /// An S3 server: that of an alias, or the one of the other settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Stores {
     /// The server that `text` names, if it names one and no bucket: `s3://`, or an alias alone.
     pub fn server(&self, text: &str) -> Option<Server> {
         if let Some((scheme, rest)) = text.split_once("://") {
-            let is_s3 = ["s3", "s3a", "s3n"].contains(&scheme.to_ascii_lowercase().as_str());
+            let is_s3 = Scheme::named(scheme) == Some(Scheme::S3);
             return (is_s3 && rest.is_empty()).then(Server::default);
         }
         let text = format!("{}/", text.strip_suffix('/').unwrap_or(text));
@@ -77,11 +78,11 @@ impl Stores {
         Ok(names)
     }
 
-    /// Adds to an error of a missing bucket the names of those that are almost called so, if the
-    /// server tells them.
+    /// Adds to the error of a missing bucket the names of buckets that are almost the same, if the
+    /// server lists them.
     pub async fn with_near_buckets(&self, location: &Location, error: Error) -> Error {
         let bucket = location.url().host_str().unwrap_or_default();
-        if error.kind() != Kind::InputMissing || location.url().scheme() != "s3" {
+        if error.kind() != Kind::InputMissing || location.scheme() != Scheme::S3 {
             return error;
         }
         let server = Server { alias: location.alias().map(str::to_owned) };

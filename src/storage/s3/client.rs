@@ -11,6 +11,7 @@ use super::keys::Sourced;
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::storage::explain::{Backend, Bucket};
+use crate::storage::schemes::Scheme;
 
 /// A bucket for the sentences of errors; without a name the server.
 pub(crate) fn backend(settings: &Settings, alias: Option<&str>, bucket: &str) -> Backend {
@@ -18,8 +19,8 @@ pub(crate) fn backend(settings: &Settings, alias: Option<&str>, bucket: &str) ->
         shown: match (alias, bucket) {
             (Some(alias), "") => alias.to_owned(),
             (Some(alias), bucket) => format!("{alias}/{bucket}"),
-            (None, "") => "s3:/".to_owned(),
-            (None, bucket) => format!("s3://{bucket}"),
+            (None, "") => format!("{}:/", Scheme::S3),
+            (None, bucket) => format!("{}://{bucket}", Scheme::S3),
         },
         name: bucket.to_owned(),
         endpoint: settings.server(),

@@ -16,6 +16,7 @@ use super::profile::Files;
 use crate::error::{Error, Kind, Result};
 use crate::storage::environment::Environment;
 use crate::storage::location::Location;
+use crate::storage::schemes::Scheme;
 
 /// How to reach S3. The defaults come from the environment, so that what works for `aws`, `mc` or
 /// a data-lab pod works here without a flag.
@@ -63,7 +64,9 @@ impl StorageOptions {
     /// If the variable does not hold the name of a bucket.
     pub fn default_location(&self) -> Result<Option<Location>> {
         let bucket = self.environment.get("AWS_BUCKET_NAME");
-        bucket.map(|b| Location::parse_in(&format!("s3://{b}"), &self.environment)).transpose()
+        bucket
+            .map(|b| Location::parse_in(&format!("{}://{b}", Scheme::S3), &self.environment))
+            .transpose()
     }
 
     /// Settles everything for the buckets of `alias`, or for those without one.
