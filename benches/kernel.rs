@@ -13,11 +13,11 @@ use datafusion::common::ParamValues;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::Array2;
-use pleiad::functions::centroids::block::{Column, Span, Take};
-use pleiad::functions::centroids::kernel::BLOCK;
-use pleiad::functions::centroids::model::{Extent, Model, ModelSet, Weight, mix};
-use pleiad::functions::centroids::totals::{Adder, Measures, Totals};
-use pleiad::functions::groups::Groups;
+use pleiad::centroids::block::{Column, Span, Take};
+use pleiad::centroids::groups::Groups;
+use pleiad::centroids::kernel::BLOCK;
+use pleiad::centroids::model::{Extent, Model, ModelSet, Weight, mix};
+use pleiad::centroids::totals::{Adder, Measures, Totals};
 use pleiad::functions::{centroid_sums, model_literal};
 use pleiad::isa::Isa;
 

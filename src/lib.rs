@@ -104,6 +104,8 @@ pub mod sizes;
 pub mod isa;
 /// The sphere: frames, angles, half-open blocks, margins, splitting; pure.
 pub mod grid;
+/// k-means without an engine: fixed point, kernel, model, totals; pure.
+pub mod centroids;
 /// Where bytes live: locations, object stores, credentials.
 pub mod storage;
 /// Tables on storage: one sink, one commit, one way to read.

@@ -14,9 +14,9 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::function::AccumulatorArgs;
 
-use super::centroids::block::{Block, Column, Span, Take};
-use super::centroids::kernel::BLOCK;
-use super::centroids::model::{ModelSet, Weight};
+use crate::centroids::block::{Block, Column, Span, Take};
+use crate::centroids::kernel::BLOCK;
+use crate::centroids::model::{ModelSet, Weight};
 use crate::error::Error;
 use crate::isa::Isa;
 

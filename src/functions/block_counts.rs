@@ -17,8 +17,8 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use super::SKY;
 use super::arguments::{self, failed, misused};
 use super::fold::{self, Core, Fold};
-use super::groups::Groups;
 use super::positions::{self, Positions};
+use crate::centroids::groups::Groups;
 use crate::error::Error;
 use crate::grid::{Cells, Plan};
 

@@ -19,11 +19,11 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
 use super::arguments::{self, Columns, failed};
-use super::centroids::model::ModelSet;
-use super::centroids::totals::{Adder, Measures, Totals};
 use super::fold::{self, Core, Fold};
-use super::groups::Groups;
 use super::totals_array;
+use crate::centroids::groups::Groups;
+use crate::centroids::model::ModelSet;
+use crate::centroids::totals::{Adder, Measures, Totals};
 use crate::isa::Isa;
 
 /// The function, for a session.

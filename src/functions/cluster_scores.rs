@@ -15,10 +15,10 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::centroid_sums::Summing;
-use super::centroids::model::ModelSet;
-use super::centroids::totals::{Measures, Totals};
 use super::fold::{self, Fold};
 use super::{SECTION, arguments, totals_array};
+use crate::centroids::model::ModelSet;
+use crate::centroids::totals::{Measures, Totals};
 
 /// The function, for a session.
 pub fn cluster_scores() -> AggregateUDF {

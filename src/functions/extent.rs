@@ -18,10 +18,10 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
 use super::arguments::{self, failed};
-use super::centroids::block::{Column, Number, with_values};
-use super::centroids::kernel::BLOCK;
 use super::fold::{self, Core, Fold};
-use super::groups::Groups;
+use crate::centroids::block::{Column, Number, with_values};
+use crate::centroids::groups::Groups;
+use crate::centroids::kernel::BLOCK;
 use crate::error::Error;
 use crate::isa::{Isa, Task};
 

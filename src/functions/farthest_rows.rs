@@ -15,13 +15,13 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
 use super::arguments::{self, Columns};
-use super::centroids::block::Block;
-use super::centroids::farthest::{FarRow, Farthest};
-use super::centroids::kernel::{self, BLOCK, Centroids, Nearest};
-use super::centroids::model::{CLUSTER_LIMIT, ModelSet};
 use super::fold::{self, Core, Fold};
-use super::groups::Groups;
 use super::row_lists;
+use crate::centroids::block::Block;
+use crate::centroids::farthest::{FarRow, Farthest};
+use crate::centroids::groups::Groups;
+use crate::centroids::kernel::{self, BLOCK, Centroids, Nearest};
+use crate::centroids::model::{CLUSTER_LIMIT, ModelSet};
 use crate::error::Error;
 use crate::isa::Isa;
 

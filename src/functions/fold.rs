@@ -23,8 +23,8 @@ use datafusion::logical_expr::{
 };
 
 use super::arguments::{misused, model_bytes};
-use super::centroids::model::ModelSet;
-use super::groups::Groups;
+use crate::centroids::groups::Groups;
+use crate::centroids::model::ModelSet;
 
 /// How many rows [`GroupsAccumulator::convert_to_state`] gives a state of their own at a time.
 const CONVERTED_ROWS: usize = 64;

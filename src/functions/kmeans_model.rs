@@ -18,7 +18,7 @@ use ndarray::Array2;
 
 use super::SECTION;
 use super::arguments::{failed, misused};
-use super::centroids::model::{Extent, Model, ModelSet, Weight};
+use crate::centroids::model::{Extent, Model, ModelSet, Weight};
 use crate::error::Error;
 
 /// The function, for a session.

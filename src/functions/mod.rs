@@ -1,14 +1,12 @@
 //! What SQL gains: one file a function, and here the only list of them.
 //!
-//! The functions of k-means stand on a pure core in [`centroids`], those of the sky on
+//! The functions of k-means stand on [`centroids`](crate::centroids), those of the sky on
 //! [`grid`](crate::grid); `fold` is what aggregates share.
 
 use datafusion::logical_expr::{AggregateUDF, DocSection, ScalarUDF};
 
 mod arguments; // constants, coordinates, weights
-pub mod centroids; // k-means without an engine: fixed point, kernel, model, totals
 mod fold; // one core, both accumulators
-pub mod groups; // where the rows of a batch go
 mod positions; // positions and plans of blocks as arguments
 mod row_lists; // lists of rows in Arrow
 mod sky_function; // what scalar functions of the sky are to the engine

@@ -17,10 +17,10 @@ use datafusion::logical_expr::{
 
 use super::SECTION;
 use super::arguments::{self, failed, misused};
-use super::centroids::block::{Column, Number, with_values};
-use super::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
-use super::centroids::model::{Model, ModelSet};
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
+use crate::centroids::block::{Column, Number, with_values};
+use crate::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
+use crate::centroids::model::{Model, ModelSet};
 use crate::error::Error;
 use crate::isa::Isa;
 

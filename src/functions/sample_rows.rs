@@ -17,13 +17,13 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
 use super::arguments::{self, Columns};
-use super::centroids::block::Block;
-use super::centroids::kernel::Lanes;
-use super::centroids::model::ModelSet;
-use super::centroids::sample::{HashRows, Sample, SampleRow};
 use super::fold::{self, Core, Fold};
-use super::groups::Groups;
 use super::row_lists;
+use crate::centroids::block::Block;
+use crate::centroids::groups::Groups;
+use crate::centroids::kernel::Lanes;
+use crate::centroids::model::ModelSet;
+use crate::centroids::sample::{HashRows, Sample, SampleRow};
 use crate::error::Error;
 use crate::isa::Isa;
 

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Accumulator, AggregateUDF, EmitTo, GroupsAccumula
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
 
-use super::centroids::model::mix;
+use crate::centroids::model::mix;
 
 /// A table and a call of an aggregate over it.
 pub(super) struct Tester {
@@ -259,11 +259,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::centroids::groups::Groups;
+    use crate::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
+    use crate::centroids::totals::{Measures, Totals};
     use crate::functions::centroid_sums::Summing;
-    use crate::functions::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
-    use crate::functions::centroids::totals::{Measures, Totals};
     use crate::functions::fold::Core;
-    use crate::functions::groups::Groups;
     use crate::functions::{
         block_counts, centroid_sums, cluster_scores, extent, farthest_rows, read_block_counts,
         read_centroid_sums, read_extent, read_sample_rows, sample_rows,
@@ -399,7 +399,7 @@ mod tests {
     }
 
     fn lines(totals: &Totals) -> (u64, u64, Vec<Vec<i128>>) {
-        let line = |cluster: crate::functions::centroids::totals::ClusterTotals<'_>| {
+        let line = |cluster: crate::centroids::totals::ClusterTotals<'_>| {
             let mut line = vec![cluster.rows.into(), cluster.weight];
             line.extend(cluster.sums);
             line.push(cluster.cost);

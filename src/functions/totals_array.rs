@@ -13,8 +13,8 @@ use arrow::datatypes::{
     DataType, Decimal128Type, Field, Fields, Float64Type, Int32Type, Int64Type,
 };
 
-use super::centroids::model::ModelSet;
-use super::centroids::totals::{ClusterScores, ClusterTotals, Measures, Totals};
+use crate::centroids::model::ModelSet;
+use crate::centroids::totals::{ClusterScores, ClusterTotals, Measures, Totals};
 use crate::error::{Error, Result};
 
 /// The scores after the columns of a step; the last one is a float.

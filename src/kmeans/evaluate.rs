@@ -14,13 +14,12 @@ use super::figures::{self, ClusterFigures};
 use super::iterate::{Loop, mean_of};
 use super::model::{Model, Role, Stop};
 use super::result::{Diagnosis, ModelResult, PartitionFigures};
+use super::steps::SCORES;
+use crate::centroids::fixed::Scale;
+use crate::centroids::model::{ModelSet, Spread};
+use crate::centroids::totals::{ClusterTotals, Totals};
 use crate::error::Result;
-use crate::functions::centroids::fixed::Scale;
-use crate::functions::centroids::model::{ModelSet, Spread};
-use crate::functions::centroids::totals::{ClusterTotals, Totals};
 use crate::functions::{model_literal, read_cluster_scores};
-
-const SCORES: &str = include_str!("../../sql/steps/kmeans_scores.sql");
 
 /// Measures stopped models.
 ///

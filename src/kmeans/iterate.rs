@@ -12,15 +12,13 @@ use super::input::Input;
 use super::model::{Model, Moved, StepFacts, movement};
 use super::options::{Empty, Params};
 use super::space::Space;
+use super::steps::{FAR, STEP};
+use crate::centroids::farthest::{FarRow, Farthest};
+use crate::centroids::model::ModelSet;
+use crate::centroids::totals::{ClusterTotals, Totals};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::functions::centroids::farthest::{FarRow, Farthest};
-use crate::functions::centroids::model::ModelSet;
-use crate::functions::centroids::totals::{ClusterTotals, Totals};
 use crate::functions::{model_literal, read_centroid_sums, read_farthest_rows};
-
-pub(super) const STEP: &str = include_str!("../../sql/steps/kmeans_step.sql");
-const FAR: &str = include_str!("../../sql/steps/kmeans_far.sql");
 
 /// What a step works with.
 pub struct Loop<'a> {

@@ -16,6 +16,7 @@
 //! Memory: the used columns if they fit half of the pool, otherwise nothing but a batch a stream;
 //! beside it 16 bytes · (columns + 3) for each cluster of each model in each partition.
 
+mod bits; // floats as text, exactly
 pub mod evaluate; // the last scan
 pub mod figures; // cost, silhouettes, indices
 pub mod input; // partitions, scans, memory or streaming
@@ -27,6 +28,7 @@ pub mod result; // what was found, as tables
 pub mod seeds; // the models a run begins with
 pub mod space; // range and factors
 pub mod start; // first centroids
+mod steps; // the SQL of the steps
 
 pub use options::{Options, Params};
 pub use result::Outcome;

@@ -6,8 +6,8 @@
 use ndarray::Array2;
 
 use super::options::Params;
-use crate::functions::centroids::model::ModelSet;
-use crate::functions::centroids::totals::ClusterTotals;
+use crate::centroids::model::ModelSet;
+use crate::centroids::totals::ClusterTotals;
 
 /// Which partitions make the centroids of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +55,10 @@ pub struct StepFacts {
     /// The step, from 1.
     pub step: u64,
     /// Cost of the centroids that entered the step.
-    #[serde(with = "super::record::exact")]
+    #[serde(with = "super::bits::exact")]
     pub cost: f64,
     /// ‖C − C'‖ over all clusters and columns, with the factors.
-    #[serde(with = "super::record::exact")]
+    #[serde(with = "super::bits::exact")]
     pub movement: f64,
     /// Rows of the smallest cluster.
     pub smallest: u64,

@@ -6,6 +6,7 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::bits::{from_bits, to_bits};
 use super::model::{Model, Role, StepFacts, Stop};
 use super::options::Params;
 use crate::error::{Error, Result};
@@ -142,28 +143,4 @@ impl ModelRecord {
             stopped: self.stopped,
         })
     }
-}
-
-/// A number as the hex of its bits: decimal text may come back as its neighbour.
-pub(super) mod exact {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(number: &f64, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&format_args!("{:016x}", number.to_bits()))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        let text = String::deserialize(from)?;
-        u64::from_str_radix(&text, 16).map(f64::from_bits).map_err(D::Error::custom)
-    }
-}
-
-/// Numbers as the hex of their bits: exact, and readable as text.
-pub fn to_bits<'a>(numbers: impl Iterator<Item = &'a f64>) -> Vec<String> {
-    numbers.map(|number| format!("{:016x}", number.to_bits())).collect()
-}
-
-/// The numbers of [`to_bits`]; `None` for anything else.
-pub fn from_bits(texts: &[String]) -> Option<Vec<f64>> {
-    texts.iter().map(|text| u64::from_str_radix(text, 16).ok().map(f64::from_bits)).collect()
 }

@@ -9,14 +9,13 @@ use super::iterate::Loop;
 use super::model::{Model, Role};
 use super::options::{Params, Start};
 use super::start::{self, Chance, Draw, Sample};
+use super::steps::SAMPLE;
+use crate::centroids::sample;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::functions::centroids::sample;
 use crate::functions::{model_literal, read_sample_rows};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Source, SourceOptions, SourceTable};
-
-const SAMPLE: &str = include_str!("../../sql/steps/kmeans_sample.sql");
 
 /// The number of clusters when nobody names one.
 const DEFAULT_K: usize = 7;

@@ -8,12 +8,11 @@ use ndarray::Array2;
 
 use super::input::{Input, changed};
 use super::options::{Nulls, Params, Scale};
+use super::steps::{EXTENT, STEP};
+use crate::centroids::model::{Extent, Model, ModelSet, Weight};
+use crate::centroids::totals::Totals;
 use crate::error::{Error, Result};
-use crate::functions::centroids::model::{Extent, Model, ModelSet, Weight};
-use crate::functions::centroids::totals::Totals;
 use crate::functions::{TableExtent, model_literal, read_centroid_sums, read_extent};
-
-const EXTENT: &str = include_str!("../../sql/steps/kmeans_extent.sql");
 
 /// A spread below this (2^-400) counts as none: its inverse would leave the range of the sums.
 const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
@@ -125,7 +124,7 @@ impl Space {
         let set = ModelSet::new(self.extent.clone(), models.collect())?;
         let model = model_literal(&set);
         let read = |array: &dyn Array, row| read_centroid_sums(&set, array, row);
-        let parts = input.step(super::iterate::STEP, &[("model", model)], read).await?;
+        let parts = input.step(STEP, &[("model", model)], read).await?;
         let deviation = |column: usize| {
             let lines = || parts.values().filter_map(|totals| totals.clusters().nth(column));
             let weight: i128 = lines().map(|line| line.weight).sum();

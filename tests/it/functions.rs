@@ -9,9 +9,9 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::{Array2, array};
+use pleiad::centroids::model::{Extent, Model, ModelSet, Weight};
+use pleiad::centroids::totals::Totals;
 use pleiad::error::{Error, Kind};
-use pleiad::functions::centroids::model::{Extent, Model, ModelSet, Weight};
-use pleiad::functions::centroids::totals::Totals;
 use pleiad::functions::{
     aggregates, model_literal, read_centroid_sums, read_cluster_scores, scalars,
 };
@@ -355,7 +355,7 @@ async fn scores_of_four_points_are_those_computed_by_hand() {
         assert_eq!((cluster.rows, scores.cost_rest, scores.farthest), (2, 0, 1.0));
         assert_eq!(scales.cost.to_float(cluster.cost).to_bits(), 1.0_f64.to_bits());
         assert_eq!(scales.distance.to_float(scores.distance).to_bits(), 1.0_f64.to_bits());
-        let unit = pleiad::functions::centroids::fixed::Scale::UNIT;
+        let unit = pleiad::centroids::fixed::Scale::UNIT;
         let silhouette = unit.to_float(scores.simplified_silhouette);
         assert!((silhouette - 17.0 / 9.0).abs() < 1e-14, "{silhouette}");
     }

@@ -18,15 +18,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sizes", &[]),
     ("isa", &[]),
     ("grid", &["isa"]),
+    ("centroids", &["isa"]),
     ("storage", &[]),
     ("table", &["storage", "cleanup"]),
     ("generate", &["grid"]),
-    ("functions", &["grid", "isa"]),
+    ("functions", &["grid", "centroids", "isa"]),
     ("session", &["storage", "functions", "table"]),
     // it reads what its aggregates answer; its options name sizes
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
-    ("kmeans", &["session", "table", "functions", "storage::Location"]),
+    ("kmeans", &["session", "table", "functions", "centroids", "storage::Location"]),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "storage::Location"]),
     ("stream", &["session", "table"]),
@@ -68,6 +69,7 @@ const HOMES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "src/isa.rs",
     "src/grid",
+    "src/centroids",
     "src/dbscan/local",
     "src/dbscan/advise.rs",
     "src/dbscan/count.rs",
@@ -75,6 +77,10 @@ const PURE: &[&str] = &[
     "src/dbscan/plan.rs",
     "src/dbscan/sizes.rs",
     "src/dbscan/tree.rs",
+    "src/kmeans/bits.rs",
+    "src/kmeans/figures.rs",
+    "src/kmeans/model.rs",
+    "src/kmeans/start.rs",
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
     "src/generate/people.rs",

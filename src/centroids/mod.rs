@@ -7,6 +7,7 @@
 pub mod block; // 512 usable rows, widened and quantised
 pub mod farthest; // the rows farthest from their centroids
 pub mod fixed; // floats as integers, and means of them as floats
+pub mod groups; // where the rows of a batch go
 pub mod kernel; // nearest centroids, one body for every instruction set
 pub mod model; // centroids and the box of the rows, as values and as bytes
 pub mod sample; // the rows of lowest hash

@@ -65,7 +65,7 @@ pub struct Model {
     pub centroids: Array2<f64>,
     /// What differences are multiplied by, column by column: `d² = Σ ((x − c)·f)²`.
     pub factors: Option<Vec<f64>>,
-    /// Asks [`cluster_scores`](crate::functions::cluster_scores()) for the silhouette.
+    /// Asks `cluster_scores` for the silhouette.
     pub spread: Option<Spread>,
 }
 

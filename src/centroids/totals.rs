@@ -8,10 +8,10 @@ use ndarray::ArrayView1;
 
 use super::block::{Block, outside_error};
 use super::fixed::{self, OFFSET, Scale};
+use super::groups::Groups;
 use super::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use super::model::{Model, ModelSet, REST_BITS, Spread, Weight};
 use crate::error::{Error, Result};
-use crate::functions::groups::Groups;
 use crate::isa::{Isa, Task};
 
 /// Sums stay within 128 bits, and within DECIMAL(38, 0), up to this many rows: 2^44.
