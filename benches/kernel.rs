@@ -13,10 +13,10 @@ use datafusion::common::ParamValues;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::Array2;
-use pleiad::centroids::block::{Column, Span, Take};
+use pleiad::centroids::block::{ColumnSlice, Span, Take};
 use pleiad::centroids::groups::Groups;
 use pleiad::centroids::kernel::BLOCK;
-use pleiad::centroids::model::{Extent, Model, ModelSet, Weight, mix};
+use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight, mix};
 use pleiad::centroids::totals::{Adder, Measures, Totals};
 use pleiad::functions::{centroid_sums, model_literal};
 use pleiad::isa::Isa;
@@ -36,8 +36,8 @@ fn columns(d: usize, rows: usize) -> Vec<Vec<f64>> {
 
 fn model(k: usize, d: usize) -> ModelSet {
     let centroids = Array2::from_shape_fn((k, d), |(i, j)| number(1 << 40 | (i * d + j)));
-    let extent = Extent { lows: vec![0.0; d], highs: vec![100.0; d], weight: Weight::None };
-    ModelSet::new(extent, vec![Model::new(centroids)]).expect("valid")
+    let bounds = BoundingBox { lows: vec![0.0; d], highs: vec![100.0; d], weight: Weight::None };
+    ModelSet::new(bounds, vec![Model::new(centroids)]).expect("valid")
 }
 
 /// Lloyd's step as one would write it: floats, a row at a time.
@@ -65,7 +65,7 @@ fn plain(columns: &[Vec<f64>], centroids: &Array2<f64>) -> (Vec<u64>, Array2<f64
 fn ours(adder: &mut Adder, isa: Isa, models: &ModelSet, columns: &[Vec<f64>], totals: &mut Totals) {
     for start in (0..ROWS).step_by(BLOCK) {
         let span = Span { start, end: start + BLOCK };
-        let columns = columns.iter().map(|column| Column::F64(column));
+        let columns = columns.iter().map(|column| ColumnSlice::F64(column));
         let all = None::<fn(usize) -> Take>;
         adder.block.load(isa, models, columns, None, span, all).expect("inside the box");
         adder.add(models, &mut Groups::One(totals)).expect("inside the box");

@@ -12,7 +12,7 @@ use crate::isa::{Isa, Task};
 /// A column of a batch in its own type.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "each variant is the type it names")]
-pub enum Column<'a> {
+pub enum ColumnSlice<'a> {
     I8(&'a [i8]),
     I16(&'a [i16]),
     I32(&'a [i32]),
@@ -29,16 +29,16 @@ pub enum Column<'a> {
 macro_rules! with_values {
     ($column:expr, $values:ident => $body:expr) => {
         match $column {
-            Column::I8($values) => $body,
-            Column::I16($values) => $body,
-            Column::I32($values) => $body,
-            Column::I64($values) => $body,
-            Column::U8($values) => $body,
-            Column::U16($values) => $body,
-            Column::U32($values) => $body,
-            Column::U64($values) => $body,
-            Column::F32($values) => $body,
-            Column::F64($values) => $body,
+            ColumnSlice::I8($values) => $body,
+            ColumnSlice::I16($values) => $body,
+            ColumnSlice::I32($values) => $body,
+            ColumnSlice::I64($values) => $body,
+            ColumnSlice::U8($values) => $body,
+            ColumnSlice::U16($values) => $body,
+            ColumnSlice::U32($values) => $body,
+            ColumnSlice::U64($values) => $body,
+            ColumnSlice::F32($values) => $body,
+            ColumnSlice::F64($values) => $body,
         }
     };
 }
@@ -86,7 +86,7 @@ pub enum Take {
 
 /// Up to [`BLOCK`] usable rows. Reused from block to block: it allocates once.
 #[derive(Debug)]
-pub struct Block {
+pub struct RowBlock {
     rows: usize,
     columns: usize,
     /// The coordinates, a column after another; rows past [`Self::rows`] hold anything.
@@ -101,7 +101,7 @@ pub struct Block {
     pub skipped: Vec<u32>,
 }
 
-impl Block {
+impl RowBlock {
     /// Room for rows of `columns` coordinates and `extra` measures.
     pub fn new(columns: usize, extra: usize) -> Self {
         Self {
@@ -138,8 +138,8 @@ impl Block {
         &mut self,
         isa: Isa,
         models: &ModelSet,
-        columns: impl Iterator<Item = Column<'a>>,
-        weight: Option<Column<'a>>,
+        columns: impl Iterator<Item = ColumnSlice<'a>>,
+        weight: Option<ColumnSlice<'a>>,
         span: Span,
         take: Option<impl Fn(usize) -> Take>,
     ) -> Result<()> {
@@ -225,7 +225,7 @@ impl Block {
     fn check_inside(&self, models: &ModelSet, row: usize) -> Result<()> {
         let outside = |j: &usize| !fixed::is_in_range(self.measures[*j][row]);
         let Some(j) = (0..self.columns).find(outside) else { return Ok(()) };
-        let (lo, hi) = (models.extent().lows[j], models.extent().highs[j]);
+        let (lo, hi) = (models.bounds().lows[j], models.bounds().highs[j]);
         Err(outside_error(format_args!(
             "column {} holds {}, expected {lo} to {hi}",
             j + 1,
@@ -242,12 +242,12 @@ pub(super) fn outside_error(found: impl std::fmt::Display) -> Error {
     )
 }
 
-fn quantise_weight(models: &ModelSet, weight: Column<'_>, row: usize) -> Result<i64> {
+fn quantise_weight(models: &ModelSet, weight: ColumnSlice<'_>, row: usize) -> Result<i64> {
     let refused = |found: &dyn std::fmt::Display, expected: &str| {
         Err(Error::data(format!("a weight is {found}, expected {expected}")))
     };
     let (x, whole) = (with_values!(weight, w => w[row].widen()), weight.integer(row));
-    match (models.extent().weight, whole) {
+    match (models.bounds().weight, whole) {
         (Weight::Integer, Some(whole)) => match i64::try_from(whole) {
             Ok(w) if (0..=WEIGHT_LIMIT).contains(&w) => Ok(w),
             _ => refused(&whole, "0 to 2147483648"),
@@ -260,7 +260,7 @@ fn quantise_weight(models: &ModelSet, weight: Column<'_>, row: usize) -> Result<
     }
 }
 
-impl Column<'_> {
+impl ColumnSlice<'_> {
     /// The value of a row of an integer column.
     fn integer(&self, row: usize) -> Option<i128> {
         Some(match self {

@@ -37,7 +37,7 @@ pub enum Weight {
 
 /// The box that holds all rows: the least and greatest value of each column, in the user's units.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Extent {
+pub struct BoundingBox {
     /// The least value of each column.
     pub lows: Vec<f64>,
     /// The greatest value of each column.
@@ -81,10 +81,10 @@ impl Model {
     }
 
     /// A bound of the squared distance of any row of the box to its nearest centroid.
-    fn distance_bound(&self, extent: &Extent) -> f64 {
+    fn distance_bound(&self, bounds: &BoundingBox) -> f64 {
         let far = |centroid: ArrayView1<'_, f64>| -> f64 {
             let side = |(j, c): (usize, &f64)| {
-                let side = f64::max((extent.lows[j] - c).abs(), (extent.highs[j] - c).abs());
+                let side = f64::max((bounds.lows[j] - c).abs(), (bounds.highs[j] - c).abs());
                 let side = side * self.factors.as_ref().map_or(1.0, |factors| factors[j]);
                 side * side
             };
@@ -111,7 +111,7 @@ pub const REST_BITS: i32 = 26;
 /// Models over one box, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSet {
-    extent: Extent,
+    bounds: BoundingBox,
     models: Vec<Model>,
     columns: Vec<Scale>,
     weight: Scale,
@@ -124,30 +124,30 @@ impl ModelSet {
     /// # Errors
     /// Of another number of columns, a NaN or infinity, a magnitude above 2^500, no or more than
     /// 65,535 clusters, a largest weight that is not above zero.
-    pub fn new(extent: Extent, models: Vec<Model>) -> Result<Self> {
-        check_extent(&extent)?;
-        let columns = extent.lows.len();
+    pub fn new(bounds: BoundingBox, models: Vec<Model>) -> Result<Self> {
+        check_bounds(&bounds)?;
+        let columns = bounds.lows.len();
         for (number, model) in models.iter().enumerate() {
             check_model(number, model, columns)?;
         }
         let scale = |(lo, hi): (&f64, &f64)| Scale::of_column(f64::max(lo.abs(), hi.abs()));
         let distances =
-            models.iter().map(|model| distance_scales(model, &extent)).collect::<Result<_>>()?;
+            models.iter().map(|model| distance_scales(model, &bounds)).collect::<Result<_>>()?;
         Ok(Self {
-            columns: extent.lows.iter().zip(&extent.highs).map(scale).collect(),
-            weight: match extent.weight {
+            columns: bounds.lows.iter().zip(&bounds.highs).map(scale).collect(),
+            weight: match bounds.weight {
                 Weight::None | Weight::Integer => Scale::ONE,
                 Weight::Float { largest } => Scale::of_weight(largest),
             },
             distances,
-            extent,
+            bounds,
             models,
         })
     }
 
     /// The box of the rows.
-    pub fn extent(&self) -> &Extent {
-        &self.extent
+    pub fn bounds(&self) -> &BoundingBox {
+        &self.bounds
     }
 
     /// The models, in the order of their numbers.
@@ -191,9 +191,9 @@ impl ModelSet {
         let mut out = Writer(vec![0; 8]);
         out.u32(FORMAT);
         out.count(self.columns());
-        out.floats(&self.extent.lows);
-        out.floats(&self.extent.highs);
-        match self.extent.weight {
+        out.floats(&self.bounds.lows);
+        out.floats(&self.bounds.highs);
+        match self.bounds.weight {
             Weight::None => out.u32(0),
             Weight::Integer => out.u32(1),
             Weight::Float { largest } => {
@@ -237,21 +237,21 @@ impl ModelSet {
         if u64::from_le_bytes(*head) != hash(body) {
             return Err(damaged());
         }
-        let (extent, models) = Reader(body).model_set().ok_or_else(damaged)?;
-        Self::new(extent, models)
+        let (bounds, models) = Reader(body).model_set().ok_or_else(damaged)?;
+        Self::new(bounds, models)
     }
 }
 
-fn check_extent(extent: &Extent) -> Result<()> {
-    let columns = extent.lows.len();
-    if columns == 0 || columns > COLUMN_LIMIT || extent.highs.len() != columns {
+fn check_bounds(bounds: &BoundingBox) -> Result<()> {
+    let columns = bounds.lows.len();
+    if columns == 0 || columns > COLUMN_LIMIT || bounds.highs.len() != columns {
         return Err(Error::data(format!(
             "the box of the model has {columns} lows and {} highs, expected as many of each, \
              at least 1 and at most {COLUMN_LIMIT}",
-            extent.highs.len(),
+            bounds.highs.len(),
         )));
     }
-    for (j, (lo, hi)) in extent.lows.iter().zip(&extent.highs).enumerate() {
+    for (j, (lo, hi)) in bounds.lows.iter().zip(&bounds.highs).enumerate() {
         if !(is_usable(*lo) && is_usable(*hi) && lo <= hi) {
             return Err(Error::data(format!(
                 "column {} ranges from {lo} to {hi}, expected finite bounds in ascending order and \
@@ -260,7 +260,7 @@ fn check_extent(extent: &Extent) -> Result<()> {
             )));
         }
     }
-    match extent.weight {
+    match bounds.weight {
         Weight::Float { largest } if !(is_usable(largest) && largest > 0.0) => Err(Error::data(
             format!("the largest weight is {largest}, expected a finite number above 0"),
         )),
@@ -316,8 +316,8 @@ fn is_usable(x: f64) -> bool {
     x.abs() <= MAGNITUDE_LIMIT
 }
 
-fn distance_scales(model: &Model, extent: &Extent) -> Result<DistanceScales> {
-    let bound = model.distance_bound(extent);
+fn distance_scales(model: &Model, bounds: &BoundingBox) -> Result<DistanceScales> {
+    let bound = model.distance_bound(bounds);
     if !bound.is_finite() {
         return Err(Error::data(
             "squared distances between rows and centroids overflow: expected columns and factors of \
@@ -370,7 +370,7 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn model_set(mut self) -> Option<(Extent, Vec<Model>)> {
+    fn model_set(mut self) -> Option<(BoundingBox, Vec<Model>)> {
         if self.u32()? != FORMAT {
             return None;
         }
@@ -384,7 +384,7 @@ impl Reader<'_> {
         };
         let count = self.count()?;
         let models = (0..count).map(|_| self.model(columns)).collect::<Option<_>>()?;
-        self.0.is_empty().then_some((Extent { lows, highs, weight }, models))
+        self.0.is_empty().then_some((BoundingBox { lows, highs, weight }, models))
     }
 
     fn model(&mut self, columns: usize) -> Option<Model> {
@@ -433,8 +433,8 @@ mod tests {
 
     use super::*;
 
-    fn extent() -> Extent {
-        Extent { lows: vec![18.0, 50.0], highs: vec![99.0, 99.0], weight: Weight::None }
+    fn bounds() -> BoundingBox {
+        BoundingBox { lows: vec![18.0, 50.0], highs: vec![99.0, 99.0], weight: Weight::None }
     }
 
     fn sample() -> ModelSet {
@@ -449,7 +449,7 @@ mod tests {
         };
         let plain = Model::new(array![[20.0, 60.0], [30.0, -0.0]]);
         let weight = Weight::Float { largest: 2.5 };
-        ModelSet::new(Extent { weight, ..extent() }, vec![plain, scaled]).expect("valid")
+        ModelSet::new(BoundingBox { weight, ..bounds() }, vec![plain, scaled]).expect("valid")
     }
 
     #[test]
@@ -474,30 +474,30 @@ mod tests {
 
     #[test]
     fn different_models_differ_in_their_first_eight_bytes() {
-        let one = ModelSet::new(extent(), vec![Model::new(array![[20.0, 60.0]])]).expect("valid");
-        let two = ModelSet::new(extent(), vec![Model::new(array![[20.0, 61.0]])]).expect("valid");
+        let one = ModelSet::new(bounds(), vec![Model::new(array![[20.0, 60.0]])]).expect("valid");
+        let two = ModelSet::new(bounds(), vec![Model::new(array![[20.0, 61.0]])]).expect("valid");
         assert_ne!(one.encode()[..8], two.encode()[..8]);
     }
 
     #[track_caller]
-    fn check_refused(extent: Extent, model: Model, words: &str) {
-        let error = ModelSet::new(extent, vec![model]).expect_err("refused");
+    fn check_refused(bounds: BoundingBox, model: Model, words: &str) {
+        let error = ModelSet::new(bounds, vec![model]).expect_err("refused");
         assert!(error.to_string().contains(words), "{error}");
     }
 
     #[test]
     fn what_cannot_be_measured_is_refused() {
         let good = || Model::new(array![[20.0, 60.0]]);
-        check_refused(extent(), Model::new(Array2::zeros((0, 2))), "0 clusters");
-        check_refused(extent(), Model::new(array![[20.0]]), "1 columns, expected 2");
-        check_refused(extent(), Model::new(array![[20.0, f64::NAN]]), "coordinate NaN");
-        check_refused(Extent { lows: vec![18.0], ..extent() }, good(), "1 lows and 2 highs");
-        check_refused(Extent { lows: vec![18.0, 1e200], ..extent() }, good(), "below 2^500");
+        check_refused(bounds(), Model::new(Array2::zeros((0, 2))), "0 clusters");
+        check_refused(bounds(), Model::new(array![[20.0]]), "1 columns, expected 2");
+        check_refused(bounds(), Model::new(array![[20.0, f64::NAN]]), "coordinate NaN");
+        check_refused(BoundingBox { lows: vec![18.0], ..bounds() }, good(), "1 lows and 2 highs");
+        check_refused(BoundingBox { lows: vec![18.0, 1e200], ..bounds() }, good(), "below 2^500");
         let weight = Weight::Float { largest: 0.0 };
-        check_refused(Extent { weight, ..extent() }, good(), "the largest weight is 0");
+        check_refused(BoundingBox { weight, ..bounds() }, good(), "the largest weight is 0");
         let scaled = |f| Model { factors: Some(vec![f, 1.0]), ..good() };
-        check_refused(extent(), scaled(-1.0), "factors");
-        let wide = Extent { highs: vec![1e150, 99.0], ..extent() };
+        check_refused(bounds(), scaled(-1.0), "factors");
+        let wide = BoundingBox { highs: vec![1e150, 99.0], ..bounds() };
         check_refused(wide, scaled(1e150), "overflow");
     }
 

@@ -29,7 +29,7 @@ pub struct SampleRow<'a> {
 
 /// The `limit` distinct rows of lowest (hash, values).
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct RowSample {
     limit: usize,
     columns: usize,
     /// Rows in the order they came; up to twice `limit`, then those that cannot stay are dropped.
@@ -42,7 +42,7 @@ pub struct Sample {
     highest: u64,
 }
 
-impl Sample {
+impl RowSample {
     /// The sample of no rows.
     pub fn new(limit: usize, columns: usize) -> Self {
         Self {
@@ -193,7 +193,7 @@ impl Sample {
     }
 }
 
-impl PartialEq for Sample {
+impl PartialEq for RowSample {
     fn eq(&self, other: &Self) -> bool {
         (self.limit, self.columns, self.rows()) == (other.limit, other.columns, other.rows())
     }
@@ -266,7 +266,7 @@ mod tests {
             cut in 0..200usize,
         ) {
             let mut all = BTreeMap::new();
-            let mut samples = [Sample::new(limit, 1), Sample::new(limit, 1)];
+            let mut samples = [RowSample::new(limit, 1), RowSample::new(limit, 1)];
             for (i, (hash, value)) in rows.iter().enumerate() {
                 *all.entry((*hash, *value)).or_insert(0) += 1;
                 let values = [f64::from(*value)];

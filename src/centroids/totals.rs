@@ -6,7 +6,7 @@
 
 use ndarray::ArrayView1;
 
-use super::block::{Block, outside_error};
+use super::block::{RowBlock, outside_error};
 use super::fixed::{self, OFFSET, Scale};
 use super::groups::Groups;
 use super::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
@@ -21,7 +21,7 @@ pub const ROW_LIMIT: u64 = 1 << 44;
 const FEW_ROWS: usize = 64;
 
 /// Rows whose sums fit 64 bits: 2^12 × 2^51.
-const MOST_WAITING: usize = 1 << 12;
+const MAX_WAITING_ROWS: usize = 1 << 12;
 
 /// What is summed beside the coordinates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -257,7 +257,7 @@ pub struct Adder {
     isa: Isa,
     measures: Measures,
     /// The rows to add; the caller loads them.
-    pub block: Block,
+    pub block: RowBlock,
     nearest: Nearest,
     /// Sums of rows not yet in any totals: for each model twice clusters × (columns + measures + rows).
     table: Vec<i64>,
@@ -273,7 +273,7 @@ impl Adder {
         Self {
             isa,
             measures,
-            block: Block::new(models.columns(), measures.count()),
+            block: RowBlock::new(models.columns(), measures.count()),
             nearest: Nearest::default(),
             table: vec![0; 2 * clusters * width],
             waiting: 0,
@@ -297,7 +297,7 @@ impl Adder {
             self.measure(models, number)?;
             match into {
                 Groups::One(_)
-                    if models.extent().weight == Weight::None && self.block.rows() >= FEW_ROWS =>
+                    if models.bounds().weight == Weight::None && self.block.rows() >= FEW_ROWS =>
                 {
                     self.add_block(first, model.clusters());
                 }
@@ -309,7 +309,7 @@ impl Adder {
             first += model.clusters();
         }
         self.waiting += self.block.rows();
-        if self.waiting + BLOCK > MOST_WAITING {
+        if self.waiting + BLOCK > MAX_WAITING_ROWS {
             self.flush(models, into);
         }
         Ok(())

@@ -14,7 +14,7 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::function::AccumulatorArgs;
 
-use crate::centroids::block::{Block, Column, Span, Take};
+use crate::centroids::block::{ColumnSlice, RowBlock, Span, Take};
 use crate::centroids::kernel::BLOCK;
 use crate::centroids::model::{ModelSet, Weight};
 use crate::error::Error;
@@ -145,13 +145,13 @@ pub(super) fn count(
 
 /// The columns of a call: which arguments are coordinates, and whether a weight follows them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Columns {
+pub(super) struct CallColumns {
     first: usize,
     coordinates: usize,
     weighted: bool,
 }
 
-impl Columns {
+impl CallColumns {
     /// Compares the arguments after the constants with what the model says about the rows.
     pub(super) fn of(
         function: &str,
@@ -160,7 +160,7 @@ impl Columns {
         constants: usize,
     ) -> Result<Self> {
         let found = args.exprs.len() - constants;
-        let weight = models.extent().weight;
+        let weight = models.bounds().weight;
         let weighted = weight != Weight::None;
         let coordinates = models.columns();
         if found != coordinates + usize::from(weighted) {
@@ -188,7 +188,7 @@ impl Columns {
         models: &ModelSet,
         (values, filter): (&[ArrayRef], Option<&BooleanArray>),
         scratch: &mut S,
-        block: impl Fn(&mut S) -> &mut Block,
+        block: impl Fn(&mut S) -> &mut RowBlock,
         mut each: impl FnMut(&mut S) -> Result<()>,
     ) -> Result<()> {
         let used = &values[self.first..];
@@ -220,18 +220,18 @@ impl Columns {
 }
 
 /// The values of a coerced column, as they lie in memory.
-pub(super) fn column(array: &ArrayRef) -> Result<Column<'_>> {
+pub(super) fn column(array: &ArrayRef) -> Result<ColumnSlice<'_>> {
     Ok(match array.data_type() {
-        DataType::Int8 => Column::I8(array.as_primitive::<Int8Type>().values()),
-        DataType::Int16 => Column::I16(array.as_primitive::<Int16Type>().values()),
-        DataType::Int32 => Column::I32(array.as_primitive::<Int32Type>().values()),
-        DataType::Int64 => Column::I64(array.as_primitive::<Int64Type>().values()),
-        DataType::UInt8 => Column::U8(array.as_primitive::<UInt8Type>().values()),
-        DataType::UInt16 => Column::U16(array.as_primitive::<UInt16Type>().values()),
-        DataType::UInt32 => Column::U32(array.as_primitive::<UInt32Type>().values()),
-        DataType::UInt64 => Column::U64(array.as_primitive::<UInt64Type>().values()),
-        DataType::Float32 => Column::F32(array.as_primitive::<Float32Type>().values()),
-        DataType::Float64 => Column::F64(array.as_primitive::<Float64Type>().values()),
+        DataType::Int8 => ColumnSlice::I8(array.as_primitive::<Int8Type>().values()),
+        DataType::Int16 => ColumnSlice::I16(array.as_primitive::<Int16Type>().values()),
+        DataType::Int32 => ColumnSlice::I32(array.as_primitive::<Int32Type>().values()),
+        DataType::Int64 => ColumnSlice::I64(array.as_primitive::<Int64Type>().values()),
+        DataType::UInt8 => ColumnSlice::U8(array.as_primitive::<UInt8Type>().values()),
+        DataType::UInt16 => ColumnSlice::U16(array.as_primitive::<UInt16Type>().values()),
+        DataType::UInt32 => ColumnSlice::U32(array.as_primitive::<UInt32Type>().values()),
+        DataType::UInt64 => ColumnSlice::U64(array.as_primitive::<UInt64Type>().values()),
+        DataType::Float32 => ColumnSlice::F32(array.as_primitive::<Float32Type>().values()),
+        DataType::Float64 => ColumnSlice::F64(array.as_primitive::<Float64Type>().values()),
         other => return internal_err!("a column was not coerced: {other}"),
     })
 }

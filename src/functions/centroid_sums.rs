@@ -18,7 +18,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
-use super::arguments::{self, Columns, failed};
+use super::arguments::{self, CallColumns, failed};
 use super::fold::{self, Core, Fold};
 use super::totals_array;
 use crate::centroids::groups::Groups;
@@ -90,7 +90,7 @@ pub(super) struct Summing {
     isa: Isa,
     measures: Measures,
     models: Arc<ModelSet>,
-    columns: Columns,
+    columns: CallColumns,
 }
 
 impl Summing {
@@ -100,7 +100,7 @@ impl Summing {
         args: &AccumulatorArgs<'_>,
     ) -> Result<Self> {
         let models = arguments::model(function, args, 0)?;
-        let columns = Columns::of(function, &models, args, 1)?;
+        let columns = CallColumns::of(function, &models, args, 1)?;
         Ok(Self { isa: Isa::best(), measures, models, columns })
     }
 

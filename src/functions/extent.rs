@@ -19,7 +19,7 @@ use datafusion::logical_expr::{AggregateUDF, Documentation};
 use super::SECTION;
 use super::arguments::{self, failed};
 use super::fold::{self, Core, Fold};
-use crate::centroids::block::{Column, Number, with_values};
+use crate::centroids::block::{ColumnSlice, Number, with_values};
 use crate::centroids::groups::Groups;
 use crate::centroids::kernel::BLOCK;
 use crate::error::Error;
@@ -239,7 +239,7 @@ impl Measuring {
     /// Whole blocks of finite values at once; whether that was possible.
     fn note_block(
         &self,
-        columns: &[Column<'_>],
+        columns: &[ColumnSlice<'_>],
         (start, end): (usize, usize),
         bounds: &mut [(f64, f64)],
         into: &mut TableExtent,

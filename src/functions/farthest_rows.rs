@@ -14,10 +14,10 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
-use super::arguments::{self, Columns};
+use super::arguments::{self, CallColumns};
 use super::fold::{self, Core, Fold};
 use super::row_lists;
-use crate::centroids::block::Block;
+use crate::centroids::block::RowBlock;
 use crate::centroids::farthest::{FarRow, Farthest};
 use crate::centroids::groups::Groups;
 use crate::centroids::kernel::{self, BLOCK, Centroids, Nearest};
@@ -93,7 +93,7 @@ impl Fold for FarthestRows {
         let models = arguments::model(Self::NAME, args, 0)?;
         #[expect(clippy::cast_possible_wrap, reason = "65,535")]
         let limit = arguments::count(Self::NAME, "number of rows", args, 1, CLUSTER_LIMIT as i64)?;
-        let columns = Columns::of(Self::NAME, &models, args, 2)?;
+        let columns = CallColumns::of(Self::NAME, &models, args, 2)?;
         Ok(Searching { isa: Isa::best(), limit, models, columns })
     }
 }
@@ -112,12 +112,12 @@ struct Searching {
     isa: Isa,
     limit: usize,
     models: Arc<ModelSet>,
-    columns: Columns,
+    columns: CallColumns,
 }
 
 #[derive(Debug)]
 struct Scratch {
-    block: Block,
+    block: RowBlock,
     nearest: Nearest,
     values: Vec<f64>,
 }
@@ -133,7 +133,7 @@ impl Core for Searching {
     fn scratch(&self) -> Scratch {
         let columns = self.models.columns();
         Scratch {
-            block: Block::new(columns, 0),
+            block: RowBlock::new(columns, 0),
             nearest: Nearest::default(),
             values: Vec::with_capacity(columns),
         }

@@ -18,7 +18,7 @@ use ndarray::Array2;
 
 use super::SECTION;
 use super::arguments::{failed, misused};
-use crate::centroids::model::{Extent, Model, ModelSet, Weight};
+use crate::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use crate::error::Error;
 
 /// The function, for a session.
@@ -101,8 +101,8 @@ fn encode(arrays: &[ArrayRef], row: usize) -> Result<Option<Vec<u8>>> {
     let mut next = || lists.next().expect("three arguments");
     let centroids = matrix(NAME, &next())?;
     let (lows, highs) = (coordinates(NAME, &next())?, coordinates(NAME, &next())?);
-    let extent = Extent { lows, highs, weight: Weight::None };
-    let models = ModelSet::new(extent, vec![Model::new(centroids)]).map_err(failed)?;
+    let bounds = BoundingBox { lows, highs, weight: Weight::None };
+    let models = ModelSet::new(bounds, vec![Model::new(centroids)]).map_err(failed)?;
     Ok(Some(models.encode()))
 }
 

@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 use super::SECTION;
 use super::arguments::{self, failed, misused};
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
-use crate::centroids::block::{Column, Number, with_values};
+use crate::centroids::block::{ColumnSlice, Number, with_values};
 use crate::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use crate::centroids::model::{Model, ModelSet};
 use crate::error::Error;
@@ -26,21 +26,21 @@ use crate::isa::Isa;
 
 /// The function that gives the number, for a session.
 pub fn nearest_centroid() -> ScalarUDF {
-    function(Answer::Number)
+    function(Output::Number)
 }
 
 /// The function that gives the distance, for a session.
 pub fn nearest_centroid_distance() -> ScalarUDF {
-    function(Answer::Distance)
+    function(Output::Distance)
 }
 
-fn function(answer: Answer) -> ScalarUDF {
+fn function(answer: Output) -> ScalarUDF {
     let signature = Signature::user_defined(Volatility::Immutable);
     ScalarUDF::new_from_impl(NearestCentroid { signature, answer })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Answer {
+enum Output {
     Number,
     Distance,
 }
@@ -48,14 +48,14 @@ enum Answer {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct NearestCentroid {
     signature: Signature,
-    answer: Answer,
+    answer: Output,
 }
 
 impl ScalarUDFImpl for NearestCentroid {
     fn name(&self) -> &str {
         match self.answer {
-            Answer::Number => "nearest_centroid",
-            Answer::Distance => "nearest_centroid_distance",
+            Output::Number => "nearest_centroid",
+            Output::Distance => "nearest_centroid_distance",
         }
     }
 
@@ -76,8 +76,8 @@ impl ScalarUDFImpl for NearestCentroid {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(match self.answer {
-            Answer::Number => DataType::Int32,
-            Answer::Distance => DataType::Float64,
+            Output::Number => DataType::Int32,
+            Output::Distance => DataType::Float64,
         })
     }
 
@@ -87,8 +87,8 @@ impl ScalarUDFImpl for NearestCentroid {
 
     fn documentation(&self) -> Option<&Documentation> {
         Some(match self.answer {
-            Answer::Number => &NUMBER,
-            Answer::Distance => &DISTANCE,
+            Output::Number => &NUMBER,
+            Output::Distance => &DISTANCE,
         })
     }
 
@@ -114,8 +114,8 @@ impl ScalarUDFImpl for NearestCentroid {
             }
         }
         let found: ArrayRef = match self.answer {
-            Answer::Number => Arc::new(search.labels.into_iter().collect::<Int32Array>()),
-            Answer::Distance => Arc::new(search.distances.into_iter().collect::<Float64Array>()),
+            Output::Number => Arc::new(search.labels.into_iter().collect::<Int32Array>()),
+            Output::Distance => Arc::new(search.distances.into_iter().collect::<Float64Array>()),
         };
         if constant {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&found, 0)?));

@@ -16,14 +16,14 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::SECTION;
-use super::arguments::{self, Columns};
+use super::arguments::{self, CallColumns};
 use super::fold::{self, Core, Fold};
 use super::row_lists;
-use crate::centroids::block::Block;
+use crate::centroids::block::RowBlock;
 use crate::centroids::groups::Groups;
 use crate::centroids::kernel::Lanes;
 use crate::centroids::model::ModelSet;
-use crate::centroids::sample::{HashRows, Sample, SampleRow};
+use crate::centroids::sample::{HashRows, RowSample, SampleRow};
 use crate::error::Error;
 use crate::isa::Isa;
 
@@ -46,13 +46,13 @@ pub fn read_sample_rows(
     columns: usize,
     array: &dyn Array,
     row: usize,
-) -> crate::error::Result<Sample> {
+) -> crate::error::Result<RowSample> {
     let foreign = || Error::internal("expected sampled rows of this query");
     let list = row_lists::rows_of(row_fields(), array, row).ok_or_else(foreign)?;
     let hashes = list.column(0).as_primitive::<UInt64Type>();
     let rows = list.column(2).as_primitive::<Int64Type>();
     let weights = list.column(3).as_primitive::<Decimal128Type>();
-    let mut sample = Sample::new(limit, columns);
+    let mut sample = RowSample::new(limit, columns);
     for i in 0..list.len() {
         let values = row_lists::values_of(list.column(1), i);
         let values = values.values();
@@ -108,7 +108,7 @@ impl Fold for SampleRows {
             other => return internal_err!("a seed was not coerced: {}", other.data_type()),
         };
         let limit = arguments::count(Self::NAME, "number of rows", args, 2, ROWS_LIMIT)?;
-        let columns = Columns::of(Self::NAME, &models, args, 3)?;
+        let columns = CallColumns::of(Self::NAME, &models, args, 3)?;
         Ok(Sampling { isa: Isa::best(), seed, limit, models, columns })
     }
 }
@@ -129,28 +129,28 @@ struct Sampling {
     seed: u64,
     limit: usize,
     models: Arc<ModelSet>,
-    columns: Columns,
+    columns: CallColumns,
 }
 
 #[derive(Debug)]
 struct Scratch {
-    block: Block,
+    block: RowBlock,
     hashes: Box<Lanes<u64>>,
     values: Vec<f64>,
 }
 
 impl Core for Sampling {
-    type State = Sample;
+    type State = RowSample;
     type Scratch = Scratch;
 
-    fn start(&self) -> Sample {
-        Sample::new(self.limit, self.models.columns())
+    fn start(&self) -> RowSample {
+        RowSample::new(self.limit, self.models.columns())
     }
 
     fn scratch(&self) -> Scratch {
         let columns = self.models.columns();
         Scratch {
-            block: Block::new(columns, 0),
+            block: RowBlock::new(columns, 0),
             hashes: Box::new(Lanes::filled(0)),
             values: Vec::with_capacity(columns),
         }
@@ -161,7 +161,7 @@ impl Core for Sampling {
         scratch: &mut Scratch,
         values: &[ArrayRef],
         filter: Option<&BooleanArray>,
-        mut into: Groups<'_, Sample>,
+        mut into: Groups<'_, RowSample>,
     ) -> Result<usize> {
         let mut grown = 0;
         self.columns.for_each_block(
@@ -191,16 +191,16 @@ impl Core for Sampling {
         Ok(grown)
     }
 
-    fn write(&self, state: &Sample, out: &mut Vec<u8>) {
+    fn write(&self, state: &RowSample, out: &mut Vec<u8>) {
         state.write(out);
     }
 
-    fn merge(&self, state: &mut Sample, bytes: &[u8]) -> Result<()> {
+    fn merge(&self, state: &mut RowSample, bytes: &[u8]) -> Result<()> {
         state.merge_bytes(bytes).map_err(arguments::failed)
     }
 
-    fn evaluate(&self, states: &[Sample]) -> Result<ArrayRef> {
-        let samples: Vec<Vec<SampleRow<'_>>> = states.iter().map(Sample::rows).collect();
+    fn evaluate(&self, states: &[RowSample]) -> Result<ArrayRef> {
+        let samples: Vec<Vec<SampleRow<'_>>> = states.iter().map(RowSample::rows).collect();
         let rows = || samples.iter().flatten();
         let count = |n: u64| i64::try_from(n).expect("at most 2^44 rows");
         let weights = Decimal128Array::from_iter_values(rows().map(|row| row.weight));
@@ -213,7 +213,7 @@ impl Core for Sampling {
         Ok(row_lists::answer(row_fields(), columns, samples.iter().map(Vec::len)))
     }
 
-    fn state_bytes(&self, state: &Sample) -> usize {
+    fn state_bytes(&self, state: &RowSample) -> usize {
         state.bytes()
     }
 

@@ -19,7 +19,7 @@ use super::SKY;
 /// The types that the arguments of a function are cast to; the name is for errors.
 type Coerce = fn(&str, &[DataType]) -> Result<Vec<DataType>>;
 /// The answers for so many rows of coerced arguments.
-type Answer = Box<dyn Fn(&[ColumnarValue], usize) -> Result<ArrayRef> + Send + Sync>;
+type Kernel = Box<dyn Fn(&[ColumnarValue], usize) -> Result<ArrayRef> + Send + Sync>;
 
 /// A function of the sky.
 pub(super) struct SkyFunction {
@@ -29,7 +29,7 @@ pub(super) struct SkyFunction {
     returns: DataType,
     strict: bool,
     documentation: Documentation,
-    answer: Answer,
+    answer: Kernel,
 }
 
 /// Begins the documentation of a function: what it answers, and how it is called.

@@ -260,7 +260,7 @@ mod tests {
 
     use super::*;
     use crate::centroids::groups::Groups;
-    use crate::centroids::model::{Extent, Model, ModelSet, Spread, Weight};
+    use crate::centroids::model::{BoundingBox, Model, ModelSet, Spread, Weight};
     use crate::centroids::totals::{Measures, Totals};
     use crate::functions::centroid_sums::Summing;
     use crate::functions::fold::Core;
@@ -324,7 +324,7 @@ mod tests {
     }
 
     fn models(weights: Weights) -> ModelSet {
-        let extent = Extent {
+        let bounds = BoundingBox {
             lows: vec![-100.0, -9.0],
             highs: vec![100.0, 9.0],
             weight: match weights {
@@ -343,7 +343,7 @@ mod tests {
             }),
             ..Model::new(array![[0.0, 0.0], [60.0, -2.0]])
         };
-        ModelSet::new(extent, vec![Model::new(centroids), scaled]).unwrap()
+        ModelSet::new(bounds, vec![Model::new(centroids), scaled]).unwrap()
     }
 
     fn bytes(models: &ModelSet) -> ScalarValue {
@@ -589,7 +589,7 @@ mod tests {
     #[test]
     fn states_and_answers_of_another_model_are_refused() {
         let other = ModelSet::new(
-            models(Weights::None).extent().clone(),
+            models(Weights::None).bounds().clone(),
             vec![Model::new(array![[0.0, 0.0]])],
         )
         .unwrap();

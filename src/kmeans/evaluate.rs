@@ -12,7 +12,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use super::figures::{self, ClusterFigures};
 use super::iterate::{Loop, mean_of};
-use super::model::{Model, Role, Stop};
+use super::model::{ModelState, Role, StopReason};
 use super::result::{Diagnosis, ModelResult, PartitionFigures};
 use super::steps::SCORES;
 use crate::centroids::fixed::Scale;
@@ -25,13 +25,13 @@ use crate::functions::{model_literal, read_cluster_scores};
 ///
 /// # Errors
 /// The engine's; an input that changed while it was read.
-pub async fn evaluate(work: &Loop<'_>, models: &[Model]) -> Result<Vec<ModelResult>> {
+pub async fn evaluate(work: &Loop<'_>, models: &[ModelState]) -> Result<Vec<ModelResult>> {
     let one_cluster = overall_mean(work, models).await?.insert_axis(Axis(0));
     let set = work.space.set(models.iter().map(|model| &model.centroids).chain([&one_cluster]))?;
     let scores = scores(work, &set).await?;
     let measured = measure(models, &set, &scores);
     let last = set.clusters() - 1;
-    let mut whole = Line::default();
+    let mut whole = ClusterSums::default();
     scores.values().filter_map(|totals| totals.clusters().nth(last)).for_each(|t| whole.add(&t));
     let one_cluster_cost = Units { set: &set, place: models.len() }.cluster(&whole).cost;
     let silhouettes = match work.params.silhouette {
@@ -51,7 +51,7 @@ pub async fn evaluate(work: &Loop<'_>, models: &[Model]) -> Result<Vec<ModelResu
 }
 
 /// The mean of all rows, from exact sums: those of any model add up to it.
-async fn overall_mean(work: &Loop<'_>, models: &[Model]) -> Result<Array1<f64>> {
+async fn overall_mean(work: &Loop<'_>, models: &[ModelState]) -> Result<Array1<f64>> {
     if let Some(overall) = work.overall.get() {
         return Ok(overall.clone());
     }
@@ -69,7 +69,7 @@ async fn scores(work: &Loop<'_>, set: &ModelSet) -> Result<BTreeMap<usize, Total
 
 /// Exact sums of one cluster over some partitions.
 #[derive(Debug, Clone, Default)]
-struct Line {
+struct ClusterSums {
     rows: u64,
     weight: i128,
     sums: Vec<i128>,
@@ -81,7 +81,7 @@ struct Line {
     farthest: f64,
 }
 
-impl Line {
+impl ClusterSums {
     fn add(&mut self, other: &ClusterTotals<'_>) {
         self.rows += other.rows;
         self.weight += other.weight;
@@ -111,7 +111,7 @@ impl Units<'_> {
         scale.to_float(sum) / self.set.weight_scale().factor()
     }
 
-    fn cluster(self, line: &Line) -> ClusterFigures {
+    fn cluster(self, line: &ClusterSums) -> ClusterFigures {
         let scales = self.set.distance_scales(self.place);
         ClusterFigures {
             rows: line.rows,
@@ -126,11 +126,11 @@ impl Units<'_> {
     /// A model's sums over all its clusters.
     fn totals(
         self,
-        lines: &[Line],
+        lines: &[ClusterSums],
         one_cluster_cost: f64,
         silhouette: Option<f64>,
-    ) -> figures::Totals {
-        let mut whole = Line::default();
+    ) -> figures::ModelSums {
+        let mut whole = ClusterSums::default();
         for line in lines {
             whole.rows += line.rows;
             whole.weight += line.weight;
@@ -140,7 +140,7 @@ impl Units<'_> {
             whole.simplified += line.simplified;
         }
         let cluster = self.cluster(&whole);
-        figures::Totals {
+        figures::ModelSums {
             rows: cluster.rows,
             weight: cluster.weight,
             cost: cluster.cost,
@@ -154,14 +154,14 @@ impl Units<'_> {
 
 /// The sums of one model: in each partition that counts for it, and over all of them.
 struct Measured<'a> {
-    model: &'a Model,
+    model: &'a ModelState,
     units: Units<'a>,
-    parts: BTreeMap<usize, Vec<Line>>,
-    whole: Vec<Line>,
+    parts: BTreeMap<usize, Vec<ClusterSums>>,
+    whole: Vec<ClusterSums>,
 }
 
 fn measure<'a>(
-    models: &'a [Model],
+    models: &'a [ModelState],
     set: &'a ModelSet,
     scores: &BTreeMap<usize, Totals>,
 ) -> Vec<Measured<'a>> {
@@ -170,9 +170,9 @@ fn measure<'a>(
         let clusters = first..first + model.k();
         first = clusters.end;
         let mut parts = BTreeMap::new();
-        let mut whole = vec![Line::default(); model.k()];
+        let mut whole = vec![ClusterSums::default(); model.k()];
         for (&partition, totals) in scores.iter().filter(|(place, _)| model.counts(**place)) {
-            let mut own = vec![Line::default(); model.k()];
+            let mut own = vec![ClusterSums::default(); model.k()];
             let lines = totals.clusters().skip(clusters.start).take(model.k());
             for ((own, whole), line) in own.iter_mut().zip(&mut whole).zip(lines) {
                 own.add(&line);
@@ -213,7 +213,7 @@ impl Measured<'_> {
             best: false,
             centroids: centroids.clone(),
             history: self.model.history.clone(),
-            stopped: self.model.stopped.unwrap_or(Stop::MaxSteps),
+            stopped: self.model.stopped.unwrap_or(StopReason::MaxSteps),
             figures: figures::figures(centroids, work.space.factors(), &clusters, &totals),
             clusters,
             partitions: partitions.collect(),
@@ -223,7 +223,7 @@ impl Measured<'_> {
     }
 
     /// The sums of the model over all its clusters and partitions.
-    fn totals(&self) -> figures::Totals {
+    fn totals(&self) -> figures::ModelSums {
         self.units.totals(&self.whole, 0.0, None)
     }
 
@@ -281,7 +281,7 @@ async fn silhouettes(
         }
         models.push(model);
     }
-    let set = ModelSet::new(set.extent().clone(), models)?;
+    let set = ModelSet::new(set.bounds().clone(), models)?;
     let scores = scores(work, &set).await?;
     let mut first = 0;
     let each = measured.iter().enumerate().map(|(place, measured)| {

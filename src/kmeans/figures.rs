@@ -61,7 +61,7 @@ pub struct ModelFigures {
 
 /// The sums of one model that are not kept per cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Totals {
+pub struct ModelSums {
     /// Rows that counted.
     pub rows: u64,
     /// Their weight.
@@ -83,7 +83,7 @@ pub fn figures(
     centroids: &Array2<f64>,
     factors: &[f64],
     clusters: &[ClusterFigures],
-    totals: &Totals,
+    totals: &ModelSums,
 ) -> ModelFigures {
     let k = clusters.len();
     let mean = |sum: f64| (totals.weight > 0.0).then(|| sum / totals.weight);
@@ -102,7 +102,7 @@ pub fn figures(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most 65535 clusters")]
-fn calinski_harabasz(k: usize, totals: &Totals) -> Option<f64> {
+fn calinski_harabasz(k: usize, totals: &ModelSums) -> Option<f64> {
     let (k, n) = (k as f64, totals.weight);
     let between = (totals.one_cluster_cost - totals.cost) / (k - 1.0);
     (k > 1.0 && n > k && totals.cost > 0.0).then(|| between / (totals.cost / (n - k)))
@@ -151,8 +151,8 @@ mod tests {
         ClusterFigures { rows, weight, cost, distance, max_distance: 0.0 }
     }
 
-    fn totals(clusters: &[ClusterFigures], one_cluster_cost: f64) -> Totals {
-        Totals {
+    fn totals(clusters: &[ClusterFigures], one_cluster_cost: f64) -> ModelSums {
+        ModelSums {
             rows: clusters.iter().map(|c| c.rows).sum(),
             weight: clusters.iter().map(|c| c.weight).sum(),
             cost: clusters.iter().map(|c| c.cost).sum(),

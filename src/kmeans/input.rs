@@ -35,14 +35,14 @@ const ODD_BATCH: NonZeroUsize = NonZeroUsize::new(997).expect("not zero");
 
 /// One value of the Hive keys in one table.
 #[derive(Debug, Clone)]
-pub struct Partition {
+pub struct InputPartition {
     /// Name of the table.
     pub table: String,
     /// Hive keys and their values; empty for a table without keys.
     pub keys: Vec<(Field, ScalarValue)>,
 }
 
-impl Partition {
+impl InputPartition {
     /// The partition as a path: `table1/id_pref=0`.
     pub fn name(&self) -> String {
         let keys = self.keys.iter().map(|(key, value)| format!("{}={value}", key.name()));
@@ -61,7 +61,7 @@ struct Scan {
 /// The input of a run, pinned.
 pub struct Input {
     /// Partitions in the order of their numbers.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<InputPartition>,
     /// The used columns as SQL, in order: coordinates, then the weight.
     columns: String,
     tables: Vec<SourceTable>,
@@ -227,10 +227,10 @@ impl Input {
 }
 
 /// Gives each partition of `table` the next number and makes that number the only key.
-fn number(table: &SourceTable, partitions: &mut Vec<Partition>) -> SourceTable {
+fn number(table: &SourceTable, partitions: &mut Vec<InputPartition>) -> SourceTable {
     let first = partitions.len();
     let found = table.partitions();
-    partitions.extend(found.iter().map(|values| Partition {
+    partitions.extend(found.iter().map(|values| InputPartition {
         table: table.name.clone(),
         keys: table.keys.iter().cloned().zip(values.iter().cloned()).collect(),
     }));

@@ -9,9 +9,9 @@ use datafusion::scalar::ScalarValue;
 use ndarray::{Array1, Array2, Axis};
 
 use super::input::Input;
-use super::model::{Model, Moved, StepFacts, movement};
+use super::model::{ModelState, Moved, StepFacts, movement};
 use super::options::{Empty, Params};
-use super::space::Space;
+use super::space::FeatureSpace;
 use super::steps::{FAR, STEP};
 use crate::centroids::farthest::{FarRow, Farthest};
 use crate::centroids::model::ModelSet;
@@ -25,7 +25,7 @@ pub struct Loop<'a> {
     /// The rows.
     pub input: &'a Input,
     /// Their range and how columns are weighed.
-    pub space: &'a Space,
+    pub space: &'a FeatureSpace,
     /// When to stop.
     pub params: &'a Params,
     /// Whom to tell.
@@ -42,14 +42,14 @@ impl Loop<'_> {
     /// error.
     pub async fn run(
         &self,
-        models: &mut [Model],
-        keep: impl AsyncFn(u64, &[Model]) -> Result<()>,
+        models: &mut [ModelState],
+        keep: impl AsyncFn(u64, &[ModelState]) -> Result<()>,
     ) -> Result<()> {
         let started = Instant::now();
         let total = Some(self.params.max_steps);
         self.watch.report(Event::Stage { name: "clustering".into(), total, unit: Unit::Steps });
         while models.iter().any(|model| model.stopped.is_none()) {
-            let late = || self.params.time_limit().is_some_and(|most| started.elapsed() >= most);
+            let late = || self.params.time_limit().is_some_and(|limit| started.elapsed() >= limit);
             let largest = self.step(models, late).await?;
             let number = steps(models);
             keep(number, models).await?;
@@ -61,7 +61,7 @@ impl Loop<'_> {
     }
 
     /// One step of all models that still move; returns the largest movement.
-    async fn step(&self, models: &mut [Model], late: impl Fn() -> bool) -> Result<f64> {
+    async fn step(&self, models: &mut [ModelState], late: impl Fn() -> bool) -> Result<f64> {
         let begun = Instant::now();
         let moving = || (0..models.len()).filter(|&number| models[number].stopped.is_none());
         let moving: Vec<usize> = moving().collect();
@@ -120,7 +120,7 @@ impl Loop<'_> {
 
     /// Moves empty clusters, in ascending order, to the rows farthest from all centroids that have
     /// rows; returns how many moved. Each such move lowers the cost strictly, so nothing cycles.
-    async fn repair(&self, model: &Model, moved: &mut Moved) -> Result<usize> {
+    async fn repair(&self, model: &ModelState, moved: &mut Moved) -> Result<usize> {
         if moved.empty.is_empty() || moved.empty.len() == model.k() {
             return Ok(0);
         }
@@ -148,22 +148,22 @@ impl Loop<'_> {
         Ok(repaired)
     }
 
-    /// At most `most` distinct rows with d² > 0 that count for the model, farthest first, ties by
+    /// At most `limit` distinct rows with d² > 0 that count for the model, farthest first, ties by
     /// their values.
     async fn farthest(
         &self,
-        model: &Model,
+        model: &ModelState,
         centroids: &Array2<f64>,
-        most: usize,
+        limit: usize,
     ) -> Result<Vec<FarRow>> {
         let set = self.space.set(std::iter::once(centroids))?;
         let values = [
             ("model", model_literal(&set)),
-            ("most", ScalarValue::Int64(i64::try_from(most).ok())),
+            ("limit", ScalarValue::Int64(i64::try_from(limit).ok())),
         ];
-        let read = |array: &dyn Array, row| read_farthest_rows(&set, most, array, row);
+        let read = |array: &dyn Array, row| read_farthest_rows(&set, limit, array, row);
         let parts = self.input.step(FAR, &values, read).await?;
-        let mut far = Farthest::new(most, set.columns(), 1);
+        let mut far = Farthest::new(limit, set.columns(), 1);
         for (_, rows) in parts.iter().filter(|(partition, _)| model.counts(**partition)) {
             far.merge(rows)?;
         }
@@ -187,6 +187,6 @@ pub(super) fn mean_of(sums: &BTreeMap<usize, Totals>, set: &ModelSet) -> Array1<
 }
 
 /// Steps that the models have done: those that still move have done the most.
-pub fn steps(models: &[Model]) -> u64 {
+pub fn steps(models: &[ModelState]) -> u64 {
     models.iter().map(|model| model.history.len() as u64).max().unwrap_or_default()
 }

@@ -52,7 +52,7 @@ use model::Model;
 use options::Start;
 use record::{ModelRecord, StepRecord};
 use result::ModelResult;
-use space::Space;
+use space::FeatureSpace;
 
 /// Clusters the tables of `source`; with `run`, keeps every step and publishes the tables of
 /// [`result`](mod@result) as one dataset. `resumed` is the last step of a run that died.
@@ -71,7 +71,7 @@ pub async fn run(
     let begun = Instant::now();
     let inputs = source.input_records();
     let input = Input::open(session, source.tables, params, params.cache, watch).await?;
-    let space = Space::measure(&input, params).await?;
+    let space = FeatureSpace::measure(&input, params).await?;
     let work = Loop { input: &input, space: &space, params, watch, overall: OnceLock::new() };
     let mut models = match &resumed {
         Some(record) => {
@@ -80,7 +80,7 @@ pub async fn run(
         }
         None => seeds::first_models(&work, session).await?,
     };
-    let keep = async |step: u64, models: &[Model]| {
+    let keep = async |step: u64, models: &[ModelState]| {
         let Some(run) = &run else { return Ok(()) };
         let record = StepRecord::new(step, params, &inputs, models);
         run.keep(&format!("steps/{step:05}.json"), Bytes::from(record.to_bytes()?)).await
@@ -135,7 +135,7 @@ fn warn_of_empty(results: &[ModelResult], params: &Params, watch: &dyn Observer)
 }
 
 /// Reads all rows once more, in one stream and odd batches, and compares every integer.
-async fn recheck(work: &Loop<'_>, session: &Session, models: &[Model]) -> Result<()> {
+async fn recheck(work: &Loop<'_>, session: &Session, models: &[ModelState]) -> Result<()> {
     let again = work.input.in_another_order(session, work.params).await?;
     let set = work.space.set(models.iter().map(|model| &model.centroids))?;
     let other = Loop { input: &again, space: work.space, overall: OnceLock::new(), ..*work };

@@ -26,7 +26,7 @@ pub enum Role {
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stop {
+pub enum StopReason {
     /// No centroid moved, to the bit.
     Still,
     /// The centroids moved less than the tolerance.
@@ -37,7 +37,7 @@ pub enum Stop {
     TimeLimit,
 }
 
-impl Stop {
+impl StopReason {
     /// The reason as tables show it.
     pub fn name(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ pub struct StepFacts {
 
 /// A model on its way.
 #[derive(Debug, Clone)]
-pub struct Model {
+pub struct ModelState {
     /// Which partitions make it.
     pub role: Role,
     /// Number of the start among those of the same k, from 0.
@@ -80,7 +80,7 @@ pub struct Model {
     /// Steps so far, in order.
     pub history: Vec<StepFacts>,
     /// Why it stopped, once it has.
-    pub stopped: Option<Stop>,
+    pub stopped: Option<StopReason>,
 }
 
 /// A model after the means were taken, before empty clusters are repaired.
@@ -96,7 +96,7 @@ pub struct Moved {
     pub cost: i128,
 }
 
-impl Model {
+impl ModelState {
     /// A model at its first centroids.
     pub fn at(role: Role, start: u32, centroids: Array2<f64>) -> Self {
         Self { role, start, centroids, history: Vec::new(), stopped: None }
@@ -162,16 +162,16 @@ impl Model {
         facts: &StepFacts,
         params: &Params,
         late: bool,
-    ) -> Option<Stop> {
+    ) -> Option<StopReason> {
         let same = self.centroids.iter().zip(next).all(|(a, b)| a.to_bits() == b.to_bits());
         if same && facts.repaired == 0 {
-            Some(Stop::Still)
+            Some(StopReason::Still)
         } else if facts.movement < params.tolerance {
-            Some(Stop::Tolerance)
+            Some(StopReason::Tolerance)
         } else if facts.step >= params.max_steps {
-            Some(Stop::MaxSteps)
+            Some(StopReason::MaxSteps)
         } else if late {
-            Some(Stop::TimeLimit)
+            Some(StopReason::TimeLimit)
         } else {
             None
         }

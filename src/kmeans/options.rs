@@ -20,7 +20,7 @@ pub struct Options {
     pub columns: Vec<String>,
     /// Clusters: a number (7), a range with both ends (2..12) or a list (3,5,7) [default: 7]
     #[arg(long)]
-    pub k: Option<Counts>,
+    pub k: Option<ClusterCounts>,
     /// Where the first centroids come from
     #[arg(long, value_enum, default_value = "k-means++")]
     pub start: Start,
@@ -38,7 +38,7 @@ pub struct Options {
     pub weight: Option<String>,
     /// Scale columns inside distances; centroids stay in your units
     #[arg(long, value_enum, default_value_t)]
-    pub scale: Scale,
+    pub scale: Scaling,
     /// What to do with rows that hold NULL, NaN or infinity in a used column
     #[arg(long, value_enum, default_value_t)]
     pub nulls: Nulls,
@@ -103,7 +103,7 @@ impl Start {
 
 /// How columns are weighed inside distances.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scale {
+pub enum Scaling {
     /// As they are.
     #[default]
     None,
@@ -147,16 +147,16 @@ pub enum Cache {
 
 /// The numbers of clusters to try, ascending, without doubles.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counts(Vec<usize>);
+pub struct ClusterCounts(Vec<usize>);
 
-impl Counts {
+impl ClusterCounts {
     /// The numbers, ascending.
     pub fn as_slice(&self) -> &[usize] {
         &self.0
     }
 }
 
-impl FromStr for Counts {
+impl FromStr for ClusterCounts {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -185,7 +185,7 @@ impl FromStr for Counts {
     }
 }
 
-impl fmt::Display for Counts {
+impl fmt::Display for ClusterCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let texts: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&texts.join(","))
@@ -248,7 +248,7 @@ impl Params {
     }
 
     /// The numbers of clusters, where the user named them.
-    pub fn k(&self) -> Option<&Counts> {
+    pub fn k(&self) -> Option<&ClusterCounts> {
         self.0.k.as_ref()
     }
 
@@ -307,14 +307,14 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct CommandLine {
         #[command(flatten)]
         options: Options,
     }
 
     fn options(arguments: &str) -> Options {
         let words = ["pleiad"].into_iter().chain(arguments.split_whitespace());
-        Line::try_parse_from(words).unwrap().options
+        CommandLine::try_parse_from(words).unwrap().options
     }
 
     #[rstest]
@@ -323,7 +323,7 @@ mod tests {
     #[case("2..=3", &[2, 3])]
     #[case("9,3,3..4", &[3, 4, 9])]
     fn numbers_of_clusters_are_read(#[case] text: &str, #[case] expected: &[usize]) {
-        assert_eq!(text.parse::<Counts>().unwrap().as_slice(), expected);
+        assert_eq!(text.parse::<ClusterCounts>().unwrap().as_slice(), expected);
     }
 
     #[rstest]
@@ -333,7 +333,7 @@ mod tests {
     #[case("x")]
     #[case("")]
     fn other_numbers_of_clusters_are_refused(#[case] text: &str) {
-        assert!(text.parse::<Counts>().unwrap_err().to_string().contains("expected"));
+        assert!(text.parse::<ClusterCounts>().unwrap_err().to_string().contains("expected"));
     }
 
     #[rstest]

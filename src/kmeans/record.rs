@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::bits::{from_bits, to_bits};
-use super::model::{Model, Role, StepFacts, Stop};
+use super::model::{ModelState, Role, StepFacts, StopReason};
 use super::options::Params;
 use crate::error::{Error, Result};
 use crate::table::InputRecord;
@@ -27,7 +27,7 @@ pub struct StepRecord {
 
 impl StepRecord {
     /// What is kept after `step`.
-    pub fn new(step: u64, params: &Params, inputs: &[InputRecord], models: &[Model]) -> Self {
+    pub fn new(step: u64, params: &Params, inputs: &[InputRecord], models: &[ModelState]) -> Self {
         Self {
             step,
             options: params.record(),
@@ -96,12 +96,12 @@ pub struct ModelRecord {
     /// Centroids row by row, as bits in hex.
     centroids: Vec<Vec<String>>,
     history: Vec<StepFacts>,
-    stopped: Option<Stop>,
+    stopped: Option<StopReason>,
 }
 
 impl ModelRecord {
     /// What is kept of `model`.
-    pub fn of(model: &Model) -> Self {
+    pub fn of(model: &ModelState) -> Self {
         Self {
             role: match model.role {
                 Role::Global => "global".to_owned(),
@@ -119,7 +119,7 @@ impl ModelRecord {
     ///
     /// # Errors
     /// A record that this program did not write is bad data.
-    pub fn model(&self) -> Result<Model> {
+    pub fn model(&self) -> Result<ModelState> {
         let role = match self.role.as_str() {
             "global" => Role::Global,
             "unweighted" => Role::Unweighted,
@@ -135,7 +135,7 @@ impl ModelRecord {
             .ok_or_else(damaged)?;
         let columns = rows.first().map_or(0, Vec::len);
         let centroids = Array2::from_shape_vec((rows.len(), columns), rows.concat());
-        Ok(Model {
+        Ok(ModelState {
             role,
             start: self.start,
             centroids: centroids.map_err(|cause| damaged().caused_by(cause))?,

@@ -25,8 +25,8 @@ use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
 use super::figures::{ClusterFigures, ModelFigures};
-use super::input::Partition;
-use super::model::{StepFacts, Stop};
+use super::input::InputPartition;
+use super::model::{StepFacts, StopReason};
 use crate::error::Result;
 
 /// A finished model and its figures.
@@ -41,7 +41,7 @@ pub struct ModelResult {
     /// Steps in order.
     pub history: Vec<StepFacts>,
     /// Why it stopped.
-    pub stopped: Stop,
+    pub stopped: StopReason,
     /// Figures over all rows.
     pub figures: ModelFigures,
     /// Figures of each cluster.
@@ -103,7 +103,7 @@ pub struct Outcome {
     /// Columns that span the space.
     pub columns: Vec<String>,
     /// Partitions in the order of their numbers.
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<InputPartition>,
     /// Models in the order (k, start).
     pub models: Vec<ModelResult>,
     /// Seed of the draws.
@@ -150,7 +150,7 @@ impl Outcome {
     }
 
     fn model(&self) -> Result<RecordBatch> {
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         let each = || self.clusters();
         let figures = || each().map(|(_, model, cluster)| &model.clusters[cluster]);
         table.int("model", each().map(|(number, ..)| number));
@@ -168,7 +168,7 @@ impl Outcome {
     }
 
     fn figures(&self) -> Result<RecordBatch> {
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         let each = || self.numbered();
         let figures = || self.models.iter().map(|model| &model.figures);
         table.int("model", each().map(|(number, _)| number));
@@ -196,7 +196,7 @@ impl Outcome {
     }
 
     fn history(&self) -> Result<RecordBatch> {
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         let each = || {
             let steps = |(number, model): (i32, _)| {
                 let model: &ModelResult = model;
@@ -223,7 +223,7 @@ impl Outcome {
                     .map(move |(&place, figures)| (number, model, place, figures))
             })
         };
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         table.int("model", each().map(|(number, ..)| number));
         self.keys(&mut table, &each().map(|(_, _, place, _)| place).collect::<Vec<_>>())?;
         table.count("rows", each().map(|(.., figures)| figures.rows));
@@ -245,7 +245,7 @@ impl Outcome {
             })
         };
         let shown: Vec<_> = each().filter(|&(.., rows)| rows >= self.min_rows).collect();
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         table.int("model", shown.iter().map(|&(number, ..)| number));
         self.keys(&mut table, &shown.iter().map(|&(_, place, ..)| place).collect::<Vec<_>>())?;
         table.int("cluster", shown.iter().map(|&(_, _, cluster, _)| small(cluster)));
@@ -255,7 +255,7 @@ impl Outcome {
 
     fn diagnosis(&self) -> Result<RecordBatch> {
         let each = || self.numbered().filter_map(|(number, m)| Some((number, m, m.diagnosis?)));
-        let mut table = Columns::default();
+        let mut table = TableBuilder::default();
         table.int("model", each().map(|(number, ..)| number));
         table.int("k", each().map(|(_, model, _)| small(model.k())));
         table.float("mean_distance", each().map(|(.., found)| Some(found.mean_distance)));
@@ -268,7 +268,7 @@ impl Outcome {
     }
 
     /// The table and every Hive key of the partitions at `places`; NULL where a table has no such key.
-    fn keys(&self, table: &mut Columns, places: &[usize]) -> Result<()> {
+    fn keys(&self, table: &mut TableBuilder, places: &[usize]) -> Result<()> {
         let partitions = || places.iter().map(|&place| &self.partitions[place]);
         table.text("table", partitions().map(|partition| partition.table.clone()));
         let mut keys: Vec<Field> = Vec::new();
@@ -280,7 +280,7 @@ impl Outcome {
             }
         }
         for key in keys {
-            let value = |partition: &Partition| {
+            let value = |partition: &InputPartition| {
                 let own = partition.keys.iter().find(|(field, _)| field.name() == key.name());
                 match own {
                     Some((_, value)) => value.cast_to(key.data_type()),
@@ -301,12 +301,12 @@ impl Outcome {
 
 /// Columns of a table under construction.
 #[derive(Default)]
-struct Columns {
+struct TableBuilder {
     fields: Vec<Field>,
     arrays: Vec<ArrayRef>,
 }
 
-impl Columns {
+impl TableBuilder {
     fn push(&mut self, name: &str, array: impl Array + 'static) {
         self.push_array(name, Arc::new(array));
     }

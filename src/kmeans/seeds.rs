@@ -6,11 +6,11 @@ use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
 use super::iterate::Loop;
-use super::model::{Model, Role};
+use super::model::{ModelState, Role};
 use super::options::{Params, Start};
-use super::start::{self, Chance, Draw, Sample};
+use super::start::{self, Chance, Draw, WeightedRows};
 use super::steps::SAMPLE;
-use crate::centroids::sample;
+use crate::centroids::sample::RowSample;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::functions::{model_literal, read_sample_rows};
@@ -22,39 +22,40 @@ const DEFAULT_K: usize = 7;
 /// Rows of the sample: 256 for each cluster of the largest k, within these bounds.
 const SAMPLE_ROWS: std::ops::RangeInclusive<usize> = 20_000..=100_000;
 /// Diagnosis runs a model a partition; beyond this many it would cost more than it tells.
-const MOST_DIAGNOSED: usize = 16;
+const MAX_DIAGNOSED_PARTITIONS: usize = 16;
 
 /// First models, in the order (k, start), then those of the diagnosis.
 ///
 /// # Errors
 /// Given centroids that do not fit; the engine's.
-pub async fn first_models(work: &Loop<'_>, session: &Session) -> Result<Vec<Model>> {
+pub async fn first_models(work: &Loop<'_>, session: &Session) -> Result<Vec<ModelState>> {
     let params = work.params;
     let mut models = match params.start {
-        Start::Given => vec![Model::at(Role::Global, 0, given(session, params).await?)],
+        Start::Given => vec![ModelState::at(Role::Global, 0, given(session, params).await?)],
         Start::PlusPlus => drawn(work, Draw::PlusPlus).await?,
         Start::Random => drawn(work, Draw::Random).await?,
     };
     if params.diagnose {
         let partitions = work.input.partitions.len();
-        if partitions > MOST_DIAGNOSED {
+        if partitions > MAX_DIAGNOSED_PARTITIONS {
             return Err(Error::usage(format!(
-                "diagnose compares up to {MOST_DIAGNOSED} partitions, the input has {partitions}"
+                "diagnose compares up to {MAX_DIAGNOSED_PARTITIONS} partitions, the input has {partitions}"
             )));
         }
         let roles = (0..partitions).map(|partition| Role::Local { partition });
         let roles: Vec<Role> = roles.chain([Role::Unweighted]).collect();
-        let first: Vec<Model> = models.iter().filter(|model| model.start == 0).cloned().collect();
+        let first: Vec<ModelState> =
+            models.iter().filter(|model| model.start == 0).cloned().collect();
         models.extend(
             first
                 .iter()
-                .flat_map(|model| roles.iter().map(|&role| Model { role, ..model.clone() })),
+                .flat_map(|model| roles.iter().map(|&role| ModelState { role, ..model.clone() })),
         );
     }
     Ok(models)
 }
 
-async fn drawn(work: &Loop<'_>, draw: Draw) -> Result<Vec<Model>> {
+async fn drawn(work: &Loop<'_>, draw: Draw) -> Result<Vec<ModelState>> {
     let params = work.params;
     let counts = params.k().map_or(vec![DEFAULT_K], |counts| counts.as_slice().to_vec());
     let largest = counts.last().copied().unwrap_or(DEFAULT_K);
@@ -71,29 +72,29 @@ async fn drawn(work: &Loop<'_>, draw: Draw) -> Result<Vec<Model>> {
         for start in 0..params.starts() {
             let chance = Chance { seed: params.seed, start: start.into() };
             let seeds = start::seeds(&sample, k, draw, chance, work.space.factors());
-            models.push(Model::at(Role::Global, start, seeds));
+            models.push(ModelState::at(Role::Global, start, seeds));
         }
     }
     Ok(models)
 }
 
 /// A sample of distinct rows that depends on their values only.
-async fn sampled(work: &Loop<'_>, largest_k: usize) -> Result<Sample> {
-    let most = (256 * largest_k).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end());
+async fn sampled(work: &Loop<'_>, largest_k: usize) -> Result<WeightedRows> {
+    let limit = (256 * largest_k).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end());
     let set = work.space.set([])?;
     let values = [
         ("model", model_literal(&set)),
         ("seed", ScalarValue::Int64(Some(work.params.seed.cast_signed()))),
-        ("most", ScalarValue::Int64(i64::try_from(most).ok())),
+        ("limit", ScalarValue::Int64(i64::try_from(limit).ok())),
     ];
-    let read = |array: &dyn Array, row| read_sample_rows(most, set.columns(), array, row);
-    let mut whole = sample::Sample::new(most, set.columns());
+    let read = |array: &dyn Array, row| read_sample_rows(limit, set.columns(), array, row);
+    let mut whole = RowSample::new(limit, set.columns());
     for part in work.input.step(SAMPLE, &values, read).await?.values() {
         whole.merge(part)?;
     }
     let rows = whole.rows();
     let flat = rows.iter().flat_map(|row| row.values.iter().copied()).collect();
-    Ok(Sample {
+    Ok(WeightedRows {
         rows: Array2::from_shape_vec((rows.len(), set.columns()), flat)
             .map_err(|cause| Error::internal("a sample of uneven rows").caused_by(cause))?,
         weights: rows.iter().map(|row| set.weight_scale().to_float(row.weight)).collect(),

@@ -7,9 +7,9 @@ use arrow::array::Array;
 use ndarray::Array2;
 
 use super::input::{Input, changed};
-use super::options::{Nulls, Params, Scale};
+use super::options::{Nulls, Params, Scaling};
 use super::steps::{EXTENT, STEP};
-use crate::centroids::model::{Extent, Model, ModelSet, Weight};
+use crate::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use crate::centroids::totals::Totals;
 use crate::error::{Error, Result};
 use crate::functions::{TableExtent, model_literal, read_centroid_sums, read_extent};
@@ -19,15 +19,15 @@ const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
 
 /// The range of the input and the factors of its columns.
 #[derive(Debug, Clone)]
-pub struct Space {
-    extent: Extent,
+pub struct FeatureSpace {
+    bounds: BoundingBox,
     /// What differences of a column are multiplied by: d² = Σ ((x − c)·f)².
     factors: Vec<f64>,
     /// Rows of each partition when the run began, usable or not.
     rows: BTreeMap<usize, u64>,
 }
 
-impl Space {
+impl FeatureSpace {
     /// Measures the input in one scan; `--scale standard` needs another.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Space {
             let found = if whole.rows == 0 { "no rows" } else { "no row that can be used" };
             return Err(Error::data(format!("the input has {found}: there is nothing to cluster")));
         }
-        let extent = Extent {
+        let bounds = BoundingBox {
             lows: whole.columns[..d].iter().map(|column| column.lo).collect(),
             highs: whole.columns[..d].iter().map(|column| column.hi).collect(),
             weight: weight(
@@ -58,13 +58,13 @@ impl Space {
         };
         let mut space = Self {
             factors: vec![1.0; d],
-            extent,
+            bounds,
             rows: parts.iter().map(|(&partition, part)| (partition, part.rows)).collect(),
         };
         space.factors = match params.scale {
-            Scale::None => space.factors,
-            Scale::Range => space.ranges().map(inverse).collect(),
-            Scale::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
+            Scaling::None => space.factors,
+            Scaling::Range => space.ranges().map(inverse).collect(),
+            Scaling::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
         };
         Ok(space)
     }
@@ -75,8 +75,8 @@ impl Space {
     }
 
     /// Lows and highs of the columns, and what weighs a row.
-    pub fn extent(&self) -> &Extent {
-        &self.extent
+    pub fn bounds(&self) -> &BoundingBox {
+        &self.bounds
     }
 
     /// Models with these centroids in this space.
@@ -89,7 +89,7 @@ impl Space {
             factors: scaled.then(|| self.factors.clone()),
             ..Model::new(centroids.clone())
         });
-        ModelSet::new(self.extent.clone(), models.collect())
+        ModelSet::new(self.bounds.clone(), models.collect())
     }
 
     /// Checks that a scan saw as many rows in each partition as there were when the run began.
@@ -108,20 +108,20 @@ impl Space {
     }
 
     fn ranges(&self) -> impl Iterator<Item = f64> {
-        self.extent.lows.iter().zip(&self.extent.highs).map(|(lo, hi)| hi - lo)
+        self.bounds.lows.iter().zip(&self.bounds.highs).map(|(lo, hi)| hi - lo)
     }
 
     /// Standard deviations, from exact sums: one model of one cluster for each column, its centroid
     /// m at mid-range and all other columns invisible; σ² = cost/n − (mean − m)².
     async fn deviations(&self, input: &Input) -> Result<Vec<f64>> {
         let d = self.factors.len();
-        let lows = self.extent.lows.iter().zip(&self.extent.highs);
+        let lows = self.bounds.lows.iter().zip(&self.bounds.highs);
         let middle: Vec<f64> = lows.map(|(lo, hi)| lo / 2.0 + hi / 2.0).collect();
         let models = (0..d).map(|column| Model {
             factors: Some((0..d).map(|j| f64::from(u8::from(j == column))).collect()),
             ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| middle[j]))
         });
-        let set = ModelSet::new(self.extent.clone(), models.collect())?;
+        let set = ModelSet::new(self.bounds.clone(), models.collect())?;
         let model = model_literal(&set);
         let read = |array: &dyn Array, row| read_centroid_sums(&set, array, row);
         let parts = input.step(STEP, &[("model", model)], read).await?;

@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayView1, Axis};
 
 /// Distinct rows with their weights, in the order that decides ties.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct WeightedRows {
     /// One row a line, the columns as the user named them.
     pub rows: Array2<f64>,
     /// How much each row counts: its multiplicity times its weight. Above zero.
@@ -65,7 +65,7 @@ const fn mix(hash: u64) -> u64 {
 /// # Panics
 /// On an empty sample: there is nothing to draw from, and the caller has said so already.
 pub fn seeds(
-    sample: &Sample,
+    sample: &WeightedRows,
     k: usize,
     draw: Draw,
     chance: Chance,
@@ -83,7 +83,7 @@ pub fn seeds(
     sample.rows.select(Axis(0), &picked)
 }
 
-fn random(sample: &Sample, k: usize, chance: Chance) -> Vec<usize> {
+fn random(sample: &WeightedRows, k: usize, chance: Chance) -> Vec<usize> {
     let mut weights = sample.weights.clone();
     let count = k.min(weights.len());
     (0..count)
@@ -95,7 +95,7 @@ fn random(sample: &Sample, k: usize, chance: Chance) -> Vec<usize> {
         .collect()
 }
 
-fn plus_plus(sample: &Sample, k: usize, chance: Chance, factors: &[f64]) -> Vec<usize> {
+fn plus_plus(sample: &WeightedRows, k: usize, chance: Chance, factors: &[f64]) -> Vec<usize> {
     let first = pick(&sample.weights, chance.unit(0, 0));
     let mut picked = vec![first];
     let mut nearest = distances(sample, first, factors);
@@ -147,7 +147,7 @@ fn pick(weights: &[f64], unit: f64) -> usize {
     last
 }
 
-fn distances(sample: &Sample, row: usize, factors: &[f64]) -> Vec<f64> {
+fn distances(sample: &WeightedRows, row: usize, factors: &[f64]) -> Vec<f64> {
     let centre = sample.rows.row(row);
     sample.rows.rows().into_iter().map(|other| squared(&other, &centre, factors)).collect()
 }
@@ -171,9 +171,9 @@ mod tests {
 
     const CHANCE: Chance = Chance { seed: 42, start: 0 };
 
-    fn sample(values: &[f64]) -> Sample {
+    fn sample(values: &[f64]) -> WeightedRows {
         let rows = Array2::from_shape_vec((values.len(), 1), values.to_vec()).unwrap();
-        Sample { rows, weights: vec![1.0; values.len()] }
+        WeightedRows { rows, weights: vec![1.0; values.len()] }
     }
 
     fn bits(seeds: &Array2<f64>) -> BTreeSet<u64> {
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_row_of_weight_zero_is_never_drawn() {
         let rows = array![[1.0], [2.0], [3.0]];
-        let sample = Sample { rows, weights: vec![1.0, 0.0, 1.0] };
+        let sample = WeightedRows { rows, weights: vec![1.0, 0.0, 1.0] };
         for start in 0..50 {
             for draw in [Draw::PlusPlus, Draw::Random] {
                 let seeds = seeds(&sample, 2, draw, Chance { seed: 7, start }, &[1.0]);
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_factor_of_zero_makes_a_column_invisible() {
         let rows = array![[0.0, 5.0], [0.0, 9.0], [1.0, 5.0]];
-        let sample = Sample { rows, weights: vec![1.0; 3] };
+        let sample = WeightedRows { rows, weights: vec![1.0; 3] };
         let seeds = seeds(&sample, 2, Draw::PlusPlus, CHANCE, &[1.0, 0.0]);
         assert_eq!(bits(&seeds.select(Axis(1), &[0])).len(), 2);
     }

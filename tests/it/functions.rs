@@ -9,7 +9,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::{Array2, array};
-use pleiad::centroids::model::{Extent, Model, ModelSet, Weight};
+use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::centroids::totals::Totals;
 use pleiad::error::{Error, Kind};
 use pleiad::functions::{
@@ -78,8 +78,8 @@ fn points() -> SessionContext {
     context
 }
 
-fn box_of_points() -> Extent {
-    Extent { lows: vec![0.0, 0.0], highs: vec![25.0, 6.0], weight: Weight::None }
+fn box_of_points() -> BoundingBox {
+    BoundingBox { lows: vec![0.0, 0.0], highs: vec![25.0, 6.0], weight: Weight::None }
 }
 
 fn two() -> ModelSet {
@@ -181,8 +181,8 @@ async fn two_models_in_one_select_do_not_collide_and_plans_stay_short() {
 #[test]
 fn a_model_is_not_copied_for_each_row() {
     let centroids = Array2::from_shape_fn((100, 2), |(i, _)| f64::from(u8::try_from(i).unwrap()));
-    let extent = Extent { highs: vec![100.0, 100.0], ..box_of_points() };
-    let models = ModelSet::new(extent, vec![Model::new(centroids)]).unwrap();
+    let bounds = BoundingBox { highs: vec![100.0, 100.0], ..box_of_points() };
+    let models = ModelSet::new(bounds, vec![Model::new(centroids)]).unwrap();
     let rows = 8192;
     // What `kmeans_model` makes: a view of 16 bytes a row, and hardly more than one model, of 1.6 kB.
     let made = ScalarValue::BinaryView(Some(models.encode())).to_array_of_size(rows).unwrap();
@@ -345,8 +345,8 @@ async fn scores_of_four_points_are_those_computed_by_hand() {
     let context = session();
     let x = Float64Array::from(vec![0.0, 1.0, 9.0, 10.0]);
     register(&context, "t", vec![("x", Arc::new(x))]);
-    let extent = Extent { lows: vec![0.0], highs: vec![10.0], weight: Weight::None };
-    let models = ModelSet::new(extent, vec![Model::new(array![[0.0], [10.0]])]).unwrap();
+    let bounds = BoundingBox { lows: vec![0.0], highs: vec![10.0], weight: Weight::None };
+    let models = ModelSet::new(bounds, vec![Model::new(array![[0.0], [10.0]])]).unwrap();
     let answer = ask_model(&context, "SELECT cluster_scores($model, x) FROM t", &models).await;
     let totals = read_cluster_scores(&models, answer[0].column(0), 0).unwrap();
     let scales = models.distance_scales(0);
@@ -391,13 +391,14 @@ async fn run_table3(ages: &[f64]) -> Option<(Vec<f64>, Vec<i128>)> {
     let bound = |pick: fn(f64, f64) -> f64| -> Vec<f64> {
         (0..3).map(|j| rows.iter().map(|row| row[j]).reduce(pick).unwrap()).collect()
     };
-    let extent = Extent { lows: bound(f64::min), highs: bound(f64::max), weight: Weight::Integer };
+    let bounds =
+        BoundingBox { lows: bound(f64::min), highs: bound(f64::max), weight: Weight::Integer };
     let start =
         ages.iter().flat_map(|age| *rows.iter().find(|row| row[0].total_cmp(age).is_eq()).unwrap());
     let mut centroids = Array2::from_shape_vec((ages.len(), 3), start.collect()).unwrap();
     let mut costs = Vec::new();
     loop {
-        let models = ModelSet::new(extent.clone(), vec![Model::new(centroids.clone())]).unwrap();
+        let models = ModelSet::new(bounds.clone(), vec![Model::new(centroids.clone())]).unwrap();
         let sql =
             "SELECT centroid_sums($model, age, weight, shoulder_circumference, n) FROM people";
         let answer = ask_model(&context, sql, &models).await;

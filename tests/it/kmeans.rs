@@ -11,7 +11,7 @@ use datafusion::common::ScalarValue;
 use flate2::read::GzDecoder;
 use pleiad::generate::{People, PeopleTable};
 use pleiad::kmeans::Outcome;
-use pleiad::kmeans::model::Stop;
+use pleiad::kmeans::model::StopReason;
 use pleiad::kmeans::result::ModelResult;
 use rstest::rstest;
 
@@ -151,7 +151,7 @@ async fn table_3_is_clustered_as_in_extended_precision(#[case] golden: Golden) {
     let outcome = table3.run_from_ages(golden.ages, "").await;
     let model = &outcome.models[0];
     let costs = costs(model);
-    assert_eq!((costs.len(), model.stopped), (golden.steps, Stop::Still));
+    assert_eq!((costs.len(), model.stopped), (golden.steps, StopReason::Still));
     for (&found, &golden) in costs.iter().zip(golden.first) {
         close(found, golden, 1e-9);
     }
@@ -197,7 +197,7 @@ async fn the_empty_clusters_of_a_first_step_take_the_farthest_rows_in_order() {
     let model = &outcome.models[0];
     assert_eq!((model.history[0].smallest, model.history[0].repaired), (0, 1));
     assert_eq!(model.centroids.row(1).to_vec(), [72.0, 58.49, 18.55]);
-    assert_eq!(model.stopped, Stop::MaxSteps);
+    assert_eq!(model.stopped, StopReason::MaxSteps);
     let outcome = table3.run_from_ages(&[30.0, 30.0, 40.0], "--max-steps 3").await;
     let costs = costs(&outcome.models[0]);
     close(costs[1], 2_246_929.515_6, 1e-9);
@@ -343,7 +343,7 @@ async fn more_clusters_than_distinct_rows_leave_some_empty_and_warn() {
     let warnings = Warnings::default();
     let outcome = table3.run_from(rows.map(|line| &line[..3]), "", &warnings).await;
     let model = &outcome.models[0];
-    assert_eq!((model.k(), model.history.len(), model.stopped), (60, 1, Stop::Still));
+    assert_eq!((model.k(), model.history.len(), model.stopped), (60, 1, StopReason::Still));
     assert_eq!((model.figures.cost, model.figures.clusters_used), (0.0, 55));
     assert_eq!(warnings.texts(), ["of 60 given centroids 5 have no rows"]);
 
@@ -377,7 +377,7 @@ async fn many_empty_clusters_are_repaired_without_a_cycle() {
     let given = format!("--columns x,y --tolerance 0 --start given --centroids {centroids}");
     let outcome = tables.run("points.parquet", &given).await.unwrap();
     let model = &outcome.models[0];
-    assert_eq!((costs(model), model.stopped), (vec![40.0, 0.0], Stop::Still));
+    assert_eq!((costs(model), model.stopped), (vec![40.0, 0.0], StopReason::Still));
     assert_eq!(model.figures.clusters_used, 5);
 }
 
@@ -391,7 +391,7 @@ async fn the_labels_are_those_of_the_returned_centroids() {
     let given = format!("--columns x --tolerance 0 --start given --centroids {centroids}");
     let outcome = tables.run("points.parquet", &given).await.unwrap();
     let model = &outcome.models[0];
-    assert_eq!((model.history.len(), model.stopped), (3, Stop::Still));
+    assert_eq!((model.history.len(), model.stopped), (3, StopReason::Still));
     assert_eq!(model.figures.cost.to_bits(), 0.0_f64.to_bits());
     let session = tables.session(1, 8192);
     let text = "SELECT nearest_centroid($model, column1) FROM (VALUES (1.0), (2.0), (3.0))";
@@ -446,7 +446,7 @@ async fn the_fifteen_clusters_of_s1_are_found() {
     let (Some(golden), Some(outcome)) = (golden, outcome) else { return };
     let model = &outcome.models[0];
     let costs = costs(model);
-    assert_eq!((costs.len(), model.stopped), (2, Stop::Still));
+    assert_eq!((costs.len(), model.stopped), (2, StopReason::Still));
     close(costs[0], 8_921_483_441_650.635, 1e-12);
     close(costs[1], 8_917_650_006_651.139, 1e-12);
     let rows = model.clusters.iter().map(|cluster| cluster.rows);

@@ -7,14 +7,14 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::physical_plan::displayable;
 use ndarray::array;
-use pleiad::centroids::model::{Extent, Model, ModelSet, Weight};
+use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::event::Silent;
 use pleiad::functions::model_literal;
 use pleiad::generate::{People, PeopleTable, Person};
 use pleiad::kmeans::input::Input;
 use pleiad::kmeans::iterate::Loop;
 use pleiad::kmeans::record::StepRecord;
-use pleiad::kmeans::space::Space;
+use pleiad::kmeans::space::FeatureSpace;
 use pleiad::kmeans::{self, Outcome, seeds};
 use pleiad::table::SourceTable;
 use proptest::prelude::*;
@@ -149,11 +149,11 @@ async fn a_run_killed_after_any_step_ends_with_the_same_bits(
     {
         let opened = source.tables.clone();
         let read = Input::open(&session, opened, &params, params.cache, &Silent).await.unwrap();
-        let space = Space::measure(&read, &params).await.unwrap();
+        let space = FeatureSpace::measure(&read, &params).await.unwrap();
         let overall = OnceLock::new();
         let work = Loop { input: &read, space: &space, params: &params, watch: &Silent, overall };
         let mut models = seeds::first_models(&work, &session).await.unwrap();
-        let keep = async |step: u64, models: &[kmeans::model::Model]| {
+        let keep = async |step: u64, models: &[kmeans::model::ModelState]| {
             let record = StepRecord::new(step, &params, &inputs, models);
             kept.lock().unwrap().push(record.to_bytes()?);
             Ok(())
@@ -201,9 +201,10 @@ async fn the_plan_of_a_step_shows_a_short_name_of_the_model() {
     let text = include_str!("../../sql/steps/kmeans_step.sql");
     let parts = [("keys", ""), ("columns", "age, weight"), ("group_by", "")];
     let shown = async |x: f64| {
-        let extent = Extent { lows: vec![0.0; 2], highs: vec![200.0; 2], weight: Weight::None };
+        let bounds =
+            BoundingBox { lows: vec![0.0; 2], highs: vec![200.0; 2], weight: Weight::None };
         let model = Model::new(array![[x, 70.0], [50.0, 70.0], [30.0, 60.0]]);
-        let models = ModelSet::new(extent, vec![model]).unwrap();
+        let models = ModelSet::new(bounds, vec![model]).unwrap();
         let expected = format!("centroid_sums({}, ", ModelSet::short_name(&models.encode()));
         let value = model_literal(&models);
         let plan = session.plan(text, &parts, vec![("model", value)]).await.unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{Float64Array, StringArray};
 use pleiad::error::{Error, Kind};
 use pleiad::event::{Event, Observer};
-use pleiad::kmeans::options::Counts;
+use pleiad::kmeans::options::ClusterCounts;
 use pleiad::kmeans::record::StepRecord;
 use pleiad::kmeans::{self};
 use pleiad::table::SourceTable;
@@ -98,7 +98,7 @@ async fn skipped_rows_are_counted_where_they_are() {
 #[test]
 fn no_clusters_and_too_many_are_refused() {
     for k in ["0", "65536"] {
-        let error = k.parse::<Counts>().unwrap_err();
+        let error = k.parse::<ClusterCounts>().unwrap_err();
         check(&error, Kind::Usage, &format!("k is '{k}', expected 1 to 65535"));
     }
 }

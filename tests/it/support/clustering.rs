@@ -120,12 +120,12 @@ impl Tables {
 /// Options as the command reads them.
 pub(crate) fn params(arguments: &str) -> Params {
     #[derive(Parser)]
-    struct Line {
+    struct CommandLine {
         #[command(flatten)]
         options: Options,
     }
     let words = ["kmeans"].into_iter().chain(arguments.split_whitespace());
-    Params::new(Line::try_parse_from(words).unwrap().options).unwrap()
+    Params::new(CommandLine::try_parse_from(words).unwrap().options).unwrap()
 }
 
 pub(crate) fn floats(values: impl IntoIterator<Item = f64>) -> ArrayRef {
