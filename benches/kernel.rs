@@ -16,18 +16,17 @@ use ndarray::Array2;
 use pleiad::centroids::block::{ColumnSlice, Span, Take};
 use pleiad::centroids::groups::Groups;
 use pleiad::centroids::kernel::BLOCK;
-use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight, mix};
+use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::centroids::totals::{Adder, Measures, Totals};
 use pleiad::functions::{centroid_sums, model_literal};
 use pleiad::isa::Isa;
+use pleiad::splitmix::{mix, unit};
 
 const ROWS: usize = 32 * BLOCK;
 
 /// Numbers below 100 that look random and are the same each time.
 fn number(i: usize) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits")]
-    let unit = (mix(i as u64 + 1) >> 11) as f64 / (1_u64 << 53) as f64;
-    100.0 * unit
+    100.0 * unit(mix(i as u64 + 1))
 }
 
 fn columns(d: usize, rows: usize) -> Vec<Vec<f64>> {

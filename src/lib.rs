@@ -100,6 +100,8 @@ pub mod cleanup;
 pub mod event;
 /// Sizes as people write them: 512MiB, 10g, 256MB.
 pub mod sizes;
+/// Random bits from a counter; pure.
+pub mod splitmix;
 /// Loops compiled for each instruction set.
 pub mod isa;
 /// The sphere: frames, angles, half-open blocks, margins, splitting; pure.

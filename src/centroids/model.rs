@@ -11,6 +11,7 @@ use ndarray::{Array2, ArrayView1};
 
 use super::fixed::{MAGNITUDE_LIMIT, Scale};
 use crate::error::{Error, Result};
+use crate::splitmix::{GAMMA, mix};
 
 /// The most clusters of one model.
 pub const CLUSTER_LIMIT: usize = 65_535;
@@ -329,24 +330,13 @@ fn distance_scales(model: &Model, bounds: &BoundingBox) -> Result<DistanceScales
     Ok(DistanceScales { cost, cost_rest, distance: Scale::of_distance(bound.sqrt()) })
 }
 
-/// SplitMix64's finaliser (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195): each bit of the
-/// input reaches each bit of the output.
-#[inline(always)]
-pub fn mix(mut h: u64) -> u64 {
-    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    h ^ (h >> 31)
-}
-
 fn hash(bytes: &[u8]) -> u64 {
     let word = |chunk: &[u8]| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
         u64::from_le_bytes(word)
     };
-    bytes.chunks(8).fold(bytes.len() as u64, |h, chunk| {
-        mix(h.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ word(chunk))
-    })
+    bytes.chunks(8).fold(bytes.len() as u64, |h, chunk| mix(h.wrapping_add(GAMMA) ^ word(chunk)))
 }
 
 struct Writer(Vec<u8>);

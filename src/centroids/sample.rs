@@ -10,9 +10,9 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::kernel::{BLOCK, Lanes};
-use super::model::mix;
 use crate::error::{Error, Result};
 use crate::isa::Task;
+use crate::splitmix::mix;
 
 /// A row of a sample.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -20,6 +20,7 @@ use super::join::{Labels, RANGE_ROWS, Ranges, RowKind};
 use super::options::{Border, Params};
 use super::threads::share;
 use crate::error::{Error, Result};
+use crate::splitmix;
 
 /// A row that is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +41,7 @@ struct Near {
 /// Whether a row is among the chosen, of which there are about `wanted` in `rows`.
 #[inline]
 pub(super) fn is_chosen(row: u64, wanted: u64, rows: u64) -> bool {
-    // The finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-    let mut z = row.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    u128::from(z ^ (z >> 31)) * u128::from(rows) < u128::from(wanted) << 64
+    u128::from(splitmix::hash(row)) * u128::from(rows) < u128::from(wanted) << 64
 }
 
 /// Checks the labels of about `wanted` rows, and those of all rows against each other.

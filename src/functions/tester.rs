@@ -13,8 +13,9 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column, Literal};
+use rand::Rng;
 
-use crate::centroids::model::mix;
+use crate::splitmix::SplitMix64;
 
 /// A table and a call of an aggregate over it.
 pub(super) struct Tester {
@@ -25,13 +26,12 @@ pub(super) struct Tester {
 }
 
 /// Throws that depend on a seed only.
-struct Dice(u64);
+struct Dice(SplitMix64);
 
 impl Dice {
     /// A number below `sides`.
     fn throw(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        usize::try_from(mix(self.0) % sides.max(1) as u64).unwrap()
+        usize::try_from(self.0.next_u64() % sides.max(1) as u64).unwrap()
     }
 
     fn shuffle<T>(&mut self, items: &mut [T]) {
@@ -232,7 +232,7 @@ impl Tester {
     /// Law 2: any way to an answer gives the same answer.
     #[track_caller]
     pub(super) fn check(&self, seed: u64) {
-        let mut dice = Dice(seed);
+        let mut dice = Dice(SplitMix64::new(seed));
         let all: Vec<usize> = (0..self.rows).collect();
         assert_eq!(self.answer_of_streams(&mut dice), self.answer(&all).unwrap());
 

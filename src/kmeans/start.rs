@@ -10,6 +10,8 @@
 
 use ndarray::{Array2, ArrayView1, Axis};
 
+use crate::splitmix;
+
 /// Distinct rows with their weights, in the order that decides ties.
 #[derive(Debug, Clone)]
 pub struct WeightedRows {
@@ -42,20 +44,10 @@ impl Chance {
     fn unit(self, number: usize, trial: usize) -> f64 {
         let mut hash = self.seed;
         for part in [self.start, number as u64, trial as u64] {
-            hash = mix(hash ^ part);
+            hash = splitmix::hash(hash ^ part);
         }
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit an f64")]
-        let mantissa = (hash >> 11) as f64;
-        mantissa * (1.0 / (1_u64 << 53) as f64)
+        splitmix::unit(hash)
     }
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014).
-const fn mix(hash: u64) -> u64 {
-    let hash = hash.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    hash ^ (hash >> 31)
 }
 
 /// Draws `k` seeds; `factors` scales each column inside distances.

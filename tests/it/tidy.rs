@@ -17,19 +17,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cleanup", &[]),
     ("sizes", &[]),
     ("isa", &[]),
+    ("splitmix", &[]),
     ("grid", &["isa"]),
-    ("centroids", &["isa"]),
+    ("centroids", &["isa", "splitmix"]),
     ("storage", &[]),
     ("table", &["storage", "cleanup"]),
-    ("generate", &["grid"]),
-    ("functions", &["grid", "centroids", "isa"]),
+    ("generate", &["grid", "splitmix"]),
+    // random bits for tests only
+    ("functions", &["grid", "centroids", "isa", "splitmix"]),
     ("session", &["storage", "functions", "table"]),
     // it reads what its aggregates answer; its options name sizes
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
-    ("kmeans", &["session", "table", "functions", "centroids", "storage::Location"]),
+    ("kmeans", &["session", "table", "functions", "centroids", "splitmix", "storage::Location"]),
     // its options and results name locations
-    ("dbscan", &["session", "table", "grid", "partition", "storage::Location"]),
+    ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
     ("stream", &["session", "table"]),
     // commands come to it as procedures, from those who run them
     ("script", &["session", "table"]),
@@ -68,6 +70,7 @@ const HOMES: &[(&str, &[&str])] = &[
 /// Files and folders that take values and return values, and the crates that are not for them.
 const PURE: &[&str] = &[
     "src/isa.rs",
+    "src/splitmix.rs",
     "src/grid",
     "src/centroids",
     "src/dbscan/local",

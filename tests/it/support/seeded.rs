@@ -2,25 +2,23 @@
 
 use std::future::pending;
 
+use pleiad::splitmix::{SplitMix64, unit};
+use rand::Rng;
 use tokio::sync::watch;
 
-/// Chance from a seed: SplitMix64 (Steele, Lea, Flood 2014), so that a seed in a message means the
-/// same run for ever.
+/// Chance from a seed, so that a seed in a message means the same run for ever.
 #[derive(Clone, Debug)]
-pub(crate) struct Chance(u64);
+pub(crate) struct Chance(SplitMix64);
 
 impl Chance {
     /// The chance of this seed.
     pub(crate) fn of(seed: u64) -> Self {
-        Self(seed)
+        Self(SplitMix64::new(seed))
     }
 
     /// 64 random bits.
     pub(crate) fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let bits = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        bits ^ (bits >> 31)
+        self.0.next_u64()
     }
 
     /// A number below `end`, which is not 0.
@@ -35,7 +33,7 @@ impl Chance {
 
     /// A number from 0 to less than 1.
     pub(crate) fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
+        unit(self.bits())
     }
 }
 
