@@ -279,10 +279,11 @@ fn settings(streams: usize, given: &[(String, String)]) -> Result<SessionConfig>
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
     use datafusion::execution::FunctionRegistry;
-    for function in functions::scalars() {
+    let constants = functions::Constants::new(&state.runtime_env().memory_pool);
+    for function in functions::scalars(&constants) {
         state.register_udf(Arc::new(function))?;
     }
-    for function in functions::aggregates() {
+    for function in functions::aggregates(&constants) {
         state.register_udaf(Arc::new(function))?;
     }
     Ok(())

@@ -146,6 +146,22 @@ impl ModelSet {
         })
     }
 
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        let floats = |model: &Model| {
+            let spread = model.spread.as_ref().map_or(0, |spread| {
+                spread.means.len() + spread.variances.len() + spread.own_factors.len()
+            });
+            model.centroids.len() + model.factors.as_ref().map_or(0, Vec::len) + spread
+        };
+        let floats: usize = self.models.iter().map(floats).sum();
+        size_of::<Self>()
+            + 8 * (floats + 2 * self.bounds.lows.len())
+            + size_of_val(&*self.models)
+            + size_of_val(&*self.columns)
+            + size_of_val(&*self.distances)
+    }
+
     /// The box of the rows.
     pub fn bounds(&self) -> &BoundingBox {
         &self.bounds

@@ -15,7 +15,7 @@ use super::sky_function::{SkyFunction, documented};
 use crate::grid::{self, canonical};
 
 /// The function, for a session.
-pub fn angular_distance() -> ScalarUDF {
+pub(super) fn angular_distance() -> ScalarUDF {
     let documentation = documented(
         "The angle between two positions, in degrees, 0 to 180.",
         "angular_distance(lon1, lat1, lon2, lat2)",

@@ -14,6 +14,7 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::function::AccumulatorArgs;
 
+use super::constants::{Constants, Ready};
 use crate::centroids::block::{ColumnSlice, RowBlock, Span, Take};
 use crate::centroids::kernel::BLOCK;
 use crate::centroids::model::{ModelSet, Weight};
@@ -117,29 +118,30 @@ pub(super) fn constant(
 /// The constant model at argument `index`.
 pub(super) fn model(
     function: &str,
+    constants: &Constants,
     args: &AccumulatorArgs<'_>,
     index: usize,
-) -> Result<Arc<ModelSet>> {
+) -> Result<Ready<ModelSet>> {
     let model = constant(function, "model", args, index)?;
     match model_bytes(&model) {
-        Some(bytes) => ModelSet::decode(bytes).map(Arc::new).map_err(failed),
+        Some(bytes) => constants.models(bytes).map_err(failed),
         None => internal_err!("a model was not coerced: {}", model.data_type()),
     }
 }
 
-/// The constant count at argument `index`, at most `most`.
+/// The constant count at argument `index`, at most `max`.
 pub(super) fn count(
     function: &str,
     what: &str,
     args: &AccumulatorArgs<'_>,
     index: usize,
-    most: i64,
+    max: i64,
 ) -> Result<usize> {
     match constant(function, what, args, index)? {
-        ScalarValue::Int64(Some(n)) if (1..=most).contains(&n) => {
+        ScalarValue::Int64(Some(n)) if (1..=max).contains(&n) => {
             Ok(usize::try_from(n).expect("checked to be small"))
         }
-        found => misused(function, format_args!("the {what} is {found}, expected 1 to {most}")),
+        found => misused(function, format_args!("the {what} is {found}, expected 1 to {max}")),
     }
 }
 

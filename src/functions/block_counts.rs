@@ -14,17 +14,18 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
-use super::SKY;
 use super::arguments::{self, failed, misused};
+use super::constants::{Constants, Ready};
 use super::fold::{self, Core, Fold};
 use super::positions::{self, Positions};
+use super::sections::SKY;
 use crate::centroids::groups::Groups;
 use crate::error::Error;
-use crate::grid::{Cells, Plan};
+use crate::grid::Cells;
 
 /// The function, for a session.
-pub fn block_counts() -> AggregateUDF {
-    fold::function::<BlockCounts>()
+pub(super) fn block_counts(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<BlockCounts>(constants)
 }
 
 /// Reads row `row` of an answer.
@@ -43,7 +44,7 @@ pub fn read_block_counts(array: &dyn Array, row: usize) -> crate::error::Result<
         .map_err(|cause| Error::internal("a block counts below zero").caused_by(cause))
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct BlockCounts;
 
 impl Fold for BlockCounts {
@@ -80,20 +81,12 @@ impl Fold for BlockCounts {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Counting> {
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Counting> {
         let cells = match arguments::constant(Self::NAME, "plan", args, 0)? {
-            ScalarValue::BinaryView(Some(bytes)) => decode(&bytes).map_err(failed)?,
+            ScalarValue::BinaryView(Some(bytes)) => constants.cells(&bytes).map_err(failed)?,
             other => return internal_err!("a plan was not coerced: {}", other.data_type()),
         };
         Ok(Counting { cells })
-    }
-}
-
-/// Cells, or a plan whose blocks are the cells.
-fn decode(bytes: &[u8]) -> Result<Cells, Error> {
-    match Plan::decode(bytes) {
-        Ok(plan) => Ok(Cells::of_blocks(plan)),
-        Err(_) => Cells::decode(bytes),
     }
 }
 
@@ -103,7 +96,7 @@ fn item() -> Field {
 
 #[derive(Debug)]
 struct Counting {
-    cells: Cells,
+    cells: Ready<Cells>,
 }
 
 impl Core for Counting {

@@ -1,7 +1,7 @@
 //! `block_of(lon, lat, plan)`: the block that owns a position.
 //!
 //! The position is in the frame of the plan's grid, in degrees; the plan is a constant, such as
-//! [`sky_grid`](super::sky_grid()) makes, or one that a driver binds. NULL in, NULL out; NULL for a
+//! `sky_grid` makes, or one that a driver binds. NULL in, NULL out; NULL for a
 //! position that is none or lies outside the grid, never a wrong block.
 
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
+use super::constants::Constants;
 use super::positions::{self, Positions};
 use super::sky_function::{SkyFunction, documented};
 
 const NAME: &str = "block_of";
 
 /// The function, for a session.
-pub fn block_of() -> ScalarUDF {
+pub(super) fn block_of(constants: &Arc<Constants>) -> ScalarUDF {
     let documentation = documented(
         "The block that owns a position; NULL outside the grid.",
         "block_of(lon, lat, plan)",
@@ -29,13 +30,15 @@ pub fn block_of() -> ScalarUDF {
     .with_related_udf("places_of")
     .build();
     let types = (positions::coerce_position as _, DataType::Int32);
+    let constants = Arc::clone(constants);
+    let blocks = move |arguments: &[ColumnarValue], rows| blocks(&constants, arguments, rows);
     SkyFunction::new(NAME, types, documentation, blocks).udf()
 }
 
-fn blocks(arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+fn blocks(constants: &Constants, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
-    let Some(places) = positions::plan(NAME, plan)? else {
+    let Some(places) = positions::plan(NAME, constants, plan)? else {
         return Ok(new_null_array(&DataType::Int32, rows));
     };
     let plan = places.plan();

@@ -17,9 +17,10 @@ use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
-use super::SECTION;
 use super::arguments::{self, CallColumns, failed};
+use super::constants::{Constants, Ready};
 use super::fold::{self, Core, Fold};
+use super::sections::CLUSTERING;
 use super::totals_array;
 use crate::centroids::groups::Groups;
 use crate::centroids::model::ModelSet;
@@ -27,8 +28,8 @@ use crate::centroids::totals::{Adder, Measures, Totals};
 use crate::isa::Isa;
 
 /// The function, for a session.
-pub fn centroid_sums() -> AggregateUDF {
-    fold::function::<CentroidSums>()
+pub(super) fn centroid_sums(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<CentroidSums>(constants)
 }
 
 /// Reads row `row` of an answer; `models` is the model it was asked with.
@@ -43,7 +44,7 @@ pub fn read_centroid_sums(
     totals_array::from_array(models, Measures::Step, array, row)
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct CentroidSums;
 
 impl Fold for CentroidSums {
@@ -62,7 +63,7 @@ impl Fold for CentroidSums {
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "One step of k-means: for each model and cluster the exact sums of the rows that are \
                  nearest to its centroid, as integers of the model's scales.",
                 "centroid_sums(model, x1, …, xd [, weight])",
@@ -79,8 +80,8 @@ impl Fold for CentroidSums {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Summing> {
-        Summing::new(Self::NAME, Measures::Step, args)
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Summing> {
+        Summing::new(Self::NAME, Measures::Step, args, constants)
     }
 }
 
@@ -89,7 +90,7 @@ impl Fold for CentroidSums {
 pub(super) struct Summing {
     isa: Isa,
     measures: Measures,
-    models: Arc<ModelSet>,
+    models: Ready<ModelSet>,
     columns: CallColumns,
 }
 
@@ -98,8 +99,9 @@ impl Summing {
         function: &str,
         measures: Measures,
         args: &AccumulatorArgs<'_>,
+        constants: &Constants,
     ) -> Result<Self> {
-        let models = arguments::model(function, args, 0)?;
+        let models = arguments::model(function, constants, args, 0)?;
         let columns = CallColumns::of(function, &models, args, 1)?;
         Ok(Self { isa: Isa::best(), measures, models, columns })
     }

@@ -6,7 +6,7 @@
 //! the silhouette over squared distances where the model carries the spread of its clusters, and the
 //! largest squared distance. NULL, NaN and weights as in `centroid_sums`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::Array;
 use arrow::datatypes::DataType;
@@ -15,14 +15,16 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::centroid_sums::Summing;
+use super::constants::Constants;
 use super::fold::{self, Fold};
-use super::{SECTION, arguments, totals_array};
+use super::sections::CLUSTERING;
+use super::{arguments, totals_array};
 use crate::centroids::model::ModelSet;
 use crate::centroids::totals::{Measures, Totals};
 
 /// The function, for a session.
-pub fn cluster_scores() -> AggregateUDF {
-    fold::function::<ClusterScores>()
+pub(super) fn cluster_scores(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<ClusterScores>(constants)
 }
 
 /// Reads row `row` of an answer; `models` is the model it was asked with.
@@ -37,7 +39,7 @@ pub fn read_cluster_scores(
     totals_array::from_array(models, Measures::Scores, array, row)
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct ClusterScores;
 
 impl Fold for ClusterScores {
@@ -56,7 +58,7 @@ impl Fold for ClusterScores {
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "The sums of `centroid_sums` and those that the figures of a clustering are made of: \
                  distances, silhouettes, the largest squared distance.",
                 "cluster_scores(model, x1, …, xd [, weight])",
@@ -73,7 +75,7 @@ impl Fold for ClusterScores {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Summing> {
-        Summing::new(Self::NAME, Measures::Scores, args)
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Summing> {
+        Summing::new(Self::NAME, Measures::Scores, args, constants)
     }
 }

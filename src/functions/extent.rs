@@ -16,9 +16,10 @@ use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
-use super::SECTION;
 use super::arguments::{self, failed};
+use super::constants::Constants;
 use super::fold::{self, Core, Fold};
+use super::sections::CLUSTERING;
 use crate::centroids::block::{ColumnSlice, Number, with_values};
 use crate::centroids::groups::Groups;
 use crate::centroids::kernel::BLOCK;
@@ -26,8 +27,8 @@ use crate::error::Error;
 use crate::isa::{Isa, Task};
 
 /// The function, for a session.
-pub fn extent() -> AggregateUDF {
-    fold::function::<ExtentOf>()
+pub(super) fn extent(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<ExtentOf>(constants)
 }
 
 /// What is known about the values of one column.
@@ -172,7 +173,7 @@ pub fn read_extent(array: &dyn Array, row: usize) -> crate::error::Result<TableE
     })
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct ExtentOf;
 
 impl Fold for ExtentOf {
@@ -191,7 +192,7 @@ impl Fold for ExtentOf {
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "The least and greatest finite value of each column, with the counts of NULLs, NaNs \
                  and infinities, and the number of rows without any.",
                 "extent(x1, …, xd)",
@@ -203,7 +204,7 @@ impl Fold for ExtentOf {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Measuring> {
+    fn core(args: &AccumulatorArgs<'_>, _: &Constants) -> Result<Measuring> {
         Ok(Measuring { isa: Isa::best(), columns: args.exprs.len() })
     }
 }

@@ -13,10 +13,11 @@ use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
-use super::SECTION;
 use super::arguments::{self, CallColumns};
+use super::constants::{Constants, Ready};
 use super::fold::{self, Core, Fold};
 use super::row_lists;
+use super::sections::CLUSTERING;
 use crate::centroids::block::RowBlock;
 use crate::centroids::farthest::{FarRow, Farthest};
 use crate::centroids::groups::Groups;
@@ -26,8 +27,8 @@ use crate::error::Error;
 use crate::isa::Isa;
 
 /// The function, for a session.
-pub fn farthest_rows() -> AggregateUDF {
-    fold::function::<FarthestRows>()
+pub(super) fn farthest_rows(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<FarthestRows>(constants)
 }
 
 /// Reads row `row` of an answer of up to `limit` rows for each of `models`.
@@ -54,7 +55,7 @@ pub fn read_farthest_rows(
     Ok(far)
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct FarthestRows;
 
 impl Fold for FarthestRows {
@@ -73,7 +74,7 @@ impl Fold for FarthestRows {
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "The distinct rows that lie farthest from their nearest centroid.",
                 "farthest_rows(model, m, x1, …, xd [, weight])",
             )
@@ -89,8 +90,8 @@ impl Fold for FarthestRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Searching> {
-        let models = arguments::model(Self::NAME, args, 0)?;
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Searching> {
+        let models = arguments::model(Self::NAME, constants, args, 0)?;
         #[expect(clippy::cast_possible_wrap, reason = "65,535")]
         let limit = arguments::count(Self::NAME, "number of rows", args, 1, CLUSTER_LIMIT as i64)?;
         let columns = CallColumns::of(Self::NAME, &models, args, 2)?;
@@ -111,7 +112,7 @@ fn row_fields() -> Fields {
 struct Searching {
     isa: Isa,
     limit: usize,
-    models: Arc<ModelSet>,
+    models: Ready<ModelSet>,
     columns: CallColumns,
 }
 

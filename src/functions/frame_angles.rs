@@ -20,7 +20,7 @@ use super::sky_function::{SkyFunction, documented};
 use crate::grid::{Frame, canonical};
 
 /// The four functions that give one angle, for a session.
-pub fn frame_angles() -> Vec<ScalarUDF> {
+pub(super) fn frame_angles() -> Vec<ScalarUDF> {
     let all = [
         ("ecliptic_lon", Frame::Ecliptic, true),
         ("ecliptic_lat", Frame::Ecliptic, false),
@@ -50,7 +50,7 @@ fn frame_angle(name: &'static str, frame: Frame, is_lon: bool) -> ScalarUDF {
 const SKY_POSITION: &str = "sky_position";
 
 /// The function that gives both angles, for a session.
-pub fn sky_position() -> ScalarUDF {
+pub(super) fn sky_position() -> ScalarUDF {
     let documentation = documented(
         "Longitude and latitude in a frame, in degrees, with the longitude in 0 to 360; NULL for a \
          position that is none.",

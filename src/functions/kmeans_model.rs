@@ -16,13 +16,13 @@ use datafusion::logical_expr::{
 };
 use ndarray::Array2;
 
-use super::SECTION;
 use super::arguments::{failed, misused};
+use super::sections::CLUSTERING;
 use crate::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use crate::error::Error;
 
 /// The function, for a session.
-pub fn kmeans_model() -> ScalarUDF {
+pub(super) fn kmeans_model() -> ScalarUDF {
     ScalarUDF::new_from_impl(KmeansModel {
         signature: Signature::user_defined(Volatility::Immutable),
     })
@@ -65,7 +65,7 @@ impl ScalarUDFImpl for KmeansModel {
     fn documentation(&self) -> Option<&Documentation> {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "A k-means model as bytes: centroids, and the box that holds the rows.",
                 "kmeans_model(centroids, lows, highs)",
             )

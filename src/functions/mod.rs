@@ -3,12 +3,16 @@
 //! The functions of k-means stand on [`centroids`](crate::centroids), those of the sky on
 //! [`grid`](crate::grid); `fold` is what aggregates share.
 
-use datafusion::logical_expr::{AggregateUDF, DocSection, ScalarUDF};
+use std::sync::Arc;
+
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 mod arguments; // constants, coordinates, weights
+mod constants; // plans and models, decoded once
 mod fold; // one core, both accumulators
 mod positions; // positions and plans of blocks as arguments
 mod row_lists; // lists of rows in Arrow
+mod sections; // of the documentation
 mod sky_function; // what scalar functions of the sky are to the engine
 #[cfg(test)]
 mod tester; // plays the engine
@@ -29,53 +33,40 @@ mod position_fault;
 mod sample_rows;
 mod sky_grid;
 
-pub use angular_distance::angular_distance;
 pub use arguments::model_literal;
-pub use block_counts::{block_counts, read_block_counts};
-pub use block_of::block_of;
-pub use centroid_sums::{centroid_sums, read_centroid_sums};
-pub use cluster_scores::{cluster_scores, read_cluster_scores};
-pub use extent::{ColumnExtent, TableExtent, extent, read_extent};
-pub use farthest_rows::{farthest_rows, read_farthest_rows};
-pub use frame_angles::{frame_angles, sky_position};
-pub use kmeans_model::kmeans_model;
-pub use nearest_centroid::{nearest_centroid, nearest_centroid_distance};
-pub use places_of::places_of;
-pub use position_fault::position_fault;
-pub use sample_rows::{read_sample_rows, sample_rows};
-pub use sky_grid::sky_grid;
+pub use block_counts::read_block_counts;
+pub use centroid_sums::read_centroid_sums;
+pub use cluster_scores::read_cluster_scores;
+pub use constants::Constants;
+pub use extent::{ColumnExtent, TableExtent, read_extent};
+pub use farthest_rows::read_farthest_rows;
+pub use sample_rows::read_sample_rows;
 
-/// Where the documentation of our functions appears.
-const SECTION: DocSection =
-    DocSection { include: true, label: "Clustering Functions", description: None };
-
-const SKY: DocSection = DocSection { include: true, label: "Sky Functions", description: None };
-
-/// Every scalar function.
-pub fn scalars() -> Vec<ScalarUDF> {
+/// Every scalar function; those of a session share its decoded constants.
+pub fn scalars(constants: &Arc<Constants>) -> Vec<ScalarUDF> {
     let mut scalars = vec![
-        angular_distance(),
-        block_of(),
-        kmeans_model(),
-        nearest_centroid(),
-        nearest_centroid_distance(),
-        places_of(),
-        position_fault(),
-        sky_grid(),
-        sky_position(),
+        angular_distance::angular_distance(),
+        block_of::block_of(constants),
+        kmeans_model::kmeans_model(),
+        nearest_centroid::nearest_centroid(constants),
+        nearest_centroid::nearest_centroid_distance(constants),
+        places_of::places_of(constants),
+        position_fault::position_fault(),
+        sky_grid::sky_grid(),
+        frame_angles::sky_position(),
     ];
-    scalars.extend(frame_angles());
+    scalars.extend(frame_angles::frame_angles());
     scalars
 }
 
-/// Every aggregate function.
-pub fn aggregates() -> Vec<AggregateUDF> {
+/// Every aggregate function; those of a session share its decoded constants.
+pub fn aggregates(constants: &Arc<Constants>) -> Vec<AggregateUDF> {
     vec![
-        block_counts(),
-        centroid_sums(),
-        cluster_scores(),
-        extent(),
-        farthest_rows(),
-        sample_rows(),
+        block_counts::block_counts(constants),
+        centroid_sums::centroid_sums(constants),
+        cluster_scores::cluster_scores(constants),
+        extent::extent(constants),
+        farthest_rows::farthest_rows(constants),
+        sample_rows::sample_rows(constants),
     ]
 }

@@ -5,6 +5,7 @@
 //! so the same labels, as `centroid_sums`. `centroids` is a list of lists of coordinates, or a model
 //! with one set of centroids, which may be scaled. NULL, NaN or an infinity in a row give NULL.
 
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array};
@@ -15,9 +16,10 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
-use super::SECTION;
 use super::arguments::{self, failed, misused};
+use super::constants::Constants;
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
+use super::sections::CLUSTERING;
 use crate::centroids::block::{ColumnSlice, Number, with_values};
 use crate::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use crate::centroids::model::{Model, ModelSet};
@@ -25,18 +27,19 @@ use crate::error::Error;
 use crate::isa::Isa;
 
 /// The function that gives the number, for a session.
-pub fn nearest_centroid() -> ScalarUDF {
-    function(Output::Number)
+pub(super) fn nearest_centroid(constants: &Arc<Constants>) -> ScalarUDF {
+    function(Output::Number, constants)
 }
 
 /// The function that gives the distance, for a session.
-pub fn nearest_centroid_distance() -> ScalarUDF {
-    function(Output::Distance)
+pub(super) fn nearest_centroid_distance(constants: &Arc<Constants>) -> ScalarUDF {
+    function(Output::Distance, constants)
 }
 
-fn function(answer: Output) -> ScalarUDF {
+fn function(output: Output, constants: &Arc<Constants>) -> ScalarUDF {
     let signature = Signature::user_defined(Volatility::Immutable);
-    ScalarUDF::new_from_impl(NearestCentroid { signature, answer })
+    let constants = Arc::clone(constants);
+    ScalarUDF::new_from_impl(NearestCentroid { signature, output, constants })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,15 +48,31 @@ enum Output {
     Distance,
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct NearestCentroid {
     signature: Signature,
-    answer: Output,
+    output: Output,
+    constants: Arc<Constants>,
+}
+
+/// A name means one function.
+impl PartialEq for NearestCentroid {
+    fn eq(&self, other: &Self) -> bool {
+        self.output == other.output
+    }
+}
+
+impl Eq for NearestCentroid {}
+
+impl Hash for NearestCentroid {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.output.hash(hasher);
+    }
 }
 
 impl ScalarUDFImpl for NearestCentroid {
     fn name(&self) -> &str {
-        match self.answer {
+        match self.output {
             Output::Number => "nearest_centroid",
             Output::Distance => "nearest_centroid_distance",
         }
@@ -75,7 +94,7 @@ impl ScalarUDFImpl for NearestCentroid {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(match self.answer {
+        Ok(match self.output {
             Output::Number => DataType::Int32,
             Output::Distance => DataType::Float64,
         })
@@ -86,7 +105,7 @@ impl ScalarUDFImpl for NearestCentroid {
     }
 
     fn documentation(&self) -> Option<&Documentation> {
-        Some(match self.answer {
+        Some(match self.output {
             Output::Number => &NUMBER,
             Output::Distance => &DISTANCE,
         })
@@ -99,6 +118,10 @@ impl ScalarUDFImpl for NearestCentroid {
         let columns = columns.iter().map(|column| column.to_array(rows));
         let mut search = Search::new(self.name(), columns.collect::<Result<_>>()?, rows);
         match centroids {
+            ColumnarValue::Scalar(ScalarValue::BinaryView(Some(bytes))) => {
+                let models = self.constants.models(bytes).map_err(failed)?;
+                search.all(0, rows, only_model(self.name(), &models)?)?;
+            }
             ColumnarValue::Scalar(value) => {
                 let centroids = value.to_array()?;
                 if let Some(model) = read_model(self.name(), &centroids, 0)? {
@@ -113,7 +136,7 @@ impl ScalarUDFImpl for NearestCentroid {
                 }
             }
         }
-        let found: ArrayRef = match self.answer {
+        let found: ArrayRef = match self.output {
             Output::Number => Arc::new(search.labels.into_iter().collect::<Int32Array>()),
             Output::Distance => Arc::new(search.distances.into_iter().collect::<Float64Array>()),
         };
@@ -134,8 +157,12 @@ fn read_model(function: &str, centroids: &ArrayRef, row: usize) -> Result<Option
     }
     let bytes = centroids.as_binary_view().value(row);
     let models = ModelSet::decode(bytes).map_err(failed)?;
+    only_model(function, &models).map(|model| Some(model.clone()))
+}
+
+fn only_model<'a>(function: &str, models: &'a ModelSet) -> Result<&'a Model> {
     match models.models() {
-        [model] => Ok(Some(model.clone())),
+        [model] => Ok(model),
         models => {
             let found = models.len();
             misused(function, format_args!("the model holds {found} models, expected one"))
@@ -214,7 +241,7 @@ static DISTANCE: LazyLock<Documentation> =
 
 fn documentation(description: &str, suffix: &str) -> Documentation {
     let name = format!("nearest_centroid{suffix}");
-    Documentation::builder(SECTION, description, format!("{name}(centroids, x1, …, xd)"))
+    Documentation::builder(CLUSTERING, description, format!("{name}(centroids, x1, …, xd)"))
         .with_argument("centroids", "A list of centroids, each a list of coordinates; or a model.")
         .with_argument("x1, …, xd", "The coordinates: numbers, as many as a centroid has.")
         .with_sql_example(format!("SELECT {name}([[20, 60], [40, 70]], age, weight) FROM people"))

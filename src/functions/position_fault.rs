@@ -15,7 +15,7 @@ use super::sky_function::{SkyFunction, documented};
 use crate::grid::{Reason, canonical};
 
 /// The function, for a session.
-pub fn position_fault() -> ScalarUDF {
+pub(super) fn position_fault() -> ScalarUDF {
     let documentation = documented(
         "Why a position is unusable: null, nan, infinite, lat_out_of_range or lon_out_of_range; \
          NULL for a usable one.",

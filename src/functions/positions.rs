@@ -1,9 +1,4 @@
-//! What the functions of the sky share: positions as arguments, and plans made ready.
-//!
-//! A plan is one binary constant. The engine hands it over with every batch, so the latest few are
-//! kept decoded, found by their bytes; no function holds a state of its own.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! What the functions of the sky share: positions and plans as arguments.
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use arrow::buffer::NullBuffer;
@@ -12,11 +7,8 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 
 use super::arguments::{coerce_number, failed, misused};
-use crate::error::Error;
-use crate::grid::{Assigner, Grid, Located, Plan, all_canonical};
-
-/// Plans that are kept ready.
-const READY: usize = 4;
+use super::constants::{Constants, Ready};
+use crate::grid::{Assigner, Grid, Located, all_canonical};
 
 /// How an argument that is a position is documented.
 pub(super) const POSITION: &str =
@@ -145,31 +137,16 @@ impl<'a> Positions<'a> {
 }
 
 /// The plan of a call, made ready; `None` if it is NULL.
-pub(super) fn plan(function: &str, argument: &ColumnarValue) -> Result<Option<Arc<Assigner>>> {
-    let value = match argument {
-        ColumnarValue::Scalar(value) => value,
-        ColumnarValue::Array(_) => return misused(function, "the plan must be a constant"),
-    };
-    match value {
-        ScalarValue::BinaryView(Some(bytes)) => ready(bytes).map(Some).map_err(failed),
-        _ => Ok(None),
+pub(super) fn plan(
+    function: &str,
+    constants: &Constants,
+    argument: &ColumnarValue,
+) -> Result<Option<Ready<Assigner>>> {
+    match argument {
+        ColumnarValue::Scalar(ScalarValue::BinaryView(Some(bytes))) => {
+            constants.plan(bytes).map(Some).map_err(failed)
+        }
+        ColumnarValue::Scalar(_) => Ok(None),
+        ColumnarValue::Array(_) => misused(function, "the plan must be a constant"),
     }
-}
-
-/// The bytes of a plan, and the plan.
-type Ready = (Box<[u8]>, Arc<Assigner>);
-
-/// The plan of these bytes, decoded unless it is among the latest.
-fn ready(bytes: &[u8]) -> Result<Arc<Assigner>, Error> {
-    static LATEST: Mutex<Vec<Ready>> = Mutex::new(Vec::new());
-    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, places)) = latest.iter().find(|(known, _)| **known == *bytes) {
-        return Ok(Arc::clone(places));
-    }
-    let places = Arc::new(Assigner::new(Plan::decode(bytes)?)?);
-    if latest.len() == READY {
-        latest.remove(0);
-    }
-    latest.push((bytes.into(), Arc::clone(&places)));
-    Ok(places)
 }

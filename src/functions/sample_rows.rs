@@ -15,10 +15,11 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
-use super::SECTION;
 use super::arguments::{self, CallColumns};
+use super::constants::{Constants, Ready};
 use super::fold::{self, Core, Fold};
 use super::row_lists;
+use super::sections::CLUSTERING;
 use crate::centroids::block::RowBlock;
 use crate::centroids::groups::Groups;
 use crate::centroids::kernel::Lanes;
@@ -33,8 +34,8 @@ const ROWS_LIMIT: i64 = 10_000_000;
 const SUM: DataType = DataType::Decimal128(38, 0);
 
 /// The function, for a session.
-pub fn sample_rows() -> AggregateUDF {
-    fold::function::<SampleRows>()
+pub(super) fn sample_rows(constants: &Arc<Constants>) -> AggregateUDF {
+    fold::function::<SampleRows>(constants)
 }
 
 /// Reads row `row` of an answer of up to `limit` rows of `columns` coordinates.
@@ -63,7 +64,7 @@ pub fn read_sample_rows(
     Ok(sample)
 }
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct SampleRows;
 
 impl Fold for SampleRows {
@@ -83,7 +84,7 @@ impl Fold for SampleRows {
     fn documentation() -> &'static Documentation {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
-                SECTION,
+                CLUSTERING,
                 "The distinct rows of lowest hash, with how often each occurs. The same rows for any \
                  layout of a table.",
                 "sample_rows(model, seed, m, x1, …, xd [, weight])",
@@ -101,8 +102,8 @@ impl Fold for SampleRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>) -> Result<Sampling> {
-        let models = arguments::model(Self::NAME, args, 0)?;
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Sampling> {
+        let models = arguments::model(Self::NAME, constants, args, 0)?;
         let seed = match arguments::constant(Self::NAME, "seed", args, 1)? {
             ScalarValue::Int64(Some(seed)) => seed.cast_unsigned(),
             other => return internal_err!("a seed was not coerced: {}", other.data_type()),
@@ -128,7 +129,7 @@ struct Sampling {
     isa: Isa,
     seed: u64,
     limit: usize,
-    models: Arc<ModelSet>,
+    models: Ready<ModelSet>,
     columns: CallColumns,
 }
 

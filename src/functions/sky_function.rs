@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::SKY;
+use super::sections::SKY;
 
 /// The types that the arguments of a function are cast to; the name is for errors.
 type Coerce = fn(&str, &[DataType]) -> Result<Vec<DataType>>;

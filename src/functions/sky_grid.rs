@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::grid::{Bounds, Frame, Grid, GridShape, Margin, Plan};
 
 /// The function, for a session.
-pub fn sky_grid() -> ScalarUDF {
+pub(super) fn sky_grid() -> ScalarUDF {
     let documentation = documented(
         "A plan of equal blocks over the whole sky, as bytes.",
         "sky_grid(columns, rows, margin_percent)",

@@ -265,11 +265,17 @@ mod tests {
     use crate::functions::centroid_sums::Summing;
     use crate::functions::fold::Core;
     use crate::functions::{
-        block_counts, centroid_sums, cluster_scores, extent, farthest_rows, read_block_counts,
-        read_centroid_sums, read_extent, read_sample_rows, sample_rows,
+        Constants, aggregates, read_block_counts, read_centroid_sums, read_extent, read_sample_rows,
     };
     use crate::grid::{Bounds, Frame, Grid, GridShape, Margin, Plan};
     use crate::isa::Isa;
+
+    /// A call of the aggregate `name`.
+    fn call(name: &str, constants: Vec<ScalarValue>, columns: Vec<ArrayRef>) -> Tester {
+        let functions = aggregates(&Arc::default());
+        let function = functions.into_iter().find(|function| function.name() == name);
+        Tester::new(function.expect("a function of ours"), constants, columns)
+    }
 
     /// A row: a float, an integer, a weight.
     type Row = (Option<f64>, Option<i16>, Option<i64>);
@@ -416,7 +422,7 @@ mod tests {
             rows in rows(), weights in weights(), seed: u64,
         ) {
             let models = models(weights);
-            let tester = Tester::new(centroid_sums(), vec![bytes(&models)], columns(&rows, weights));
+            let tester = call("centroid_sums", vec![bytes(&models)], columns(&rows, weights));
             tester.check(seed);
             let all: Vec<_> = (0..rows.len()).collect();
             let answer = array(&tester.answer(&all).unwrap());
@@ -427,7 +433,7 @@ mod tests {
         #[test]
         fn cluster_scores_do_not_depend_on_the_way(rows in rows(), weights in weights(), seed: u64) {
             let constants = vec![bytes(&models(weights))];
-            Tester::new(cluster_scores(), constants, columns(&rows, weights)).check(seed);
+            call("cluster_scores", constants, columns(&rows, weights)).check(seed);
         }
 
         #[test]
@@ -436,13 +442,16 @@ mod tests {
             let all: Vec<_> = (0..rows.len()).collect();
             let groups: Vec<_> = all.iter().map(|row| row % 2).collect();
             for (function, measures) in
-                [(centroid_sums(), Measures::Step), (cluster_scores(), Measures::Scores)]
+                [("centroid_sums", Measures::Step), ("cluster_scores", Measures::Scores)]
             {
-                let tester = Tester::new(function, vec![bytes(&models)], columns(&rows, weights));
+                let tester = call(function, vec![bytes(&models)], columns(&rows, weights));
                 let expected = array(&tester.answer(&all).unwrap());
                 let batch = tester.batch(&all);
                 for isa in Isa::available() {
-                    let made = |args: AccumulatorArgs<'_>| Summing::new("tested", measures, &args);
+                    let constants = Constants::default();
+                    let made = |args: AccumulatorArgs<'_>| {
+                        Summing::new("tested", measures, &args, &constants)
+                    };
                     let core = tester.with_args(made).unwrap().on(isa);
                     let mut scratch = core.scratch();
                     let mut one = core.start();
@@ -468,7 +477,7 @@ mod tests {
             rows in rows(), weights in weights(), limit in 1..6i64, seed: u64,
         ) {
             let constants = vec![bytes(&models(weights)), ScalarValue::from(limit)];
-            Tester::new(farthest_rows(), constants, columns(&rows, weights)).check(seed);
+            call("farthest_rows", constants, columns(&rows, weights)).check(seed);
         }
 
         #[test]
@@ -476,12 +485,12 @@ mod tests {
             rows in rows(), weights in weights(), limit in 1..40i64, seed: u64,
         ) {
             let constants = vec![bytes(&models(weights)), ScalarValue::from(7i64), ScalarValue::from(limit)];
-            Tester::new(sample_rows(), constants, columns(&rows, weights)).check(seed);
+            call("sample_rows", constants, columns(&rows, weights)).check(seed);
         }
 
         #[test]
         fn extents_do_not_depend_on_the_way(rows in rows(), seed: u64) {
-            Tester::new(extent(), vec![], columns(&rows, Weights::Float)).check(seed);
+            call("extent", vec![], columns(&rows, Weights::Float)).check(seed);
         }
 
         #[test]
@@ -499,7 +508,7 @@ mod tests {
             };
             let columns = vec![angles(|row| row.0), angles(|row| row.1)];
             let constant = ScalarValue::BinaryView(Some(plan.encode()));
-            let tester = Tester::new(block_counts(), vec![constant], columns);
+            let tester = call("block_counts", vec![constant], columns);
             tester.check(seed);
             let all: Vec<_> = (0..rows.len()).collect();
             let found = read_block_counts(&array(&tester.answer(&all).unwrap()), 0).unwrap();
@@ -514,8 +523,7 @@ mod tests {
     #[test]
     fn an_answer_of_no_rows_has_all_clusters_and_zeros() {
         let models = models(Weights::None);
-        let tester =
-            Tester::new(centroid_sums(), vec![bytes(&models)], columns(&[], Weights::None));
+        let tester = call("centroid_sums", vec![bytes(&models)], columns(&[], Weights::None));
         let answer = tester.plain().evaluate().unwrap();
         let totals = read_centroid_sums(&models, &array(&answer), 0).unwrap();
         assert_eq!(totals, Totals::new(&models, Measures::Step));
@@ -529,7 +537,7 @@ mod tests {
         let unfolded = [row(1), folded[1], row(1), row(1)];
         let sums = |rows: &[Row], weights| {
             let models = models(weights);
-            let tester = Tester::new(centroid_sums(), vec![bytes(&models)], columns(rows, weights));
+            let tester = call("centroid_sums", vec![bytes(&models)], columns(rows, weights));
             let all: Vec<_> = (0..rows.len()).collect();
             let answer = array(&tester.answer(&all).unwrap());
             let mut lines = lines(&read_centroid_sums(&models, &answer, 0).unwrap()).2;
@@ -545,7 +553,7 @@ mod tests {
             [(Some(-0.0), Some(1), None), (Some(0.0), Some(1), None), (Some(2.0), Some(1), None)];
         let constants =
             vec![bytes(&models(Weights::None)), ScalarValue::from(1i64), ScalarValue::from(9i64)];
-        let tester = Tester::new(sample_rows(), constants, columns(&rows, Weights::None));
+        let tester = call("sample_rows", constants, columns(&rows, Weights::None));
         let sample =
             read_sample_rows(9, 2, &array(&tester.answer(&[0, 1, 2]).unwrap()), 0).unwrap();
         let mut found: Vec<_> = sample.rows().iter().map(|row| (row.values[0], row.rows)).collect();
@@ -561,7 +569,7 @@ mod tests {
             (Some(f64::NEG_INFINITY), None, Some(4)),
             (None, Some(1), Some(1)),
         ];
-        let tester = Tester::new(extent(), vec![], columns(&rows, Weights::Integer));
+        let tester = call("extent", vec![], columns(&rows, Weights::Integer));
         let found = read_extent(&array(&tester.answer(&[0, 1, 2, 3]).unwrap()), 0).unwrap();
         assert_eq!((found.rows, found.usable), (4, 1));
         let columns: Vec<_> =
@@ -572,7 +580,7 @@ mod tests {
     #[track_caller]
     fn check_refused(rows: &[Row], weights: Weights, words: &str) {
         let constants = vec![bytes(&models(weights))];
-        let tester = Tester::new(centroid_sums(), constants, columns(rows, weights));
+        let tester = call("centroid_sums", constants, columns(rows, weights));
         let error = tester.answer(&[0]).expect_err("refused").to_string();
         assert!(error.contains(words), "{error}");
     }
@@ -593,14 +601,14 @@ mod tests {
             vec![Model::new(array![[0.0, 0.0]])],
         )
         .unwrap();
-        let call = |models: &ModelSet| {
-            Tester::new(
-                centroid_sums(),
+        let on = |models: &ModelSet| {
+            call(
+                "centroid_sums",
                 vec![bytes(models)],
                 columns(&[(Some(1.0), Some(0), None)], Weights::None),
             )
         };
-        let (mine, theirs) = (call(&other), call(&models(Weights::None)));
+        let (mine, theirs) = (on(&other), on(&models(Weights::None)));
         let mut states = theirs.plain();
         states.update_batch(&theirs.batch(&[0])).unwrap();
         let state = states.state().unwrap()[0].to_array().unwrap();
@@ -614,8 +622,8 @@ mod tests {
 
     #[test]
     fn grouped_memory_is_given_back() {
-        let tester = Tester::new(
-            sample_rows(),
+        let tester = call(
+            "sample_rows",
             vec![bytes(&models(Weights::None)), ScalarValue::from(1i64), ScalarValue::from(64i64)],
             columns(&vec![(Some(1.0), Some(2), None); 100], Weights::None),
         );

@@ -120,6 +120,17 @@ impl Assigner {
         &self.plan
     }
 
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        let areas: usize = self.reaches.iter().map(|reach| size_of_val(&*reach.areas)).sum();
+        self.plan.bytes()
+            + areas
+            + size_of_val(&*self.reaches)
+            + size_of_val(&*self.quiet)
+            + size_of_val(&*self.first)
+            + size_of_val(&*self.neighbours)
+    }
+
     /// The angle within which the margin of a block holds every row; 0 without margins.
     ///
     /// For every own row of the block, all rows nearer than this are own rows or margin rows.

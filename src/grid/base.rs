@@ -16,6 +16,11 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// How many bytes its edges occupy.
+    pub(super) fn bytes(&self) -> usize {
+        self.columns.bytes() + self.rows.bytes()
+    }
+
     /// A grid of `shape` over `bounds`; from `seam_deg` on, 360 is subtracted from a longitude,
     /// unless it is 0.
     ///

@@ -41,6 +41,12 @@ impl Part {
 }
 
 impl Cells {
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        let edges: usize = self.parts.iter().map(|p| p.columns.bytes() + p.rows.bytes()).sum();
+        self.plan.bytes() + edges + size_of_val(&*self.parts) + size_of_val(&*self.part_of)
+    }
+
     /// Every block one cell: counts are rows of blocks.
     pub fn of_blocks(plan: Plan) -> Self {
         Self { plan, parts: Vec::new(), part_of: Vec::new() }

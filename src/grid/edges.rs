@@ -12,6 +12,11 @@ pub struct Edges {
 }
 
 impl Edges {
+    /// How many bytes they occupy.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.edges)
+    }
+
     /// The edges of `cells` equal cells from `min` to `max`, both finite and in order.
     ///
     /// # Panics

@@ -23,6 +23,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// How many bytes it occupies.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.grid.bytes() + size_of_val(&*self.blocks) + self.tree.bytes()
+    }
+
     /// A plan whose blocks are the base blocks of the grid.
     pub fn uncut(grid: Grid, margin: Margin) -> Self {
         let blocks =

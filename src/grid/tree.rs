@@ -48,6 +48,11 @@ struct Group {
 }
 
 impl Tree {
+    /// How many bytes it occupies.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.links) + size_of_val(&*self.nodes) + size_of_val(&*self.cuts)
+    }
+
     /// The trees for `blocks`, which must tile their base blocks by straight cuts.
     pub(super) fn new(grid: &Grid, blocks: &[Block]) -> Result<Self> {
         let mut ids: Vec<usize> = (0..blocks.len()).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use datafusion::logical_expr::Documentation;
 use pleiad::functions::{aggregates, scalars};
@@ -39,8 +40,11 @@ fn the_page_of_functions_is_that_of_the_code() {
         let section = section(name, kind, page);
         sections.entry(page.doc_section.label).or_default().insert(name.to_owned(), section);
     };
-    scalars().iter().for_each(|f| add(f.name(), "A scalar function.", f.documentation()));
-    aggregates().iter().for_each(|f| add(f.name(), "An aggregate function.", f.documentation()));
+    let constants = Arc::default();
+    scalars(&constants).iter().for_each(|f| add(f.name(), "A scalar function.", f.documentation()));
+    aggregates(&constants)
+        .iter()
+        .for_each(|f| add(f.name(), "An aggregate function.", f.documentation()));
     let mut page = "# Functions of Pleiad in SQL\n\nBeside those of \
                     [DataFusion](https://datafusion.apache.org/user-guide/sql/index.html). \
                     `SHOW FUNCTIONS` lists all of them. This page is made from their \
@@ -60,7 +64,8 @@ fn the_examples_of_the_functions_run() {
                     CREATE TABLE sources AS SELECT value AS id, value * 11.0 AS ra, value - 15.0 AS decl \
                     FROM generate_series(1, 30);\n"
         .to_owned();
-    let (scalars, aggregates) = (scalars(), aggregates());
+    let constants = Arc::default();
+    let (scalars, aggregates) = (scalars(&constants), aggregates(&constants));
     let pages = scalars.iter().map(|f| (f.name(), f.documentation()));
     let pages = pages.chain(aggregates.iter().map(|f| (f.name(), f.documentation())));
     for (name, page) in pages {

@@ -23,8 +23,9 @@ use crate::support::shared::shared;
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    scalars().into_iter().for_each(|function| context.register_udf(function));
-    aggregates().into_iter().for_each(|function| context.register_udaf(function));
+    let constants = Arc::default();
+    scalars(&constants).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&constants).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 
@@ -450,12 +451,14 @@ async fn a_tie_goes_to_the_lower_cluster_in_the_golden_run() {
 
 #[test]
 fn no_name_repeats_and_every_function_is_documented() {
-    let mut names: Vec<String> = scalars().iter().map(|f| f.name().to_lowercase()).collect();
-    names.extend(aggregates().iter().map(|f| f.name().to_lowercase()));
+    let constants = Arc::default();
+    let (scalars, aggregates) = (scalars(&constants), aggregates(&constants));
+    let mut names: Vec<String> = scalars.iter().map(|f| f.name().to_lowercase()).collect();
+    names.extend(aggregates.iter().map(|f| f.name().to_lowercase()));
     let count = names.len();
     names.sort();
     names.dedup();
     assert_eq!(names.len(), count);
-    assert!(scalars().iter().all(|f| f.documentation().is_some()));
-    assert!(aggregates().iter().all(|f| f.documentation().is_some()));
+    assert!(scalars.iter().all(|f| f.documentation().is_some()));
+    assert!(aggregates.iter().all(|f| f.documentation().is_some()));
 }

@@ -1,5 +1,7 @@
 //! The functions of the sky in SQL: values, NULLs, poles, plans, mistakes.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -11,8 +13,9 @@ use rstest::rstest;
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    scalars().into_iter().for_each(|function| context.register_udf(function));
-    aggregates().into_iter().for_each(|function| context.register_udaf(function));
+    let constants = Arc::default();
+    scalars(&constants).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&constants).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 

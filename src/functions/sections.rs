@@ -1,0 +1,11 @@
+//! The sections of the documentation that our functions appear in.
+
+use datafusion::logical_expr::DocSection;
+
+/// What k-means is made of.
+pub(super) const CLUSTERING: DocSection =
+    DocSection { include: true, label: "Clustering Functions", description: None };
+
+/// Positions and blocks.
+pub(super) const SKY: DocSection =
+    DocSection { include: true, label: "Sky Functions", description: None };
