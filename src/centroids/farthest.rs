@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use bytes::{Buf, BufMut};
+
 use super::sample::compare;
 use crate::error::{Error, Result};
 
@@ -85,9 +87,9 @@ impl Farthest {
     pub fn write(&self, out: &mut Vec<u8>) {
         for (number, rows) in self.models.iter().enumerate() {
             for row in rows {
-                out.extend_from_slice(&(number as u64).to_le_bytes());
-                out.extend_from_slice(&row.squared.to_le_bytes());
-                row.values.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+                out.put_u64_le(number as u64);
+                out.put_f64_le(row.squared);
+                row.values.iter().for_each(|x| out.put_f64_le(*x));
             }
         }
     }
@@ -96,19 +98,18 @@ impl Farthest {
     ///
     /// # Errors
     /// Of bytes of another query.
-    pub fn merge_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn merge_bytes(&mut self, mut bytes: &[u8]) -> Result<()> {
         let foreign = || Error::internal("a state of far rows is of another query");
-        let (words, rest) = bytes.as_chunks::<8>();
-        let width = 2 + self.columns;
-        if !rest.is_empty() || !words.len().is_multiple_of(width) {
+        if !bytes.len().is_multiple_of(8 * (2 + self.columns)) {
             return Err(foreign());
         }
-        for words in words.chunks_exact(width) {
-            let number = usize::try_from(u64::from_le_bytes(words[0])).ok();
+        let mut values = vec![0.0; self.columns];
+        while bytes.has_remaining() {
+            let number = usize::try_from(bytes.get_u64_le()).ok();
             let number = number.filter(|number| *number < self.models.len()).ok_or_else(foreign)?;
-            let values: Vec<f64> =
-                words[2..].iter().map(|word| f64::from_le_bytes(*word)).collect();
-            self.add(number, f64::from_le_bytes(words[1]), &values);
+            let squared = bytes.get_f64_le();
+            values.iter_mut().for_each(|x| *x = bytes.get_f64_le());
+            self.add(number, squared, &values);
         }
         Ok(())
     }

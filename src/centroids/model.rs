@@ -7,6 +7,7 @@
 //! Everything that turns rows into integers (the [`Scale`]s) follows from these values alone, so it
 //! is the same in every stream and on every machine.
 
+use bytes::{Buf, BufMut};
 use ndarray::{Array2, ArrayView1};
 
 use super::fixed::{MAGNITUDE_LIMIT, Scale};
@@ -205,35 +206,36 @@ impl ModelSet {
 
     /// The model as bytes: hash, format, box, models; integers and floats little endian.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(vec![0; 8]);
-        out.u32(FORMAT);
-        out.count(self.columns());
-        out.floats(&self.bounds.lows);
-        out.floats(&self.bounds.highs);
+        let mut out = vec![0; 8];
+        out.put_u32_le(FORMAT);
+        put_count(&mut out, self.columns());
+        put_floats(&mut out, &self.bounds.lows);
+        put_floats(&mut out, &self.bounds.highs);
         match self.bounds.weight {
-            Weight::None => out.u32(0),
-            Weight::Integer => out.u32(1),
+            Weight::None => out.put_u32_le(0),
+            Weight::Integer => out.put_u32_le(1),
             Weight::Float { largest } => {
-                out.u32(2);
-                out.floats(&[largest]);
+                out.put_u32_le(2);
+                put_floats(&mut out, &[largest]);
             }
         }
-        out.count(self.models.len());
+        put_count(&mut out, self.models.len());
         for model in &self.models {
-            out.count(model.clusters());
-            out.u32(u32::from(model.factors.is_some()) | u32::from(model.spread.is_some()) << 1);
-            out.floats(&model.centroids);
-            out.floats(model.factors.iter().flatten());
+            put_count(&mut out, model.clusters());
+            out.put_u32_le(
+                u32::from(model.factors.is_some()) | u32::from(model.spread.is_some()) << 1,
+            );
+            put_floats(&mut out, &model.centroids);
+            put_floats(&mut out, model.factors.iter().flatten());
             if let Some(spread) = &model.spread {
-                out.floats(&spread.means);
-                out.floats(&spread.variances);
-                out.floats(&spread.own_factors);
+                put_floats(&mut out, &spread.means);
+                put_floats(&mut out, &spread.variances);
+                put_floats(&mut out, &spread.own_factors);
             }
         }
-        let mut bytes = out.0;
-        let hash = hash(&bytes[8..]);
-        bytes[..8].copy_from_slice(&hash.to_le_bytes());
-        bytes
+        let hash = hash(&out[8..]);
+        out[..8].copy_from_slice(&hash.to_le_bytes());
+        out
     }
 
     /// What plans print in the place of the bytes that [`Self::encode`] wrote: the first half of their
@@ -355,24 +357,15 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.chunks(8).fold(bytes.len() as u64, |h, chunk| mix(h.wrapping_add(GAMMA) ^ word(chunk)))
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u32(&mut self, n: u32) {
-        self.0.extend_from_slice(&n.to_le_bytes());
-    }
-
-    fn count(&mut self, n: usize) {
-        self.u32(u32::try_from(n).expect("counts of a checked model are small"));
-    }
-
-    fn floats<'a>(&mut self, floats: impl IntoIterator<Item = &'a f64>) {
-        for x in floats {
-            self.0.extend_from_slice(&x.to_le_bytes());
-        }
-    }
+fn put_count(out: &mut Vec<u8>, n: usize) {
+    out.put_u32_le(u32::try_from(n).expect("counts of a checked model are small"));
 }
 
+fn put_floats<'a>(out: &mut Vec<u8>, floats: impl IntoIterator<Item = &'a f64>) {
+    floats.into_iter().for_each(|x| out.put_f64_le(*x));
+}
+
+/// Reads what [`ModelSet::encode`] wrote; `None` for anything else.
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
@@ -416,9 +409,7 @@ impl Reader<'_> {
     }
 
     fn u32(&mut self) -> Option<u32> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*head))
+        self.0.try_get_u32_le().ok()
     }
 
     fn count(&mut self) -> Option<usize> {
@@ -426,10 +417,8 @@ impl Reader<'_> {
     }
 
     fn floats(&mut self, count: usize) -> Option<Vec<f64>> {
-        let (head, rest) = self.0.split_at_checked(count.checked_mul(8)?)?;
-        self.0 = rest;
-        let float = |chunk: &[u8; 8]| f64::from_le_bytes(*chunk);
-        Some(head.as_chunks().0.iter().map(float).collect())
+        let enough = count <= self.0.remaining() / 8;
+        enough.then(|| (0..count).map(|_| self.0.get_f64_le()).collect())
     }
 }
 

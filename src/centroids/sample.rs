@@ -9,6 +9,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use bytes::{Buf, BufMut};
+
 use super::kernel::{BLOCK, Lanes};
 use crate::error::{Error, Result};
 use crate::isa::Task;
@@ -118,10 +120,10 @@ impl RowSample {
     /// Appends the state that travels between streams.
     pub fn write(&self, out: &mut Vec<u8>) {
         for row in self.rows() {
-            out.extend_from_slice(&row.hash.to_le_bytes());
-            out.extend_from_slice(&row.rows.to_le_bytes());
-            out.extend_from_slice(&row.weight.to_le_bytes());
-            row.values.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes()));
+            out.put_u64_le(row.hash);
+            out.put_u64_le(row.rows);
+            out.put_i128_le(row.weight);
+            row.values.iter().for_each(|x| out.put_f64_le(*x));
         }
     }
 
@@ -129,20 +131,15 @@ impl RowSample {
     ///
     /// # Errors
     /// Of bytes of another number of columns.
-    pub fn merge_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let width = 4 + self.columns;
-        if !rest.is_empty() || !words.len().is_multiple_of(width) {
+    pub fn merge_bytes(&mut self, mut bytes: &[u8]) -> Result<()> {
+        if !bytes.len().is_multiple_of(8 * (4 + self.columns)) {
             return Err(Error::internal("a state of sampled rows is of another query"));
         }
         let mut values = vec![0.0; self.columns];
-        for words in words.chunks_exact(width) {
-            for (value, word) in values.iter_mut().zip(&words[4..]) {
-                *value = f64::from_le_bytes(*word);
-            }
-            let [hash, rows, low, high] =
-                [0, 1, 2, 3].map(|word: usize| u64::from_le_bytes(words[word]));
-            let weight = (u128::from(high) << 64 | u128::from(low)).cast_signed();
+        while bytes.has_remaining() {
+            let (hash, rows) = (bytes.get_u64_le(), bytes.get_u64_le());
+            let weight = bytes.get_i128_le();
+            values.iter_mut().for_each(|x| *x = bytes.get_f64_le());
             self.add(&SampleRow { hash, values: &values, rows, weight });
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! into batches, streams, files or machines: law 2 and law 3 rest on this file. Sums of up to 4,096
 //! rows are 64 bits wide (each of less than 2^51), then 128.
 
+use bytes::{Buf, BufMut};
 use ndarray::ArrayView1;
 
 use super::block::{RowBlock, outside_error};
@@ -183,16 +184,16 @@ impl Totals {
 
     /// Appends the state that travels between streams: the clusters that have rows.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.rows.to_le_bytes());
-        out.extend_from_slice(&self.skipped.to_le_bytes());
+        out.put_u64_le(self.rows);
+        out.put_u64_le(self.skipped);
         for (cluster, line) in self.table.chunks_exact(self.width()).enumerate() {
             if line[0] == 0 {
                 continue;
             }
-            out.extend_from_slice(&(cluster as u64).to_le_bytes());
-            line.iter().for_each(|sum| out.extend_from_slice(&sum.to_le_bytes()));
+            out.put_u64_le(cluster as u64);
+            line.iter().for_each(|sum| out.put_i128_le(*sum));
             if let Some(farthest) = self.farthest.get(cluster) {
-                out.extend_from_slice(&farthest.to_le_bytes());
+                out.put_f64_le(*farthest);
             }
         }
     }
@@ -201,26 +202,22 @@ impl Totals {
     ///
     /// # Errors
     /// Of bytes of another shape and of more than 2^44 rows.
-    pub fn merge_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+    pub fn merge_bytes(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let foreign = || Error::internal("a state of k-means sums is of another model");
         let width = self.width();
         let entry = 8 + 16 * width + if self.farthest.is_empty() { 0 } else { 8 };
-        let foreign = || Error::internal("a state of k-means sums is of another model");
-        let (head, body) = bytes.split_at_checked(16).ok_or_else(foreign)?;
-        if body.len() % entry != 0 {
+        if bytes.len() < 16 || !(bytes.len() - 16).is_multiple_of(entry) {
             return Err(foreign());
         }
-        let word = |bytes: &[u8], at: usize| {
-            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
-        };
-        self.count(word(head, 0), word(head, 8))?;
-        for entry in body.chunks_exact(entry) {
-            let cluster = usize::try_from(word(entry, 0)).ok();
-            let start = cluster.and_then(|cluster| cluster.checked_mul(width));
-            let line = start.and_then(|start| self.table.get_mut(start..start.checked_add(width)?));
-            let sums = entry[8..8 + 16 * width].as_chunks().0;
-            add(line.ok_or_else(foreign)?, sums.iter().map(|sum| i128::from_le_bytes(*sum)));
-            if let Some(mine) = cluster.and_then(|cluster| self.farthest.get_mut(cluster)) {
-                *mine = mine.max(f64::from_bits(word(entry, 8 + 16 * width)));
+        self.count(bytes.get_u64_le(), bytes.get_u64_le())?;
+        while bytes.has_remaining() {
+            let cluster = usize::try_from(bytes.get_u64_le()).ok();
+            let cluster = cluster.filter(|cluster| *cluster < self.table.len() / width);
+            let cluster = cluster.ok_or_else(foreign)?;
+            let line = &mut self.table[cluster * width..][..width];
+            line.iter_mut().for_each(|sum| *sum += bytes.get_i128_le());
+            if let Some(mine) = self.farthest.get_mut(cluster) {
+                *mine = mine.max(bytes.get_f64_le());
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Int64Type};
+use bytes::{Buf, BufMut};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
@@ -129,17 +130,14 @@ impl Core for Counting {
     }
 
     fn write(&self, state: &Vec<u64>, out: &mut Vec<u8>) {
-        out.extend(state.iter().flat_map(|count| count.to_le_bytes()));
+        state.iter().for_each(|count| out.put_u64_le(*count));
     }
 
-    fn merge(&self, state: &mut Vec<u64>, bytes: &[u8]) -> Result<()> {
-        let (counts, rest) = bytes.as_chunks::<8>();
-        if counts.len() != state.len() || !rest.is_empty() {
+    fn merge(&self, state: &mut Vec<u64>, mut bytes: &[u8]) -> Result<()> {
+        if bytes.len() != 8 * state.len() {
             return Err(failed(Error::internal("a state counts other blocks")));
         }
-        for (sum, count) in state.iter_mut().zip(counts) {
-            *sum += u64::from_le_bytes(*count);
-        }
+        state.iter_mut().for_each(|sum| *sum += bytes.get_u64_le());
         Ok(())
     }
 

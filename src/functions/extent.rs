@@ -12,6 +12,7 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int64Type};
+use bytes::{Buf, BufMut, TryGetError};
 use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
@@ -107,34 +108,28 @@ impl TableExtent {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.rows.to_le_bytes());
-        out.extend_from_slice(&self.usable.to_le_bytes());
-        for column in &self.columns {
-            let ColumnExtent { lo, hi, nulls, nans, infinite } = column;
-            for word in [lo.to_bits(), hi.to_bits(), *nulls, *nans, *infinite] {
-                out.extend_from_slice(&word.to_le_bytes());
-            }
+        out.put_u64_le(self.rows);
+        out.put_u64_le(self.usable);
+        for ColumnExtent { lo, hi, nulls, nans, infinite } in &self.columns {
+            out.put_f64_le(*lo);
+            out.put_f64_le(*hi);
+            [nulls, nans, infinite].into_iter().for_each(|count| out.put_u64_le(*count));
         }
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (words, rest) = bytes.as_chunks::<8>();
-        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
-        let (head, body) = words.split_at_checked(2)?;
-        let (columns, more) = body.as_chunks::<5>();
-        let column = |[lo, hi, nulls, nans, infinite]: &[u64; 5]| ColumnExtent {
-            lo: f64::from_bits(*lo),
-            hi: f64::from_bits(*hi),
-            nulls: *nulls,
-            nans: *nans,
-            infinite: *infinite,
-        };
-        let columns = columns.iter().map(column).collect();
-        (rest.is_empty() && more.is_empty()).then(|| Self {
-            rows: head[0],
-            usable: head[1],
-            columns,
-        })
+    fn read(mut bytes: &[u8]) -> Result<Self, TryGetError> {
+        let (rows, usable) = (bytes.try_get_u64_le()?, bytes.try_get_u64_le()?);
+        let mut columns = Vec::new();
+        while bytes.has_remaining() {
+            columns.push(ColumnExtent {
+                lo: bytes.try_get_f64_le()?,
+                hi: bytes.try_get_f64_le()?,
+                nulls: bytes.try_get_u64_le()?,
+                nans: bytes.try_get_u64_le()?,
+                infinite: bytes.try_get_u64_le()?,
+            });
+        }
+        Ok(Self { rows, usable, columns })
     }
 }
 
@@ -317,8 +312,8 @@ impl Core for Measuring {
     }
 
     fn merge(&self, state: &mut TableExtent, bytes: &[u8]) -> Result<()> {
-        let other = TableExtent::read(bytes)
-            .ok_or_else(|| failed(Error::internal("a state is no extent")))?;
+        let foreign = |cause| failed(Error::internal("a state is not an extent").caused_by(cause));
+        let other = TableExtent::read(bytes).map_err(foreign)?;
         state.merge(&other).map_err(failed)
     }
 

@@ -7,21 +7,21 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array};
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, CallColumns};
-use super::constants::{Constants, Ready};
-use super::fold::{self, Core, Fold};
+use super::constants::Constants;
+use super::fold::{self, Fold};
+use super::picks::{Pick, Picked, Picking};
 use super::row_lists;
 use super::sections::CLUSTERING;
 use crate::centroids::block::RowBlock;
 use crate::centroids::farthest::{FarRow, Farthest};
-use crate::centroids::groups::Groups;
-use crate::centroids::kernel::{self, BLOCK, Centroids, Nearest};
+use crate::centroids::kernel::{self, Centroids, Nearest};
 use crate::centroids::model::{CLUSTER_LIMIT, ModelSet};
 use crate::error::Error;
 use crate::isa::Isa;
@@ -59,7 +59,7 @@ pub fn read_farthest_rows(
 struct FarthestRows;
 
 impl Fold for FarthestRows {
-    type Core = Searching;
+    type Core = Picking<ByDistance>;
 
     const NAME: &'static str = "farthest_rows";
 
@@ -90,12 +90,12 @@ impl Fold for FarthestRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Searching> {
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Self::Core> {
         let models = arguments::model(Self::NAME, constants, args, 0)?;
         #[expect(clippy::cast_possible_wrap, reason = "65,535")]
         let limit = arguments::count(Self::NAME, "number of rows", args, 1, CLUSTER_LIMIT as i64)?;
         let columns = CallColumns::of(Self::NAME, &models, args, 2)?;
-        Ok(Searching { isa: Isa::best(), limit, models, columns })
+        Ok(Picking::new(models, columns, ByDistance { limit }))
     }
 }
 
@@ -108,72 +108,76 @@ fn row_fields() -> Fields {
     .into()
 }
 
+/// Rows rank by their distance to the nearest centroid, once for each model.
 #[derive(Debug)]
-struct Searching {
-    isa: Isa,
+struct ByDistance {
     limit: usize,
-    models: Ready<ModelSet>,
-    columns: CallColumns,
 }
 
-#[derive(Debug)]
-struct Scratch {
-    block: RowBlock,
-    nearest: Nearest,
-    values: Vec<f64>,
+impl Picked for Farthest {
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.write(out);
+    }
+
+    fn merge_bytes(&mut self, bytes: &[u8]) -> crate::error::Result<()> {
+        self.merge_bytes(bytes)
+    }
 }
 
-impl Core for Searching {
-    type State = Farthest;
-    type Scratch = Scratch;
+impl Pick for ByDistance {
+    type Picked = Farthest;
+    type Ranks = Nearest;
 
-    fn start(&self) -> Farthest {
-        Farthest::new(self.limit, self.models.columns(), self.models.models().len())
+    fn start(&self, models: &ModelSet) -> Farthest {
+        Farthest::new(self.limit, models.columns(), models.models().len())
     }
 
-    fn scratch(&self) -> Scratch {
-        let columns = self.models.columns();
-        Scratch {
-            block: RowBlock::new(columns, 0),
-            nearest: Nearest::default(),
-            values: Vec::with_capacity(columns),
-        }
+    fn ranks(&self) -> Nearest {
+        Nearest::default()
     }
 
-    fn update(
+    fn ranks_bytes(nearest: &Nearest) -> usize {
+        nearest.bytes()
+    }
+
+    fn rankings(&self, models: &ModelSet) -> usize {
+        models.models().len()
+    }
+
+    fn rank(
         &self,
-        scratch: &mut Scratch,
-        values: &[ArrayRef],
-        filter: Option<&BooleanArray>,
-        mut into: Groups<'_, Farthest>,
-    ) -> Result<usize> {
-        let mut grown = 0;
-        self.columns.for_each_block(
-            self.isa,
-            &self.models,
-            (values, filter),
-            scratch,
-            |scratch| &mut scratch.block,
-            |scratch| {
-                for number in 0..self.models.models().len() {
-                    grown += self.search(number, scratch, &mut into);
-                }
-                Ok(())
-            },
-        )?;
-        Ok(grown)
+        isa: Isa,
+        models: &ModelSet,
+        number: usize,
+        block: &RowBlock,
+        nearest: &mut Nearest,
+    ) {
+        let to = Centroids::of(&models.models()[number]);
+        kernel::nearest(isa, &block.x, block.rows(), to, nearest);
     }
 
-    fn write(&self, state: &Farthest, out: &mut Vec<u8>) {
-        state.write(out);
+    #[inline]
+    fn could_take(far: &Farthest, number: usize, nearest: &Nearest, row: usize) -> bool {
+        far.could_take(number, nearest.squared[row])
     }
 
-    fn merge(&self, state: &mut Farthest, bytes: &[u8]) -> Result<()> {
-        state.merge_bytes(bytes).map_err(arguments::failed)
+    fn add(
+        far: &mut Farthest,
+        number: usize,
+        nearest: &Nearest,
+        row: usize,
+        values: &[f64],
+        _weight: i64,
+    ) {
+        far.add(number, nearest.squared[row], values);
     }
 
-    fn evaluate(&self, states: &[Farthest]) -> Result<ArrayRef> {
-        let numbered = |far| (0..).zip(self.models.models()).map(move |(n, _)| (n, far));
+    fn answer(&self, models: &ModelSet, states: &[Farthest]) -> ArrayRef {
+        let numbered = |far| (0..).zip(models.models()).map(move |(n, _)| (n, far));
         let lists = || {
             states.iter().flat_map(numbered).map(|(n, far): (usize, &Farthest)| (n, far.rows(n)))
         };
@@ -186,41 +190,6 @@ impl Core for Searching {
             row_lists::values(rows().map(|(_, row)| row.values.as_slice())),
         ];
         let found = |far: &Farthest| (0..far.models()).map(|number| far.rows(number).len()).sum();
-        Ok(row_lists::answer(row_fields(), columns, states.iter().map(found)))
-    }
-
-    fn state_bytes(&self, state: &Farthest) -> usize {
-        state.bytes()
-    }
-
-    fn scratch_bytes(&self, scratch: &Scratch) -> usize {
-        scratch.block.bytes() + scratch.nearest.bytes() + scratch.values.capacity() * 8
-    }
-}
-
-impl Searching {
-    /// Offers the rows of the block to model `number`; by how many bytes the states grew.
-    fn search(
-        &self,
-        number: usize,
-        Scratch { block, nearest, values }: &mut Scratch,
-        into: &mut Groups<'_, Farthest>,
-    ) -> usize {
-        debug_assert!(block.rows() <= BLOCK);
-        let to = Centroids::of(&self.models.models()[number]);
-        kernel::nearest(self.isa, &block.x, block.rows(), to, nearest);
-        let mut grown = 0;
-        for (row, squared) in nearest.squared[..block.rows()].iter().enumerate() {
-            let far = into.of(block.origins[row]);
-            if !far.could_take(number, *squared) {
-                continue;
-            }
-            values.clear();
-            values.extend(block.coordinates(row));
-            let before = far.bytes();
-            far.add(number, *squared, values);
-            grown += far.bytes() - before;
-        }
-        grown
+        row_lists::answer(row_fields(), columns, states.iter().map(found))
     }
 }

@@ -10,6 +10,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 mod arguments; // constants, coordinates, weights
 mod constants; // plans and models, decoded once
 mod fold; // one core, both accumulators
+mod picks; // the rows of the best ranks
 mod positions; // positions and plans of blocks as arguments
 mod row_lists; // lists of rows in Arrow
 mod sections; // of the documentation

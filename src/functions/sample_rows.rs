@@ -7,21 +7,19 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, UInt64Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, UInt64Array};
 use arrow::datatypes::{DataType, Decimal128Type, Field, Fields, Int64Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, CallColumns};
-use super::constants::{Constants, Ready};
-use super::fold::{self, Core, Fold};
+use super::constants::Constants;
+use super::fold::{self, Fold};
+use super::picks::{Pick, Picked, Picking};
 use super::row_lists;
 use super::sections::CLUSTERING;
 use crate::centroids::block::RowBlock;
-use crate::centroids::groups::Groups;
 use crate::centroids::kernel::Lanes;
 use crate::centroids::model::ModelSet;
 use crate::centroids::sample::{HashRows, RowSample, SampleRow};
@@ -68,7 +66,7 @@ pub fn read_sample_rows(
 struct SampleRows;
 
 impl Fold for SampleRows {
-    type Core = Sampling;
+    type Core = Picking<ByHash>;
 
     const NAME: &'static str = "sample_rows";
 
@@ -102,7 +100,7 @@ impl Fold for SampleRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Sampling> {
+    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Self::Core> {
         let models = arguments::model(Self::NAME, constants, args, 0)?;
         let seed = match arguments::constant(Self::NAME, "seed", args, 1)? {
             ScalarValue::Int64(Some(seed)) => seed.cast_unsigned(),
@@ -110,7 +108,7 @@ impl Fold for SampleRows {
         };
         let limit = arguments::count(Self::NAME, "number of rows", args, 2, ROWS_LIMIT)?;
         let columns = CallColumns::of(Self::NAME, &models, args, 3)?;
-        Ok(Sampling { isa: Isa::best(), seed, limit, models, columns })
+        Ok(Picking::new(models, columns, ByHash { seed, limit }))
     }
 }
 
@@ -124,83 +122,75 @@ fn row_fields() -> Fields {
     .into()
 }
 
+/// Rows rank by the hash of their values.
 #[derive(Debug)]
-struct Sampling {
-    isa: Isa,
+struct ByHash {
     seed: u64,
     limit: usize,
-    models: Ready<ModelSet>,
-    columns: CallColumns,
 }
 
-#[derive(Debug)]
-struct Scratch {
-    block: RowBlock,
-    hashes: Box<Lanes<u64>>,
-    values: Vec<f64>,
+impl Picked for RowSample {
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        self.write(out);
+    }
+
+    fn merge_bytes(&mut self, bytes: &[u8]) -> crate::error::Result<()> {
+        self.merge_bytes(bytes)
+    }
 }
 
-impl Core for Sampling {
-    type State = RowSample;
-    type Scratch = Scratch;
+impl Pick for ByHash {
+    type Picked = RowSample;
+    type Ranks = Box<Lanes<u64>>;
 
-    fn start(&self) -> RowSample {
-        RowSample::new(self.limit, self.models.columns())
+    fn start(&self, models: &ModelSet) -> RowSample {
+        RowSample::new(self.limit, models.columns())
     }
 
-    fn scratch(&self) -> Scratch {
-        let columns = self.models.columns();
-        Scratch {
-            block: RowBlock::new(columns, 0),
-            hashes: Box::new(Lanes::filled(0)),
-            values: Vec::with_capacity(columns),
-        }
+    fn ranks(&self) -> Box<Lanes<u64>> {
+        Box::new(Lanes::filled(0))
     }
 
-    fn update(
+    fn ranks_bytes(hashes: &Box<Lanes<u64>>) -> usize {
+        size_of_val(&**hashes)
+    }
+
+    fn rankings(&self, _: &ModelSet) -> usize {
+        1
+    }
+
+    fn rank(
         &self,
-        scratch: &mut Scratch,
-        values: &[ArrayRef],
-        filter: Option<&BooleanArray>,
-        mut into: Groups<'_, RowSample>,
-    ) -> Result<usize> {
-        let mut grown = 0;
-        self.columns.for_each_block(
-            self.isa,
-            &self.models,
-            (values, filter),
-            scratch,
-            |scratch| &mut scratch.block,
-            |Scratch { block, hashes, values }| {
-                let rows = block.rows();
-                self.isa.run(HashRows { x: &block.x, rows, seed: self.seed, hashes });
-                for (row, hash) in hashes[..rows].iter().enumerate() {
-                    let sample = into.of(block.origins[row]);
-                    if !sample.could_take(*hash) {
-                        continue;
-                    }
-                    values.clear();
-                    values.extend(block.coordinates(row));
-                    let before = sample.bytes();
-                    let weight = block.weights[row].into();
-                    sample.add(&SampleRow { hash: *hash, values, rows: 1, weight });
-                    grown += sample.bytes() - before;
-                }
-                Ok(())
-            },
-        )?;
-        Ok(grown)
+        isa: Isa,
+        _: &ModelSet,
+        _: usize,
+        block: &RowBlock,
+        hashes: &mut Box<Lanes<u64>>,
+    ) {
+        isa.run(HashRows { x: &block.x, rows: block.rows(), seed: self.seed, hashes });
     }
 
-    fn write(&self, state: &RowSample, out: &mut Vec<u8>) {
-        state.write(out);
+    #[inline]
+    fn could_take(sample: &RowSample, _: usize, hashes: &Box<Lanes<u64>>, row: usize) -> bool {
+        sample.could_take(hashes[row])
     }
 
-    fn merge(&self, state: &mut RowSample, bytes: &[u8]) -> Result<()> {
-        state.merge_bytes(bytes).map_err(arguments::failed)
+    fn add(
+        sample: &mut RowSample,
+        _: usize,
+        hashes: &Box<Lanes<u64>>,
+        row: usize,
+        values: &[f64],
+        weight: i64,
+    ) {
+        sample.add(&SampleRow { hash: hashes[row], values, rows: 1, weight: weight.into() });
     }
 
-    fn evaluate(&self, states: &[RowSample]) -> Result<ArrayRef> {
+    fn answer(&self, _: &ModelSet, states: &[RowSample]) -> ArrayRef {
         let samples: Vec<Vec<SampleRow<'_>>> = states.iter().map(RowSample::rows).collect();
         let rows = || samples.iter().flatten();
         let count = |n: u64| i64::try_from(n).expect("at most 2^44 rows");
@@ -211,14 +201,6 @@ impl Core for Sampling {
             Arc::new(Int64Array::from_iter_values(rows().map(|row| count(row.rows)))),
             Arc::new(weights.with_data_type(SUM)),
         ];
-        Ok(row_lists::answer(row_fields(), columns, samples.iter().map(Vec::len)))
-    }
-
-    fn state_bytes(&self, state: &RowSample) -> usize {
-        state.bytes()
-    }
-
-    fn scratch_bytes(&self, scratch: &Scratch) -> usize {
-        scratch.block.bytes() + size_of_val(&*scratch.hashes) + scratch.values.capacity() * 8
+        row_lists::answer(row_fields(), columns, samples.iter().map(Vec::len))
     }
 }
