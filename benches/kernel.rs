@@ -18,7 +18,7 @@ use pleiad::centroids::groups::Groups;
 use pleiad::centroids::kernel::BLOCK;
 use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::centroids::totals::{Adder, Measures, Totals};
-use pleiad::functions::{aggregates, model_literal};
+use pleiad::functions::{FunctionContext, aggregates, model_literal};
 use pleiad::isa::Isa;
 use pleiad::splitmix::{mix, unit};
 
@@ -111,7 +111,7 @@ fn engine(criterion: &mut Criterion) {
     let batches: Vec<_> = (0..BATCHES).map(batch).collect();
     #[expect(clippy::disallowed_methods, reason = "one function, without a session of ours")]
     let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
-    let functions = aggregates(&Arc::default()).into_iter();
+    let functions = aggregates(&FunctionContext::default()).into_iter();
     functions.for_each(|function| context.register_udaf(function));
     let table = MemTable::try_new(batches[0].schema(), vec![batches]).expect("one schema");
     context.register_table("points", Arc::new(table)).expect("a new name");

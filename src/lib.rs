@@ -98,6 +98,8 @@ pub mod error;
 pub mod cleanup;
 /// What drivers report; nothing here prints.
 pub mod event;
+/// Ends work that no one waits for.
+pub mod cancel;
 /// Sizes as people write them: 512MiB, 10g, 256MB.
 pub mod sizes;
 /// Random bits from a counter; pure.

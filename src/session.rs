@@ -21,8 +21,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
-use crate::functions;
+use crate::functions::{self, FunctionContext};
 use crate::storage::Stores;
 use crate::table::external::{ExternalTables, FORMATS};
 
@@ -56,6 +57,7 @@ pub struct SessionOptions {
 pub struct Session {
     stores: Arc<Stores>,
     context: SessionContext,
+    functions: FunctionContext,
     pool_bytes: u64,
 }
 
@@ -93,8 +95,9 @@ impl Session {
             .with_runtime_env(runtime.build_arc()?)
             .with_default_features()
             .build();
-        register_functions(&mut state)?;
-        Ok(Self { stores, context: context(state), pool_bytes })
+        let functions = FunctionContext::new(&state.runtime_env().memory_pool);
+        register_functions(&mut state, &functions)?;
+        Ok(Self { stores, context: context(state), functions, pool_bytes })
     }
 
     /// A session with the same runtime and functions but an empty catalog and its own settings.
@@ -105,7 +108,7 @@ impl Session {
         if let Some(config) = state.config() {
             change(config.options_mut());
         }
-        Self { context: context(state.build()), stores: Arc::clone(&self.stores), ..*self }
+        self.with_state(state.build())
     }
 
     /// A child for SQL of users: a catalog that takes a location for a table, and tables that stand
@@ -122,7 +125,7 @@ impl Session {
         if let Some(config) = state.config() {
             config.options_mut().sql_parser.collect_spans = true;
         }
-        Self { context: context(state.build()), stores: Arc::clone(&self.stores), ..*self }
+        self.with_state(state.build())
     }
 
     /// A child for the scans of a driver: larger batches, so that what a batch costs does not show.
@@ -130,6 +133,28 @@ impl Session {
     pub fn scanning(&self) -> Self {
         let rows = self.context.state_ref().read().config().batch_size() * BATCHES_IN_ONE;
         self.child(|options| set_batch_size(options, rows))
+    }
+
+    /// A child whose functions end once `flag` is set: dropping a stream alone ends no loop inside.
+    ///
+    /// # Errors
+    /// The engine's, if it refuses a function.
+    pub fn cancelled_by(&self, flag: &CancelFlag) -> Result<Self> {
+        let mut child = self.child(|_| {});
+        child.functions = self.functions.cancelled_by(flag);
+        let mut state = child.state();
+        register_functions(&mut state, &child.functions)?;
+        child.context = context(state);
+        Ok(child)
+    }
+
+    fn with_state(&self, state: SessionState) -> Self {
+        Self {
+            context: context(state),
+            stores: Arc::clone(&self.stores),
+            functions: self.functions.clone(),
+            pool_bytes: self.pool_bytes,
+        }
     }
 
     /// A child with one stream and batches of `rows`.
@@ -277,13 +302,12 @@ fn settings(streams: usize, given: &[(String, String)]) -> Result<SessionConfig>
     Ok(config)
 }
 
-fn register_functions(state: &mut SessionState) -> Result<()> {
+fn register_functions(state: &mut SessionState, context: &FunctionContext) -> Result<()> {
     use datafusion::execution::FunctionRegistry;
-    let constants = functions::Constants::new(&state.runtime_env().memory_pool);
-    for function in functions::scalars(&constants) {
+    for function in functions::scalars(context) {
         state.register_udf(Arc::new(function))?;
     }
-    for function in functions::aggregates(&constants) {
+    for function in functions::aggregates(context) {
         state.register_udaf(Arc::new(function))?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use super::fixed::{self, OFFSET, Scale};
 use super::groups::Groups;
 use super::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use super::model::{Model, ModelSet, REST_BITS, Spread, Weight};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Result};
 use crate::isa::{Isa, Task};
 
@@ -286,11 +287,17 @@ impl Adder {
     /// [flushed](Self::flush): the groups of the next blocks must be the same until then.
     ///
     /// # Errors
-    /// Of a row outside the model's box and of more than 2^44 rows.
-    pub fn add(&mut self, models: &ModelSet, into: &mut Groups<'_, Totals>) -> Result<()> {
+    /// Of a row outside the model's box and of more than 2^44 rows; once nobody waits.
+    pub fn add(
+        &mut self,
+        models: &ModelSet,
+        into: &mut Groups<'_, Totals>,
+        cancelled: &CancelFlag,
+    ) -> Result<()> {
         self.count(into)?;
         let mut first = 0;
         for (number, model) in models.models().iter().enumerate() {
+            cancelled.check()?;
             self.measure(models, number)?;
             match into {
                 Groups::One(_)

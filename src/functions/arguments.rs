@@ -14,7 +14,8 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::logical_expr::function::AccumulatorArgs;
 
-use super::constants::{Constants, Ready};
+use super::context::{FunctionContext, Ready};
+use crate::cancel::CancelFlag;
 use crate::centroids::block::{ColumnSlice, RowBlock, Span, Take};
 use crate::centroids::kernel::BLOCK;
 use crate::centroids::model::{ModelSet, Weight};
@@ -51,7 +52,7 @@ pub(super) fn model_bytes(value: &ScalarValue) -> Option<&[u8]> {
 }
 
 /// The types that arguments of a k-means aggregate are cast to: `constants`, then numbers, at least
-/// one. Constants that are run-end encoded stay so. Integers and floats stay as they are, and so the
+/// one. FunctionContext that are run-end encoded stay so. Integers and floats stay as they are, and so the
 /// engine copies no column.
 pub(super) fn coerce(
     function: &str,
@@ -118,13 +119,13 @@ pub(super) fn constant(
 /// The constant model at argument `index`.
 pub(super) fn model(
     function: &str,
-    constants: &Constants,
+    context: &FunctionContext,
     args: &AccumulatorArgs<'_>,
     index: usize,
 ) -> Result<Ready<ModelSet>> {
     let model = constant(function, "model", args, index)?;
     match model_bytes(&model) {
-        Some(bytes) => constants.models(bytes).map_err(failed),
+        Some(bytes) => context.models(bytes).map_err(failed),
         None => internal_err!("a model was not coerced: {}", model.data_type()),
     }
 }
@@ -183,11 +184,11 @@ impl CallColumns {
     }
 
     /// Loads the rows of a batch, block by block, into the block that `block` finds in `scratch`, and
-    /// has `each` use it.
+    /// has `each` use it, as long as somebody waits.
     pub(super) fn for_each_block<S>(
         &self,
         isa: Isa,
-        models: &ModelSet,
+        (models, cancelled): (&ModelSet, &CancelFlag),
         (values, filter): (&[ArrayRef], Option<&BooleanArray>),
         scratch: &mut S,
         block: impl Fn(&mut S) -> &mut RowBlock,
@@ -210,6 +211,7 @@ impl CallColumns {
         };
         let rows = values[0].len();
         for start in (0..rows).step_by(BLOCK) {
+            cancelled.check().map_err(failed)?;
             let span = Span { start, end: rows.min(start + BLOCK) };
             let columns = coordinates.iter().copied();
             block(scratch)

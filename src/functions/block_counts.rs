@@ -16,7 +16,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, failed, misused};
-use super::constants::{Constants, Ready};
+use super::context::{FunctionContext, Ready};
 use super::fold::{self, Core, Fold};
 use super::positions::{self, Positions};
 use super::sections::SKY;
@@ -25,8 +25,8 @@ use crate::error::Error;
 use crate::grid::Cells;
 
 /// The function, for a session.
-pub(super) fn block_counts(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<BlockCounts>(constants)
+pub(super) fn block_counts(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<BlockCounts>(context)
 }
 
 /// Reads row `row` of an answer.
@@ -82,9 +82,9 @@ impl Fold for BlockCounts {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Counting> {
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Counting> {
         let cells = match arguments::constant(Self::NAME, "plan", args, 0)? {
-            ScalarValue::BinaryView(Some(bytes)) => constants.cells(&bytes).map_err(failed)?,
+            ScalarValue::BinaryView(Some(bytes)) => context.cells(&bytes).map_err(failed)?,
             other => return internal_err!("a plan was not coerced: {}", other.data_type()),
         };
         Ok(Counting { cells })

@@ -12,14 +12,14 @@ use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::positions::{self, Positions};
 use super::sky_function::{SkyFunction, documented};
 
 const NAME: &str = "block_of";
 
 /// The function, for a session.
-pub(super) fn block_of(constants: &Arc<Constants>) -> ScalarUDF {
+pub(super) fn block_of(context: &FunctionContext) -> ScalarUDF {
     let documentation = documented(
         "The block that owns a position; NULL outside the grid.",
         "block_of(lon, lat, plan)",
@@ -30,15 +30,15 @@ pub(super) fn block_of(constants: &Arc<Constants>) -> ScalarUDF {
     .with_related_udf("places_of")
     .build();
     let types = (positions::coerce_position as _, DataType::Int32);
-    let constants = Arc::clone(constants);
-    let blocks = move |arguments: &[ColumnarValue], rows| blocks(&constants, arguments, rows);
+    let context = context.clone();
+    let blocks = move |arguments: &[ColumnarValue], rows| blocks(&context, arguments, rows);
     SkyFunction::new(NAME, types, documentation, blocks).udf()
 }
 
-fn blocks(constants: &Constants, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+fn blocks(context: &FunctionContext, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
-    let Some(places) = positions::plan(NAME, constants, plan)? else {
+    let Some(places) = positions::plan(NAME, context, plan)? else {
         return Ok(new_null_array(&DataType::Int32, rows));
     };
     let plan = places.plan();

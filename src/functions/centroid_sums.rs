@@ -18,18 +18,19 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, CallColumns, failed};
-use super::constants::{Constants, Ready};
+use super::context::{FunctionContext, Ready};
 use super::fold::{self, Core, Fold};
 use super::sections::CLUSTERING;
 use super::totals_array;
+use crate::cancel::CancelFlag;
 use crate::centroids::groups::Groups;
 use crate::centroids::model::ModelSet;
 use crate::centroids::totals::{Adder, Measures, Totals};
 use crate::isa::Isa;
 
 /// The function, for a session.
-pub(super) fn centroid_sums(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<CentroidSums>(constants)
+pub(super) fn centroid_sums(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<CentroidSums>(context)
 }
 
 /// Reads row `row` of an answer; `models` is the model it was asked with.
@@ -80,8 +81,8 @@ impl Fold for CentroidSums {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Summing> {
-        Summing::new(Self::NAME, Measures::Step, args, constants)
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Summing> {
+        Summing::new(Self::NAME, Measures::Step, args, context)
     }
 }
 
@@ -92,6 +93,7 @@ pub(super) struct Summing {
     measures: Measures,
     models: Ready<ModelSet>,
     columns: CallColumns,
+    cancelled: CancelFlag,
 }
 
 impl Summing {
@@ -99,11 +101,12 @@ impl Summing {
         function: &str,
         measures: Measures,
         args: &AccumulatorArgs<'_>,
-        constants: &Constants,
+        context: &FunctionContext,
     ) -> Result<Self> {
-        let models = arguments::model(function, constants, args, 0)?;
+        let models = arguments::model(function, context, args, 0)?;
         let columns = CallColumns::of(function, &models, args, 1)?;
-        Ok(Self { isa: Isa::best(), measures, models, columns })
+        let cancelled = context.cancelled().clone();
+        Ok(Self { isa: Isa::best(), measures, models, columns, cancelled })
     }
 
     /// The same with another instruction set.
@@ -134,11 +137,11 @@ impl Core for Summing {
     ) -> Result<usize> {
         self.columns.for_each_block(
             self.isa,
-            &self.models,
+            (&self.models, &self.cancelled),
             (values, filter),
             adder,
             |adder| &mut adder.block,
-            |adder| adder.add(&self.models, &mut into).map_err(failed),
+            |adder| adder.add(&self.models, &mut into, &self.cancelled).map_err(failed),
         )?;
         adder.flush(&self.models, &mut into);
         Ok(0)

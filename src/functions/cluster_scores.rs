@@ -15,7 +15,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::centroid_sums::Summing;
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::fold::{self, Fold};
 use super::sections::CLUSTERING;
 use super::{arguments, totals_array};
@@ -23,8 +23,8 @@ use crate::centroids::model::ModelSet;
 use crate::centroids::totals::{Measures, Totals};
 
 /// The function, for a session.
-pub(super) fn cluster_scores(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<ClusterScores>(constants)
+pub(super) fn cluster_scores(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<ClusterScores>(context)
 }
 
 /// Reads row `row` of an answer; `models` is the model it was asked with.
@@ -75,7 +75,7 @@ impl Fold for ClusterScores {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Summing> {
-        Summing::new(Self::NAME, Measures::Scores, args, constants)
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Summing> {
+        Summing::new(Self::NAME, Measures::Scores, args, context)
     }
 }

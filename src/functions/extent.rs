@@ -18,7 +18,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, failed};
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::fold::{self, Core, Fold};
 use super::sections::CLUSTERING;
 use crate::centroids::block::{ColumnSlice, Number, with_values};
@@ -28,8 +28,8 @@ use crate::error::Error;
 use crate::isa::{Isa, Task};
 
 /// The function, for a session.
-pub(super) fn extent(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<ExtentOf>(constants)
+pub(super) fn extent(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<ExtentOf>(context)
 }
 
 /// What is known about the values of one column.
@@ -199,7 +199,7 @@ impl Fold for ExtentOf {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, _: &Constants) -> Result<Measuring> {
+    fn core(args: &AccumulatorArgs<'_>, _: &FunctionContext) -> Result<Measuring> {
         Ok(Measuring { isa: Isa::best(), columns: args.exprs.len() })
     }
 }

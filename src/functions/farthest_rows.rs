@@ -14,7 +14,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, CallColumns};
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::fold::{self, Fold};
 use super::picks::{Pick, Picked, Picking};
 use super::row_lists;
@@ -27,8 +27,8 @@ use crate::error::Error;
 use crate::isa::Isa;
 
 /// The function, for a session.
-pub(super) fn farthest_rows(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<FarthestRows>(constants)
+pub(super) fn farthest_rows(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<FarthestRows>(context)
 }
 
 /// Reads row `row` of an answer of up to `limit` rows for each of `models`.
@@ -90,12 +90,12 @@ impl Fold for FarthestRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Self::Core> {
-        let models = arguments::model(Self::NAME, constants, args, 0)?;
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Self::Core> {
+        let models = arguments::model(Self::NAME, context, args, 0)?;
         #[expect(clippy::cast_possible_wrap, reason = "65,535")]
         let limit = arguments::count(Self::NAME, "number of rows", args, 1, CLUSTER_LIMIT as i64)?;
         let columns = CallColumns::of(Self::NAME, &models, args, 2)?;
-        Ok(Picking::new(models, columns, ByDistance { limit }))
+        Ok(Picking::new(context, models, columns, ByDistance { limit }))
     }
 }
 

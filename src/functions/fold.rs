@@ -23,7 +23,7 @@ use datafusion::logical_expr::{
 };
 
 use super::arguments::{misused, model_bytes};
-use super::constants::Constants;
+use super::context::FunctionContext;
 use crate::centroids::groups::Groups;
 use crate::centroids::model::ModelSet;
 
@@ -48,7 +48,7 @@ pub(super) trait Fold: fmt::Debug + Send + Sync + 'static {
     fn documentation() -> &'static Documentation;
 
     /// Reads the constant arguments of a call.
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Self::Core>;
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Self::Core>;
 }
 
 /// One call of an aggregate: its constant arguments, and what it does with rows and states.
@@ -92,10 +92,10 @@ pub(super) trait Core: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The engine's function for `F`.
-pub(super) fn function<F: Fold>(constants: &Arc<Constants>) -> AggregateUDF {
+pub(super) fn function<F: Fold>(context: &FunctionContext) -> AggregateUDF {
     AggregateUDF::new_from_impl(Function::<F> {
         signature: Signature::user_defined(Volatility::Immutable),
-        constants: Arc::clone(constants),
+        context: context.clone(),
         fold: PhantomData,
     })
 }
@@ -103,7 +103,7 @@ pub(super) fn function<F: Fold>(constants: &Arc<Constants>) -> AggregateUDF {
 #[derive(Debug)]
 struct Function<F> {
     signature: Signature,
-    constants: Arc<Constants>,
+    context: FunctionContext,
     fold: PhantomData<F>,
 }
 
@@ -127,7 +127,7 @@ impl<F: Fold> Function<F> {
         if args.is_distinct {
             return misused(F::NAME, "DISTINCT is not for it: leave it out");
         }
-        F::core(args, &self.constants)
+        F::core(args, &self.context)
     }
 }
 

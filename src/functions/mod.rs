@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 mod arguments; // constants, coordinates, weights
-mod constants; // plans and models, decoded once
+mod context; // what the functions of a session share
 mod fold; // one core, both accumulators
 mod picks; // the rows of the best ranks
 mod positions; // positions and plans of blocks as arguments
@@ -38,20 +38,20 @@ pub use arguments::model_literal;
 pub use block_counts::read_block_counts;
 pub use centroid_sums::read_centroid_sums;
 pub use cluster_scores::read_cluster_scores;
-pub use constants::Constants;
+pub use context::FunctionContext;
 pub use extent::{ColumnExtent, TableExtent, read_extent};
 pub use farthest_rows::read_farthest_rows;
 pub use sample_rows::read_sample_rows;
 
-/// Every scalar function; those of a session share its decoded constants.
-pub fn scalars(constants: &Arc<Constants>) -> Vec<ScalarUDF> {
+/// Every scalar function; those of a session share its context.
+pub fn scalars(context: &FunctionContext) -> Vec<ScalarUDF> {
     let mut scalars = vec![
         angular_distance::angular_distance(),
-        block_of::block_of(constants),
+        block_of::block_of(context),
         kmeans_model::kmeans_model(),
-        nearest_centroid::nearest_centroid(constants),
-        nearest_centroid::nearest_centroid_distance(constants),
-        places_of::places_of(constants),
+        nearest_centroid::nearest_centroid(context),
+        nearest_centroid::nearest_centroid_distance(context),
+        places_of::places_of(context),
         position_fault::position_fault(),
         sky_grid::sky_grid(),
         frame_angles::sky_position(),
@@ -60,14 +60,14 @@ pub fn scalars(constants: &Arc<Constants>) -> Vec<ScalarUDF> {
     scalars
 }
 
-/// Every aggregate function; those of a session share its decoded constants.
-pub fn aggregates(constants: &Arc<Constants>) -> Vec<AggregateUDF> {
+/// Every aggregate function; those of a session share its context.
+pub fn aggregates(context: &FunctionContext) -> Vec<AggregateUDF> {
     vec![
-        block_counts::block_counts(constants),
-        centroid_sums::centroid_sums(constants),
-        cluster_scores::cluster_scores(constants),
-        extent::extent(constants),
-        farthest_rows::farthest_rows(constants),
-        sample_rows::sample_rows(constants),
+        block_counts::block_counts(context),
+        centroid_sums::centroid_sums(context),
+        cluster_scores::cluster_scores(context),
+        extent::extent(context),
+        farthest_rows::farthest_rows(context),
+        sample_rows::sample_rows(context),
     ]
 }

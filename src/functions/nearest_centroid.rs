@@ -17,9 +17,10 @@ use datafusion::logical_expr::{
 };
 
 use super::arguments::{self, failed, misused};
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
 use super::sections::CLUSTERING;
+use crate::cancel::CancelFlag;
 use crate::centroids::block::{ColumnSlice, Number, with_values};
 use crate::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use crate::centroids::model::{Model, ModelSet};
@@ -27,19 +28,19 @@ use crate::error::Error;
 use crate::isa::Isa;
 
 /// The function that gives the number, for a session.
-pub(super) fn nearest_centroid(constants: &Arc<Constants>) -> ScalarUDF {
-    function(Output::Number, constants)
+pub(super) fn nearest_centroid(context: &FunctionContext) -> ScalarUDF {
+    function(Output::Number, context)
 }
 
 /// The function that gives the distance, for a session.
-pub(super) fn nearest_centroid_distance(constants: &Arc<Constants>) -> ScalarUDF {
-    function(Output::Distance, constants)
+pub(super) fn nearest_centroid_distance(context: &FunctionContext) -> ScalarUDF {
+    function(Output::Distance, context)
 }
 
-fn function(output: Output, constants: &Arc<Constants>) -> ScalarUDF {
+fn function(output: Output, context: &FunctionContext) -> ScalarUDF {
     let signature = Signature::user_defined(Volatility::Immutable);
-    let constants = Arc::clone(constants);
-    ScalarUDF::new_from_impl(NearestCentroid { signature, output, constants })
+    let context = context.clone();
+    ScalarUDF::new_from_impl(NearestCentroid { signature, output, context })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +53,7 @@ enum Output {
 struct NearestCentroid {
     signature: Signature,
     output: Output,
-    constants: Arc<Constants>,
+    context: FunctionContext,
 }
 
 /// A name means one function.
@@ -116,10 +117,10 @@ impl ScalarUDFImpl for NearestCentroid {
         let rows = if constant { 1 } else { args.number_rows };
         let (centroids, columns) = args.args.split_first().expect("coerced to at least two");
         let columns = columns.iter().map(|column| column.to_array(rows));
-        let mut search = Search::new(self.name(), columns.collect::<Result<_>>()?, rows);
+        let mut search = Search::new(self, columns.collect::<Result<_>>()?, rows);
         match centroids {
             ColumnarValue::Scalar(ScalarValue::BinaryView(Some(bytes))) => {
-                let models = self.constants.models(bytes).map_err(failed)?;
+                let models = self.context.models(bytes).map_err(failed)?;
                 search.all(0, rows, only_model(self.name(), &models)?)?;
             }
             ColumnarValue::Scalar(value) => {
@@ -173,6 +174,7 @@ fn only_model<'a>(function: &str, models: &'a ModelSet) -> Result<&'a Model> {
 /// The rows of a batch, and what was found for them so far.
 struct Search {
     function: String,
+    cancelled: CancelFlag,
     isa: Isa,
     columns: Vec<ArrayRef>,
     x: Vec<Lanes<f64>>,
@@ -182,9 +184,10 @@ struct Search {
 }
 
 impl Search {
-    fn new(function: &str, columns: Vec<ArrayRef>, rows: usize) -> Self {
+    fn new(function: &NearestCentroid, columns: Vec<ArrayRef>, rows: usize) -> Self {
         Self {
-            function: function.to_owned(),
+            function: function.name().to_owned(),
+            cancelled: function.context.cancelled().clone(),
             isa: Isa::best(),
             x: vec![Lanes::filled(0.0); columns.len()],
             columns,
@@ -194,7 +197,7 @@ impl Search {
         }
     }
 
-    /// Labels the rows `start .. end`.
+    /// Labels the rows `start .. end`, as long as somebody waits.
     fn all(&mut self, start: usize, end: usize, model: &Model) -> Result<()> {
         let (found, expected) = (self.columns.len(), model.centroids.ncols());
         if model.clusters() == 0 || found != expected {
@@ -206,6 +209,7 @@ impl Search {
             ))));
         }
         for first in (start..end).step_by(BLOCK) {
+            self.cancelled.check().map_err(failed)?;
             self.block(first, end.min(first + BLOCK), model)?;
         }
         Ok(())

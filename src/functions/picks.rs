@@ -7,8 +7,9 @@ use arrow::array::{ArrayRef, BooleanArray};
 use datafusion::common::Result;
 
 use super::arguments::{CallColumns, failed};
-use super::constants::Ready;
+use super::context::{FunctionContext, Ready};
 use super::fold::Core;
+use crate::cancel::CancelFlag;
 use crate::centroids::block::RowBlock;
 use crate::centroids::groups::Groups;
 use crate::centroids::model::ModelSet;
@@ -79,6 +80,7 @@ pub(super) struct Picking<P> {
     isa: Isa,
     models: Ready<ModelSet>,
     columns: CallColumns,
+    cancelled: CancelFlag,
     pick: P,
 }
 
@@ -91,18 +93,25 @@ pub(super) struct Scratch<R> {
 }
 
 impl<P: Pick> Picking<P> {
-    pub(super) fn new(models: Ready<ModelSet>, columns: CallColumns, pick: P) -> Self {
-        Self { isa: Isa::best(), models, columns, pick }
+    pub(super) fn new(
+        context: &FunctionContext,
+        models: Ready<ModelSet>,
+        columns: CallColumns,
+        pick: P,
+    ) -> Self {
+        let cancelled = context.cancelled().clone();
+        Self { isa: Isa::best(), models, columns, cancelled, pick }
     }
 
-    /// Offers the rows of the block; by how many bytes the states grew.
+    /// Offers the rows of the block, as long as somebody waits; by how many bytes the states grew.
     fn offer(
         &self,
         Scratch { block, ranks, values }: &mut Scratch<P::Ranks>,
         into: &mut Groups<'_, P::Picked>,
-    ) -> usize {
+    ) -> crate::error::Result<usize> {
         let mut grown = 0;
         for ranking in 0..self.pick.rankings(&self.models) {
+            self.cancelled.check()?;
             self.pick.rank(self.isa, &self.models, ranking, block, ranks);
             for row in 0..block.rows() {
                 let picked = into.of(block.origins[row]);
@@ -116,7 +125,7 @@ impl<P: Pick> Picking<P> {
                 grown += picked.bytes() - before;
             }
         }
-        grown
+        Ok(grown)
     }
 }
 
@@ -147,12 +156,12 @@ impl<P: Pick> Core for Picking<P> {
         let mut grown = 0;
         self.columns.for_each_block(
             self.isa,
-            &self.models,
+            (&self.models, &self.cancelled),
             (values, filter),
             scratch,
             |scratch| &mut scratch.block,
             |scratch| {
-                grown += self.offer(scratch, &mut into);
+                grown += self.offer(scratch, &mut into).map_err(failed)?;
                 Ok(())
             },
         )?;

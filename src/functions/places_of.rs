@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF};
 
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::positions::{self, Positions};
 use super::sky_function::{SkyFunction, documented};
 use crate::grid::Assignment;
@@ -20,7 +20,7 @@ use crate::grid::Assignment;
 const NAME: &str = "places_of";
 
 /// The function, for a session.
-pub(super) fn places_of(constants: &Arc<Constants>) -> ScalarUDF {
+pub(super) fn places_of(context: &FunctionContext) -> ScalarUDF {
     let documentation = documented(
         "All places of a position: twice the number of its own block, and twice plus one that of \
          each block whose margin holds it.",
@@ -32,8 +32,8 @@ pub(super) fn places_of(constants: &Arc<Constants>) -> ScalarUDF {
     .with_related_udf("block_of")
     .build();
     let types = (positions::coerce_position as _, DataType::List(item()));
-    let constants = Arc::clone(constants);
-    let places = move |arguments: &[ColumnarValue], rows| places(&constants, arguments, rows);
+    let context = context.clone();
+    let places = move |arguments: &[ColumnarValue], rows| places(&context, arguments, rows);
     SkyFunction::new(NAME, types, documentation, places).udf()
 }
 
@@ -41,10 +41,10 @@ fn item() -> FieldRef {
     Arc::new(Field::new_list_field(DataType::Int32, true))
 }
 
-fn places(constants: &Constants, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
+fn places(context: &FunctionContext, arguments: &[ColumnarValue], rows: usize) -> Result<ArrayRef> {
     let (plan, position) = arguments.split_last().expect("coerced to a position and a plan");
     let columns = positions::columns(position, rows)?;
-    let Some(places) = positions::plan(NAME, constants, plan)? else {
+    let Some(places) = positions::plan(NAME, context, plan)? else {
         return Ok(new_null_array(&DataType::List(item()), rows));
     };
     let (mut numbers, mut offsets) = (Vec::with_capacity(rows), Vec::with_capacity(rows + 1));

@@ -7,7 +7,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 
 use super::arguments::{coerce_number, failed, misused};
-use super::constants::{Constants, Ready};
+use super::context::{FunctionContext, Ready};
 use crate::grid::{Assigner, Grid, Located, all_canonical};
 
 /// How an argument that is a position is documented.
@@ -139,12 +139,12 @@ impl<'a> Positions<'a> {
 /// The plan of a call, made ready; `None` if it is NULL.
 pub(super) fn plan(
     function: &str,
-    constants: &Constants,
+    context: &FunctionContext,
     argument: &ColumnarValue,
 ) -> Result<Option<Ready<Assigner>>> {
     match argument {
         ColumnarValue::Scalar(ScalarValue::BinaryView(Some(bytes))) => {
-            constants.plan(bytes).map(Some).map_err(failed)
+            context.plan(bytes).map(Some).map_err(failed)
         }
         ColumnarValue::Scalar(_) => Ok(None),
         ColumnarValue::Array(_) => misused(function, "the plan must be a constant"),

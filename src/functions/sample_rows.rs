@@ -14,7 +14,7 @@ use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{AggregateUDF, Documentation};
 
 use super::arguments::{self, CallColumns};
-use super::constants::Constants;
+use super::context::FunctionContext;
 use super::fold::{self, Fold};
 use super::picks::{Pick, Picked, Picking};
 use super::row_lists;
@@ -32,8 +32,8 @@ const ROWS_LIMIT: i64 = 10_000_000;
 const SUM: DataType = DataType::Decimal128(38, 0);
 
 /// The function, for a session.
-pub(super) fn sample_rows(constants: &Arc<Constants>) -> AggregateUDF {
-    fold::function::<SampleRows>(constants)
+pub(super) fn sample_rows(context: &FunctionContext) -> AggregateUDF {
+    fold::function::<SampleRows>(context)
 }
 
 /// Reads row `row` of an answer of up to `limit` rows of `columns` coordinates.
@@ -100,15 +100,15 @@ impl Fold for SampleRows {
         &DOCUMENTATION
     }
 
-    fn core(args: &AccumulatorArgs<'_>, constants: &Constants) -> Result<Self::Core> {
-        let models = arguments::model(Self::NAME, constants, args, 0)?;
+    fn core(args: &AccumulatorArgs<'_>, context: &FunctionContext) -> Result<Self::Core> {
+        let models = arguments::model(Self::NAME, context, args, 0)?;
         let seed = match arguments::constant(Self::NAME, "seed", args, 1)? {
             ScalarValue::Int64(Some(seed)) => seed.cast_unsigned(),
             other => return internal_err!("a seed was not coerced: {}", other.data_type()),
         };
         let limit = arguments::count(Self::NAME, "number of rows", args, 2, ROWS_LIMIT)?;
         let columns = CallColumns::of(Self::NAME, &models, args, 3)?;
-        Ok(Picking::new(models, columns, ByHash { seed, limit }))
+        Ok(Picking::new(context, models, columns, ByHash { seed, limit }))
     }
 }
 

@@ -60,7 +60,7 @@ impl Tester {
             })
             .collect();
         let schema = Schema::new(fields.clone());
-        let literals = self.constants.iter().map(|value| {
+        let literals = self.context.iter().map(|value| {
             let literal: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(value.clone()));
             literal
         });
@@ -72,7 +72,7 @@ impl Tester {
         let constant = |value: &ScalarValue| {
             Arc::new(Field::new("constant", value.data_type(), value.is_null()))
         };
-        let expr_fields: Vec<_> = self.constants.iter().map(constant).chain(fields).collect();
+        let expr_fields: Vec<_> = self.context.iter().map(constant).chain(fields).collect();
         make(AccumulatorArgs {
             return_field: self.function.return_field(&expr_fields)?,
             schema: &schema,
@@ -98,7 +98,7 @@ impl Tester {
     fn batch(&self, rows: &[usize]) -> Vec<ArrayRef> {
         let chosen = UInt32Array::from_iter_values(rows.iter().map(|i| u32::try_from(*i).unwrap()));
         let constants =
-            self.constants.iter().map(|value| value.to_array_of_size(rows.len()).unwrap());
+            self.context.iter().map(|value| value.to_array_of_size(rows.len()).unwrap());
         let columns = self.columns.iter().map(|column| take(column, &chosen, None).unwrap());
         constants.chain(columns).collect()
     }
@@ -265,14 +265,15 @@ mod tests {
     use crate::functions::centroid_sums::Summing;
     use crate::functions::fold::Core;
     use crate::functions::{
-        Constants, aggregates, read_block_counts, read_centroid_sums, read_extent, read_sample_rows,
+        FunctionContext, aggregates, read_block_counts, read_centroid_sums, read_extent,
+        read_sample_rows,
     };
     use crate::grid::{Bounds, Frame, Grid, GridShape, Margin, Plan};
     use crate::isa::Isa;
 
     /// A call of the aggregate `name`.
     fn call(name: &str, constants: Vec<ScalarValue>, columns: Vec<ArrayRef>) -> Tester {
-        let functions = aggregates(&Arc::default());
+        let functions = aggregates(&FunctionContext::default());
         let function = functions.into_iter().find(|function| function.name() == name);
         Tester::new(function.expect("a function of ours"), constants, columns)
     }
@@ -448,7 +449,7 @@ mod tests {
                 let expected = array(&tester.answer(&all).unwrap());
                 let batch = tester.batch(&all);
                 for isa in Isa::available() {
-                    let constants = Constants::default();
+                    let constants = FunctionContext::default();
                     let made = |args: AccumulatorArgs<'_>| {
                         Summing::new("tested", measures, &args, &constants)
                     };

@@ -1,11 +1,9 @@
 //! Pages made from the code, and the commands of the README.
 
+use datafusion::logical_expr::Documentation;
+use pleiad::functions::{FunctionContext, aggregates, scalars};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-
-use datafusion::logical_expr::Documentation;
-use pleiad::functions::{aggregates, scalars};
 
 use crate::cli::{outcome, pleiad, words_of};
 use crate::support::golden;
@@ -40,9 +38,9 @@ fn the_page_of_functions_is_that_of_the_code() {
         let section = section(name, kind, page);
         sections.entry(page.doc_section.label).or_default().insert(name.to_owned(), section);
     };
-    let constants = Arc::default();
-    scalars(&constants).iter().for_each(|f| add(f.name(), "A scalar function.", f.documentation()));
-    aggregates(&constants)
+    let context = FunctionContext::default();
+    scalars(&context).iter().for_each(|f| add(f.name(), "A scalar function.", f.documentation()));
+    aggregates(&context)
         .iter()
         .for_each(|f| add(f.name(), "An aggregate function.", f.documentation()));
     let mut page = "# Functions of Pleiad in SQL\n\nBeside those of \
@@ -64,8 +62,8 @@ fn the_examples_of_the_functions_run() {
                     CREATE TABLE sources AS SELECT value AS id, value * 11.0 AS ra, value - 15.0 AS decl \
                     FROM generate_series(1, 30);\n"
         .to_owned();
-    let constants = Arc::default();
-    let (scalars, aggregates) = (scalars(&constants), aggregates(&constants));
+    let context = FunctionContext::default();
+    let (scalars, aggregates) = (scalars(&context), aggregates(&context));
     let pages = scalars.iter().map(|f| (f.name(), f.documentation()));
     let pages = pages.chain(aggregates.iter().map(|f| (f.name(), f.documentation())));
     for (name, page) in pages {

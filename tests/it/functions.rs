@@ -13,7 +13,7 @@ use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::centroids::totals::Totals;
 use pleiad::error::{Error, Kind};
 use pleiad::functions::{
-    aggregates, model_literal, read_centroid_sums, read_cluster_scores, scalars,
+    FunctionContext, aggregates, model_literal, read_centroid_sums, read_cluster_scores, scalars,
 };
 
 use crate::support::shared::shared;
@@ -23,9 +23,9 @@ use crate::support::shared::shared;
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    let constants = Arc::default();
-    scalars(&constants).into_iter().for_each(|function| context.register_udf(function));
-    aggregates(&constants).into_iter().for_each(|function| context.register_udaf(function));
+    let context = FunctionContext::default();
+    scalars(&context).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&context).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 
@@ -451,8 +451,8 @@ async fn a_tie_goes_to_the_lower_cluster_in_the_golden_run() {
 
 #[test]
 fn no_name_repeats_and_every_function_is_documented() {
-    let constants = Arc::default();
-    let (scalars, aggregates) = (scalars(&constants), aggregates(&constants));
+    let context = FunctionContext::default();
+    let (scalars, aggregates) = (scalars(&context), aggregates(&context));
     let mut names: Vec<String> = scalars.iter().map(|f| f.name().to_lowercase()).collect();
     names.extend(aggregates.iter().map(|f| f.name().to_lowercase()));
     let count = names.len();

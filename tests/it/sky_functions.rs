@@ -1,21 +1,19 @@
 //! The functions of the sky in SQL: values, NULLs, poles, plans, mistakes.
 
-use std::sync::Arc;
-
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use pleiad::error::{Error, Kind};
-use pleiad::functions::{aggregates, read_block_counts, scalars};
+use pleiad::functions::{FunctionContext, aggregates, read_block_counts, scalars};
 use rstest::rstest;
 
 #[expect(clippy::disallowed_methods, reason = "the functions alone, without a session of ours")]
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    let constants = Arc::default();
-    scalars(&constants).into_iter().for_each(|function| context.register_udf(function));
-    aggregates(&constants).into_iter().for_each(|function| context.register_udaf(function));
+    let context = FunctionContext::default();
+    scalars(&context).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&context).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 

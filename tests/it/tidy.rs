@@ -15,21 +15,25 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("event", &[]),
     ("cleanup", &[]),
+    ("cancel", &[]),
     ("sizes", &[]),
     ("isa", &[]),
     ("splitmix", &[]),
     ("grid", &["isa"]),
-    ("centroids", &["isa", "splitmix"]),
+    ("centroids", &["cancel", "isa", "splitmix"]),
     ("storage", &[]),
     ("table", &["storage", "cleanup"]),
     ("generate", &["grid", "splitmix"]),
     // random bits for tests only
-    ("functions", &["grid", "centroids", "isa", "splitmix"]),
-    ("session", &["storage", "functions", "table"]),
+    ("functions", &["grid", "centroids", "cancel", "isa", "splitmix"]),
+    ("session", &["storage", "functions", "table", "cancel"]),
     // it reads what its aggregates answer; its options name sizes
     ("partition", &["session", "table", "grid", "functions", "sizes"]),
     // its options and results name locations
-    ("kmeans", &["session", "table", "functions", "centroids", "splitmix", "storage::Location"]),
+    (
+        "kmeans",
+        &["session", "table", "functions", "centroids", "cancel", "splitmix", "storage::Location"],
+    ),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
     ("stream", &["session", "table"]),
@@ -70,6 +74,7 @@ const HOMES: &[(&str, &[&str])] = &[
 /// Files and folders that take values and return values, and the crates that are not for them.
 const PURE: &[&str] = &[
     "src/isa.rs",
+    "src/cancel.rs",
     "src/splitmix.rs",
     "src/grid",
     "src/centroids",

@@ -1,9 +1,10 @@
-//! Constants that are costly to read: plans of blocks and models, decoded once and kept ready.
+//! What the functions of a session share: constants that are costly to read, decoded once, and a flag
+//! that ends them.
 //!
-//! The engine hands a constant over as bytes, with every batch and to every stream. The functions of
-//! a session share [`Constants`]: a value is found by its bytes and decoded by the first call that
-//! needs it; calls with other bytes do not wait for it. What is ready is accounted to the memory pool
-//! of the session and dropped with it.
+//! The engine hands a constant over as bytes, with every batch and to every stream. A plan of blocks
+//! or a model is found by its bytes and decoded by the first call that needs it; calls with other
+//! bytes do not wait for it. What is decoded is accounted to the memory pool of the session and
+//! dropped with it.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,6 +14,7 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryPool, MemoryReservation, UnboundedMemoryPool,
 };
 
+use crate::cancel::CancelFlag;
 use crate::centroids::model::ModelSet;
 use crate::error::Result;
 use crate::grid::{Assigner, Cells, Plan};
@@ -20,27 +22,43 @@ use crate::grid::{Assigner, Cells, Plan};
 /// How many values of a kind are kept ready: the latest.
 const KEPT: usize = 4;
 
-/// The decoded constants of one session.
+/// What the functions of a session share.
+#[derive(Debug, Clone)]
+pub struct FunctionContext {
+    decoded: Arc<Decoded>,
+    cancelled: CancelFlag,
+}
+
 #[derive(Debug)]
-pub struct Constants {
+struct Decoded {
     plans: Cache<Assigner>,
     cells: Cache<Cells>,
     models: Cache<ModelSet>,
 }
 
-impl Constants {
-    /// None yet; their memory is accounted to `pool`.
-    pub fn new(pool: &Arc<dyn MemoryPool>) -> Arc<Self> {
-        Arc::new(Self {
-            plans: Cache::new(pool),
-            cells: Cache::new(pool),
-            models: Cache::new(pool),
-        })
+impl FunctionContext {
+    /// The context of a session whose memory is accounted to `pool`.
+    pub fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        let (plans, cells, models) = (Cache::new(pool), Cache::new(pool), Cache::new(pool));
+        let decoded = Arc::new(Decoded { plans, cells, models });
+        Self { decoded, cancelled: CancelFlag::default() }
+    }
+
+    /// The same for functions that end once `flag` is set.
+    #[must_use]
+    pub fn cancelled_by(&self, flag: &CancelFlag) -> Self {
+        Self { cancelled: flag.clone(), ..self.clone() }
+    }
+
+    /// Ends the calls that nobody waits for.
+    pub(super) fn cancelled(&self) -> &CancelFlag {
+        &self.cancelled
     }
 
     /// The plan of these bytes.
     pub(super) fn plan(&self, bytes: &[u8]) -> Result<Ready<Assigner>> {
-        self.plans.get(bytes, |bytes| Assigner::new(Plan::decode(bytes)?), Assigner::bytes)
+        let decode = |bytes: &[u8]| Assigner::new(Plan::decode(bytes)?);
+        self.decoded.plans.get(bytes, decode, Assigner::bytes)
     }
 
     /// The cells of these bytes, or the plan whose blocks are the cells.
@@ -49,21 +67,20 @@ impl Constants {
             Ok(plan) => Ok(Cells::of_blocks(plan)),
             Err(_) => Cells::decode(bytes),
         };
-        self.cells.get(bytes, decode, Cells::bytes)
+        self.decoded.cells.get(bytes, decode, Cells::bytes)
     }
 
     /// The models of these bytes.
     pub(super) fn models(&self, bytes: &[u8]) -> Result<Ready<ModelSet>> {
-        self.models.get(bytes, ModelSet::decode, ModelSet::bytes)
+        self.decoded.models.get(bytes, ModelSet::decode, ModelSet::bytes)
     }
 }
 
-/// For functions outside a session: nothing bounds the memory.
-impl Default for Constants {
+/// For functions outside a session: nothing bounds their memory.
+impl Default for FunctionContext {
     fn default() -> Self {
         let pool: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
-        let (plans, cells, models) = (Cache::new(&pool), Cache::new(&pool), Cache::new(&pool));
-        Self { plans, cells, models }
+        Self::new(&pool)
     }
 }
 
