@@ -133,3 +133,40 @@ fn fewer(word: &str) -> String {
         other => other.to_owned(),
     }
 }
+
+/// A page with what its commands print now: in each block `console`, a line that begins with `$` is
+/// run, in a folder that all of them share, and the lines below it are its output. The commands of a
+/// block `sh` are run too.
+fn replayed(page: &str, folder: &Path) -> String {
+    let mut text = String::new();
+    let mut block = "";
+    for line in page.lines() {
+        if let Some(kind) = line.strip_prefix("```") {
+            block = kind;
+        } else if block == "console" && !line.starts_with("$ ") {
+            continue;
+        }
+        text += line;
+        text.push('\n');
+        let prompt = if block == "console" { "$ pleiad " } else { "pleiad " };
+        let Some(command) = line.strip_prefix(prompt).filter(|_| !block.is_empty()) else {
+            continue;
+        };
+        let words = words_of(command);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (code, stdout, stderr) = outcome(pleiad(&words).current_dir(folder));
+        assert_eq!(code, 0, "{command}: {stderr}");
+        if block == "console" {
+            text += &stdout;
+        }
+    }
+    text
+}
+
+#[test]
+fn the_page_of_kmeans_shows_what_its_commands_print() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kmeans.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    golden::check("docs/kmeans.md", &replayed(&page, folder.path()));
+}
