@@ -13,11 +13,13 @@ use datafusion::common::ParamValues;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use ndarray::Array2;
+use pleiad::cancel::CancelFlag;
+use pleiad::centroids::adder::Adder;
 use pleiad::centroids::block::{ColumnSlice, Span, Take};
 use pleiad::centroids::groups::Groups;
 use pleiad::centroids::kernel::BLOCK;
 use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
-use pleiad::centroids::totals::{Adder, Measures, Totals};
+use pleiad::centroids::totals::{Measures, Totals};
 use pleiad::functions::{FunctionContext, aggregates, model_literal};
 use pleiad::isa::Isa;
 use pleiad::splitmix::{mix, unit};
@@ -67,7 +69,8 @@ fn ours(adder: &mut Adder, isa: Isa, models: &ModelSet, columns: &[Vec<f64>], to
         let columns = columns.iter().map(|column| ColumnSlice::F64(column));
         let all = None::<fn(usize) -> Take>;
         adder.block.load(isa, models, columns, None, span, all).expect("inside the box");
-        adder.add(models, &mut Groups::One(totals)).expect("inside the box");
+        let going = CancelFlag::default();
+        adder.add(models, &mut Groups::One(totals), &going).expect("inside the box");
     }
     adder.flush(models, &mut Groups::One(totals));
 }

@@ -1,4 +1,4 @@
-//! Ending work that nobody waits for: a guard lives in the future of a run, and the loops of the run
+//! Ending work that no one waits for: a guard lives in the future of a run, and the loops of the run
 //! look at its flag. When the future is dropped, they end.
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Drop for CancelOnDrop {
 pub struct CancelFlag(Arc<AtomicBool>);
 
 impl CancelFlag {
-    /// Whether nobody waits any more. Costs as much as reading a variable.
+    /// Whether no one waits any more. Costs as much as reading a variable.
     #[inline]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
@@ -37,7 +37,7 @@ impl CancelFlag {
     /// Goes on while somebody waits.
     ///
     /// # Errors
-    /// Once nobody waits; nobody will see the error.
+    /// Once no one waits; no one will see the error.
     #[inline]
     pub fn check(&self) -> Result<()> {
         if self.is_set() {

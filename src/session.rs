@@ -316,7 +316,6 @@ fn register_functions(state: &mut SessionState, context: &FunctionContext) -> Re
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
     reason = "a share of a memory size; the last bits do not matter"
 )]
 fn share(limit: u64) -> u64 {

@@ -54,8 +54,6 @@ macro_rules! numbers {
     ($($number:ty)*) => { $(
         impl Number for $number {
             #[inline(always)]
-            #[expect(clippy::allow_attributes, reason = "some of the casts are exact")]
-            #[allow(clippy::cast_precision_loss, clippy::cast_lossless, reason = "as documented")]
             fn widen(self) -> f64 {
                 self as f64
             }

@@ -72,7 +72,6 @@ impl Scale {
 
     /// The float nearest to `sum·2^-exponent`.
     pub fn to_float(self, sum: i128) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "the one rounding of the conversion")]
         let nearest = sum as f64;
         times_power_of_two(nearest, -self.exponent)
     }
@@ -96,7 +95,6 @@ impl Scale {
         let shifted = dividend << shift;
         let quotient = shifted / divisor;
         let left_over = u128::from(!shifted.is_multiple_of(divisor));
-        #[expect(clippy::cast_precision_loss, reason = "the one rounding of the mean")]
         let rounded = (quotient | left_over) as f64;
         let signed = if sum < 0 { -rounded } else { rounded };
         #[expect(clippy::cast_possible_wrap, reason = "a shift is at most 127")]
@@ -257,7 +255,6 @@ mod tests {
             // (2·odd + 1)/2 lies halfway between odd and odd + 1, for any multiple of both parts.
             let mean = Scale::ONE.mean((2 * i128::from(odd) + 1) * weight, 2 * weight).expect("rows");
             let even = odd + odd % 2;
-            #[expect(clippy::cast_precision_loss, reason = "at most 2^53")]
             let expected = even as f64;
             prop_assert_eq!(mean.to_bits(), expected.to_bits());
         }

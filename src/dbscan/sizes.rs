@@ -23,7 +23,6 @@ impl Scale {
         i128::from((x * self.factor).round_ties_even() as i64)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a mean is rounded once")]
     fn mean(self, sum: i128, rows: u64) -> f64 {
         (sum / i128::from(rows)) as f64 / self.factor
     }

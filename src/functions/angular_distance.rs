@@ -1,7 +1,7 @@
 //! `angular_distance(lon1, lat1, lon2, lat2)`: the angle between two positions, 0 to 180 degrees.
 //!
 //! Right at any separation, exactly 0 for equal positions and symmetric to the bit; see
-//! [`crate::grid::angular_distance`]. NULL in, NULL out; a position that is none gives NULL.
+//! [`crate::grid::angular_distance`]. NULL in, NULL out; a position that is not usable gives NULL.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::grid::{self, canonical};
 /// The function, for a session.
 pub(super) fn angular_distance() -> ScalarUDF {
     let documentation = documented(
-        "The angle between two positions, in degrees, 0 to 180.",
+        "The angle between two positions, in degrees, from 0 to 180.",
         "angular_distance(lon1, lat1, lon2, lat2)",
     )
     .with_argument("lon1, lat1", "One position, in degrees, in any frame.")

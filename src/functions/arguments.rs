@@ -83,7 +83,7 @@ pub(super) fn coerce(
     constants.chain(columns).collect()
 }
 
-/// The type a coordinate is read as; `None` where it is no number. An unbound placeholder is Null.
+/// The type a coordinate is read as; `None` where it is not a number. An unbound placeholder is Null.
 pub(super) fn coerce_number(found: &DataType) -> Option<DataType> {
     match found {
         DataType::Dictionary(_, values) => coerce_number(values).map(|_| DataType::Float64),

@@ -2,7 +2,7 @@
 //! finer counting.
 //!
 //! The answer is `LIST(BIGINT)`, a count for each block or cell in the order of their numbers, with
-//! zeros for no rows. Rows with a NULL, with a position that is none or outside the grid count
+//! zeros for no rows. Rows whose position is NULL, not usable or outside the grid count
 //! nowhere. A state is one dense array, 8 bytes a cell, and merging is addition.
 
 use std::sync::{Arc, LazyLock};
@@ -32,7 +32,7 @@ pub(super) fn block_counts(context: &FunctionContext) -> AggregateUDF {
 /// Reads row `row` of an answer.
 ///
 /// # Errors
-/// Of an array that is no such answer.
+/// Of an array that is not such an answer.
 pub fn read_block_counts(array: &dyn Array, row: usize) -> crate::error::Result<Vec<u64>> {
     if *array.data_type() != BlockCounts::result() || row >= array.len() || array.is_null(row) {
         return Err(Error::internal("expected the counts of blocks"));
@@ -70,10 +70,10 @@ impl Fold for BlockCounts {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
                 SKY,
-                "How many rows lie in each block of a plan, as a list in the order of the blocks.",
+                "The number of rows in each block of a plan, as a list in the order of the blocks.",
                 "block_counts(plan, lon, lat)",
             )
-            .with_argument("plan", "A plan of blocks or of cells in them, constant or bound.")
+            .with_argument("plan", "A plan of blocks, as `sky_grid` makes it, or of cells in them: a constant or a bound parameter.")
             .with_argument("lon, lat", "A position in the frame of the plan, in degrees.")
             .with_sql_example("SELECT block_counts(sky_grid(16, 10, 0), ra, decl) FROM sources")
             .with_related_udf("block_of")

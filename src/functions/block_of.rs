@@ -2,7 +2,7 @@
 //!
 //! The position is in the frame of the plan's grid, in degrees; the plan is a constant, such as
 //! `sky_grid` makes, or one that a driver binds. NULL in, NULL out; NULL for a
-//! position that is none or lies outside the grid, never a wrong block.
+//! position that is not usable or lies outside the grid, never a wrong block.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const NAME: &str = "block_of";
 /// The function, for a session.
 pub(super) fn block_of(context: &FunctionContext) -> ScalarUDF {
     let documentation = documented(
-        "The block that owns a position; NULL outside the grid.",
+        "The number of the block that owns a position; NULL outside the grid.",
         "block_of(lon, lat, plan)",
     )
     .with_argument("lon, lat", positions::POSITION)

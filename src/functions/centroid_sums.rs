@@ -9,7 +9,7 @@
 //! A row with a NULL, a NaN or an infinity in a used column is skipped and counted, and so is one of
 //! weight zero. A value outside the model's box or a negative weight is an error.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::datatypes::DataType;
@@ -23,9 +23,10 @@ use super::fold::{self, Core, Fold};
 use super::sections::CLUSTERING;
 use super::totals_array;
 use crate::cancel::CancelFlag;
+use crate::centroids::adder::Adder;
 use crate::centroids::groups::Groups;
 use crate::centroids::model::ModelSet;
-use crate::centroids::totals::{Adder, Measures, Totals};
+use crate::centroids::totals::{Measures, Totals};
 use crate::isa::Isa;
 
 /// The function, for a session.
@@ -36,7 +37,7 @@ pub(super) fn centroid_sums(context: &FunctionContext) -> AggregateUDF {
 /// Reads row `row` of an answer; `models` is the model it was asked with.
 ///
 /// # Errors
-/// Of an array that is no answer to this model.
+/// Of an array that is not an answer to this model.
 pub fn read_centroid_sums(
     models: &ModelSet,
     array: &dyn Array,
@@ -66,12 +67,12 @@ impl Fold for CentroidSums {
             Documentation::builder(
                 CLUSTERING,
                 "One step of k-means: for each model and cluster the exact sums of the rows that are \
-                 nearest to its centroid, as integers of the model's scales.",
+                 nearest to its centroid, as integers in the scales of the model.",
                 "centroid_sums(model, x1, …, xd [, weight])",
             )
-            .with_argument("model", "A model as `kmeans_model` makes it, constant or bound.")
+            .with_argument("model", "A model, as `kmeans_model` makes it: a constant or a bound parameter.")
             .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
-            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_argument("weight", "The weight of the row, if the model has weights.")
             .with_sql_example(
                 "SELECT centroid_sums(kmeans_model([[20], [60]], [18], [99]), age) FROM people",
             )

@@ -6,7 +6,7 @@
 //! the silhouette over squared distances where the model carries the spread of its clusters, and the
 //! largest squared distance. NULL, NaN and weights as in `centroid_sums`.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use arrow::array::Array;
 use arrow::datatypes::DataType;
@@ -30,7 +30,7 @@ pub(super) fn cluster_scores(context: &FunctionContext) -> AggregateUDF {
 /// Reads row `row` of an answer; `models` is the model it was asked with.
 ///
 /// # Errors
-/// Of an array that is no answer to this model.
+/// Of an array that is not an answer to this model.
 pub fn read_cluster_scores(
     models: &ModelSet,
     array: &dyn Array,
@@ -63,9 +63,9 @@ impl Fold for ClusterScores {
                  distances, silhouettes, the largest squared distance.",
                 "cluster_scores(model, x1, …, xd [, weight])",
             )
-            .with_argument("model", "A model as `kmeans_model` makes it, constant or bound.")
+            .with_argument("model", "A model, as `kmeans_model` makes it: a constant or a bound parameter.")
             .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
-            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_argument("weight", "The weight of the row, if the model has weights.")
             .with_sql_example(
                 "SELECT cluster_scores(kmeans_model([[20], [60]], [18], [99]), age) FROM people",
             )

@@ -50,7 +50,7 @@ impl FunctionContext {
         Self { cancelled: flag.clone(), ..self.clone() }
     }
 
-    /// Ends the calls that nobody waits for.
+    /// Ends the calls that no one waits for.
     pub(super) fn cancelled(&self) -> &CancelFlag {
         &self.cancelled
     }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_values_are_accounted_until_nobody_keeps_them() {
+    fn ready_values_are_accounted_until_no_one_keeps_them() {
         let (pool, cache) = cache(1000);
         let used = cache.get(b"used", |_| Ok(7), |_| 96).unwrap();
         for byte in 0..6 {

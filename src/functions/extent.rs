@@ -1,8 +1,8 @@
-//! `extent(x1, …, xd)`: the box that holds all rows, and what stands in the way of using them.
+//! `extent(x1, …, xd)`: the range of each column, and how many values cannot be used.
 //!
 //! The answer is `STRUCT(rows, usable, columns LIST(STRUCT(lo, hi, nulls, nans, infinite)))`: the
 //! least and greatest finite value of each column (NULL where there is none; +0.0 for -0.0), how many
-//! values are no numbers, and how many rows have a finite value in every column. A weight is a column
+//! values are not finite numbers, and how many rows have a finite value in every column. A weight is a column
 //! like any other.
 
 use std::sync::{Arc, LazyLock};
@@ -136,7 +136,7 @@ impl TableExtent {
 /// Reads row `row` of an answer.
 ///
 /// # Errors
-/// Of an array that is no such answer.
+/// Of an array that is not such an answer.
 pub fn read_extent(array: &dyn Array, row: usize) -> crate::error::Result<TableExtent> {
     if *array.data_type() != ExtentOf::result() || row >= array.len() || array.is_null(row) {
         return Err(Error::internal("expected an extent"));

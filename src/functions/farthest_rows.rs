@@ -34,7 +34,7 @@ pub(super) fn farthest_rows(context: &FunctionContext) -> AggregateUDF {
 /// Reads row `row` of an answer of up to `limit` rows for each of `models`.
 ///
 /// # Errors
-/// Of an array that is no such answer.
+/// Of an array that is not such an answer.
 pub fn read_farthest_rows(
     models: &ModelSet,
     limit: usize,
@@ -75,13 +75,16 @@ impl Fold for FarthestRows {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
                 CLUSTERING,
-                "The distinct rows that lie farthest from their nearest centroid.",
+                "The `m` distinct rows that are farthest from their nearest centroid.",
                 "farthest_rows(model, m, x1, …, xd [, weight])",
             )
-            .with_argument("model", "A model as `kmeans_model` makes it, constant or bound.")
+            .with_argument(
+                "model",
+                "A model, as `kmeans_model` makes it: a constant or a bound parameter.",
+            )
             .with_argument("m", "The most rows to keep for each model.")
             .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
-            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_argument("weight", "The weight of the row, if the model has weights.")
             .with_sql_example(
                 "SELECT farthest_rows(kmeans_model([[20]], [18], [99]), 3, age) FROM people",
             )

@@ -125,7 +125,7 @@ impl<F: Fold> Hash for Function<F> {
 impl<F: Fold> Function<F> {
     fn core(&self, args: &AccumulatorArgs<'_>) -> Result<F::Core> {
         if args.is_distinct {
-            return misused(F::NAME, "DISTINCT is not for it: leave it out");
+            return misused(F::NAME, "DISTINCT is not supported: leave it out");
         }
         F::core(args, &self.context)
     }

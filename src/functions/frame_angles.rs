@@ -2,7 +2,7 @@
 //! `sky_position(frame, ra, dec)`: positions in other frames, in degrees.
 //!
 //! Right ascension and declination are ICRS; see [`Frame`] for the frames. Longitudes are in
-//! `[0, 360)`. NULL in, NULL out; a position that is none (NaN, infinite, |dec| > 90, ra outside
+//! `[0, 360)`. NULL in, NULL out; a position that is not usable (NaN, infinite, |dec| > 90, ra outside
 //! -360..=720) gives NULL. `sky_position` answers `STRUCT(lon, lat)`, which is NULL for such a position, and
 //! costs as much as one of the others.
 
@@ -52,8 +52,8 @@ const SKY_POSITION: &str = "sky_position";
 /// The function that gives both angles, for a session.
 pub(super) fn sky_position() -> ScalarUDF {
     let documentation = documented(
-        "Longitude and latitude in a frame, in degrees, with the longitude in 0 to 360; NULL for a \
-         position that is none.",
+        "Longitude and latitude in a frame, in degrees, with the longitude from 0 to 360; NULL where the \
+         position is not usable.",
         "sky_position(frame, ra, dec)",
     )
     .with_argument("frame", "'equatorial', 'ecliptic' or 'galactic', a constant.")

@@ -66,7 +66,7 @@ impl ScalarUDFImpl for KmeansModel {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
                 CLUSTERING,
-                "A k-means model as bytes: centroids, and the box that holds the rows.",
+                "A k-means model as bytes: centroids, and the range of each column.",
                 "kmeans_model(centroids, lows, highs)",
             )
             .with_argument("centroids", "A list of centroids, each a list of coordinates.")

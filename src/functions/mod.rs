@@ -3,8 +3,6 @@
 //! The functions of k-means stand on [`centroids`](crate::centroids), those of the sky on
 //! [`grid`](crate::grid); `fold` is what aggregates share.
 
-use std::sync::Arc;
-
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 mod arguments; // constants, coordinates, weights

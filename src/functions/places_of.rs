@@ -2,7 +2,7 @@
 //!
 //! A place is `2 * block` for the block that owns the position, and `2 * block + 1` for each block
 //! whose margin holds it; the own one comes first. So `p / 2` is the block, and odd places are
-//! margins. NULL in, NULL out; the list is empty for a position that is none or lies outside the grid.
+//! margins. NULL in, NULL out; the list is empty for a position that is not usable or lies outside the grid.
 
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ const NAME: &str = "places_of";
 /// The function, for a session.
 pub(super) fn places_of(context: &FunctionContext) -> ScalarUDF {
     let documentation = documented(
-        "All places of a position: twice the number of its own block, and twice plus one that of \
-         each block whose margin holds it.",
+        "The blocks of a position as a list of numbers: 2 * block for the block that owns it, then \
+         2 * block + 1 for each block whose margin holds it.",
         "places_of(lon, lat, plan)",
     )
     .with_argument("lon, lat", positions::POSITION)

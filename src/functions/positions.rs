@@ -12,9 +12,10 @@ use crate::grid::{Assigner, Grid, Located, all_canonical};
 
 /// How an argument that is a position is documented.
 pub(super) const POSITION: &str =
-    "A position in the frame of the plan, in degrees; or one struct of both.";
+    "A position in the frame of the plan, in degrees: two numbers, or one struct of both.";
 /// How an argument that is a plan is documented.
-pub(super) const PLAN: &str = "A plan of blocks, constant or bound.";
+pub(super) const PLAN: &str =
+    "A plan of blocks, as `sky_grid` makes it: a constant or a bound parameter.";
 
 /// The types of `N` numbers.
 pub(super) fn coerce_numbers<const N: usize>(

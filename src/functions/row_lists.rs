@@ -41,7 +41,7 @@ fn list_array(item: DataType, lengths: impl Iterator<Item = usize>, items: Array
     Arc::new(ListArray::new(field, OffsetBuffer::from_lengths(lengths), items, None))
 }
 
-/// The rows of one list; `None` if `array` is no such answer.
+/// The rows of one list; `None` if `array` is not such an answer.
 pub(super) fn rows_of(row: Fields, array: &dyn Array, at: usize) -> Option<StructArray> {
     let is_answer = *array.data_type() == data_type(row) && at < array.len() && array.is_valid(at);
     is_answer.then(|| array.as_list::<i32>().value(at).as_struct().clone())

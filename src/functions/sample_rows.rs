@@ -39,7 +39,7 @@ pub(super) fn sample_rows(context: &FunctionContext) -> AggregateUDF {
 /// Reads row `row` of an answer of up to `limit` rows of `columns` coordinates.
 ///
 /// # Errors
-/// Of an array that is no such answer.
+/// Of an array that is not such an answer.
 pub fn read_sample_rows(
     limit: usize,
     columns: usize,
@@ -83,15 +83,15 @@ impl Fold for SampleRows {
         static DOCUMENTATION: LazyLock<Documentation> = LazyLock::new(|| {
             Documentation::builder(
                 CLUSTERING,
-                "The distinct rows of lowest hash, with how often each occurs. The same rows for any \
-                 layout of a table.",
+                "The `m` distinct rows with the lowest hash, and how often each occurs. They are the \
+                 same rows however the table is stored.",
                 "sample_rows(model, seed, m, x1, …, xd [, weight])",
             )
-            .with_argument("model", "A model; only its box is used.")
-            .with_argument("seed", "An integer: another one gives another sample.")
+            .with_argument("model", "A model; only its ranges are used.")
+            .with_argument("seed", "An integer; another seed gives another sample.")
             .with_argument("m", "The most distinct rows to keep.")
             .with_argument("x1, …, xd", "The coordinates: numbers, in the order of the model.")
-            .with_argument("weight", "What a row counts, if the model says that rows have weights.")
+            .with_argument("weight", "The weight of the row, if the model has weights.")
             .with_sql_example(
                 "SELECT sample_rows(kmeans_model([[20]], [18], [99]), 1, 100, age) FROM people",
             )

@@ -18,7 +18,7 @@ use super::sections::SKY;
 
 /// The types that the arguments of a function are cast to; the name is for errors.
 type Coerce = fn(&str, &[DataType]) -> Result<Vec<DataType>>;
-/// The answers for so many rows of coerced arguments.
+/// The answers to rows of coerced arguments; how many rows there are.
 type Kernel = Box<dyn Fn(&[ColumnarValue], usize) -> Result<ArrayRef> + Send + Sync>;
 
 /// A function of the sky.

@@ -60,7 +60,7 @@ impl Tester {
             })
             .collect();
         let schema = Schema::new(fields.clone());
-        let literals = self.context.iter().map(|value| {
+        let literals = self.constants.iter().map(|value| {
             let literal: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(value.clone()));
             literal
         });
@@ -72,7 +72,7 @@ impl Tester {
         let constant = |value: &ScalarValue| {
             Arc::new(Field::new("constant", value.data_type(), value.is_null()))
         };
-        let expr_fields: Vec<_> = self.context.iter().map(constant).chain(fields).collect();
+        let expr_fields: Vec<_> = self.constants.iter().map(constant).chain(fields).collect();
         make(AccumulatorArgs {
             return_field: self.function.return_field(&expr_fields)?,
             schema: &schema,
@@ -98,7 +98,7 @@ impl Tester {
     fn batch(&self, rows: &[usize]) -> Vec<ArrayRef> {
         let chosen = UInt32Array::from_iter_values(rows.iter().map(|i| u32::try_from(*i).unwrap()));
         let constants =
-            self.context.iter().map(|value| value.to_array_of_size(rows.len()).unwrap());
+            self.constants.iter().map(|value| value.to_array_of_size(rows.len()).unwrap());
         let columns = self.columns.iter().map(|column| take(column, &chosen, None).unwrap());
         constants.chain(columns).collect()
     }
@@ -322,7 +322,6 @@ mod tests {
                 columns.push(Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()));
             }
             Weights::Float => {
-                #[expect(clippy::cast_precision_loss, reason = "weights below 5")]
                 let weight = |row: &Row| row.2.map(|weight| weight as f32 / 3.0);
                 columns.push(Arc::new(rows.iter().map(weight).collect::<Float32Array>()));
             }
@@ -369,7 +368,6 @@ mod tests {
             let weight = match weights {
                 Weights::None => Some(1),
                 Weights::Integer => *weight,
-                #[expect(clippy::cast_precision_loss, reason = "weights below 5")]
                 Weights::Float => weight
                     .map(|w| models.weight_scale().quantise(f64::from(w as f32 / 3.0)).unwrap()),
             };

@@ -317,11 +317,9 @@ impl Ids {
             let whole = outcome.blocks.iter().position(|block| block.id == id);
             let whole = outcome.blocks.remove(whole.expect("ids are unique")).bounds;
             let parts = rows / options.max_rows;
-            #[expect(clippy::cast_precision_loss, reason = "rows are below 2^53")]
             let width = whole.width_deg() / parts as f64;
             let mut cut = Cut { id, rows, parts: Vec::new() };
             for part in 0..parts {
-                #[expect(clippy::cast_precision_loss, reason = "rows are below 2^53")]
                 let lon_min = whole.lon_min + part as f64 * width;
                 let bounds = Bounds { lon_min, lon_max: lon_min + width, ..whole };
                 let id = self.take();

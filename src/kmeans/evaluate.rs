@@ -6,65 +6,94 @@
 //! they are now, hence a scan of its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::Array;
 use ndarray::{Array1, Array2, Axis};
 
-use super::figures::{self, ClusterFigures};
-use super::iterate::{Loop, mean_of};
-use super::model::{ModelState, Role, StopReason};
+use super::figures::{ClusterFigures, ModelSums, figures};
+use super::iterate::{BoundModels, Loop, mean_of};
+use super::model::{ModelState, Role};
 use super::result::{Diagnosis, ModelResult, PartitionFigures};
+use super::space::FeatureSpace;
 use super::steps::SCORES;
+use super::threads::compute;
+use crate::cancel::CancelFlag;
 use crate::centroids::fixed::Scale;
-use crate::centroids::model::{ModelSet, Spread};
+use crate::centroids::model::{Model, ModelSet, Spread};
 use crate::centroids::totals::{ClusterTotals, Totals};
-use crate::error::Result;
-use crate::functions::{model_literal, read_cluster_scores};
+use crate::error::{Error, Result};
+use crate::functions::read_cluster_scores;
 
 /// Measures stopped models.
 ///
 /// # Errors
 /// The engine's; an input that changed while it was read.
-pub async fn evaluate(work: &Loop<'_>, models: &[ModelState]) -> Result<Vec<ModelResult>> {
+pub(super) async fn evaluate(
+    work: &Loop<'_>,
+    models: &Arc<Vec<ModelState>>,
+) -> Result<Vec<ModelResult>> {
     let one_cluster = overall_mean(work, models).await?.insert_axis(Axis(0));
-    let set = work.space.set(models.iter().map(|model| &model.centroids).chain([&one_cluster]))?;
-    let scores = scores(work, &set).await?;
-    let measured = measure(models, &set, &scores);
+    let (space, all) = (Arc::clone(&work.space), Arc::clone(models));
+    let bound = compute(move || {
+        let centroids = all.iter().map(|model| &model.centroids).chain([&one_cluster]);
+        space.set(centroids).map(BoundModels::new)
+    });
+    let bound = bound.await?;
+    let scores = Arc::new(scores(work, &bound).await?);
+    let silhouettes = match work.params.silhouette() {
+        true => silhouettes(work, models, &bound, &scores).await?,
+        false => vec![None; models.len()],
+    };
+    let (models, space) = (Arc::clone(models), Arc::clone(&work.space));
+    let cancelled = work.cancelled.clone();
+    compute(move || results(&models, &bound.set, &scores, &silhouettes, (&space, &cancelled))).await
+}
+
+/// The mean of all rows, from exact sums: those of any model add up to it.
+async fn overall_mean(work: &Loop<'_>, models: &Arc<Vec<ModelState>>) -> Result<Array1<f64>> {
+    if let Some(overall) = work.overall.get() {
+        return Ok(overall.clone());
+    }
+    let (space, all) = (Arc::clone(&work.space), Arc::clone(models));
+    let first = move || all.first().map(|model| model.centroids.clone());
+    let bound = compute(move || space.set(first().iter()).map(BoundModels::new)).await?;
+    let sums = work.sums(&bound).await?;
+    compute(move || Ok(mean_of(&sums, &bound.set))).await
+}
+
+async fn scores(work: &Loop<'_>, bound: &BoundModels) -> Result<BTreeMap<usize, Totals>> {
+    let set = Arc::clone(&bound.set);
+    let read = move |array: &dyn Array, row| read_cluster_scores(&set, array, row);
+    let scores = work.input.step(SCORES, &[bound.parameter()], read).await?;
+    work.space.check_rows(work.input, &scores)?;
+    Ok(scores)
+}
+
+/// The figures of the global models, from exact sums.
+fn results(
+    models: &[ModelState],
+    set: &ModelSet,
+    scores: &BTreeMap<usize, Totals>,
+    silhouettes: &[Option<f64>],
+    (space, cancelled): (&FeatureSpace, &CancelFlag),
+) -> Result<Vec<ModelResult>> {
+    let measured = measure(models, set, scores);
     let last = set.clusters() - 1;
     let mut whole = ClusterSums::default();
     scores.values().filter_map(|totals| totals.clusters().nth(last)).for_each(|t| whole.add(&t));
-    let one_cluster_cost = Units { set: &set, place: models.len() }.cluster(&whole).cost;
-    let silhouettes = match work.params.silhouette {
-        true => silhouettes(work, &set, &measured).await?,
-        false => vec![None; models.len()],
-    };
+    let one_cluster_cost = Units { set, model: models.len() }.cluster(&whole).cost;
     let mut results = Vec::new();
-    for (of, silhouette) in measured.iter().zip(silhouettes) {
+    for (of, &silhouette) in measured.iter().zip(silhouettes) {
         if of.model.role == Role::Global {
-            let mut result = of.result(work, &scores, one_cluster_cost, silhouette)?;
+            let known = Known { scores, one_cluster_cost, silhouette };
+            let mut result = of.result(&known, space, cancelled)?;
             result.diagnosis = diagnosis(of, &measured);
             results.push(result);
         }
     }
     mark_best(&mut results);
     Ok(results)
-}
-
-/// The mean of all rows, from exact sums: those of any model add up to it.
-async fn overall_mean(work: &Loop<'_>, models: &[ModelState]) -> Result<Array1<f64>> {
-    if let Some(overall) = work.overall.get() {
-        return Ok(overall.clone());
-    }
-    let set = work.space.set(models.iter().take(1).map(|model| &model.centroids))?;
-    Ok(mean_of(&work.sums(&set).await?, &set))
-}
-
-async fn scores(work: &Loop<'_>, set: &ModelSet) -> Result<BTreeMap<usize, Totals>> {
-    let model = model_literal(set);
-    let read = |array: &dyn Array, row| read_cluster_scores(set, array, row);
-    let scores = work.input.step(SCORES, &[("model", model)], read).await?;
-    work.space.check_rows(work.input, &scores)?;
-    Ok(scores)
 }
 
 /// Exact sums of one cluster over some partitions.
@@ -102,7 +131,15 @@ impl ClusterSums {
 #[derive(Clone, Copy)]
 struct Units<'a> {
     set: &'a ModelSet,
-    place: usize,
+    /// The number of the model in the set.
+    model: usize,
+}
+
+/// What the figures of a model need beside its own sums.
+struct Known<'a> {
+    scores: &'a BTreeMap<usize, Totals>,
+    one_cluster_cost: f64,
+    silhouette: Option<f64>,
 }
 
 impl Units<'_> {
@@ -112,7 +149,7 @@ impl Units<'_> {
     }
 
     fn cluster(self, line: &ClusterSums) -> ClusterFigures {
-        let scales = self.set.distance_scales(self.place);
+        let scales = self.set.distance_scales(self.model);
         ClusterFigures {
             rows: line.rows,
             weight: self.set.weight_scale().to_float(line.weight),
@@ -129,7 +166,7 @@ impl Units<'_> {
         lines: &[ClusterSums],
         one_cluster_cost: f64,
         silhouette: Option<f64>,
-    ) -> figures::ModelSums {
+    ) -> ModelSums {
         let mut whole = ClusterSums::default();
         for line in lines {
             whole.rows += line.rows;
@@ -140,7 +177,7 @@ impl Units<'_> {
             whole.simplified += line.simplified;
         }
         let cluster = self.cluster(&whole);
-        figures::ModelSums {
+        ModelSums {
             rows: cluster.rows,
             weight: cluster.weight,
             cost: cluster.cost,
@@ -166,12 +203,12 @@ fn measure<'a>(
     scores: &BTreeMap<usize, Totals>,
 ) -> Vec<Measured<'a>> {
     let mut first = 0;
-    let each = models.iter().enumerate().map(|(place, model)| {
+    let each = models.iter().enumerate().map(|(number, model)| {
         let clusters = first..first + model.k();
         first = clusters.end;
         let mut parts = BTreeMap::new();
         let mut whole = vec![ClusterSums::default(); model.k()];
-        for (&partition, totals) in scores.iter().filter(|(place, _)| model.counts(**place)) {
+        for (&partition, totals) in scores.iter().filter(|(part, _)| model.counts(**part)) {
             let mut own = vec![ClusterSums::default(); model.k()];
             let lines = totals.clusters().skip(clusters.start).take(model.k());
             for ((own, whole), line) in own.iter_mut().zip(&mut whole).zip(lines) {
@@ -180,7 +217,7 @@ fn measure<'a>(
             }
             parts.insert(partition, own);
         }
-        Measured { model, units: Units { set, place }, parts, whole }
+        Measured { model, units: Units { set, model: number }, parts, whole }
     });
     each.collect()
 }
@@ -188,10 +225,9 @@ fn measure<'a>(
 impl Measured<'_> {
     fn result(
         &self,
-        work: &Loop<'_>,
-        scores: &BTreeMap<usize, Totals>,
-        one_cluster_cost: f64,
-        silhouette: Option<f64>,
+        &Known { scores, one_cluster_cost, silhouette }: &Known<'_>,
+        space: &FeatureSpace,
+        cancelled: &CancelFlag,
     ) -> Result<ModelResult> {
         let clusters: Vec<ClusterFigures> =
             self.whole.iter().map(|line| self.units.cluster(line)).collect();
@@ -208,22 +244,24 @@ impl Measured<'_> {
             };
             (partition, figures)
         });
+        let stopped = self.model.stopped;
+        let stopped = stopped.ok_or_else(|| Error::internal("a model that moves was measured"))?;
         Ok(ModelResult {
             start: self.model.start,
             best: false,
             centroids: centroids.clone(),
             history: self.model.history.clone(),
-            stopped: self.model.stopped.unwrap_or(StopReason::MaxSteps),
-            figures: figures::figures(centroids, work.space.factors(), &clusters, &totals),
+            stopped,
+            figures: figures(centroids, space.factors(), &clusters, &totals, cancelled)?,
             clusters,
             partitions: partitions.collect(),
-            bytes: work.space.set(std::iter::once(centroids))?.encode(),
+            bytes: space.set([centroids])?.encode(),
             diagnosis: None,
         })
     }
 
     /// The sums of the model over all its clusters and partitions.
-    fn totals(&self) -> figures::ModelSums {
+    fn totals(&self) -> ModelSums {
         self.units.totals(&self.whole, 0.0, None)
     }
 
@@ -270,31 +308,34 @@ fn mark_best(results: &mut [ModelResult]) {
 /// The silhouette sum Σ w·s of each global model, by one more scan.
 async fn silhouettes(
     work: &Loop<'_>,
-    set: &ModelSet,
-    measured: &[Measured<'_>],
+    models: &Arc<Vec<ModelState>>,
+    bound: &BoundModels,
+    known: &Arc<BTreeMap<usize, Totals>>,
 ) -> Result<Vec<Option<f64>>> {
-    let mut models = Vec::with_capacity(measured.len());
-    for measured in measured {
-        let mut model = set.models()[measured.units.place].clone();
-        if measured.model.role == Role::Global {
-            model.spread = Some(spread(measured, work.space.factors()));
-        }
-        models.push(model);
-    }
-    let set = ModelSet::new(set.bounds().clone(), models)?;
-    let scores = scores(work, &set).await?;
-    let mut first = 0;
-    let each = measured.iter().enumerate().map(|(place, measured)| {
-        let clusters = first..first + measured.model.k();
-        first = clusters.end;
-        let lines = scores
-            .values()
-            .flat_map(|totals| totals.clusters().skip(clusters.start).take(clusters.len()));
-        let sum = lines.filter_map(|line| Some(line.scores?.silhouette)).sum();
-        let units = Units { set: &set, place };
-        (measured.model.role == Role::Global).then(|| units.number(Scale::UNIT, sum))
+    let (all, set, known) = (Arc::clone(models), Arc::clone(&bound.set), Arc::clone(known));
+    let space = Arc::clone(&work.space);
+    let spreads = compute(move || {
+        let measured = measure(&all, &set, &known);
+        let models = measured.iter().map(|measured| {
+            let model = set.models()[measured.units.model].clone();
+            match measured.model.role {
+                Role::Global => Model { spread: Some(spread(measured, space.factors())), ..model },
+                _ => model,
+            }
+        });
+        ModelSet::new(set.bounds().clone(), models.collect()).map(BoundModels::new)
     });
-    Ok(each.collect())
+    let bound = spreads.await?;
+    let scores = scores(work, &bound).await?;
+    let (all, set) = (Arc::clone(models), bound.set);
+    compute(move || {
+        let sums = measure(&all, &set, &scores).into_iter().map(|measured| {
+            let sum = measured.whole.iter().map(|line| line.silhouette).sum();
+            (measured.model.role == Role::Global).then(|| measured.units.number(Scale::UNIT, sum))
+        });
+        Ok(sums.collect())
+    })
+    .await
 }
 
 /// Mean and variance of the rows of each cluster, as they are assigned now.

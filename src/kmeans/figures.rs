@@ -14,6 +14,9 @@
 
 use ndarray::{Array2, ArrayView1};
 
+use crate::cancel::CancelFlag;
+use crate::error::Result;
+
 /// What was measured for one cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct ClusterFigures {
@@ -61,33 +64,37 @@ pub struct ModelFigures {
 
 /// The sums of one model that are not kept per cluster.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ModelSums {
+pub(super) struct ModelSums {
     /// Rows that counted.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// Their weight.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// W: Σ w·d².
-    pub cost: f64,
+    pub(super) cost: f64,
     /// Σ w·d.
-    pub distance: f64,
+    pub(super) distance: f64,
     /// T: the cost of one cluster at the overall mean.
-    pub one_cluster_cost: f64,
+    pub(super) one_cluster_cost: f64,
     /// Σ w·(b − a)/b.
-    pub simplified_silhouette: f64,
+    pub(super) simplified_silhouette: f64,
     /// Σ w·s, if it was asked for.
-    pub silhouette: Option<f64>,
+    pub(super) silhouette: Option<f64>,
 }
 
 /// Puts the figures of a model together.
-pub fn figures(
+///
+/// # Errors
+/// Once no one waits: Davies–Bouldin compares all pairs of clusters.
+pub(super) fn figures(
     centroids: &Array2<f64>,
     factors: &[f64],
     clusters: &[ClusterFigures],
     totals: &ModelSums,
-) -> ModelFigures {
+    cancelled: &CancelFlag,
+) -> Result<ModelFigures> {
     let k = clusters.len();
     let mean = |sum: f64| (totals.weight > 0.0).then(|| sum / totals.weight);
-    ModelFigures {
+    Ok(ModelFigures {
         rows: totals.rows,
         clusters_used: clusters.iter().filter(|cluster| cluster.rows > 0).count(),
         cost: totals.cost,
@@ -95,13 +102,12 @@ pub fn figures(
         explained: (totals.one_cluster_cost > 0.0)
             .then(|| 1.0 - totals.cost / totals.one_cluster_cost),
         calinski_harabasz: calinski_harabasz(k, totals),
-        davies_bouldin: davies_bouldin(centroids, factors, clusters),
+        davies_bouldin: davies_bouldin(centroids, factors, clusters, cancelled)?,
         simplified_silhouette: if k > 1 { mean(totals.simplified_silhouette) } else { None },
         silhouette: if k > 1 { totals.silhouette.and_then(mean) } else { None },
-    }
+    })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "at most 65535 clusters")]
 fn calinski_harabasz(k: usize, totals: &ModelSums) -> Option<f64> {
     let (k, n) = (k as f64, totals.weight);
     let between = (totals.one_cluster_cost - totals.cost) / (k - 1.0);
@@ -112,7 +118,8 @@ fn davies_bouldin(
     centroids: &Array2<f64>,
     factors: &[f64],
     clusters: &[ClusterFigures],
-) -> Option<f64> {
+    cancelled: &CancelFlag,
+) -> Result<Option<f64>> {
     let used: Vec<(ArrayView1<'_, f64>, f64)> = centroids
         .rows()
         .into_iter()
@@ -120,18 +127,16 @@ fn davies_bouldin(
         .filter_map(|(centroid, cluster)| Some((centroid, cluster.mean_distance()?)))
         .collect();
     if used.len() < 2 {
-        return None;
+        return Ok(None);
     }
     let worst = |i: usize| {
+        cancelled.check()?;
         let others = (0..used.len()).filter(|&j| j != i);
-        others
-            .map(|j| (used[i].1 + used[j].1) / norm(&used[i].0, &used[j].0, factors))
-            .fold(0.0, f64::max)
+        let ratio = |j: usize| (used[i].1 + used[j].1) / norm(&used[i].0, &used[j].0, factors);
+        Ok(others.map(ratio).fold(0.0, f64::max))
     };
-    #[expect(clippy::cast_precision_loss, reason = "at most 65535 clusters")]
-    let count = used.len() as f64;
-    let mean = (0..used.len()).map(worst).sum::<f64>() / count;
-    mean.is_finite().then_some(mean)
+    let mean = (0..used.len()).map(worst).sum::<Result<f64>>()? / used.len() as f64;
+    Ok(mean.is_finite().then_some(mean))
 }
 
 fn norm(a: &ArrayView1<'_, f64>, b: &ArrayView1<'_, f64>, factors: &[f64]) -> f64 {
@@ -144,9 +149,9 @@ mod tests {
     use ndarray::array;
 
     use super::*;
+    use crate::cancel::CancelOnDrop;
 
     fn cluster(rows: u64, cost: f64, distance: f64) -> ClusterFigures {
-        #[expect(clippy::cast_precision_loss, reason = "small counts")]
         let weight = rows as f64;
         ClusterFigures { rows, weight, cost, distance, max_distance: 0.0 }
     }
@@ -163,10 +168,19 @@ mod tests {
         }
     }
 
+    fn found(
+        centroids: &Array2<f64>,
+        factors: &[f64],
+        clusters: &[ClusterFigures],
+        totals: &ModelSums,
+    ) -> ModelFigures {
+        figures(centroids, factors, clusters, totals, &CancelFlag::default()).unwrap()
+    }
+
     #[test]
     fn one_cluster_has_no_index_that_compares_clusters() {
         let clusters = [cluster(4, 10.0, 5.0)];
-        let got = figures(&array![[0.0]], &[1.0], &clusters, &totals(&clusters, 10.0));
+        let got = found(&array![[0.0]], &[1.0], &clusters, &totals(&clusters, 10.0));
         assert_eq!(got.calinski_harabasz, None);
         assert_eq!(got.davies_bouldin, None);
         assert_eq!(got.simplified_silhouette, None);
@@ -175,9 +189,19 @@ mod tests {
     }
 
     #[test]
+    fn comparing_all_pairs_ends_when_no_one_waits() {
+        let guard = CancelOnDrop::default();
+        let flag = guard.flag();
+        drop(guard);
+        let clusters = [cluster(1, 1.0, 1.0), cluster(1, 1.0, 1.0)];
+        let centroids = array![[0.0], [2.0]];
+        assert!(figures(&centroids, &[1.0], &clusters, &totals(&clusters, 9.0), &flag).is_err());
+    }
+
+    #[test]
     fn a_perfect_model_has_no_calinski_harabasz() {
         let clusters = [cluster(1, 0.0, 0.0), cluster(1, 0.0, 0.0)];
-        let got = figures(&array![[0.0], [2.0]], &[1.0], &clusters, &totals(&clusters, 2.0));
+        let got = found(&array![[0.0], [2.0]], &[1.0], &clusters, &totals(&clusters, 2.0));
         assert_eq!(got.calinski_harabasz, None);
         assert_eq!(got.davies_bouldin, Some(0.0));
         assert_eq!(got.explained, Some(1.0));
@@ -188,7 +212,7 @@ mod tests {
         // S = 1 and 2, distance 10: (1 + 2)/10 for both.
         let clusters = [cluster(2, 2.0, 2.0), cluster(0, 0.0, 0.0), cluster(1, 4.0, 2.0)];
         let centroids = array![[0.0], [5.0], [10.0]];
-        let got = figures(&centroids, &[1.0], &clusters, &totals(&clusters, 100.0));
+        let got = found(&centroids, &[1.0], &clusters, &totals(&clusters, 100.0));
         assert_eq!(got.davies_bouldin, Some(0.3));
         assert_eq!(got.clusters_used, 2);
     }
@@ -196,7 +220,7 @@ mod tests {
     #[test]
     fn two_centroids_at_one_place_have_no_davies_bouldin() {
         let clusters = [cluster(1, 1.0, 1.0), cluster(1, 1.0, 1.0)];
-        let got = figures(&array![[3.0], [3.0]], &[1.0], &clusters, &totals(&clusters, 9.0));
+        let got = found(&array![[3.0], [3.0]], &[1.0], &clusters, &totals(&clusters, 9.0));
         assert_eq!(got.davies_bouldin, None);
     }
 }

@@ -8,7 +8,7 @@
 //!   partition is then a table of its own, so that no row is hashed to find its group; with more
 //!   than 16 of them they share one table that carries the number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,11 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::options::{Cache, Params};
+use super::options::Cache;
+use super::params::Params;
+use super::steps::LOAD;
+use super::threads::compute;
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::session::{Session, quote_identifier};
@@ -28,7 +32,7 @@ use crate::table::SourceTable;
 
 /// The column that steps group by.
 const NUMBER: &str = "partition_number";
-/// Up to so many partitions are planned one by one in memory mode.
+/// Up to this many partitions are planned one by one in memory mode.
 const SEPARATE_PARTITIONS: usize = 16;
 /// A batch size that divides nothing.
 const ODD_BATCH: NonZeroUsize = NonZeroUsize::new(997).expect("not zero");
@@ -59,9 +63,9 @@ struct Scan {
 }
 
 /// The input of a run, pinned.
-pub struct Input {
+pub(super) struct Input {
     /// Partitions in the order of their numbers.
-    pub partitions: Vec<InputPartition>,
+    pub(super) partitions: Vec<InputPartition>,
     /// The used columns as SQL, in order: coordinates, then the weight.
     columns: String,
     tables: Vec<SourceTable>,
@@ -69,6 +73,8 @@ pub struct Input {
     scans_run: AtomicU64,
     /// What memory mode holds; freed with the input.
     reservation: Option<MemoryReservation>,
+    /// Ends loops that no one waits for.
+    cancelled: CancelFlag,
 }
 
 impl Input {
@@ -76,20 +82,20 @@ impl Input {
     ///
     /// # Errors
     /// A column that is missing in a table or holds no numbers is bad data.
-    pub async fn open(
+    pub(super) async fn open(
         session: &Session,
         tables: Vec<SourceTable>,
         params: &Params,
-        cache: Cache,
+        (cache, cancelled): (Cache, &CancelFlag),
         watch: &dyn Observer,
     ) -> Result<Self> {
-        let used: Vec<String> = params.columns.iter().chain(&params.weight).cloned().collect();
+        let used: Vec<String> = params.used_columns().cloned().collect();
         for table in &tables {
             check_columns(table, &used)?;
         }
         let mut partitions = Vec::new();
         let numbered: Vec<SourceTable> =
-            tables.iter().map(|table| number(table, &mut partitions)).collect();
+            tables.iter().map(|table| number(table, &mut partitions)).collect::<Result<_>>()?;
         let quoted: Vec<String> = used.iter().map(|column| quote_identifier(column)).collect();
         let mut input = Self {
             partitions,
@@ -97,6 +103,7 @@ impl Input {
             scans: Vec::new(),
             scans_run: AtomicU64::new(0),
             reservation: None,
+            cancelled: cancelled.clone(),
             tables,
         };
         for tables in alike(numbered, &used) {
@@ -110,35 +117,39 @@ impl Input {
         Ok(input)
     }
 
-    /// The same rows once more in another order: one stream, odd batches, read again.
+    /// The same rows again in another order: one stream, odd batches, read again.
     ///
     /// # Errors
     /// As [`Input::open`].
-    pub async fn in_another_order(&self, session: &Session, params: &Params) -> Result<Self> {
+    pub(super) async fn in_another_order(
+        &self,
+        session: &Session,
+        params: &Params,
+    ) -> Result<Self> {
         let session = session.in_order(ODD_BATCH);
-        let watch = crate::event::Silent;
         let tables = self.tables.clone();
-        Self::open(&session, tables, params, Cache::Never, &watch).await
+        let how = (Cache::Never, &self.cancelled);
+        Self::open(&session, tables, params, how, &crate::event::Silent).await
     }
 
     /// True if the columns are held in memory.
-    pub fn in_memory(&self) -> bool {
+    pub(super) fn in_memory(&self) -> bool {
         self.reservation.is_some()
     }
 
     /// The pinned tables as they were opened.
-    pub fn tables(&self) -> &[SourceTable] {
+    pub(super) fn tables(&self) -> &[SourceTable] {
         &self.tables
     }
 
     /// True if the column holds integers in every table.
-    pub fn is_integer(&self, column: &str) -> bool {
+    pub(super) fn is_integer(&self, column: &str) -> bool {
         let types = self.tables.iter().map(|table| data_type(table, column));
         types.into_iter().all(|found| found.is_some_and(|found| found.is_integer()))
     }
 
     /// How often the rows have been read so far.
-    pub fn scans_run(&self) -> u64 {
+    pub(super) fn scans_run(&self) -> u64 {
         self.scans_run.load(Ordering::Relaxed)
     }
 
@@ -146,7 +157,7 @@ impl Input {
     ///
     /// # Errors
     /// A pinned file that is gone or differs: trying again is safe.
-    pub async fn check_unchanged(&self) -> Result<()> {
+    pub(super) async fn check_unchanged(&self) -> Result<()> {
         for table in &self.tables {
             if let Some(change) = table.changed().await? {
                 return Err(changed(&change));
@@ -160,11 +171,11 @@ impl Input {
     ///
     /// # Errors
     /// The engine's, with our kind; an answer that `read` refuses.
-    pub async fn step<T>(
+    pub(super) async fn step<T: Send + 'static>(
         &self,
         text: &str,
         values: &[(&str, ScalarValue)],
-        read: impl Fn(&dyn Array, usize) -> Result<T>,
+        read: impl Fn(&dyn Array, usize) -> Result<T> + Send + 'static,
     ) -> Result<BTreeMap<usize, T>> {
         self.scans_run.fetch_add(1, Ordering::Relaxed);
         let runs = self.scans.iter().map(|scan| async {
@@ -176,37 +187,42 @@ impl Input {
             let plan = scan.session.plan(text, &parts, values.to_vec()).await?;
             Ok::<_, Error>((scan.only, scan.session.collect(plan).await?))
         });
-        let mut answers = BTreeMap::new();
-        for (only, batches) in futures::future::try_join_all(runs).await? {
-            for batch in batches {
-                for row in 0..batch.num_rows() {
-                    let partition = match only {
-                        Some(partition) => partition,
-                        None => number_at(&batch, row)?,
-                    };
-                    let answer = batch.column(batch.num_columns() - 1);
-                    answers.insert(partition, read(answer.as_ref(), row)?);
+        let answered = futures::future::try_join_all(runs).await?;
+        let cancelled = self.cancelled.clone();
+        compute(move || {
+            let mut answers = BTreeMap::new();
+            for (only, batches) in answered {
+                for batch in batches {
+                    for row in 0..batch.num_rows() {
+                        cancelled.check()?;
+                        let partition = match only {
+                            Some(partition) => partition,
+                            None => number_at(&batch, row)?,
+                        };
+                        let answer = batch.column(batch.num_columns() - 1);
+                        answers.insert(partition, read(answer.as_ref(), row)?);
+                    }
                 }
             }
-        }
-        Ok(answers)
+            Ok(answers)
+        })
+        .await
     }
 
     /// Reads the used columns into memory, if they fit half of the pool.
     async fn hold(&mut self, session: &Session, watch: &dyn Observer) -> Result<()> {
         let reservation = MemoryConsumer::new("k-means columns").register(&session.memory_pool());
-        let most = usize::try_from(session.pool_bytes() / 2).unwrap_or(usize::MAX);
+        let max_bytes = usize::try_from(session.pool_bytes() / 2).unwrap_or(usize::MAX);
         watch.report(Event::Stage { name: "reading".into(), total: None, unit: Unit::Rows });
         let mut held: BTreeMap<usize, Vec<RecordBatch>> = BTreeMap::new();
         let mut rows = 0;
         for scan in &self.scans {
-            let text = format!("SELECT {NUMBER}, {} FROM points", self.columns);
-            let plan = scan.session.plan(&text, &[], Vec::new()).await?;
+            let plan = scan.session.plan(LOAD, &[("columns", &self.columns)], Vec::new()).await?;
             let frame = scan.session.context().execute_logical_plan(plan).await?;
             let mut batches = frame.execute_stream().await?;
             while let Some(batch) = batches.try_next().await? {
                 let bytes = batch.get_array_memory_size();
-                if reservation.size() + bytes > most || reservation.try_grow(bytes).is_err() {
+                if reservation.size() + bytes > max_bytes || reservation.try_grow(bytes).is_err() {
                     watch.report(Event::Done);
                     tracing::info!(rows, "the columns do not fit in memory: reading at each step");
                     return Ok(());
@@ -227,16 +243,18 @@ impl Input {
 }
 
 /// Gives each partition of `table` the next number and makes that number the only key.
-fn number(table: &SourceTable, partitions: &mut Vec<InputPartition>) -> SourceTable {
-    let first = partitions.len();
+fn number(table: &SourceTable, partitions: &mut Vec<InputPartition>) -> Result<SourceTable> {
     let found = table.partitions();
+    let numbers: HashMap<&[ScalarValue], usize> =
+        found.iter().map(Vec::as_slice).zip(partitions.len()..).collect();
     partitions.extend(found.iter().map(|values| InputPartition {
         table: table.name.clone(),
         keys: table.keys.iter().cloned().zip(values.iter().cloned()).collect(),
     }));
     table.rekeyed(Field::new(NUMBER, DataType::Int32, false), |values| {
-        let index = found.iter().position(|known| known == values).unwrap_or_default();
-        ScalarValue::Int32(i32::try_from(first + index).ok())
+        let number = numbers.get(values);
+        let number = number.ok_or_else(|| Error::internal("a file is of an unknown partition"))?;
+        Ok(ScalarValue::Int32(Some(small(*number)?)))
     })
 }
 
@@ -282,6 +300,13 @@ fn check_columns(table: &SourceTable, used: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The number of a partition as a column holds it.
+fn small(partition: usize) -> Result<i32> {
+    i32::try_from(partition).map_err(|cause| {
+        Error::internal(format!("partition {partition} is beyond 2^31")).caused_by(cause)
+    })
+}
+
 fn number_at(batch: &RecordBatch, row: usize) -> Result<usize> {
     let numbers = batch.column(0).as_primitive_opt::<Int32Type>();
     let number = numbers.and_then(|numbers| usize::try_from(numbers.value(row)).ok());
@@ -290,14 +315,15 @@ fn number_at(batch: &RecordBatch, row: usize) -> Result<usize> {
 
 /// Splits a batch by its number, which is dropped; nearly always all rows have the same.
 fn by_partition(batch: &RecordBatch) -> Result<Vec<(usize, RecordBatch)>> {
-    let numbers = batch.column(0).as_primitive::<Int32Type>().values();
+    let numbers = batch.column(0).as_primitive_opt::<Int32Type>();
+    let numbers = numbers.ok_or_else(|| Error::internal("rows came without their partition"))?;
     let used: Vec<usize> = (1..batch.num_columns()).collect();
     let columns = batch.project(&used)?;
     let mut parts = Vec::new();
     let mut start = 0;
-    for run in numbers.chunk_by(|a, b| a == b) {
-        parts.push((number_at(batch, start)?, columns.slice(start, run.len())));
-        start += run.len();
+    for same in numbers.values().chunk_by(|a, b| a == b) {
+        parts.push((number_at(batch, start)?, columns.slice(start, same.len())));
+        start += same.len();
     }
     Ok(parts)
 }
@@ -322,7 +348,7 @@ fn in_memory_scans(
 }
 
 fn with_number(batch: &RecordBatch, partition: usize) -> Result<RecordBatch> {
-    let number = i32::try_from(partition).unwrap_or_default();
+    let number = small(partition)?;
     let mut fields = vec![Arc::new(Field::new(NUMBER, DataType::Int32, false))];
     fields.extend(batch.schema().fields().iter().cloned());
     let mut columns: Vec<ArrayRef> =
@@ -344,6 +370,41 @@ fn in_memory_scan(session: &Session, batches: Vec<RecordBatch>) -> Result<Sessio
 }
 
 /// The error of an input that is not what it was.
-pub fn changed(what: &str) -> Error {
+pub(super) fn changed(what: &str) -> Error {
     Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Float64Array;
+
+    use super::*;
+
+    fn batch(first: ArrayRef) -> RecordBatch {
+        let x: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0]));
+        RecordBatch::try_from_iter([("first", first), ("x", x)]).unwrap()
+    }
+
+    #[test]
+    fn rows_are_told_apart_by_the_number_of_their_partition() {
+        let numbered = batch(Arc::new(Int32Array::from(vec![4, 4, 1])));
+        let parts: Vec<_> = by_partition(&numbered).unwrap();
+        let sizes: Vec<_> = parts.iter().map(|(part, rows)| (*part, rows.num_rows())).collect();
+        assert_eq!(sizes, [(4, 2), (1, 1)]);
+        assert_eq!(with_number(&parts[0].1, 4).unwrap().column(0).len(), 2);
+    }
+
+    #[test]
+    fn rows_without_a_partition_are_our_mistake() {
+        for first in [
+            Arc::new(Float64Array::from(vec![0.0; 3])) as ArrayRef,
+            Arc::new(Int32Array::from(vec![-1; 3])),
+        ] {
+            let rows = batch(first);
+            assert_eq!(number_at(&rows, 0).unwrap_err().kind(), Kind::Internal);
+            assert_eq!(by_partition(&rows).unwrap_err().kind(), Kind::Internal);
+        }
+        let rows = batch(Arc::new(Int32Array::from(vec![0; 3])));
+        assert_eq!(with_number(&rows, usize::MAX).unwrap_err().kind(), Kind::Internal);
+    }
 }

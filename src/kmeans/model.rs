@@ -5,13 +5,15 @@
 
 use ndarray::Array2;
 
-use super::options::Params;
+use super::params::Params;
+use crate::cancel::CancelFlag;
 use crate::centroids::model::ModelSet;
 use crate::centroids::totals::ClusterTotals;
+use crate::error::Result;
 
 /// Which partitions make the centroids of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// All, by their sums: the answer.
     Global,
     /// One alone, for diagnosis.
@@ -70,45 +72,45 @@ pub struct StepFacts {
 
 /// A model on its way.
 #[derive(Debug, Clone)]
-pub struct ModelState {
+pub(super) struct ModelState {
     /// Which partitions make it.
-    pub role: Role,
+    pub(super) role: Role,
     /// Number of the start among those of the same k, from 0.
-    pub start: u32,
+    pub(super) start: u32,
     /// One centroid a row, in the user's units.
-    pub centroids: Array2<f64>,
+    pub(super) centroids: Array2<f64>,
     /// Steps so far, in order.
-    pub history: Vec<StepFacts>,
+    pub(super) history: Vec<StepFacts>,
     /// Why it stopped, once it has.
-    pub stopped: Option<StopReason>,
+    pub(super) stopped: Option<StopReason>,
 }
 
 /// A model after the means were taken, before empty clusters are repaired.
 #[derive(Debug, Clone)]
-pub struct Moved {
+pub(super) struct Moved {
     /// New centroids; an empty cluster keeps its old one.
-    pub centroids: Array2<f64>,
+    pub(super) centroids: Array2<f64>,
     /// Rows of each cluster.
-    pub rows: Vec<u64>,
+    pub(super) rows: Vec<u64>,
     /// Clusters without rows, ascending.
-    pub empty: Vec<usize>,
+    pub(super) empty: Vec<usize>,
     /// Exact cost of the centroids that entered the step, in units of its scale.
-    pub cost: i128,
+    pub(super) cost: i128,
 }
 
 impl ModelState {
     /// A model at its first centroids.
-    pub fn at(role: Role, start: u32, centroids: Array2<f64>) -> Self {
+    pub(super) fn at(role: Role, start: u32, centroids: Array2<f64>) -> Self {
         Self { role, start, centroids, history: Vec::new(), stopped: None }
     }
 
     /// Number of clusters.
-    pub fn k(&self) -> usize {
+    pub(super) fn k(&self) -> usize {
         self.centroids.nrows()
     }
 
     /// True if the partition has a part in this model.
-    pub fn counts(&self, partition: usize) -> bool {
+    pub(super) fn counts(&self, partition: usize) -> bool {
         match self.role {
             Role::Global | Role::Unweighted => true,
             Role::Local { partition: own } => partition == own,
@@ -116,7 +118,15 @@ impl ModelState {
     }
 
     /// Merges the sums of the partitions, one line a cluster, and takes the means.
-    pub fn moved_by(&self, parts: &[(usize, &[ClusterTotals<'_>])], set: &ModelSet) -> Moved {
+    ///
+    /// # Errors
+    /// Once no one waits.
+    pub(super) fn moved_by(
+        &self,
+        parts: &[(usize, &[ClusterTotals<'_>])],
+        set: &ModelSet,
+        cancelled: &CancelFlag,
+    ) -> Result<Moved> {
         let own = parts.iter().filter(|(partition, _)| self.counts(*partition));
         let own: Vec<&[ClusterTotals<'_>]> = own.map(|(_, clusters)| *clusters).collect();
         let mut moved = Moved {
@@ -126,6 +136,7 @@ impl ModelState {
             cost: 0,
         };
         for (cluster, mut centroid) in moved.centroids.rows_mut().into_iter().enumerate() {
+            cancelled.check()?;
             let lines = || own.iter().map(|part| &part[cluster]);
             let rows = lines().map(|line| line.rows).sum();
             moved.rows.push(rows);
@@ -134,9 +145,9 @@ impl ModelState {
                 moved.empty.push(cluster);
                 continue;
             }
+            let weight: i128 = lines().map(|line| line.weight).sum();
             for (column, value) in centroid.iter_mut().enumerate() {
                 // Rows that lie on the centroid, to the grid of the sums, leave it as it is.
-                let weight: i128 = lines().map(|line| line.weight).sum();
                 let sum: i128 = lines().map(|line| line.sums[column]).sum();
                 let old = set.column_scale(column).quantise(*value);
                 if self.role != Role::Unweighted
@@ -145,18 +156,18 @@ impl ModelState {
                     continue;
                 }
                 let mean = match self.role {
-                    Role::Global | Role::Local { .. } => mean(lines(), column, set),
+                    Role::Global | Role::Local { .. } => set.mean(column, sum, weight),
                     Role::Unweighted => mean_of_means(lines(), column, set),
                 };
                 // A cluster whose rows all weigh nothing has no mean; it stays where it is.
                 *value = mean.unwrap_or(*value);
             }
         }
-        moved
+        Ok(moved)
     }
 
     /// The reason to stop after a step that ended with these facts, if there is one.
-    pub fn reason_to_stop(
+    pub(super) fn reason_to_stop(
         &self,
         next: &Array2<f64>,
         facts: &StepFacts,
@@ -166,9 +177,9 @@ impl ModelState {
         let same = self.centroids.iter().zip(next).all(|(a, b)| a.to_bits() == b.to_bits());
         if same && facts.repaired == 0 {
             Some(StopReason::Still)
-        } else if facts.movement < params.tolerance {
+        } else if facts.movement < params.tolerance() {
             Some(StopReason::Tolerance)
-        } else if facts.step >= params.max_steps {
+        } else if facts.step >= params.max_steps() {
             Some(StopReason::MaxSteps)
         } else if late {
             Some(StopReason::TimeLimit)
@@ -179,18 +190,9 @@ impl ModelState {
 }
 
 /// ‖a − b‖ over all clusters and columns (Frobenius), each column times its factor.
-pub fn movement(a: &Array2<f64>, b: &Array2<f64>, factors: &[f64]) -> f64 {
+pub(super) fn movement(a: &Array2<f64>, b: &Array2<f64>, factors: &[f64]) -> f64 {
     let terms = a.iter().zip(b).zip(factors.iter().cycle());
     terms.fold(0.0, |sum, ((x, y), f)| sum + ((x - y) * f).powi(2)).sqrt()
-}
-
-fn mean<'a>(
-    parts: impl Iterator<Item = &'a ClusterTotals<'a>> + Clone,
-    column: usize,
-    set: &ModelSet,
-) -> Option<f64> {
-    let sum = parts.clone().map(|part| part.sums[column]).sum();
-    set.mean(column, sum, parts.map(|part| part.weight).sum())
 }
 
 /// The plain mean of the means of the partitions that have rows, in the order of the partitions.

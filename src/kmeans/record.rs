@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bits::{from_bits, to_bits};
 use super::model::{ModelState, Role, StepFacts, StopReason};
-use super::options::Params;
+use super::params::Params;
 use crate::error::{Error, Result};
 use crate::table::InputRecord;
 
@@ -18,16 +18,21 @@ pub struct StepRecord {
     /// The step that all moving models have done.
     pub step: u64,
     /// Options that decide the result.
-    pub options: Vec<(String, String)>,
+    options: Vec<(String, String)>,
     /// Pinned files.
-    pub inputs: Vec<InputRecord>,
+    inputs: Vec<InputRecord>,
     /// Models in their order.
-    pub models: Vec<ModelRecord>,
+    models: Vec<ModelRecord>,
 }
 
 impl StepRecord {
     /// What is kept after `step`.
-    pub fn new(step: u64, params: &Params, inputs: &[InputRecord], models: &[ModelState]) -> Self {
+    pub(super) fn new(
+        step: u64,
+        params: &Params,
+        inputs: &[InputRecord],
+        models: &[ModelState],
+    ) -> Self {
         Self {
             step,
             options: params.record(),
@@ -40,7 +45,7 @@ impl StepRecord {
     ///
     /// # Errors
     /// Never for records of this program.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let failed = |cause| Error::internal("a step cannot be written down").caused_by(cause);
         serde_json::to_vec(self).map_err(failed)
     }
@@ -48,16 +53,24 @@ impl StepRecord {
     /// Reads a record.
     ///
     /// # Errors
-    /// Bytes that are no record are bad data.
-    pub fn parse(bytes: &[u8]) -> Result<Self> {
+    /// Bytes that are not a record are bad data.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
         serde_json::from_slice(bytes).map_err(|cause| damaged().caused_by(cause))
+    }
+
+    /// The models as they were kept.
+    ///
+    /// # Errors
+    /// A record that this program did not write is bad data.
+    pub(super) fn models(&self) -> Result<Vec<ModelState>> {
+        self.models.iter().map(ModelRecord::model).collect()
     }
 
     /// Checks that a run with these options over these files may go on from here.
     ///
     /// # Errors
     /// The first difference, as a usage error.
-    pub fn check(&self, params: &Params, inputs: &[InputRecord]) -> Result<()> {
+    pub(super) fn check(&self, params: &Params, inputs: &[InputRecord]) -> Result<()> {
         for (name, now) in params.record() {
             let then = self.options.iter().find(|(known, _)| *known == name);
             let then = then.map_or("not given", |(_, value)| value);
@@ -89,7 +102,7 @@ fn damaged() -> Error {
 
 /// One kept model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ModelRecord {
+struct ModelRecord {
     /// `global`, `unweighted` or the number of a partition.
     role: String,
     start: u32,
@@ -101,7 +114,7 @@ pub struct ModelRecord {
 
 impl ModelRecord {
     /// What is kept of `model`.
-    pub fn of(model: &ModelState) -> Self {
+    fn of(model: &ModelState) -> Self {
         Self {
             role: match model.role {
                 Role::Global => "global".to_owned(),
@@ -119,7 +132,7 @@ impl ModelRecord {
     ///
     /// # Errors
     /// A record that this program did not write is bad data.
-    pub fn model(&self) -> Result<ModelState> {
+    fn model(&self) -> Result<ModelState> {
         let role = match self.role.as_str() {
             "global" => Role::Global,
             "unweighted" => Role::Unweighted,

@@ -342,7 +342,6 @@ fn small(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of rows stay far below 2^53")]
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }

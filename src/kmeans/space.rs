@@ -2,13 +2,16 @@
 //! weighed inside distances.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::Array;
 use ndarray::Array2;
 
 use super::input::{Input, changed};
-use super::options::{Nulls, Params, Scaling};
+use super::options::{Nulls, Scaling};
+use super::params::Params;
 use super::steps::{EXTENT, STEP};
+use super::threads::compute;
 use crate::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use crate::centroids::totals::Totals;
 use crate::error::{Error, Result};
@@ -19,7 +22,7 @@ const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
 
 /// The range of the input and the factors of its columns.
 #[derive(Debug, Clone)]
-pub struct FeatureSpace {
+pub(super) struct FeatureSpace {
     bounds: BoundingBox,
     /// What differences of a column are multiplied by: d² = Σ ((x − c)·f)².
     factors: Vec<f64>,
@@ -33,13 +36,13 @@ impl FeatureSpace {
     /// # Errors
     /// NULL, NaN or infinite values where they are an error, with their counts; an input without
     /// usable rows; a negative weight.
-    pub async fn measure(input: &Input, params: &Params) -> Result<Self> {
+    pub(super) async fn measure(input: &Input, params: &Params) -> Result<Self> {
         let parts = input.step(EXTENT, &[], read_extent).await?;
-        if params.nulls == Nulls::Error {
+        if params.nulls() == Nulls::Error {
             refuse_unusable(input, params, &parts)?;
         }
-        let d = params.columns.len();
-        let mut whole = TableExtent::new(d + usize::from(params.weight.is_some()));
+        let d = params.columns().len();
+        let mut whole = TableExtent::new(params.used_columns().count());
         for part in parts.values() {
             whole.merge(part)?;
         }
@@ -61,7 +64,7 @@ impl FeatureSpace {
             bounds,
             rows: parts.iter().map(|(&partition, part)| (partition, part.rows)).collect(),
         };
-        space.factors = match params.scale {
+        space.factors = match params.scale() {
             Scaling::None => space.factors,
             Scaling::Range => space.ranges().map(inverse).collect(),
             Scaling::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
@@ -70,20 +73,18 @@ impl FeatureSpace {
     }
 
     /// The factors of the columns.
-    pub fn factors(&self) -> &[f64] {
+    pub(super) fn factors(&self) -> &[f64] {
         &self.factors
-    }
-
-    /// Lows and highs of the columns, and what weighs a row.
-    pub fn bounds(&self) -> &BoundingBox {
-        &self.bounds
     }
 
     /// Models with these centroids in this space.
     ///
     /// # Errors
     /// Centroids that do not fit: their number, a NaN, a magnitude above 2^500.
-    pub fn set<'a>(&self, models: impl IntoIterator<Item = &'a Array2<f64>>) -> Result<ModelSet> {
+    pub(super) fn set<'a>(
+        &self,
+        models: impl IntoIterator<Item = &'a Array2<f64>>,
+    ) -> Result<ModelSet> {
         let scaled = self.factors.iter().any(|factor| factor.to_bits() != 1.0_f64.to_bits());
         let models = models.into_iter().map(|centroids| Model {
             factors: scaled.then(|| self.factors.clone()),
@@ -96,7 +97,7 @@ impl FeatureSpace {
     ///
     /// # Errors
     /// An input that changed; trying again is safe.
-    pub fn check_rows(&self, input: &Input, sums: &BTreeMap<usize, Totals>) -> Result<()> {
+    pub(super) fn check_rows(&self, input: &Input, sums: &BTreeMap<usize, Totals>) -> Result<()> {
         for (partition, &expected) in &self.rows {
             let found = sums.get(partition).map_or(0, |sums| sums.rows() + sums.skipped());
             if found != expected {
@@ -117,27 +118,36 @@ impl FeatureSpace {
         let d = self.factors.len();
         let lows = self.bounds.lows.iter().zip(&self.bounds.highs);
         let middle: Vec<f64> = lows.map(|(lo, hi)| lo / 2.0 + hi / 2.0).collect();
-        let models = (0..d).map(|column| Model {
-            factors: Some((0..d).map(|j| f64::from(u8::from(j == column))).collect()),
-            ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| middle[j]))
+        let (bounds, center) = (self.bounds.clone(), middle.clone());
+        let set = compute(move || {
+            let models = (0..d).map(|column| Model {
+                factors: Some((0..d).map(|j| f64::from(u8::from(j == column))).collect()),
+                ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| center[j]))
+            });
+            Ok(Arc::new(ModelSet::new(bounds, models.collect())?))
         });
-        let set = ModelSet::new(self.bounds.clone(), models.collect())?;
-        let model = model_literal(&set);
-        let read = |array: &dyn Array, row| read_centroid_sums(&set, array, row);
+        let set = set.await?;
+        let (model, of) = (model_literal(&set), Arc::clone(&set));
+        let read = move |array: &dyn Array, row| read_centroid_sums(&of, array, row);
         let parts = input.step(STEP, &[("model", model)], read).await?;
-        let deviation = |column: usize| {
-            let lines = || parts.values().filter_map(|totals| totals.clusters().nth(column));
-            let weight: i128 = lines().map(|line| line.weight).sum();
-            let cost: i128 = lines().map(|line| line.cost).sum();
-            let mean = set.mean(column, lines().map(|line| line.sums[column]).sum(), weight);
-            let shift = mean.unwrap_or(middle[column]) - middle[column];
-            let cost = set.distance_scales(column).cost.to_float(cost);
-            #[expect(clippy::cast_precision_loss, reason = "rounded once, as every figure")]
-            let variance = cost / (weight as f64) - shift * shift;
-            variance.max(0.0).sqrt()
-        };
-        Ok((0..d).map(deviation).collect())
+        compute(move || Ok(deviations(&set, &middle, &parts))).await
     }
+}
+
+/// σ of each column, from the sums of its model.
+fn deviations(set: &ModelSet, middle: &[f64], parts: &BTreeMap<usize, Totals>) -> Vec<f64> {
+    let lines: Vec<Vec<_>> = parts.values().map(|totals| totals.clusters().collect()).collect();
+    let deviation = |column: usize| {
+        let lines = || lines.iter().map(|lines| &lines[column]);
+        let weight: i128 = lines().map(|line| line.weight).sum();
+        let cost: i128 = lines().map(|line| line.cost).sum();
+        let mean = set.mean(column, lines().map(|line| line.sums[column]).sum(), weight);
+        let shift = mean.unwrap_or(middle[column]) - middle[column];
+        let cost = set.distance_scales(column).cost.to_float(cost);
+        let variance = cost / (weight as f64) - shift * shift;
+        variance.max(0.0).sqrt()
+    };
+    (0..middle.len()).map(deviation).collect()
 }
 
 /// 1/x, and 0 for a column that is constant, or nearly so: it then has no say.
@@ -146,7 +156,7 @@ fn inverse(x: f64) -> f64 {
 }
 
 fn weight(input: &Input, params: &Params, range: Option<(f64, f64)>) -> Result<Weight> {
-    let (Some(name), Some((lo, hi))) = (&params.weight, range) else { return Ok(Weight::None) };
+    let (Some(name), Some((lo, hi))) = (params.weight(), range) else { return Ok(Weight::None) };
     if lo < 0.0 {
         return Err(Error::data(format!("weight '{name}' is {lo} in a row, expected 0 or more")));
     }
@@ -164,7 +174,7 @@ fn refuse_unusable(
 ) -> Result<()> {
     let mut found = Vec::new();
     for (&partition, part) in parts {
-        for (name, column) in params.columns.iter().chain(&params.weight).zip(&part.columns) {
+        for (name, column) in params.used_columns().zip(&part.columns) {
             let counts =
                 [(column.nulls, "NULL"), (column.nans, "NaN"), (column.infinite, "infinite")];
             let counts = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -182,7 +192,7 @@ fn refuse_unusable(
     found.truncate(5);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Err(Error::data(format!(
-        "columns hold values that have no place ({}{more}): pass --nulls skip to leave these rows \
+        "columns hold values that are not numbers ({}{more}): pass --nulls skip to leave these rows \
          out, or filter them",
         found.join("; ")
     )))

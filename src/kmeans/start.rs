@@ -10,20 +10,22 @@
 
 use ndarray::{Array2, ArrayView1, Axis};
 
+use crate::cancel::CancelFlag;
+use crate::error::Result;
 use crate::splitmix;
 
 /// Distinct rows with their weights, in the order that decides ties.
 #[derive(Debug, Clone)]
-pub struct WeightedRows {
+pub(super) struct WeightedRows {
     /// One row a line, the columns as the user named them.
-    pub rows: Array2<f64>,
+    pub(super) rows: Array2<f64>,
     /// How much each row counts: its multiplicity times its weight. Above zero.
-    pub weights: Vec<f64>,
+    pub(super) weights: Vec<f64>,
 }
 
 /// How seeds are drawn from a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Draw {
+pub(super) enum Draw {
     /// Greedy k-means++.
     PlusPlus,
     /// Distinct rows by weight.
@@ -32,11 +34,11 @@ pub enum Draw {
 
 /// Where the draws of one start come from.
 #[derive(Debug, Clone, Copy)]
-pub struct Chance {
+pub(super) struct Chance {
     /// The user's seed.
-    pub seed: u64,
+    pub(super) seed: u64,
     /// Number of the start, from 0.
-    pub start: u64,
+    pub(super) start: u64,
 }
 
 impl Chance {
@@ -54,51 +56,66 @@ impl Chance {
 ///
 /// With fewer distinct rows than `k`, all rows are taken and then repeated in order.
 ///
+/// # Errors
+/// Once no one waits.
+///
 /// # Panics
 /// On an empty sample: there is nothing to draw from, and the caller has said so already.
-pub fn seeds(
+pub(super) fn seeds(
     sample: &WeightedRows,
     k: usize,
-    draw: Draw,
-    chance: Chance,
+    (draw, chance): (Draw, Chance),
     factors: &[f64],
-) -> Array2<f64> {
+    cancelled: &CancelFlag,
+) -> Result<Array2<f64>> {
     assert!(!sample.weights.is_empty(), "a sample has at least one row");
     let mut picked = match draw {
-        Draw::PlusPlus => plus_plus(sample, k, chance, factors),
-        Draw::Random => random(sample, k, chance),
+        Draw::PlusPlus => plus_plus(sample, k, chance, factors, cancelled)?,
+        Draw::Random => random(sample, k, chance, cancelled)?,
     };
     let distinct = picked.len();
     for number in distinct..k {
         picked.push(picked[number % distinct]);
     }
-    sample.rows.select(Axis(0), &picked)
+    Ok(sample.rows.select(Axis(0), &picked))
 }
 
-fn random(sample: &WeightedRows, k: usize, chance: Chance) -> Vec<usize> {
+fn random(
+    sample: &WeightedRows,
+    k: usize,
+    chance: Chance,
+    cancelled: &CancelFlag,
+) -> Result<Vec<usize>> {
     let mut weights = sample.weights.clone();
     let count = k.min(weights.len());
     (0..count)
         .map(|number| {
+            cancelled.check()?;
             let row = pick(&weights, chance.unit(number, 0));
             weights[row] = 0.0;
-            row
+            Ok(row)
         })
         .collect()
 }
 
-fn plus_plus(sample: &WeightedRows, k: usize, chance: Chance, factors: &[f64]) -> Vec<usize> {
+fn plus_plus(
+    sample: &WeightedRows,
+    k: usize,
+    chance: Chance,
+    factors: &[f64],
+    cancelled: &CancelFlag,
+) -> Result<Vec<usize>> {
     let first = pick(&sample.weights, chance.unit(0, 0));
     let mut picked = vec![first];
     let mut nearest = distances(sample, first, factors);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
         reason = "the logarithm of a count is a small positive number"
     )]
     let trials = 2 + (k as f64).ln() as usize;
     while picked.len() < k {
+        cancelled.check()?;
         let chances: Vec<f64> = sample.weights.iter().zip(&nearest).map(|(w, d)| w * d).collect();
         if !chances.iter().any(|&chance| chance > 0.0) {
             break; // every distinct row is a seed already
@@ -119,7 +136,7 @@ fn plus_plus(sample: &WeightedRows, k: usize, chance: Chance, factors: &[f64]) -
         picked.push(row);
         nearest = distances;
     }
-    picked
+    Ok(picked)
 }
 
 /// The first row at which the running sum of `weights` exceeds `unit` of the whole.
@@ -160,6 +177,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cancel::CancelOnDrop;
 
     const CHANCE: Chance = Chance { seed: 42, start: 0 };
 
@@ -168,15 +186,34 @@ mod tests {
         WeightedRows { rows, weights: vec![1.0; values.len()] }
     }
 
+    fn drawn(
+        sample: &WeightedRows,
+        k: usize,
+        from: (Draw, Chance),
+        factors: &[f64],
+    ) -> Array2<f64> {
+        seeds(sample, k, from, factors, &CancelFlag::default()).unwrap()
+    }
+
     fn bits(seeds: &Array2<f64>) -> BTreeSet<u64> {
         seeds.iter().map(|x| x.to_bits()).collect()
+    }
+
+    #[test]
+    fn drawing_ends_when_no_one_waits() {
+        let guard = CancelOnDrop::default();
+        let flag = guard.flag();
+        drop(guard);
+        for draw in [Draw::PlusPlus, Draw::Random] {
+            assert!(seeds(&sample(&[1.0, 2.0]), 2, (draw, CHANCE), &[1.0], &flag).is_err());
+        }
     }
 
     #[test]
     fn two_far_groups_get_a_seed_each() {
         let sample = sample(&[0.0, 0.1, 0.2, 1e6, 1e6 + 0.1]);
         for start in 0..50 {
-            let seeds = seeds(&sample, 2, Draw::PlusPlus, Chance { seed: 1, start }, &[1.0]);
+            let seeds = drawn(&sample, 2, (Draw::PlusPlus, Chance { seed: 1, start }), &[1.0]);
             assert!(seeds.iter().any(|&x| x < 1.0) && seeds.iter().any(|&x| x > 1.0), "{seeds}");
         }
     }
@@ -184,7 +221,7 @@ mod tests {
     #[test]
     fn more_seeds_than_distinct_rows_repeat_them_in_order() {
         for draw in [Draw::PlusPlus, Draw::Random] {
-            let seeds = seeds(&sample(&[1.0, 2.0, 3.0]), 7, draw, CHANCE, &[1.0]);
+            let seeds = drawn(&sample(&[1.0, 2.0, 3.0]), 7, (draw, CHANCE), &[1.0]);
             assert_eq!(bits(&seeds).len(), 3);
             for number in 3..7 {
                 assert_eq!(seeds.row(number), seeds.row(number - 3));
@@ -198,7 +235,7 @@ mod tests {
         let sample = WeightedRows { rows, weights: vec![1.0, 0.0, 1.0] };
         for start in 0..50 {
             for draw in [Draw::PlusPlus, Draw::Random] {
-                let seeds = seeds(&sample, 2, draw, Chance { seed: 7, start }, &[1.0]);
+                let seeds = drawn(&sample, 2, (draw, Chance { seed: 7, start }), &[1.0]);
                 assert!(seeds.iter().all(|&x| x.to_bits() != 2.0_f64.to_bits()), "{seeds}");
             }
         }
@@ -208,7 +245,7 @@ mod tests {
     fn a_factor_of_zero_makes_a_column_invisible() {
         let rows = array![[0.0, 5.0], [0.0, 9.0], [1.0, 5.0]];
         let sample = WeightedRows { rows, weights: vec![1.0; 3] };
-        let seeds = seeds(&sample, 2, Draw::PlusPlus, CHANCE, &[1.0, 0.0]);
+        let seeds = drawn(&sample, 2, (Draw::PlusPlus, CHANCE), &[1.0, 0.0]);
         assert_eq!(bits(&seeds.select(Axis(1), &[0])).len(), 2);
     }
 
@@ -222,7 +259,7 @@ mod tests {
         ) {
             let values: Vec<f64> = values.into_iter().map(f64::from).collect();
             let draw = if plus_plus { Draw::PlusPlus } else { Draw::Random };
-            let seeds = seeds(&sample(&values), k, draw, Chance { seed, start: 3 }, &[1.0]);
+            let seeds = drawn(&sample(&values), k, (draw, Chance { seed, start: 3 }), &[1.0]);
             prop_assert_eq!(seeds.nrows(), k);
             prop_assert_eq!(bits(&seeds).len(), k.min(values.len()));
             prop_assert!(seeds.iter().all(|x| values.contains(x)));

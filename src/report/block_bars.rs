@@ -41,7 +41,6 @@ pub fn block_bars(title: &str, blocks: &[DrawnBlock], max_rows: Option<u64>) -> 
     svg.finish()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pixels")]
 fn height_of(rows: u64, top: u64) -> f64 {
     TOP + HEIGHT - HEIGHT * rows as f64 / top as f64
 }
@@ -69,7 +68,6 @@ fn axes(svg: &mut Svg, left: f64, top: u64, name: &str) {
     svg.words((left + WIDTH / 2.0, TOP + HEIGHT + 20.0), "middle", name);
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pixels")]
 fn bars(svg: &mut Svg, left: f64, top: u64, blocks: &[&DrawnBlock]) {
     let step = WIDTH / blocks.len().max(1) as f64;
     let width = if step > 4.0 { step - 1.0 } else { step };
@@ -92,7 +90,6 @@ fn legend(svg: &mut Svg) {
 }
 
 /// Own rows in one line.
-#[expect(clippy::cast_precision_loss, reason = "a mean to one digit")]
 fn figures(blocks: &[DrawnBlock]) -> String {
     let mut rows: Vec<u64> = blocks.iter().map(|block| block.own_rows).collect();
     rows.sort_unstable();

@@ -55,14 +55,12 @@ struct Scale {
 }
 
 impl Scale {
-    #[expect(clippy::cast_precision_loss, reason = "a colour")]
     fn of(blocks: &[DrawnBlock]) -> Self {
         let rows = || blocks.iter().map(|block| block.own_rows).filter(|rows| *rows > 0);
         let (min, max) = (rows().min().unwrap_or(1) as f64, rows().max().unwrap_or(1) as f64);
         Self { min, max, is_log: max / min > LOG_ABOVE }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a colour")]
     fn colour(&self, rows: u64) -> String {
         let of = |rows: f64| if self.is_log { rows.ln() } else { rows };
         let range = of(self.max) - of(self.min);

@@ -239,20 +239,25 @@ impl SourceTable {
 
     /// The same files under one key, whose value each file gets from its own key values. The keys of
     /// before are no longer columns.
-    #[must_use]
-    pub fn rekeyed(&self, key: Field, value: impl Fn(&[ScalarValue]) -> ScalarValue) -> Self {
-        let rekey = |file: &SourceFile| SourceFile {
-            partition: vec![value(&file.partition)],
-            ..file.clone()
+    ///
+    /// # Errors
+    /// Those of `value`.
+    pub fn rekeyed(
+        &self,
+        key: Field,
+        value: impl Fn(&[ScalarValue]) -> Result<ScalarValue>,
+    ) -> Result<Self> {
+        let rekey = |file: &SourceFile| -> Result<SourceFile> {
+            Ok(SourceFile { partition: vec![value(&file.partition)?], ..file.clone() })
         };
-        Self::new(
+        Ok(Self::new(
             self.name.clone(),
             vec![key],
             Arc::clone(&self.file_schema),
-            self.files.iter().map(rekey).collect(),
+            self.files.iter().map(rekey).collect::<Result<_>>()?,
             self.format.clone(),
             (self.place.clone(), self.version),
-        )
+        ))
     }
 
     /// Whether one scan can read `columns` of this table and of `other`: same store, version, format

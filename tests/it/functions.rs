@@ -23,9 +23,9 @@ use crate::support::shared::shared;
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    let context = FunctionContext::default();
-    scalars(&context).into_iter().for_each(|function| context.register_udf(function));
-    aggregates(&context).into_iter().for_each(|function| context.register_udaf(function));
+    let functions = FunctionContext::default();
+    scalars(&functions).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&functions).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 

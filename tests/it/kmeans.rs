@@ -10,9 +10,7 @@ use arrow::datatypes::Int32Type;
 use datafusion::common::ScalarValue;
 use flate2::read::GzDecoder;
 use pleiad::generate::{People, PeopleTable};
-use pleiad::kmeans::Outcome;
-use pleiad::kmeans::model::StopReason;
-use pleiad::kmeans::result::ModelResult;
+use pleiad::kmeans::{ModelResult, Outcome, StopReason};
 use rstest::rstest;
 
 use crate::support::clustering::{Tables, Warnings, floats, integers};
@@ -329,7 +327,6 @@ async fn no_run_costs_less_than_the_optimum() {
     let Some(table3) = Table3::new() else { return };
     let outcome = table3.tables.run("table3", &format!("{FOLDED} --k 3,7 --starts 3")).await;
     for model in outcome.unwrap().models {
-        #[expect(clippy::cast_precision_loss, reason = "3 or 7")]
         let Some((_, cost)) = optimum(model.k() as f64) else { return };
         assert!(model.figures.cost >= cost * (1.0 - 1e-12), "{}", model.figures.cost);
     }
@@ -345,7 +342,7 @@ async fn more_clusters_than_distinct_rows_leave_some_empty_and_warn() {
     let model = &outcome.models[0];
     assert_eq!((model.k(), model.history.len(), model.stopped), (60, 1, StopReason::Still));
     assert_eq!((model.figures.cost, model.figures.clusters_used), (0.0, 55));
-    assert_eq!(warnings.texts(), ["of 60 given centroids 5 have no rows"]);
+    assert_eq!(warnings.texts(), ["5 of 60 given centroids have no rows"]);
 
     let warnings = Warnings::default();
     let arguments = format!("{FOLDED} --k 60 --starts 1");
@@ -354,7 +351,7 @@ async fn more_clusters_than_distinct_rows_leave_some_empty_and_warn() {
         (outcome.models[0].figures.cost, outcome.models[0].figures.clusters_used),
         (0.0, 55)
     );
-    let expected = "the input has 55 distinct rows: of 60 clusters 5 stay empty";
+    let expected = "the input has 55 distinct rows: 5 of 60 clusters stay empty";
     assert_eq!(warnings.texts(), [expected]);
 }
 

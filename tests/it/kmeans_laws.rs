@@ -1,7 +1,7 @@
 //! Law 3: the same rows give the same bits, however they are cut into files, streams and batches,
 //! held in memory or read at each step, and whether or not a run was killed on its way.
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type};
@@ -11,12 +11,7 @@ use pleiad::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use pleiad::event::Silent;
 use pleiad::functions::model_literal;
 use pleiad::generate::{People, PeopleTable, Person};
-use pleiad::kmeans::input::Input;
-use pleiad::kmeans::iterate::Loop;
-use pleiad::kmeans::record::StepRecord;
-use pleiad::kmeans::space::FeatureSpace;
-use pleiad::kmeans::{self, Outcome, seeds};
-use pleiad::table::SourceTable;
+use pleiad::kmeans::{self, Outcome};
 use proptest::prelude::*;
 use rstest::rstest;
 
@@ -143,28 +138,11 @@ async fn a_run_killed_after_any_step_ends_with_the_same_bits(
 ) {
     let (tables, input) = laid_out("three each");
     let params = params(&format!("{OPTIONS} --diagnose --cache {cache}"));
-    let (session, source) = (tables.session(2, 100), tables.source(input).await);
-    let inputs: Vec<_> = source.tables.iter().flat_map(SourceTable::input_records).collect();
-    let kept = Mutex::new(Vec::new());
-    {
-        let opened = source.tables.clone();
-        let read = Input::open(&session, opened, &params, params.cache, &Silent).await.unwrap();
-        let space = FeatureSpace::measure(&read, &params).await.unwrap();
-        let overall = OnceLock::new();
-        let work = Loop { input: &read, space: &space, params: &params, watch: &Silent, overall };
-        let mut models = seeds::first_models(&work, &session).await.unwrap();
-        let keep = async |step: u64, models: &[kmeans::model::ModelState]| {
-            let record = StepRecord::new(step, &params, &inputs, models);
-            kept.lock().unwrap().push(record.to_bytes()?);
-            Ok(())
-        };
-        work.run(&mut models, keep).await.unwrap();
-    }
-    let kept = kept.into_inner().unwrap();
-    assert_eq!(kept.len(), 6);
-    for bytes in kept {
-        let step = Some(StepRecord::parse(&bytes).unwrap());
-        let outcome = kmeans::run(&session, source.clone(), &params, None, step, &Silent).await;
+    for number in 1..=6 {
+        let step = tables.dropped_after(number, input, &params).await;
+        assert_eq!(step.step, number);
+        let (session, source) = (tables.session(2, 100), tables.source(input).await);
+        let outcome = kmeans::run(&session, source, &params, None, Some(step), &Silent).await;
         same(&bits(&outcome.unwrap()), expected().await);
     }
 }

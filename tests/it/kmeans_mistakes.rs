@@ -7,10 +7,7 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{Float64Array, StringArray};
 use pleiad::error::{Error, Kind};
 use pleiad::event::{Event, Observer};
-use pleiad::kmeans::options::ClusterCounts;
-use pleiad::kmeans::record::StepRecord;
-use pleiad::kmeans::{self};
-use pleiad::table::SourceTable;
+use pleiad::kmeans::{self, ClusterCounts};
 use rstest::rstest;
 
 use crate::support::clustering::{Tables, floats, integers, params};
@@ -53,12 +50,12 @@ fn check(error: &Error, kind: Kind, message: &str) {
 #[case("--columns y --weight name", "column 'name' of 'points' is Utf8, expected a number")]
 #[case(
     "--columns x,y",
-    "columns hold values that have no place ('x' in 'points/part=0': 1 NULL; 'x' in \
+    "columns hold values that are not numbers ('x' in 'points/part=0': 1 NULL; 'x' in \
      'points/part=1': 1 NaN, 2 infinite): pass --nulls skip to leave these rows out, or filter them"
 )]
 #[case(
     "--columns y --weight x",
-    "columns hold values that have no place ('x' in 'points/part=0': 1 NULL; 'x' in \
+    "columns hold values that are not numbers ('x' in 'points/part=0': 1 NULL; 'x' in \
      'points/part=1': 1 NaN, 2 infinite): pass --nulls skip to leave these rows out, or filter them"
 )]
 #[case("--columns y --weight w", "weight 'w' is -0.5 in a row, expected 0 or more")]
@@ -159,20 +156,16 @@ async fn an_input_that_changes_during_a_run_is_told(#[values("auto", "never")] c
 #[tokio::test]
 async fn a_step_of_other_options_or_files_is_not_resumed() {
     let tables = spoilt();
-    let (session, source) = (tables.session(1, 8192), tables.source("points").await);
-    let inputs: Vec<_> = source.tables.iter().flat_map(SourceTable::input_records).collect();
-    let then = params("--columns y --k 2");
-    let resume = async |now: &str, inputs: &[_]| {
-        let record = StepRecord::new(1, &then, inputs, &[]);
-        let (source, now) = (source.clone(), params(now));
-        let resumed = Some(record);
-        kmeans::run(&session, source, &now, None, resumed, &pleiad::event::Silent)
+    let resume = async |then: &str, now: &str| {
+        let step = tables.dropped_after(1, then, &params("--columns y --k 2")).await;
+        let (session, source) = (tables.session(1, 8192), tables.source("points").await);
+        kmeans::run(&session, source, &params(now), None, Some(step), &pleiad::event::Silent)
             .await
             .unwrap_err()
     };
-    let error = resume("--columns y --k 2 --seed 7", &inputs).await;
+    let error = resume("points", "--columns y --k 2 --seed 7").await;
     check(&error, Kind::Usage, "cannot resume: 'seed' is '7', the killed run had '42'");
-    let error = resume("--columns y --k 2", &inputs[..1]).await;
+    let error = resume("points/part=0/*.parquet", "--columns y --k 2").await;
     let message = "cannot resume: the input has 2 files, the killed run read 1";
     check(&error, Kind::Usage, message);
 }

@@ -39,6 +39,7 @@ mod inspect; // objects and folders, first rows, columns, footers: on files and 
 mod interrupt; // Ctrl-C in each stage of each driver
 mod killed; // the program killed at its calls
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
+mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
 mod partition; // the sky partitioner, whole jobs

@@ -5,15 +5,17 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use pleiad::error::{Error, Kind};
 use pleiad::functions::{FunctionContext, aggregates, read_block_counts, scalars};
+use pleiad::session::{Session, SessionOptions};
+use pleiad::storage::{StorageOptions, Stores};
 use rstest::rstest;
 
 #[expect(clippy::disallowed_methods, reason = "the functions alone, without a session of ours")]
 fn session() -> SessionContext {
     let config = SessionConfig::new().with_target_partitions(3).with_batch_size(32);
     let context = SessionContext::new_with_config(config);
-    let context = FunctionContext::default();
-    scalars(&context).into_iter().for_each(|function| context.register_udf(function));
-    aggregates(&context).into_iter().for_each(|function| context.register_udaf(function));
+    let functions = FunctionContext::default();
+    scalars(&functions).into_iter().for_each(|function| context.register_udf(function));
+    aggregates(&functions).into_iter().for_each(|function| context.register_udaf(function));
     context
 }
 
@@ -134,4 +136,19 @@ async fn mistakes_are_named(#[case] call: &str, #[case] expected: &str) {
     // The engine wraps what is found while it plans.
     let found = ask(&format!("SELECT {call}")).await.unwrap_err().to_string();
     assert!(found.contains(expected), "{found}");
+}
+
+#[tokio::test]
+async fn a_decoded_plan_is_accounted_for_and_dropped_with_its_session() {
+    let stores = Stores::new(StorageOptions::default());
+    let session = Session::new(stores, &SessionOptions::default()).unwrap();
+    let pool = session.memory_pool();
+    let sql = "SELECT count(block_of(value, value, sky_grid(100, 100, 1))) \
+               FROM generate_series(1, 80)";
+    let plan = session.plan(sql, &[], Vec::new()).await.unwrap();
+    session.collect(plan).await.unwrap();
+    // The bounds of 10,000 blocks alone are four floats each.
+    assert!(pool.reserved() > 320_000, "{}", pool.reserved());
+    drop(session);
+    assert_eq!(pool.reserved(), 0);
 }

@@ -56,8 +56,8 @@ impl Kmeans {
     pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         let params = Params::new(self.options.clone())?;
         let out = self.out.as_ref().map(|out| context.stores.parse(out)).transpose()?;
-        if out.is_none() && (params.resume || params.assign) {
-            let option = if params.resume { "resume" } else { "assign" };
+        if out.is_none() && (params.resume() || params.assign()) {
+            let option = if params.resume() { "resume" } else { "assign" };
             return Err(
                 Error::usage(format!("--{option} needs OUT: add a location to write to")).into()
             );
@@ -76,7 +76,7 @@ impl Kmeans {
         let mut resumed = None;
         let mut run = None;
         if let Some(out) = &out {
-            if params.resume {
+            if params.resume() {
                 resumed = kmeans::last_step(&session, out).await?;
                 match &resumed {
                     Some(step) => context.note(&format!("resuming after step {}", step.step)),

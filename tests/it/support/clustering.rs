@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch};
 use clap::Parser;
@@ -12,10 +13,11 @@ use parquet::arrow::ArrowWriter;
 use pleiad::error::Result;
 use pleiad::event::{Event, Observer};
 use pleiad::generate::Person;
-use pleiad::kmeans::{self, Options, Outcome, Params};
+use pleiad::kmeans::{self, Options, Outcome, Params, StepRecord};
 use pleiad::session::{Session, SessionOptions};
 use pleiad::storage::{StorageOptions, Stores};
-use pleiad::table::{Source, SourceOptions};
+use pleiad::table::{Begin, Run, RunOptions, Source, SourceOptions};
+use tokio::sync::Notify;
 
 /// A directory with tables, gone when dropped.
 pub(crate) struct Tables {
@@ -105,6 +107,38 @@ impl Tables {
         self.watched(input, arguments, &pleiad::event::Silent).await
     }
 
+    /// What a run left that was dropped when it reported step `number`.
+    pub(crate) async fn dropped_after(
+        &self,
+        number: u64,
+        input: &str,
+        params: &Params,
+    ) -> StepRecord {
+        let (session, source) = (self.session(2, 100), self.source(input).await);
+        let out = tempfile::tempdir().unwrap();
+        let out = self.stores.parse(out.path().join("out").to_str().unwrap()).unwrap();
+        let begun = Run::begin(&self.stores, &out, RunOptions::default()).await.unwrap();
+        let Begin::Run(run) = begun else { panic!("the output is new") };
+        let watch = AtStep { number, reached: Notify::new() };
+        tokio::select! {
+            biased;
+            () = watch.reached.notified() => {}
+            _ = kmeans::run(&session, source, params, Some(*run), None, &watch) => {
+                panic!("the run has no step {number}")
+            }
+        }
+        // The dropped run lets go of its output a moment later.
+        let left = async {
+            loop {
+                match kmeans::last_step(&session, &out).await.unwrap() {
+                    Some(step) => break step,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), left).await.unwrap()
+    }
+
     /// The same, watched.
     pub(crate) async fn watched(
         &self,
@@ -114,6 +148,20 @@ impl Tables {
     ) -> Result<Outcome> {
         let (session, source) = (self.session(3, 8192), self.source(input).await);
         kmeans::run(&session, source, &params(arguments), None, None, watch).await
+    }
+}
+
+/// Notices a step.
+struct AtStep {
+    number: u64,
+    reached: Notify,
+}
+
+impl Observer for AtStep {
+    fn report(&self, event: Event) {
+        if matches!(event, Event::Step { number, .. } if number == self.number) {
+            self.reached.notify_one();
+        }
     }
 }
 
