@@ -12,6 +12,7 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, DynamicFileCatalog, MemoryCatalogProvider,
     MemoryCatalogProviderList, MemorySchemaProvider, TableProvider,
 };
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
 use datafusion::execution::SessionStateBuilder;
@@ -226,12 +227,16 @@ impl Session {
         Ok(frame.logical_plan().clone())
     }
 
-    /// Runs a plan to its end and returns its rows: for the small answers of a step.
+    /// Runs a plan to its end and returns its rows: for the small answers of a step. It runs as a task
+    /// of its own: where it has one stream, its batches would keep the caller from being dropped.
     ///
     /// # Errors
     /// What the engine reports, with our kind.
     pub async fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-        Ok(self.context.execute_logical_plan(plan).await?.collect().await?)
+        let context = self.context.clone();
+        let rows = async move { context.execute_logical_plan(plan).await?.collect().await };
+        let rows = SpawnedTask::spawn(rows).await;
+        Ok(rows.map_err(|cause| Error::internal("a query panicked").caused_by(cause))??)
     }
 }
 
