@@ -7,15 +7,15 @@ use super::slice::Slice;
 /// Rows, seed and slice; the command and libraries share this definition.
 #[derive(Args, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Rows of each table
+    /// Number of rows in each table
     #[arg(long, value_name = "N", default_value_t = Self::default().rows)]
     pub rows: u64,
 
-    /// The seed: the same one gives the same rows
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = Self::default().seed)]
     pub seed: u64,
 
-    /// Write only the I-th of N parts of the rows, counted from 1; joined they are the whole
+    /// Write part I of N, counted from 1; all parts together are the whole
     #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
     pub slice: Slice,
 }

@@ -16,7 +16,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::event::{Event, Observer, Unit};
 use crate::generate::{
-    People, PeopleSource, PeopleTable, Shape, ShapeSource, Shapes, Sky, SkySource, Slice, Width,
+    Options, People, PeopleSource, PeopleTable, Shape, ShapeSource, Shapes, Sky, SkySource, Width,
 };
 use crate::session::Session;
 use crate::table::{Begin, Manifest, Run, TableSpec};
@@ -52,17 +52,8 @@ struct PeopleArgs {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Number of rows in each table
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    rows: u64,
-
-    /// Seed of the random numbers
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    seed: u64,
-
-    /// Write part I of N, counted from 1; all parts together are the whole
-    #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
-    slice: Slice,
+    #[command(flatten)]
+    options: Options,
 }
 
 impl Generate {
@@ -97,17 +88,8 @@ struct SkyArgs {
     #[arg(value_name = "OUT")]
     out: String,
 
-    /// Number of rows
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    rows: u64,
-
-    /// Seed of the random numbers
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    seed: u64,
-
-    /// Write part I of N, counted from 1; all parts together are the whole
-    #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
-    slice: Slice,
+    #[command(flatten)]
+    options: Options,
 
     /// Write all 107 columns of LSST's table Source
     #[arg(long)]
@@ -140,31 +122,18 @@ struct ShapesArgs {
     #[arg(long, value_name = "SHAPE")]
     shape: Shape,
 
-    /// Number of rows
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
-    rows: u64,
-
-    /// Seed of the random numbers
-    #[arg(long, value_name = "N", default_value_t = 42)]
-    seed: u64,
-
-    /// Write part I of N, counted from 1; all parts together are the whole
-    #[arg(long, value_name = "I/N", default_value_t = Slice::WHOLE)]
-    slice: Slice,
+    #[command(flatten)]
+    options: Options,
 }
 
 impl ShapesArgs {
     async fn work(&self, context: &Context) -> anyhow::Result<Done> {
-        let shapes = Arc::new(Shapes::new(self.shape, self.rows, self.seed, Some(self.slice))?);
+        let Options { rows, seed, slice } = self.options;
+        let shapes = Arc::new(Shapes::new(self.shape, rows, seed, Some(slice))?);
         let rows = shapes.slice_rows();
         let source = ShapeSource::new(shapes);
-        let words = [
-            ("generator", "shapes".to_owned()),
-            ("shape", self.shape.to_string()),
-            ("rows", self.rows.to_string()),
-            ("seed", self.seed.to_string()),
-            ("slice", self.slice.to_string()),
-        ];
+        let mut words = words("shapes", self.options);
+        words.push(("shape", self.shape.to_string()));
         publish(context, &self.out, words, async |run, session| {
             write(context, run, session, source, rows, distinct("shapes")).await
         })
@@ -182,16 +151,12 @@ enum Files {
 
 impl SkyArgs {
     async fn work(&self, context: &Context) -> anyhow::Result<Done> {
-        let sky = Arc::new(Sky::new(self.rows, self.seed, Some(self.slice))?);
+        let Options { rows, seed, slice } = self.options;
+        let sky = Arc::new(Sky::new(rows, seed, Some(slice))?);
         let rows = sky.slice_rows();
         let source = SkySource::new(sky, if self.wide { Width::Wide } else { Width::Narrow });
-        let words = [
-            ("generator", "sky".to_owned()),
-            ("rows", self.rows.to_string()),
-            ("seed", self.seed.to_string()),
-            ("slice", self.slice.to_string()),
-            ("wide", self.wide.to_string()),
-        ];
+        let mut words = words("sky", self.options);
+        words.push(("wide", self.wide.to_string()));
         publish(context, &self.out, words, async |run, session| match self.files {
             Files::Parquet => write(context, run, session, source, rows, distinct("sky")).await,
             Files::Csv => write_csv(context, run, session, source, rows).await,
@@ -202,13 +167,9 @@ impl SkyArgs {
 
 impl PeopleArgs {
     async fn work(&self, context: &Context) -> anyhow::Result<Done> {
-        let people = Arc::new(People::new(self.rows, self.seed, Some(self.slice))?);
-        let words = [
-            ("generator", "people".to_owned()),
-            ("rows", self.rows.to_string()),
-            ("seed", self.seed.to_string()),
-            ("slice", self.slice.to_string()),
-        ];
+        let Options { rows, seed, slice } = self.options;
+        let people = Arc::new(People::new(rows, seed, Some(slice))?);
+        let words = words("people", self.options);
         publish(context, &self.out, words, async |run, session| {
             for table in PeopleTable::ALL {
                 let source = PeopleSource::new(Arc::clone(&people), table);
@@ -222,12 +183,22 @@ impl PeopleArgs {
     }
 }
 
+/// What the manifest says of every generated dataset.
+fn words(generator: &str, Options { rows, seed, slice }: Options) -> Vec<(&'static str, String)> {
+    vec![
+        ("generator", generator.to_owned()),
+        ("rows", rows.to_string()),
+        ("seed", seed.to_string()),
+        ("slice", slice.to_string()),
+    ]
+}
+
 /// Publishes at `out` what `make` writes, unless what is there is kept. The manifest says by `words`
 /// how the rows were made.
-async fn publish<const N: usize>(
+async fn publish(
     context: &Context,
     out: &str,
-    words: [(&str, String); N],
+    words: Vec<(&str, String)>,
     make: impl AsyncFnOnce(&Run, &Session) -> anyhow::Result<()>,
 ) -> anyhow::Result<Done> {
     let out = context.stores.parse(out)?;
@@ -236,7 +207,8 @@ async fn publish<const N: usize>(
         Begin::Kept(manifest) => *manifest,
         Begin::Run(run) => {
             make(&run, &session).await?;
-            run.commit(words.map(|(name, value)| (name.to_owned(), value)).into()).await?
+            let words = words.into_iter().map(|(name, value)| (name.to_owned(), value));
+            run.commit(words.collect()).await?
         }
     };
     Ok(Done { answers: vec![written(&manifest)], tables: Vec::new(), published: Some(out) })
