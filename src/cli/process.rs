@@ -29,7 +29,7 @@ pub const TERMINATED: u8 = 143;
 const CLEAN_UP: Duration = Duration::from_secs(10);
 
 /// How long clean-up goes on without a word.
-const SILENT: Duration = Duration::from_millis(200);
+const SILENT: Duration = Duration::from_secs(1);
 
 /// How long a command may take to be dropped after a signal.
 const DROP: Duration = Duration::from_millis(500);
