@@ -1,33 +1,25 @@
 //! The bytes of an object, and objects copied to another place.
 //!
 //! Bytes come in ranges of 8 MiB, four on their way at a time, each only if the object is still the
-//! one it was. A copy has its name when it is whole, and never before: on local disks a file is
-//! written beside it and linked or renamed; on S3 up to 8 MiB are put create-only, more are an
-//! upload that becomes visible when it is completed. Nothing that is there is replaced unless that
-//! is asked for; only of two copies of more than 8 MiB to one name on S3 at the same time the last
-//! wins.
+//! one it was. A copy is an [`Upload`]: it has its name when it is whole, and never before. Nothing
+//! that is there is replaced unless that is asked for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use datafusion::common::runtime::SpawnedTask;
-use futures::TryFutureExt;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use object_store::multipart::{MultipartStore, PartId};
-use object_store::path::Path;
-use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{GetOptions, ObjectMeta, ObjectStoreExt};
 
 use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
-use crate::cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::storage::{LocalFiles, Location, Store, Stores};
+use crate::storage::{Create, Finished, Location, Store, Stores, Upload, blocking};
 use crate::table::dataset_around;
 
-/// Bytes asked for, and put, at a time.
+/// Bytes asked for at a time.
 const PIECE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Pieces of an object on their way at a time.
@@ -35,9 +27,6 @@ const PIECES_AT_ONCE: usize = 4;
 
 /// Objects of one piece copied at a time; larger ones go one by one.
 const SMALL_AT_ONCE: usize = 16;
-
-/// The most parts of an upload on S3.
-const MAX_PARTS: u64 = 10_000;
 
 /// Bytes in pieces.
 pub type Pieces = BoxStream<'static, Result<Bytes>>;
@@ -48,7 +37,7 @@ pub type Pieces = BoxStream<'static, Result<Bytes>>;
 /// Of kind [`Kind::InputMissing`] if there is none, of kind [`Kind::Usage`] if it is a folder.
 pub async fn read(stores: &Stores, location: &Location) -> Result<Pieces> {
     match entries::look(stores, location).await? {
-        ObjectOrFolder::Object(meta) => Ok(pieces(&stores.open(location)?, &meta, PIECE_BYTES)),
+        ObjectOrFolder::Object(meta) => Ok(pieces(&stores.open(location)?, &meta)),
         ObjectOrFolder::Folder => Err(Error::usage(format!(
             "'{location}' is a folder: name one of its files, or all with '{location}/*'"
         ))),
@@ -69,12 +58,12 @@ pub async fn named(stores: &Stores, location: &Location) -> Result<Vec<Location>
 }
 
 /// The bytes of an object as it is now; the stream fails if it changes.
-fn pieces(store: &Store, meta: &ObjectMeta, piece_bytes: u64) -> Pieces {
+fn pieces(store: &Store, meta: &ObjectMeta) -> Pieces {
     let (store, meta) = (store.clone(), meta.clone());
-    let starts = (0..meta.size.div_ceil(piece_bytes)).map(move |piece| piece * piece_bytes);
+    let starts = (0..meta.size.div_ceil(PIECE_BYTES)).map(|piece| piece * PIECE_BYTES);
     let read = move |start: u64| {
         let (store, path) = (store.clone(), meta.location.clone());
-        let range = start..meta.size.min(start + piece_bytes);
+        let range = start..meta.size.min(start + PIECE_BYTES);
         let options = GetOptions {
             range: Some(range.clone().into()),
             if_match: meta.e_tag.clone(),
@@ -187,7 +176,7 @@ async fn jobs(
     };
     match found {
         Some(ObjectOrFolder::Object(meta)) => {
-            let into = options.into_folder || to.path().is_root() || to.is_directory();
+            let into = options.into_folder || to.path().is_root() || to.is_directory().await;
             let to = if into { to.join(from.name()) } else { to.clone() };
             if from.url() == to.url() {
                 return Err(Error::usage(format!("'{from}' would be copied onto itself")));
@@ -233,10 +222,9 @@ fn is_meant(from: &Location, base: &Location, name: &str, options: CopyOptions) 
 /// Refuses to leave local files out in silence that no listing shows.
 async fn refuse_unlisted(stores: &Stores, from: &Location, base: &Location) -> Result<()> {
     let store = stores.open(base)?;
-    let Some((files, folder)) = store.files().cloned().zip(base.local_path()) else {
-        return Ok(());
-    };
-    let below = entries::local_files(files, folder.to_owned()).await?;
+    let local = base.local_path().map(ToOwned::to_owned);
+    let Some((files, folder)) = store.files().cloned().zip(local) else { return Ok(()) };
+    let below = blocking(move || files.below(&folder)).await?;
     match below.iter().find(|file| file.is_unlisted()) {
         Some(file) => Err(Error::usage(format!(
             "'{}' of '{from}' cannot be copied, as '#' and a number mark temporary files: give it \
@@ -263,7 +251,7 @@ async fn refuse_to_mix(stores: &Arc<Stores>, to: &Location) -> Result<()> {
 }
 
 async fn refuse_to_replace(stores: &Stores, to: &Location) -> Result<()> {
-    if to.is_directory() {
+    if to.is_directory().await {
         return Err(exists(to));
     }
     match stores.open(to)?.objects().head(to.path()).await {
@@ -281,116 +269,26 @@ fn exists(to: &Location) -> Error {
 }
 
 impl Job {
-    /// Copies one object; `count` is told of bytes as they come.
+    /// Copies one object; `count` gets the bytes as they come.
     async fn run(
         self,
         stores: &Stores,
         force: bool,
         count: &(dyn Fn(u64) + Sync),
     ) -> Result<Copied> {
+        let how = if force { Create::Replace } else { Create::New };
         let target = stores.open(&self.to)?;
-        // Parts of one size, at most so many.
-        let piece_bytes = PIECE_BYTES.max(self.meta.size.div_ceil(MAX_PARTS));
-        let pieces = pieces(&stores.open(&self.from)?, &self.meta, piece_bytes);
-        let mut pieces = pieces.inspect_ok(|piece| count(piece.len() as u64));
-        if let Some((files, path)) = target.files().zip(self.to.local_path()) {
-            let made = to_file(files.clone(), path.to_owned(), &mut pieces, force).await?;
-            if !made {
-                return Err(exists(&self.to));
-            }
-        } else if let Some(uploads) = target.uploads().filter(|_| self.meta.size > piece_bytes) {
-            to_upload(uploads, self.to.path(), pieces).await?;
-        } else {
-            let bytes = pieces.try_next().await?.unwrap_or_default();
-            self.put(&target, bytes, force).await?;
+        let mut copy = Upload::create(&target, &self.to, how, Some(self.meta.size)).await?;
+        let mut pieces = pieces(&stores.open(&self.from)?, &self.meta);
+        while let Some(piece) = pieces.try_next().await? {
+            count(piece.len() as u64);
+            copy.write(piece).await?;
         }
-        Ok(Copied { from: self.from, to: self.to, size: self.meta.size })
-    }
-
-    /// Puts a small object at once.
-    async fn put(&self, target: &Store, bytes: Bytes, force: bool) -> Result<()> {
-        let put = |mode: PutMode| {
-            let options = PutOptions::from(mode);
-            target.objects().put_opts(self.to.path(), bytes.clone().into(), options)
-        };
-        if !force {
-            match put(PutMode::Create).await {
-                Ok(_) => return Ok(()),
-                // A put that was tried again meets its own success.
-                Err(object_store::Error::AlreadyExists { .. }) => {
-                    let found = target.objects().get(self.to.path()).await?.bytes().await?;
-                    return if found == bytes { Ok(()) } else { Err(exists(&self.to)) };
-                }
-                // It was looked for a moment ago: there is no better on such a store.
-                Err(object_store::Error::NotSupported { .. }) => {}
-                Err(error) => return Err(error.into()),
+        match copy.finish().await? {
+            Finished::Taken => Err(exists(&self.to)),
+            Finished::Named | Finished::Hidden(_) => {
+                Ok(Copied { from: self.from, to: self.to, size: self.meta.size })
             }
         }
-        put(PutMode::Overwrite).await?;
-        Ok(())
-    }
-}
-
-/// Writes a local file on a thread that may block; `false` if its name is taken.
-async fn to_file(
-    files: LocalFiles,
-    path: std::path::PathBuf,
-    pieces: &mut (impl stream::Stream<Item = Result<Bytes>> + Unpin),
-    force: bool,
-) -> Result<bool> {
-    let (send, mut receive) = tokio::sync::mpsc::channel(1);
-    let write = SpawnedTask::spawn_blocking(move || {
-        // Without a word of the end the copy was given up.
-        let given_up = || Some(Err(Error::new(Kind::Other, "the copy was given up")));
-        let pieces = std::iter::from_fn(|| receive.blocking_recv().unwrap_or_else(given_up));
-        files.receive(&path, pieces, force)
-    });
-    while let Some(piece) = pieces.next().await {
-        if send.send(Some(piece)).await.is_err() {
-            break; // the writer says why
-        }
-    }
-    send.send(None).await.ok();
-    drop(send);
-    write.await.map_err(|cause| Error::internal("a file was not written").caused_by(cause))?
-}
-
-/// Puts the parts of an upload while the next are read, and completes it.
-async fn to_upload(
-    uploads: &Arc<dyn MultipartStore>,
-    path: &Path,
-    pieces: impl stream::Stream<Item = Result<Bytes>>,
-) -> Result<()> {
-    let id = uploads.create_multipart(path).await?;
-    let mut upload =
-        Upload { uploads: Arc::clone(uploads), path: path.clone(), id: Some(id.clone()) };
-    let mut parts = 0..;
-    let puts = pieces.map_ok(|piece| {
-        let number = parts.next().unwrap_or(usize::MAX);
-        uploads.put_part(path, &id, number, piece.into()).map_err(Error::from)
-    });
-    let parts: Vec<PartId> = puts.try_buffered(PIECES_AT_ONCE).try_collect().await?;
-    uploads.complete_multipart(path, &id, parts).await?;
-    upload.id = None;
-    Ok(())
-}
-
-/// An upload, given up unless it is completed.
-struct Upload {
-    uploads: Arc<dyn MultipartStore>,
-    path: Path,
-    id: Option<String>,
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
-        let (uploads, path) = (Arc::clone(&self.uploads), self.path.clone());
-        let abort = async move {
-            if let Err(error) = uploads.abort_multipart(&path, &id).await {
-                tracing::warn!("the unfinished upload of '{path}' was not removed: {error}");
-            }
-        };
-        cleanup::spawn(abort);
     }
 }

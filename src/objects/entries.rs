@@ -4,16 +4,14 @@
 //! stand for a folder (`dir/`, as some consoles make them) are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::common::runtime::SpawnedTask;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, Kind, Result};
-use crate::storage::{LocalFile, LocalFiles, Location, Server, Store, Stores};
+use crate::storage::{Location, Server, Store, Stores};
 use crate::table::dataset_around;
 
 /// An object, or a folder.
@@ -66,7 +64,7 @@ pub async fn look(stores: &Stores, location: &Location) -> Result<ObjectOrFolder
 
 async fn found(stores: &Stores, location: &Location) -> Result<ObjectOrFolder> {
     let store = stores.open(location)?;
-    if location.path().is_root() || location.is_directory() {
+    if location.path().is_root() || location.is_directory().await {
         return Ok(ObjectOrFolder::Folder);
     }
     if location.local_path().is_some() {
@@ -200,12 +198,6 @@ pub(super) async fn objects_below(
     let listed: Vec<ObjectMeta> = listed.try_collect().await?;
     let named = listed.into_iter().map(|meta| (relative(folder, &meta.location), meta));
     Ok(without_markers(named.collect()))
-}
-
-/// Every local file below a folder, those too that no listing shows; links are not followed.
-pub(super) async fn local_files(files: LocalFiles, folder: PathBuf) -> Result<Vec<LocalFile>> {
-    let found = SpawnedTask::spawn_blocking(move || files.below(&folder)).await;
-    found.map_err(|cause| Error::internal("a folder was not read").caused_by(cause))?
 }
 
 /// Leaves out the empty objects that are folders of others.

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::common::runtime::SpawnedTask;
 use futures::stream::{self, StreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
@@ -18,7 +17,7 @@ use object_store::path::Path;
 use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Result};
-use crate::storage::{LocalFiles, Location, Store, Stores};
+use crate::storage::{LocalFiles, Location, Store, Stores, blocking};
 use crate::table::dataset_around;
 
 /// What else than single objects may be removed.
@@ -103,7 +102,6 @@ async fn matching(stores: &Stores, location: &Location) -> Result<Targets> {
     let (mut matching, mut folders) = (Vec::new(), BTreeSet::new());
     for (name, meta) in all {
         let Some(end) = entries::matched_part(location, &base, &name) else { continue };
-        refuse_links(&base, &name)?;
         if end < name.len() {
             let folder = base.join(&name[..end]);
             folders.extend(folder.local_path().map(ToOwned::to_owned));
@@ -113,6 +111,7 @@ async fn matching(stores: &Stores, location: &Location) -> Result<Targets> {
     if matching.is_empty() {
         return Err(entries::no_match(location));
     }
+    refuse_links(&base, matching.iter().map(|(name, _)| name.as_str())).await?;
     let found = objects(matching);
     let work = match found.work {
         Work::Objects { keys, .. } => Work::Objects { keys, folders },
@@ -121,11 +120,16 @@ async fn matching(stores: &Stores, location: &Location) -> Result<Targets> {
     Ok(Targets { roots, work, ..found })
 }
 
-/// Refuses a path below `base` that leads through a link.
-fn refuse_links(base: &Location, name: &str) -> Result<()> {
-    let folders = name.match_indices('/').map(|(end, _)| base.join(&name[..end]));
+/// Refuses local paths below `base` that lead through a link.
+async fn refuse_links(base: &Location, names: impl Iterator<Item = &str>) -> Result<()> {
+    if base.local_path().is_none() {
+        return Ok(());
+    }
+    let folders = names.flat_map(|name| name.match_indices('/').map(|(end, _)| &name[..end]));
+    let folders: BTreeSet<_> = folders.collect();
+    let folders: Vec<_> = folders.into_iter().map(|folder| base.join(folder)).collect();
     let is_link = |folder: &Location| folder.local_path().is_some_and(std::path::Path::is_symlink);
-    match folders.into_iter().find(is_link) {
+    match blocking(move || Ok(folders.into_iter().find(is_link))).await? {
         Some(link) => Err(Error::usage(format!(
             "'{link}' is a symbolic link, which a pattern does not follow: remove it by its own name"
         ))),
@@ -148,10 +152,9 @@ async fn folder(stores: &Stores, location: &Location) -> Result<Targets> {
     if location.path().is_root() {
         return Err(Error::usage(format!("'{location}' is the root of all files")));
     }
-    let found = match folder.is_symlink() {
-        true => Vec::new(),
-        false => entries::local_files(files, folder.clone()).await?,
-    };
+    let dir = folder.clone();
+    let list = move || if dir.is_symlink() { Ok(Vec::new()) } else { files.below(&dir) };
+    let found = blocking(list).await?;
     let named = found.into_iter().map(|file| {
         let name = file.path.strip_prefix(&folder).unwrap_or(&file.path);
         (name.to_string_lossy().into_owned(), file)
@@ -230,10 +233,4 @@ fn remove_folder(
     signs.sort_unstable_by(|a, b| b.cmp(a));
     signs.iter().try_for_each(|(_, sign)| files.remove(sign).map(drop))?;
     files.remove_dir(folder).map(drop)
-}
-
-/// Runs calls of the file system on a thread that may block.
-async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
-    let done = SpawnedTask::spawn_blocking(work).await;
-    done.map_err(|cause| Error::internal("files were not removed").caused_by(cause))?
 }

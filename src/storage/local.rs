@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use datafusion::common::runtime::SpawnedTask;
+
 use super::crash;
 use crate::error::{Error, Kind, Result};
 
@@ -26,7 +28,7 @@ pub struct LocalFiles {
 /// A lock on a file, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// A file of this machine, or a link.
@@ -50,10 +52,17 @@ impl LocalFile {
     }
 }
 
-/// A temporary file, locked while somebody is at it.
-struct Temporary {
+/// A temporary file, locked while its writer is alive.
+#[derive(Debug)]
+pub(super) struct Temporary {
     path: PathBuf,
-    _lock: Lock,
+    lock: Lock,
+}
+
+impl Temporary {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl LocalFiles {
@@ -71,7 +80,7 @@ impl LocalFiles {
     /// # Errors
     /// If a call fails; of kind [`Kind::Retry`] if another writer holds the claim.
     pub fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
-        let temporary = self.write_beside(path, [Ok(bytes)])?;
+        let temporary = self.write_beside(path, bytes)?;
         self.name(&temporary.path, path)
     }
 
@@ -80,35 +89,12 @@ impl LocalFiles {
     /// # Errors
     /// If a call fails.
     pub fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let temporary = self.write_beside(path, [Ok(bytes)])?;
-        self.rename(&temporary.path, path)?;
-        self.sync_dir(parent(path))
-    }
-
-    /// As [`LocalFiles::create`] and, if it may `replace`, as [`LocalFiles::replace`], for bytes
-    /// that come piece by piece. If one does not come, nothing is left.
-    ///
-    /// # Errors
-    /// If a call fails; and the error of a piece.
-    pub fn receive<B: AsRef<[u8]>>(
-        &self,
-        path: &Path,
-        pieces: impl IntoIterator<Item = Result<B>>,
-        replace: bool,
-    ) -> Result<bool> {
-        let temporary = self.write_beside(path, pieces)?;
-        if !replace {
-            return self.name(&temporary.path, path);
-        }
-        let renamed = self.rename(&temporary.path, path);
-        if renamed.is_err() {
-            drop(fs::remove_file(&temporary.path)); // the error that matters is the one above
-        }
-        renamed.and_then(|()| self.sync_dir(parent(path))).map(|()| true)
+        let temporary = self.write_beside(path, bytes)?;
+        self.rename_durably(&temporary.path, path)
     }
 
     /// Gives a temporary file its name unless that is taken, and removes it.
-    fn name(&self, temporary: &Path, path: &Path) -> Result<bool> {
+    pub(super) fn name(&self, temporary: &Path, path: &Path) -> Result<bool> {
         let created = match self.link(temporary, path) {
             Ok(()) => Ok(true),
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
@@ -137,6 +123,21 @@ impl LocalFiles {
         })?;
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// Removes what killed processes left of the file at `path` while they wrote it.
+    ///
+    /// # Errors
+    /// If a call fails.
+    pub fn remove_leftovers_of(&self, path: &Path) -> Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{}#", short_name(&name));
+        let is_of_it = |found: &&PathBuf| {
+            let found = found.file_name().unwrap_or_default().to_string_lossy();
+            found.starts_with(&name)
+        };
+        let found = self.leftovers(parent(path), false)?;
+        found.iter().filter(is_of_it).try_for_each(|found| self.remove(found).map(drop))
     }
 
     /// All files below `dir`, those too that the object store does not list, sorted. A link is a
@@ -192,12 +193,12 @@ impl LocalFiles {
         Ok(())
     }
 
-    /// Opens a new, empty file for writing. Missing directories are made.
-    pub(super) fn create_empty(&self, path: &Path) -> Result<File> {
+    /// Opens a new, empty file for writing, which errors call `shown`. Missing directories are made.
+    pub(super) fn create_empty(&self, path: &Path, shown: &Path) -> Result<File> {
         self.make_dir(parent(path))?;
         self.count();
         let opened = OpenOptions::new().write(true).create_new(true).open(path);
-        opened.map_err(|cause| failed("create", path, cause))
+        opened.map_err(|cause| failed("create", shown, cause))
     }
 
     /// Gives a file another name on the same file system. Missing directories are made; the new
@@ -211,6 +212,12 @@ impl LocalFiles {
         fs::rename(from, to).map_err(|cause| {
             Error::io(format!("cannot rename '{}' to '{}'", from.display(), to.display()), cause)
         })
+    }
+
+    /// As [`LocalFiles::rename`] within a directory, durable on return.
+    pub(super) fn rename_durably(&self, from: &Path, to: &Path) -> Result<()> {
+        self.rename(from, to)?;
+        self.sync_dir(parent(to))
     }
 
     /// Waits until the names in a directory are on the disk.
@@ -280,7 +287,7 @@ impl LocalFiles {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|cause| failed("lock", path, cause))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) => Err(failed("lock", path, cause)),
         }
@@ -301,28 +308,26 @@ impl LocalFiles {
         fs::create_dir_all(dir).map_err(|cause| failed("create directory", dir, cause))
     }
 
-    /// Writes a durable temporary file in the directory of `path`.
-    fn write_beside<B: AsRef<[u8]>>(
-        &self,
-        path: &Path,
-        pieces: impl IntoIterator<Item = Result<B>>,
-    ) -> Result<Temporary> {
+    /// Begins a temporary file in the directory of `path`.
+    pub(super) fn temporary(&self, path: &Path) -> Result<Temporary> {
         let temporary = path.with_file_name(temporary_name(path));
-        let mut file = self.create_empty(&temporary)?;
-        // Where there are no locks, nobody takes the file for a dead writer's either.
+        let file = self.create_empty(&temporary, path)?;
+        // Where there are no locks, no one takes the file for a dead writer's either.
         drop(file.try_lock());
+        Ok(Temporary { path: temporary, lock: Lock { file } })
+    }
+
+    /// Writes a durable temporary file in the directory of `path`.
+    fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<Temporary> {
+        let temporary = self.temporary(path)?;
         self.count();
-        let written = (pieces.into_iter())
-            .try_for_each(|piece| {
-                let written = file.write_all(piece?.as_ref());
-                written.map_err(|cause| failed("write", path, cause))
-            })
-            .and_then(|()| file.sync_all().map_err(|cause| failed("write", path, cause)));
+        let mut file = &temporary.lock.file;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
         if written.is_err() {
             // The first failure is the one to report; without space there may be no second name.
-            drop(fs::remove_file(&temporary));
+            drop(fs::remove_file(&temporary.path));
         }
-        written.map(|()| Temporary { path: temporary, _lock: Lock { _file: file } })
+        written.map(|()| temporary).map_err(|cause| failed("write", path, cause))
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -360,12 +365,27 @@ impl LocalFiles {
     }
 }
 
+/// Runs calls of the file system on a thread that may block.
+///
+/// # Errors
+/// Those of `work`.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = SpawnedTask::spawn_blocking(work).await;
+    done.map_err(|cause| Error::internal("a file system call did not finish").caused_by(cause))?
+}
+
 /// A name for a time: that of the file, as far as it leaves room, `#` and the number of a UUIDv7.
 fn temporary_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // A file system takes 255 bytes, and a listing leaves out a name with one `#` only.
-    let name: String = name.chars().filter(|c| *c != '#').take(50).collect();
-    format!("{name}#{}", uuid::Uuid::now_v7().as_u128())
+    format!("{}#{}", short_name(&name), uuid::Uuid::now_v7().as_u128())
+}
+
+/// As much of a name as a temporary one begins with: a file system takes 255 bytes, and a listing
+/// leaves out a name with one `#` only.
+fn short_name(name: &str) -> String {
+    name.chars().filter(|c| *c != '#').take(50).collect()
 }
 
 /// Whether a file has a name that [`LocalFiles`] gives for a time: `#` and the number of a UUIDv7.
@@ -403,144 +423,5 @@ pub(super) fn failed(doing: &str, path: &Path, cause: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(dir: &Path) -> Vec<String> {
-        let entries = fs::read_dir(dir).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
-    /// Law: of two writers of a name one wins, its bytes stay, and nothing else is left behind.
-    #[track_caller]
-    fn check_create(files: &LocalFiles) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/00000001.json");
-        assert!(files.create(&path, b"first").unwrap());
-        assert!(!files.create(&path, b"second").unwrap());
-        assert_eq!(fs::read(&path).unwrap(), b"first");
-        assert_eq!(names(path.parent().unwrap()), ["00000001.json"]);
-    }
-
-    #[test]
-    fn a_name_is_created_once() {
-        check_create(&LocalFiles::default());
-    }
-
-    #[test]
-    fn a_name_is_created_once_without_hard_links() {
-        check_create(&LocalFiles { without_links: true, ..LocalFiles::default() });
-    }
-
-    #[test]
-    fn of_many_writers_one_creates_the_name() {
-        for without_links in [false, true] {
-            let files = LocalFiles { without_links, ..LocalFiles::default() };
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("name");
-            let winners: usize = std::thread::scope(|scope| {
-                let write = |i: u8| files.create(&path, &[i; 64]).is_ok_and(|won| won);
-                let writers: Vec<_> =
-                    (0..8).map(|i| scope.spawn(move || usize::from(write(i)))).collect();
-                writers.into_iter().map(|writer| writer.join().unwrap()).sum()
-            });
-            assert_eq!(winners, 1, "without_links: {without_links}");
-            assert_eq!(fs::read(&path).unwrap().len(), 64);
-        }
-    }
-
-    #[test]
-    fn a_claim_of_a_dead_writer_is_named_with_its_remedy() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("name");
-        fs::write(dir.path().join("name.claim"), "").unwrap();
-        let files = LocalFiles { without_links: true, ..LocalFiles::default() };
-        let error = files.create(&path, b"x").unwrap_err();
-        assert_eq!(error.kind(), Kind::Retry);
-        assert!(error.to_string().ends_with("or run pleiad unlock if there is none"), "{error}");
-    }
-
-    #[test]
-    fn replacing_and_removing_say_what_was_there() {
-        let files = LocalFiles::default();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("_SUCCESS");
-        files.replace(&path, b"1").unwrap();
-        files.replace(&path, b"2").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"2");
-        assert!(!files.remove_empty_dir(dir.path()).unwrap());
-        assert!(files.remove(&path).unwrap());
-        assert!(!files.remove(&path).unwrap());
-        assert!(files.remove_empty_dir(dir.path()).unwrap());
-        assert!(files.calls.load(Ordering::Relaxed) > 8);
-    }
-
-    #[test]
-    fn a_lock_is_free_when_its_holder_is_gone() {
-        let files = LocalFiles::default();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let held = files.lock(&path).unwrap();
-        assert!(held.is_some());
-        assert!(files.lock(&path).unwrap().is_none());
-        drop(held);
-        assert!(files.lock(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn only_temporary_files_of_dead_writers_are_leftovers() {
-        let files = LocalFiles::default();
-        let dir = tempfile::tempdir().unwrap();
-        let alive = files.write_beside(&dir.path().join("alive"), [Ok(b"1")]).unwrap();
-        let dead = files.write_beside(&dir.path().join("deep/dead"), [Ok(b"2")]).unwrap().path;
-        fs::write(dir.path().join("report#12"), "").unwrap();
-        fs::write(dir.path().join("plain"), "").unwrap();
-        assert!(files.leftovers(dir.path(), false).unwrap().is_empty());
-        assert_eq!(files.leftovers(dir.path(), true).unwrap(), [dead]);
-        let path = alive.path.clone();
-        drop(alive);
-        assert_eq!(files.leftovers(dir.path(), false).unwrap(), [path]);
-        assert!(files.leftovers(&dir.path().join("nothing"), true).unwrap().is_empty());
-    }
-
-    #[test]
-    fn long_names_and_names_with_a_hash_are_created_too() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["x".repeat(255), "é".repeat(127), "a#b".to_owned()] {
-            let path = dir.path().join(name);
-            assert!(LocalFiles::default().create(&path, b"1").unwrap());
-            let temporary = dir.path().join(temporary_name(&path));
-            assert!(is_temporary(&temporary));
-            assert_eq!(temporary.to_str().unwrap().matches('#').count(), 1);
-        }
-        assert_eq!(names(dir.path()).len(), 3);
-    }
-
-    #[test]
-    fn every_file_is_below_and_links_are_files() {
-        let files = LocalFiles::default();
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name);
-        fs::create_dir_all(path("a/b/c")).unwrap();
-        fs::create_dir(path("kept")).unwrap();
-        fs::write(path("a/x#1"), "12").unwrap();
-        fs::write(path("kept/y"), "123").unwrap();
-        std::os::unix::fs::symlink(path("kept"), path("a/link")).unwrap();
-        let found = files.below(&path("a")).unwrap();
-        let found: Vec<_> = found.iter().map(|f| (&f.path, f.size, f.is_unlisted())).collect();
-        assert_eq!(found, [(&path("a/link"), 0, false), (&path("a/x#1"), 2, true)]);
-        files.remove_empty_dirs(&path("a")).unwrap();
-        assert!(path("a/link").exists() && !path("a/b").exists());
-    }
-
-    #[test]
-    fn a_rename_that_fails_names_both_files() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("a"), dir.path().join("b"));
-        let error = LocalFiles::default().rename(&from, &to).unwrap_err();
-        assert_eq!(error.kind(), Kind::Io);
-        for path in [from, to] {
-            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
-        }
-    }
-}
+#[path = "local_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ use object_store::path::{Path as ObjectPath, PathPart};
 use url::Url;
 
 use super::environment::Environment;
+use super::local::blocking;
 use super::s3::mc;
 use super::schemes::Scheme;
 use crate::error::{Error, Result};
@@ -220,8 +221,9 @@ impl Location {
     }
 
     /// Whether this is a directory of this machine, or a link to one.
-    pub fn is_directory(&self) -> bool {
-        self.local.as_deref().is_some_and(Path::is_dir)
+    pub async fn is_directory(&self) -> bool {
+        let Some(path) = self.local.clone() else { return false };
+        blocking(move || Ok(path.is_dir())).await.is_ok_and(|is_directory| is_directory)
     }
 
     /// How the store is reached.

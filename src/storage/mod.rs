@@ -3,7 +3,8 @@
 //!
 //! A [`Location`] names a place. [`Stores`] opens its [`Store`] with the [`StorageOptions`] and
 //! shares it with the engine. What a store or the engine fails with becomes an
-//! [`Error`](crate::error::Error) that says which setting to change.
+//! [`Error`](crate::error::Error) that says which setting to change. A new object is written by
+//! [`Upload`].
 
 mod crash; // where a test may end this process
 mod environment; // variables of the process, or of a test
@@ -13,11 +14,13 @@ mod local; // durable files, renames and locks, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
 mod new_file; // a file that grows, past the page cache
 mod registry; // stores by bucket, for the engine and for us
-mod schemes; // the one list of schemes
 mod s3; // servers, settings, keys, requests
+mod schemes; // the one list of schemes
 mod store; // one opened store
+mod upload; // the one writer of a new object
 
 pub use environment::Environment;
+pub(crate) use local::blocking;
 pub use local::{LocalFile, LocalFiles, Lock};
 pub use location::{Glob, Location};
 pub use new_file::NewFile;
@@ -26,3 +29,4 @@ pub use s3::buckets::Server;
 pub use s3::settings::StorageOptions;
 pub use s3::shown::ShownSetting;
 pub use store::{CreateOnly, Pause, Store};
+pub use upload::{Create, Finished, HiddenObject, PendingFile, Upload};

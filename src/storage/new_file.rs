@@ -2,15 +2,14 @@
 //!
 //! Such a file is of no use before its bytes are on the disk, and a table may be larger than the
 //! memory. Written directly, its bytes are not copied into the cache and push nothing out of it. The
-//! price is paid by whoever reads the table first: the disk is read.
+//! price is paid by the first reader of the table, who reads the disk.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::LocalFiles;
-use super::local::failed;
+use super::local::{LocalFiles, failed};
 use crate::error::Result;
 
 /// Direct writes begin at a multiple of this, in memory and in the file: enough for usual disks.
@@ -28,6 +27,8 @@ static BUFFERS: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 pub struct NewFile {
     files: LocalFiles,
     path: PathBuf,
+    /// The name that errors give it.
+    shown: PathBuf,
     /// Bytes in the file: whole blocks, until it is complete.
     written: u64,
     /// What follows them, less than a block.
@@ -41,14 +42,27 @@ impl NewFile {
     /// # Errors
     /// If the file exists or a call fails.
     pub fn create(files: &LocalFiles, path: &Path) -> Result<Self> {
-        files.create_empty(path)?;
+        files.create_empty(path, path)?;
         Ok(Self {
             files: files.clone(),
             path: path.to_owned(),
+            shown: path.to_owned(),
             written: 0,
             rest: Vec::new(),
             is_direct: cfg!(target_os = "linux"),
         })
+    }
+
+    /// Fills the empty file at `path`, through the page cache; errors call it `shown`.
+    pub(super) fn over(files: &LocalFiles, path: &Path, shown: &Path) -> Self {
+        Self {
+            files: files.clone(),
+            path: path.to_owned(),
+            shown: shown.to_owned(),
+            written: 0,
+            rest: Vec::new(),
+            is_direct: false,
+        }
     }
 
     /// Adds bytes to the file. It is no call of the protocol, which begins when the file is complete.
@@ -65,7 +79,7 @@ impl NewFile {
             buffer.extend_from_slice(taken);
             let whole = buffer.len() - (buffer.len() - start) % BLOCK;
             self.write_blocks(&buffer[start..whole])
-                .map_err(|cause| failed("write", &self.path, cause))?;
+                .map_err(|cause| failed("write", &self.shown, cause))?;
             if later.is_empty() {
                 self.rest.extend_from_slice(&buffer[whole..]);
                 buffer.clear();
@@ -84,7 +98,7 @@ impl NewFile {
     pub fn complete(&mut self) -> Result<()> {
         self.files.count();
         let completed = self.write(&self.rest, false).and_then(|file| file.sync_all());
-        completed.map_err(|cause| failed("write", &self.path, cause))?;
+        completed.map_err(|cause| failed("write", &self.shown, cause))?;
         self.written = self.size();
         self.rest.clear();
         Ok(())

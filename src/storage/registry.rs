@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use datafusion::common::DataFusionError;
@@ -70,9 +70,7 @@ impl Stores {
         let stores = Self::new(StorageOptions::default());
         let (backend, calls) = (Backend::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
         let store = Store::remote(Explained::new(store, backend, calls)).pausing(pause);
-        let mut opened = stores.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(format!("{}://{name}", Scheme::Memory), store);
-        drop(opened);
+        stores.opened().insert(format!("{}://{name}", Scheme::Memory), store);
         stores
     }
 
@@ -113,11 +111,11 @@ impl Stores {
         if url.password().is_some() {
             return Err(credentials_in_location());
         }
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let key = store_key(url);
-        if let Some(store) = opened.get(&key) {
+        if let Some(store) = self.opened().get(&key) {
             return Ok(store.clone());
         }
+        // Files of settings are read here, and the lock is free while they are.
         let store = match Scheme::of(url) {
             Some(Scheme::File) => {
                 let calls = Arc::clone(&self.calls);
@@ -139,8 +137,7 @@ impl Stores {
                 return Err(Error::usage(format!("no store is known for '{scheme}://'")));
             }
         };
-        opened.insert(key, store.clone());
-        Ok(store)
+        Ok(self.opened().entry(key).or_insert(store).clone())
     }
 
     fn open_bucket(&self, url: &Url) -> Result<Store> {
@@ -170,6 +167,10 @@ impl Stores {
         CountingConnector { base, calls: Arc::clone(&self.calls), retries }
     }
 
+    fn opened(&self) -> MutexGuard<'_, HashMap<String, Store>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn options(&self) -> &StorageOptions {
         &self.options
     }
@@ -189,8 +190,7 @@ fn store_key(url: &Url) -> String {
 
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_set().entries(opened.keys()).finish()
+        f.debug_set().entries(self.opened().keys()).finish()
     }
 }
 
@@ -200,14 +200,13 @@ impl ObjectStoreRegistry for Stores {
         url: &Url,
         store: Arc<dyn ObjectStore>,
     ) -> Option<Arc<dyn ObjectStore>> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = opened.insert(store_key(url), Store::foreign(store));
+        let replaced = self.opened().insert(store_key(url), Store::foreign(store));
         replaced.map(|store| Arc::clone(store.objects()))
     }
 
     fn deregister_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        match opened.remove(&store_key(url)) {
+        let removed = self.opened().remove(&store_key(url));
+        match removed {
             Some(store) => Ok(Arc::clone(store.objects())),
             None => Err(DataFusionError::from(Error::internal(format!(
                 "no store '{}' to remove",

@@ -211,7 +211,7 @@ impl FileWriter {
             )));
         }
         let bounds = Bounds::of(&footer, &self.schema)?;
-        let bytes = self.writer.into_inner().finished()?;
+        let bytes = self.writer.into_inner().finish().await?;
         let file = FileRecord {
             size: bytes.size,
             sha256: bytes.sha256,

@@ -102,7 +102,7 @@ pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<Source
 
 /// The file at the location itself, if it is one.
 async fn file_at(place: &Place) -> Result<Option<ObjectMeta>> {
-    if place.location.path().is_root() || place.location.is_directory() {
+    if place.location.path().is_root() || place.location.is_directory().await {
         return Ok(None);
     }
     match place.store.objects().head(place.location.path()).await {

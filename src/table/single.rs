@@ -1,13 +1,11 @@
 //! One file of rows for other programs: written whole or not at all, and no dataset.
 //!
-//! Local bytes are staged beside the file as `name#<number>`, which readers pass over, and renamed; what a
-//! killed process left there is removed by the next that writes the file. On an object store the upload is
-//! completed at the end, and aborted when the rows fail. Whether there is a file is looked at before the
-//! rows and again before it gets its name: on local files that is one step, on an object store somebody
-//! may still come between. Text is UTF-8 with a header and empty for NULL; in JSON lines a
+//! The bytes are an [`Upload`]; of a local file, what a killed process left is removed by the next that
+//! writes it. Whether there is a file is looked at before the rows and again before it gets its name: on
+//! local files that is one step, on an object store another writer may still come between.
+//! Text is UTF-8 with a header and empty for NULL; in JSON lines a
 //! NULL is written, NaN and the infinities are null.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -15,29 +13,17 @@ use arrow::csv::WriterBuilder as CsvBuilder;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
 use bytes::Bytes;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
-use futures::future::{BoxFuture, FutureExt};
-use object_store::{ObjectStoreExt, WriteMultipart};
+use object_store::ObjectStoreExt;
 use parquet::arrow::AsyncArrowWriter;
-use parquet::arrow::async_writer::AsyncFileWriter;
-use parquet::errors::ParquetError;
-use tokio::sync::mpsc::{Sender, channel};
 
 use super::commit::place::Place;
 use super::encode;
 use super::{Mode, TableFacts};
-use crate::cleanup;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
-use crate::storage::{LocalFiles, Location, Stores};
-
-/// Parts of equal size but the last: R2 asks for it.
-const PART_BYTES: usize = 8 * 1024 * 1024;
-
-/// Parts on their way at a time.
-const PARTS_IN_FLIGHT: usize = 4;
+use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
 
 /// The format of a single file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +72,9 @@ pub async fn write_file(
         return Ok(None);
     }
     let schema = plain_schema(&rows.schema());
-    let upload = Upload::begin(&place, mode).await?;
+    let how = if mode == Mode::Overwrite { Create::Replace } else { Create::New };
+    remove_leftovers(&place).await?;
+    let upload = Upload::create(&place.store, location, how, None).await?;
     let mut file = Encoder::new(upload, format, &schema).await?;
     let mut facts = TableFacts { files: 1, ..TableFacts::default() };
     while let Some(batch) = rows.try_next().await? {
@@ -94,14 +82,30 @@ pub async fn write_file(
         facts.rows += batch.num_rows() as u64;
         watch.report(Event::Progress { done: facts.rows });
     }
-    let (bytes, is_kept) = file.finish().await?;
-    Ok((!is_kept).then_some(TableFacts { bytes, ..facts }))
+    let upload = file.end().await?;
+    facts.bytes = upload.size();
+    if !may_write(&place, mode).await? {
+        return Ok(None);
+    }
+    match upload.finish().await? {
+        Finished::Named | Finished::Hidden(_) => Ok(Some(facts)),
+        Finished::Taken if mode == Mode::Ignore => Ok(None),
+        Finished::Taken => Err(exists_already(location)),
+    }
+}
+
+/// Removes what killed processes left of a local file.
+async fn remove_leftovers(place: &Place) -> Result<()> {
+    match place.local("") {
+        Some((files, path)) => blocking(move || files.remove_leftovers_of(&path)).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether the mode lets us write: it may say to keep what is there.
 async fn may_write(place: &Place, mode: Mode) -> Result<bool> {
     let location = &place.location;
-    if location.is_directory() {
+    if location.is_directory().await {
         return Err(Error::new(
             Kind::OutputExists,
             format!("output '{location}' is a directory, expected a file or nothing"),
@@ -151,7 +155,7 @@ impl Encoder {
         }
         if let FileFormat::Csv { header: true, .. } = format {
             let none = RecordBatch::new_empty(Arc::clone(schema));
-            upload.put_bytes(text_of(&none, format, true)?).await?;
+            upload.write(text_of(&none, format, true)?).await?;
         }
         Ok(Self::Text(Box::new(upload), format))
     }
@@ -161,25 +165,20 @@ impl Encoder {
             Self::Parquet(writer) => Ok(writer.write(batch).await?),
             Self::Text(upload, format) => {
                 let text = text_of(batch, *format, false)?;
-                Ok(upload.put_bytes(text).await?)
+                Ok(upload.write(text).await?)
             }
         }
     }
 
-    /// Gives the file its name; answers with its size in bytes, and whether one that came meanwhile is
-    /// kept instead.
-    async fn finish(self) -> Result<(u64, bool)> {
-        let upload = match self {
+    /// The upload, which has all bytes.
+    async fn end(self) -> Result<Upload> {
+        Ok(match self {
             Self::Parquet(mut writer) => {
                 writer.finish().await?;
                 writer.into_inner()
             }
-            Self::Text(mut upload, _) => {
-                upload.publish().await?;
-                *upload
-            }
-        };
-        Ok((upload.size, upload.is_kept))
+            Self::Text(upload, _) => *upload,
+        })
     }
 }
 
@@ -198,136 +197,4 @@ fn text_of(batch: &RecordBatch, format: FileFormat, header: bool) -> Result<Byte
         }
     }
     Ok(Bytes::from(text))
-}
-
-/// Bytes on their way. Dropped before it is published, it takes them back.
-struct Upload {
-    place: Place,
-    mode: Mode,
-    way: Option<Way>,
-    size: u64,
-    /// A file that came meanwhile stays as it is.
-    is_kept: bool,
-}
-
-/// How bytes get to their place.
-enum Way {
-    /// To a thread that may block. Without a word of the end it removes what it wrote.
-    Local { pieces: Sender<Option<Bytes>>, writing: SpawnedTask<Result<bool>> },
-    /// In parts.
-    Remote(WriteMultipart),
-}
-
-impl Upload {
-    async fn begin(place: &Place, mode: Mode) -> Result<Self> {
-        let path = place.location.path();
-        let way = match place.store.files().zip(place.location.local_path()) {
-            Some((files, path)) => local(files.clone(), path.to_owned(), mode == Mode::Overwrite),
-            None => Way::Remote(WriteMultipart::new_with_chunk_size(
-                place.store.objects().put_multipart(path).await?,
-                PART_BYTES,
-            )),
-        };
-        Ok(Self { place: place.clone(), mode, way: Some(way), size: 0, is_kept: false })
-    }
-
-    async fn put_bytes(&mut self, bytes: Bytes) -> Result<()> {
-        self.size += bytes.len() as u64;
-        match &mut self.way {
-            Some(Way::Remote(writer)) => {
-                writer.wait_for_capacity(PARTS_IN_FLIGHT).await?;
-                writer.put(bytes);
-            }
-            // One that takes no more has failed: publishing tells why.
-            Some(Way::Local { pieces, .. }) if pieces.send(Some(bytes)).await.is_err() => {
-                self.publish().await?;
-            }
-            Some(Way::Local { .. }) | None => {}
-        }
-        Ok(())
-    }
-
-    async fn publish(&mut self) -> Result<()> {
-        let is_ours = match self.way.take() {
-            Some(Way::Local { pieces, writing }) => {
-                pieces.send(None).await.ok();
-                drop(pieces);
-                let written = writing.await;
-                written
-                    .map_err(|cause| Error::internal("a file was not written").caused_by(cause))??
-            }
-            Some(Way::Remote(writer)) => match may_write(&self.place, self.mode).await {
-                Ok(true) => {
-                    writer.finish().await?;
-                    true
-                }
-                other => {
-                    abort(writer).await;
-                    other?
-                }
-            },
-            None => true,
-        };
-        match self.mode {
-            _ if is_ours => Ok(()),
-            Mode::Ignore => {
-                self.is_kept = true;
-                Ok(())
-            }
-            _ => Err(exists_already(&self.place.location)),
-        }
-    }
-}
-
-/// A thread that writes what comes into the file at `path`; it tells `false` if there is one by then and
-/// it may not `replace` it.
-fn local(files: LocalFiles, path: PathBuf, replace: bool) -> Way {
-    let (pieces, mut incoming) = channel::<Option<Bytes>>(PARTS_IN_FLIGHT);
-    let writing = SpawnedTask::spawn_blocking(move || {
-        remove_leftovers(&files, &path)?;
-        let next = || match incoming.blocking_recv() {
-            Some(piece) => piece.map(Ok),
-            None => Some(Err(Error::new(Kind::Other, "the file was given up"))),
-        };
-        files.receive(&path, std::iter::from_fn(next), replace)
-    });
-    Way::Local { pieces, writing }
-}
-
-/// Removes what processes that were killed left of the file at `path`.
-fn remove_leftovers(files: &LocalFiles, path: &Path) -> Result<()> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let name = format!("{}#", name.to_string_lossy());
-    let is_ours = |found: &&PathBuf| {
-        found.file_name().is_some_and(|found| found.to_string_lossy().starts_with(&name))
-    };
-    let found = files.leftovers(folder, false)?;
-    found.iter().filter(is_ours).try_for_each(|found| files.remove(found).map(drop))
-}
-
-async fn abort(writer: WriteMultipart) {
-    if let Err(error) = writer.abort().await {
-        tracing::warn!("an upload that failed may be left open: {error}");
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(Way::Remote(writer)) = self.way.take() {
-            cleanup::spawn(abort(writer));
-        }
-    }
-}
-
-impl AsyncFileWriter for Upload {
-    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), ParquetError>> {
-        let put = self.put_bytes(bytes);
-        async move { put.await.map_err(|error| ParquetError::External(Box::new(error))) }.boxed()
-    }
-
-    fn complete(&mut self) -> BoxFuture<'_, Result<(), ParquetError>> {
-        let published = self.publish();
-        async move { published.await.map_err(|error| ParquetError::External(Box::new(error))) }
-            .boxed()
-    }
 }

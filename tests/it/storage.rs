@@ -13,9 +13,12 @@ use futures::{StreamExt, TryStreamExt, future};
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStoreExt, PutMode, PutPayload};
 use pleiad::error::{Error, Kind};
-use pleiad::storage::{Environment, Location, StorageOptions, Store, Stores};
+use pleiad::storage::{
+    Create, Environment, Finished, Location, StorageOptions, Store, Stores, Upload,
+};
 use rstest::rstest;
 
+use crate::commands::until;
 use crate::support::endpoint::{Endpoint, endpoints};
 use crate::support::fault_http::Fault;
 use crate::support::s3::{ENDPOINT, TestS3};
@@ -193,6 +196,56 @@ async fn an_upload_is_seen_when_it_is_completed_and_never_when_aborted(#[case] p
     assert_eq!((&whole[..5 << 20], &whole[5 << 20..]), (&least[..], &b"two"[..]));
 }
 
+#[rstest]
+#[case::memory(Place::memory())]
+#[case::files(Place::files())]
+#[case::s3(Place::s3())]
+#[case::busy_s3(Place::busy_s3())]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_object_appears_whole_and_replaces_only_what_it_may(#[case] place: Place) {
+    let store = place.store();
+    for (name, size) in [("small", 9), ("large", (17 << 20) + 9)] {
+        let location = place.base.join(name);
+        for (how, letter, expected) in [
+            (Create::New, b'a', Finished::Named),
+            (Create::New, b'b', Finished::Taken),
+            (Create::Replace, b'c', Finished::Named),
+        ] {
+            let before = store.objects().get(location.path()).await.ok();
+            let mut upload = Upload::create(&store, &location, how, None).await.unwrap();
+            let bytes = vec![letter; size];
+            for piece in bytes.chunks(5 << 20) {
+                upload.write(Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            assert_eq!(place.listed().await.contains(&name.to_owned()), before.is_some());
+            assert_eq!(upload.finish().await.unwrap(), expected, "{name}");
+            let stored = place.get(name).await;
+            assert_eq!(stored.len(), size);
+            let letter = if expected == Finished::Taken { b'a' } else { letter };
+            assert!(stored.iter().all(|byte| *byte == letter), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_given_up_leaves_no_upload() {
+    let server = TestS3::new(&["bucket"]);
+    let stores = server.stores();
+    let location = Location::parse("s3://bucket/x").unwrap();
+    let store = stores.open(&location).unwrap();
+    for how in [Create::New, Create::Replace] {
+        let mut upload = Upload::create(&store, &location, how, None).await.unwrap();
+        upload.write(vec![0; 9 << 20].into()).await.unwrap();
+        assert_eq!(server.open_uploads(), 1);
+        drop(upload);
+        until("the end of the upload", || server.open_uploads() == 0);
+    }
+    let hidden = Upload::create(&store, &location, Create::Hidden, None).await.unwrap();
+    assert!(hidden.id().is_some());
+    drop(hidden);
+    assert_eq!(server.open_uploads(), 1, "a hidden object is its caller's to remove");
+}
+
 #[tokio::test]
 async fn every_server_passes_the_suite() {
     for server in endpoints().into_iter().map(Arc::new) {
@@ -203,6 +256,8 @@ async fn every_server_passes_the_suite() {
         an_upload_is_seen_when_it_is_completed_and_never_when_aborted(uploads).await;
         match server.create_only().await {
             CreateOnly::Enforced => {
+                let writers = Place::on(&server, "5");
+                a_new_object_appears_whole_and_replaces_only_what_it_may(writers).await;
                 of_many_creators_of_a_name_one_wins(Place::on(&server, "4")).await;
             }
             other => println!("skipped: {} has create-only puts {other:?}", server.name),

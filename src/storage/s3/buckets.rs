@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::utils::datafusion_strsim::levenshtein;
 use object_store::Error as StoreError;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
+use strsim::levenshtein;
 
 use super::client::{backend, http_options};
 use super::http::WEB_PAGE;

@@ -6,8 +6,7 @@
 //! again when their file changes, because session tokens end while a long run works.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use object_store::CredentialProvider;
@@ -15,9 +14,10 @@ use object_store::aws::AwsCredential;
 
 use super::keys::{Keys, Sourced};
 use super::mc;
-use super::profile::{Files, Profile};
+use super::profile::{Files, Profile, Stamps};
 use crate::error::{Error, Kind, Result};
 use crate::storage::environment::Environment;
+use crate::storage::local::blocking;
 
 /// A profile and the files it is in.
 #[derive(Clone)]
@@ -27,6 +27,12 @@ pub(crate) struct NamedProfile {
 }
 
 impl NamedProfile {
+    /// The profile as it is now, if a file of it has another time stamp than `known`.
+    fn changed_since(&self, known: Stamps) -> Option<(Stamps, Result<Option<Profile>>)> {
+        let stamps = self.files.stamps();
+        (stamps != known).then(|| (stamps, self.read(None)))
+    }
+
     /// Reads the profile. One that was asked for must be there.
     pub(crate) fn read(&self, asked_by: Option<&str>) -> Result<Option<Profile>> {
         match (self.files.read(&self.name)?, asked_by) {
@@ -156,10 +162,10 @@ fn none_found(environment: &Environment) -> Error {
 }
 
 /// Keys of a profile, read again when a file has another time stamp. Looking is two system calls
-/// a request, next to nothing beside the request.
+/// a request, on a thread that may block.
 struct ReloadingCredentials {
     profile: NamedProfile,
-    read: Mutex<([Option<SystemTime>; 2], Arc<AwsCredential>)>,
+    read: Mutex<(Stamps, Arc<AwsCredential>)>,
 }
 
 impl fmt::Debug for ReloadingCredentials {
@@ -173,19 +179,32 @@ impl CredentialProvider for ReloadingCredentials {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamps = self.profile.files.stamps();
-        if read.0 != stamps {
-            match self.profile.read(None) {
-                Ok(Some(Profile { keys: Some(keys), .. })) => {
-                    *read = (stamps, keys.value.credential());
-                }
-                // Somebody is writing the file; the old keys may well work until they are done.
-                Ok(_) => tracing::warn!("profile '{}' has no keys any more", self.profile.name),
-                Err(error) => tracing::warn!("profile '{}': {error}", self.profile.name),
+        let (known, credential) = self.read().clone();
+        let profile = self.profile.clone();
+        let look = move || Ok(profile.changed_since(known));
+        match blocking(look).await {
+            Ok(None) => Ok(credential),
+            Ok(Some((stamps, Ok(Some(Profile { keys: Some(keys), .. }))))) => {
+                let credential = keys.value.credential();
+                *self.read() = (stamps, Arc::clone(&credential));
+                Ok(credential)
+            }
+            // Someone is writing the file; the old keys may well work until they are done.
+            Ok(Some((_, Ok(_)))) => {
+                tracing::warn!("profile '{}' has no keys any more", self.profile.name);
+                Ok(credential)
+            }
+            Ok(Some((_, Err(error)))) | Err(error) => {
+                tracing::warn!("profile '{}': {error}", self.profile.name);
+                Ok(credential)
             }
         }
-        Ok(Arc::clone(&read.1))
+    }
+}
+
+impl ReloadingCredentials {
+    fn read(&self) -> MutexGuard<'_, (Stamps, Arc<AwsCredential>)> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -200,7 +219,7 @@ mod tests {
         let write = |key: &str, second: u64| {
             let text = format!("[lab]\naws_access_key_id={key}\naws_secret_access_key=s\n");
             std::fs::write(&file, text).unwrap();
-            let stamp = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
+            let stamp = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(second);
             std::fs::File::options().append(true).open(&file).unwrap().set_modified(stamp).unwrap();
         };
         write("OLD1", 1_000);

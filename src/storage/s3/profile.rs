@@ -17,6 +17,9 @@ use crate::storage::environment::Environment;
 /// Settings by name; those of a service as `s3.endpoint_url`.
 type Section = BTreeMap<String, String>;
 
+/// When each of the two files was last changed; `None` if it is not there.
+pub(crate) type Stamps = [Option<SystemTime>; 2];
+
 /// Where the two files are.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
@@ -46,8 +49,8 @@ impl Files {
         }
     }
 
-    /// When each file was last changed; `None` if it is not there.
-    pub(crate) fn stamps(&self) -> [Option<SystemTime>; 2] {
+    /// When each file was last changed.
+    pub(crate) fn stamps(&self) -> Stamps {
         let stamp = |file| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
         [stamp(&self.config), stamp(&self.credentials)]
     }

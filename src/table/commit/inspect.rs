@@ -186,7 +186,7 @@ async fn current_version(
 /// Refuses an object, and on local disks a place where there is nothing.
 async fn refuse_what_holds_nothing(place: &Place) -> Result<()> {
     let location = &place.location;
-    if location.path().is_root() || location.is_directory() {
+    if location.path().is_root() || location.is_directory().await {
         return Ok(());
     }
     // Whoever may not look at objects may still have a folder looked at.

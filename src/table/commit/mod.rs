@@ -311,8 +311,7 @@ impl Run {
             rows += lines;
             staged.write(bytes).await?;
         }
-        staged.complete().await?;
-        let bytes = staged.finished()?;
+        let bytes = staged.finish().await?;
         let file = FileRecord {
             path: path.to_owned(),
             table: String::new(),
