@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let digits: u128 = format!("{whole}{fraction}").parse().ok().ok_or_else(wrong)?;
     let scale = 10_u128.pow(u32::try_from(fraction.len()).expect("at most 12 digits"));
     match digits * unit / scale {
-        0 => Err(format!("'{text}' is no bytes at all: write a size like 512MiB, 10g or 256MB")),
+        0 => Err(format!("'{text}' is less than a byte: write a size like 512MiB, 10g or 256MB")),
         bytes => u64::try_from(bytes)
             .ok()
             .filter(|bytes| *bytes <= i64::MAX as u64)

@@ -78,7 +78,9 @@ fn pieces(store: &Store, meta: &ObjectMeta) -> Pieces {
             let found = bytes.len();
             Err(Error::new(
                 Kind::Retry,
-                format!("'{path}' gave {found} bytes where it had {expected}: run it again"),
+                format!(
+                    "'{path}' returned {found} bytes, expected {expected}: run the command again"
+                ),
             ))
         }
     };
@@ -179,7 +181,7 @@ async fn jobs(
             let into = options.into_folder || to.path().is_root() || to.is_directory().await;
             let to = if into { to.join(from.name()) } else { to.clone() };
             if from.url() == to.url() {
-                return Err(Error::usage(format!("'{from}' would be copied onto itself")));
+                return Err(Error::usage(format!("cannot copy '{from}' onto itself")));
             }
             return Ok(vec![Job { from: from.clone(), meta, to, rank: 0 }]);
         }
@@ -241,8 +243,8 @@ async fn refuse_to_mix(stores: &Arc<Stores>, to: &Location) -> Result<()> {
         Some(within) => Err(Error::new(
             Kind::OutputExists,
             format!(
-                "target '{to}' is in the dataset '{}': a copy would mix two; remove it first, or \
-                 choose another name",
+                "target '{to}' is in the dataset '{}': copying would mix two datasets; remove \
+                 that one first, or choose another target",
                 within.dataset
             ),
         )),

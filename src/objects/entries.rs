@@ -42,7 +42,7 @@ impl From<&ObjectMeta> for Object {
     }
 }
 
-/// What stands at a location.
+/// What is at a location.
 #[derive(Clone, Debug)]
 pub enum ObjectOrFolder {
     /// An object.
@@ -91,7 +91,7 @@ async fn found(stores: &Stores, location: &Location) -> Result<ObjectOrFolder> {
     }
 }
 
-/// The kind of what stands at a location, `object`, `folder` or `dataset`, and what is known of an
+/// The kind of what is at a location, `object`, `folder` or `dataset`, and what is known of an
 /// object.
 ///
 /// # Errors

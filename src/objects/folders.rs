@@ -17,7 +17,7 @@ pub struct Folder {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Their rows, where a manifest tells.
+    /// Their rows, where a manifest has them.
     pub rows: Option<u64>,
 }
 

@@ -50,7 +50,7 @@ enum Work {
     Folder { folder: PathBuf, signs: Vec<(u8, PathBuf)> },
 }
 
-/// What stands at a location or matches it.
+/// What is at a location or matches it.
 struct Targets {
     /// Paths below the fixed part of the location, with their bytes.
     names: Vec<(String, u64)>,
@@ -79,9 +79,9 @@ pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -
         refuse_datasets(stores, location, &found).await?;
     }
     if is_many && !allowed.many {
+        let s = if files == 1 { "" } else { "s" };
         return Err(Error::usage(format!(
-            "'{location}' stands for {files} files of {bytes} bytes: pass --yes to remove all of \
-             them"
+            "'{location}' is {files} file{s} with {bytes} bytes: pass --yes to remove all of that"
         )));
     }
     Ok(Removal { location: location.clone(), files, bytes, work: found.work })
@@ -143,14 +143,16 @@ async fn folder(stores: &Stores, location: &Location) -> Result<Targets> {
         let found = entries::objects_below(stores, location).await?;
         if found.is_empty() {
             return Err(Error::usage(format!(
-                "'{location}' is an empty object that stands for a folder: remove it with the \
+                "'{location}' is an empty object that marks a folder: remove it with the \
                  program that made it"
             )));
         }
         return Ok(objects(found));
     };
     if location.path().is_root() {
-        return Err(Error::usage(format!("'{location}' is the root of all files")));
+        return Err(Error::usage(format!(
+            "'{location}' is the root directory, which is never removed"
+        )));
     }
     let dir = folder.clone();
     let list = move || if dir.is_symlink() { Ok(Vec::new()) } else { files.below(&dir) };
@@ -175,7 +177,7 @@ fn local(store: &Store, location: &Location) -> Option<(LocalFiles, PathBuf)> {
 async fn refuse_datasets(stores: &Arc<Stores>, location: &Location, found: &Targets) -> Result<()> {
     let refused = |dataset: &dyn std::fmt::Display, what: &str| {
         Err(Error::usage(format!(
-            "'{location}' {what} the dataset '{dataset}': pass --dataset to remove it all the same"
+            "'{location}' {what} the dataset '{dataset}': pass --dataset to remove it anyway"
         )))
     };
     let base = location.join("");

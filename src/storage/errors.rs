@@ -1,6 +1,6 @@
 //! Errors of the libraries below, as ours.
 //!
-//! A query returns an error wrapped by whoever it passed: `External`, `Context`, `Shared`,
+//! A query returns an error wrapped by each layer it passed: `External`, `Context`, `Shared`,
 //! `ArrowError::ExternalError`, `io::Error`. The first of ours on the way down wins, with its kind
 //! and sentence; then a store's error, memory or disk that ran out, the file system, and only then
 //! the outermost text. What crossed a network is text and keeps no kind.

@@ -134,7 +134,7 @@ impl Bucket {
         }
         if let StoreError::InvalidPath { source } = error {
             return Error::data(format!(
-                "'{}' holds a key that cannot be addressed, which hides all others: {source}",
+                "'{}' contains a key that pleiad cannot read, so it cannot be listed: {source}",
                 self.shown
             ));
         }

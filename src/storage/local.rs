@@ -4,7 +4,7 @@
 //! Every call of the commit protocol passes through here, and each is counted, so that a test can
 //! stop a process before and after any of them. All of them block: call them where blocking is
 //! allowed. A name below that ends in `#<digits>` is a temporary file; listings of the object store
-//! leave such names out. Its writer holds a lock on it, so those of dead writers can be told.
+//! leave such names out. Its writer holds a lock on it, so those of dead writers are recognised.
 
 use std::fs::{self, File, FileType, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};

@@ -92,7 +92,9 @@ impl Location {
     fn remote(scheme: Scheme, alias: Option<&str>, rest: &str, text: &str) -> Result<Self> {
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
-            return Err(Error::usage(format!("'{text}' names no bucket: {scheme}://BUCKET/KEY")));
+            return Err(Error::usage(format!(
+                "'{text}' has no bucket: write {scheme}://BUCKET/KEY"
+            )));
         }
         let name_ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if !bucket.chars().all(name_ok) {
@@ -139,7 +141,7 @@ impl Location {
         // A URL reads a first segment such as `C|` as a drive of another system.
         match location.url.to_file_path() {
             Ok(path) if Some(&path) == location.local.as_ref() => Ok(location),
-            _ => Err(Error::usage(format!("'{text}' has no file URL: give it another name"))),
+            _ => Err(Error::usage(format!("'{text}' cannot be a file URL: use another name"))),
         }
     }
 

@@ -80,7 +80,7 @@ fn an_alias_is_a_bucket_on_its_server() {
     assert_eq!(location.to_string(), "s3/user/data/x.csv");
     assert_eq!(parse("s3://s3@user/data/x.csv").unwrap(), location);
     assert!(parse("other/user/x").unwrap().local_path().is_some());
-    assert!(refused("s3/").contains("names no bucket"));
+    assert!(refused("s3/").contains("has no bucket"));
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn what_cannot_be_a_location_is_refused_with_a_remedy() {
     assert!(refused("hdfs://nn/data").ends_with("use distcp first to copy it to s3://"));
     assert!(refused("ftp://host/x").starts_with("'ftp://' is not supported, expected s3://"));
     assert!(refused("file://data/x").contains("three slashes"));
-    assert!(refused("s3:///key").contains("names no bucket"));
+    assert!(refused("s3:///key").contains("has no bucket"));
     assert!(refused("s3://b//x").contains("has the segment ''"));
     assert!(refused("s3://b/a/../x").contains("has the segment '..'"));
     assert!(refused("s3://b/a\nb").contains("control character"));
-    assert!(refused("/C|/x").contains("has no file URL"));
+    assert!(refused("/C|/x").contains("cannot be a file URL"));
     assert!(refused("-").contains("not a location"));
     assert!(refused("").contains("not a location"));
 }

@@ -80,7 +80,7 @@ impl Store {
         Self::new(Arc::new(explained), Backing::Files(files))
     }
 
-    /// A store that somebody else made.
+    /// A store from outside.
     pub(super) fn foreign(objects: Arc<dyn ObjectStore>) -> Self {
         Self::new(objects, Backing::Foreign)
     }
@@ -141,7 +141,7 @@ impl Store {
         }
     }
 
-    /// What this store makes of create-only puts, once somebody has tried; clones know it together.
+    /// What this store makes of create-only puts, once a writer has tried; clones share the answer.
     pub(crate) fn create_only(&self) -> &OnceCell<CreateOnly> {
         &self.create_only
     }

@@ -194,8 +194,8 @@ fn what_is_removed_is_said_and_much_needs_yes(#[values(On::Files, On::S3)] on: O
     let lab = Lab::new(on);
     put(&lab, &FILES);
     let line = "rm @in";
-    check_refused(line, lab.run(line), 2, "stands for 4 files of 9 bytes: pass --yes");
-    check_refused("rm", lab.run("rm @in/*.csv"), 2, "stands for 1 files of 4 bytes: pass --yes");
+    check_refused(line, lab.run(line), 2, "is 4 files with 9 bytes: pass --yes");
+    check_refused("rm", lab.run("rm @in/*.csv"), 2, "is 1 file with 4 bytes: pass --yes");
     check_refused("rm", lab.run("rm @in/b.txt @none.csv"), 66, "none.csv'");
     assert_eq!(wait(lab.files("in")).len(), 4, "nothing is removed before all is known");
     let found = lines(&lab, "rm @in --yes --dry-run");
@@ -358,11 +358,21 @@ fn a_dataset_is_not_copied_into_another(#[values(On::Files, On::S3)] on: On) {
         "cp @people @lab/x/in -r --force",
         "cp @people/* @lab/x -r --force",
     ] {
-        check_refused(line, lab.run(line), 73, "lab/x': a copy would mix two");
+        check_refused(line, lab.run(line), 73, "lab/x': copying would mix two datasets");
     }
     lab.done("cp @lab @labs -r");
-    check_refused("cp", lab.run("cp @lab @labs -r --force"), 73, "labs/x': a copy would mix two");
-    check_refused("cp", lab.run("cp @people @people/in -r"), 73, "people': a copy would mix two");
+    check_refused(
+        "cp",
+        lab.run("cp @lab @labs -r --force"),
+        73,
+        "labs/x': copying would mix two datasets",
+    );
+    check_refused(
+        "cp",
+        lab.run("cp @people @people/in -r"),
+        73,
+        "people': copying would mix two datasets",
+    );
     assert_eq!(wait(lab.files("lab")), before);
     lab.done("cp @people/properties @lab/x/notes.txt");
 }
@@ -390,7 +400,7 @@ async fn a_marker_of_a_folder_is_not_said_to_be_removed() {
     let location = Location::parse("s3://bucket/empty").unwrap();
     let allowed = Allowed { many: true, datasets: true };
     let error = remove::look(&stores, &location, allowed).await.unwrap_err();
-    assert!(error.to_string().contains("is an empty object that stands for a folder"), "{error}");
+    assert!(error.to_string().contains("is an empty object that marks a folder"), "{error}");
 }
 
 #[rstest]
@@ -715,7 +725,12 @@ fn check_says_what_a_server_can_do_before_there_is_anything() {
     assert_eq!(lab.place.server().open_uploads(), 0);
     lab.done("check s3://bucket");
     for line in ["ls s3://bukket", "cat s3://buckets/a.csv", "stat s3://ucket/x"] {
-        check_refused(line, lab.run(line), 66, "' (from AWS_S3_ENDPOINT): there is 'bucket'\n");
+        check_refused(
+            line,
+            lab.run(line),
+            66,
+            "' (from AWS_S3_ENDPOINT): did you mean 'bucket'?\n",
+        );
     }
     let (_, _, stderr) = lab.run("ls s3://nowhere");
     assert!(!stderr.contains("there is"), "{stderr}");
@@ -829,7 +844,7 @@ fn each_way_of_a_data_lab_works_without_a_flag() {
     }
     let mut command = pleiad(&["cat", "s3/"]);
     let (code, _, stderr) = outcome(command.env("MC_HOST_s3", &token).current_dir(home.path()));
-    assert!(code == 2 && stderr.contains("names no bucket"), "{stderr}");
+    assert!(code == 2 && stderr.contains("has no bucket"), "{stderr}");
 }
 
 #[test]

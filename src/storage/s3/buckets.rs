@@ -92,6 +92,6 @@ impl Stores {
         if near.is_empty() || names.iter().any(|name| name == bucket) {
             return error;
         }
-        Error::missing(format!("{error}: there is {}", near.join(", "))).caused_by(error)
+        Error::missing(format!("{error}: did you mean {}?", near.join(" or "))).caused_by(error)
     }
 }

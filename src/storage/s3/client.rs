@@ -104,7 +104,7 @@ fn certificates(bundle: &Sourced<PathBuf>) -> Result<Vec<Certificate>> {
     let pem = std::fs::read(&bundle.value).map_err(|cause| wrong(cause.to_string()))?;
     let found = Certificate::from_pem_bundle(&pem).map_err(|cause| wrong(cause.to_string()))?;
     if found.is_empty() {
-        return Err(wrong("it holds none in PEM form".to_owned()));
+        return Err(wrong("there are none in PEM form".to_owned()));
     }
     Ok(found)
 }

@@ -41,7 +41,10 @@ impl NamedProfile {
                 let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
                 Err(Error::new(
                     Kind::Configuration,
-                    format!("no profile '{}' (from {asked_by}), known are: {known}", self.name),
+                    format!(
+                        "profile '{}' (from {asked_by}) not found, the profiles are: {known}",
+                        self.name
+                    ),
                 ))
             }
             (profile, _) => Ok(profile),

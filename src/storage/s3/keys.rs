@@ -50,7 +50,7 @@ impl Keys {
         if ![Some(id), Some(secret), token].into_iter().flatten().all(visible) {
             return Err(Error::new(
                 Kind::Configuration,
-                format!("the keys from {origin} hold a blank or a character that is not ASCII"),
+                format!("the keys from {origin} contain a space or a character outside ASCII"),
             ));
         }
         let secret = SecretString::from(secret);

@@ -56,7 +56,7 @@ pub(crate) fn find(alias: &str, environment: &Environment) -> Result<Alias> {
         return parse(&value, &variable);
     }
     configured(alias, environment)?.ok_or_else(|| {
-        Error::new(Kind::Configuration, format!("no alias '{alias}': set {variable}"))
+        Error::new(Kind::Configuration, format!("alias '{alias}' not found: set {variable}"))
     })
 }
 
@@ -74,7 +74,7 @@ fn parse(value: &str, variable: &str) -> Result<Alias> {
     let wrong = || {
         Error::new(
             Kind::Configuration,
-            format!("{variable} does not read as https://KEY:SECRET[:TOKEN]@HOST"),
+            format!("{variable} is not of the form https://KEY:SECRET[:TOKEN]@HOST"),
         )
     };
     let (scheme, rest) = value.split_once("://").ok_or_else(wrong)?;
@@ -111,7 +111,7 @@ struct Config {
 }
 
 /// The alias in `config.json`, if it has keys of the user's own: the file comes with samples and
-/// with the keys of a public playground, where nobody's data should end up by accident.
+/// with the keys of a public playground, where no data should end up by accident.
 fn configured(alias: &str, environment: &Environment) -> Result<Option<Alias>> {
     let file = match environment.get("MC_CONFIG_DIR") {
         Some(dir) => Some(PathBuf::from(dir).join("config.json")),

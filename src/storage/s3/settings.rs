@@ -26,19 +26,19 @@ pub struct StorageOptions {
     /// Address of the S3 server, such as http://localhost:9000
     #[arg(long, value_name = "URL", global = true)]
     pub endpoint_url: Option<String>,
-    /// Region that requests are signed for
+    /// Region to sign requests for
     #[arg(long, global = true)]
     pub region: Option<String>,
-    /// Profile in ~/.aws/config and ~/.aws/credentials
+    /// Profile to use from ~/.aws/config and ~/.aws/credentials
     #[arg(long, value_name = "NAME", global = true)]
     pub profile: Option<String>,
     /// Send requests unsigned, for public buckets
     #[arg(long, global = true)]
     pub no_sign_request: bool,
-    /// Trust any certificate of the server: who stands between can read the keys' requests
+    /// Accept any TLS certificate: anyone between you and the server can read your data
     #[arg(long, global = true)]
     pub no_verify_ssl: bool,
-    /// Put the bucket into the host name instead of the path
+    /// Put the bucket in the host name instead of the path
     #[arg(long, global = true)]
     pub virtual_host: bool,
     /// The variables that settings and aliases are read from.
@@ -187,7 +187,9 @@ fn checked_endpoint(endpoint: &Sourced<String>) -> Result<Sourced<String>> {
         return wrong("is not an address");
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return wrong("holds credentials, which belong into variables of their own");
+        return wrong(
+            "contains credentials, which belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        );
     }
     if !matches!(url.scheme(), "http" | "https") {
         return wrong(&format!("has the scheme '{}'", url.scheme()));

@@ -126,7 +126,7 @@ fn a_profile_gives_what_nothing_else_does() {
         "{sso}"
     );
     let unknown = refused(&[files[0], files[1], ("AWS_PROFILE", "nix")]);
-    assert_eq!(unknown, "no profile 'nix' (from AWS_PROFILE), known are: lab, sso");
+    assert_eq!(unknown, "profile 'nix' (from AWS_PROFILE) not found, the profiles are: lab, sso");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_endpoint_is_scheme_host_and_port() {
     assert_eq!(check("http://[::1]:9000//").unwrap(), "http://[::1]:9000");
     for (value, said) in [
         ("https://host/bucket", "has the path '/bucket'"),
-        ("https://key:canary@host", "holds credentials"),
+        ("https://key:canary@host", "contains credentials"),
         ("s3://host", "has the scheme 's3'"),
         ("https://", "is not an address"),
     ] {
@@ -205,5 +205,5 @@ fn a_configuration_file_speaks_last_and_its_variables_first() {
     let mut options = options(&KEYS);
     options.defaults.insert("profile", ("lab".to_owned(), "pleiad.toml".to_owned()));
     let error = options.settle(None).err().unwrap().to_string();
-    assert!(error.contains("no profile 'lab' (from pleiad.toml)"), "{error}");
+    assert!(error.contains("profile 'lab' (from pleiad.toml) not found"), "{error}");
 }

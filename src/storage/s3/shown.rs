@@ -23,7 +23,7 @@ impl ShownSetting {
     }
 }
 
-/// What stands for a secret.
+/// What is shown in place of a secret.
 const SECRET: &str = "***";
 
 impl StorageOptions {

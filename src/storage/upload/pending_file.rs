@@ -1,7 +1,7 @@
 //! A local file that grows beside its place and gets its name when it is whole.
 //!
 //! It is written as `name#<number>`, which listings of the object store leave out, and locked, so
-//! that what a killed process left can be told from what a living one writes.
+//! that files of killed processes differ from those of living ones.
 
 use std::fs;
 use std::io::{self, Write};
