@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit::StdoutClosed;
 use crate::error::{Error, Result};
+use crate::storage::{LocalFiles, PendingFile};
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -18,16 +19,22 @@ pub(super) struct Sink {
     target: Target,
 }
 
+/// What bytes are written to.
+enum Inner {
+    Stream(Box<dyn Write>),
+    File(PendingFile),
+}
+
 #[derive(Debug)]
 enum Target {
     Stdout,
     Device(PathBuf),
-    File { path: PathBuf, part: PathBuf },
+    File(PathBuf),
 }
 
 impl Sink {
     pub(super) fn stdout() -> Self {
-        Self::over(Box::new(io::stdout()), Target::Stdout)
+        Self::over(Inner::Stream(Box::new(io::stdout())), Target::Stdout)
     }
 
     /// Opens FILE.
@@ -39,18 +46,21 @@ impl Sink {
         let path = path.to_owned();
         if path.metadata().is_ok_and(|found| !found.is_file()) {
             let device = File::options().write(true).open(&path).map_err(failed)?;
-            return Ok(Self::over(Box::new(device), Target::Device(path)));
+            return Ok(Self::over(Inner::Stream(Box::new(device)), Target::Device(path)));
         }
         // The target of a link is written, and the link stays.
-        let path = path.canonicalize().unwrap_or(path);
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(failed)?;
-        Ok(Self::over(Box::new(file), Target::File { path, part }))
+        let path =
+            path.canonicalize().or_else(|_new| std::path::absolute(&path)).map_err(failed)?;
+        if let Some(folder) = path.parent() {
+            folder.metadata().map_err(failed)?;
+        }
+        let files = LocalFiles::default();
+        files.remove_leftovers_of(&path).ok(); // what killed processes left does no harm
+        let file = PendingFile::create(&files, &path, true)?;
+        Ok(Self::over(Inner::File(file), Target::File(path)))
     }
 
-    fn over(inner: Box<dyn Write>, target: Target) -> Self {
+    fn over(inner: Inner, target: Target) -> Self {
         let sink = Remembering { inner, failure: None };
         Self { buffer: Some(BufWriter::with_capacity(BUFFER_BYTES, sink)), target }
     }
@@ -80,7 +90,7 @@ impl Sink {
             (Some(cause), Target::Stdout) => {
                 Err(Error::io("write to standard output", cause).into())
             }
-            (Some(cause), Target::Device(path) | Target::File { path, .. }) => {
+            (Some(cause), Target::Device(path) | Target::File(path)) => {
                 Err(failed(path, cause).into())
             }
         }
@@ -92,10 +102,10 @@ impl Sink {
     /// If it cannot.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         self.settle(Ok::<_, Error>(()))?;
-        self.buffer = None;
-        if let Target::File { path, part } = &self.target {
-            std::fs::rename(part, path).map_err(|cause| failed(path, cause))?;
-            self.target = Target::Stdout;
+        // What is settled is flushed: there is nothing in the buffer.
+        let inner = self.buffer.take().map(|buffer| buffer.into_parts().0.inner);
+        if let Some(Inner::File(file)) = inner {
+            file.finish()?;
         }
         Ok(())
     }
@@ -106,19 +116,19 @@ impl Drop for Sink {
         if let Some(buffer) = self.buffer.take() {
             drop(buffer.into_parts()); // without a second try to write what could not be written
         }
-        if let Target::File { part, .. } = &self.target {
-            std::fs::remove_file(part).ok(); // the error that matters is another one
-        }
     }
 }
 
 fn failed(path: &Path, cause: io::Error) -> Error {
+    if let Some(error) = cause.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        return error.clone();
+    }
     Error::io(format!("write '{}'", path.display()), cause)
 }
 
 /// A writer that remembers why it failed: the encoders of Arrow turn that into text.
 struct Remembering {
-    inner: Box<dyn Write>,
+    inner: Inner,
     failure: Option<io::Error>,
 }
 
@@ -140,12 +150,18 @@ impl Remembering {
 
 impl Write for Remembering {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.inner.write(bytes);
+        let result = match &mut self.inner {
+            Inner::Stream(stream) => stream.write(bytes),
+            Inner::File(file) => file.write(bytes),
+        };
         self.remember(result)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let result = self.inner.flush();
+        let result = match &mut self.inner {
+            Inner::Stream(stream) => stream.flush(),
+            Inner::File(file) => file.flush(),
+        };
         self.remember(result)
     }
 }
@@ -167,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_reader_who_left_is_told_apart_from_a_bad_answer() {
-        let mut sink = Sink::over(Box::new(Broken), Target::Stdout);
+        let mut sink = Sink::over(Inner::Stream(Box::new(Broken)), Target::Stdout);
         let written = sink.writer().write_all(b"x").map_err(|_text| Error::data("as text"));
         assert!(sink.settle(written).expect_err("broken").is::<StdoutClosed>());
-        let mut sink = Sink::over(Box::new(Broken), Target::Stdout);
+        let mut sink = Sink::over(Inner::Stream(Box::new(Broken)), Target::Stdout);
         let bad = sink.settle(Err::<(), _>(Error::data("a bad answer")));
         assert_eq!(bad.expect_err("bad").to_string(), "a bad answer");
     }
@@ -200,6 +216,10 @@ mod tests {
         sink.finish().expect("finished");
         assert!(link.is_symlink());
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), "new");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 2, "no .part");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("a folder").count(),
+            2,
+            "nothing beside it"
+        );
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::create::{Create, Finished, HiddenObject};
@@ -103,8 +104,7 @@ impl LocalUpload {
 impl Drop for LocalUpload {
     fn drop(&mut self) {
         let state = mem::replace(&mut self.state, State::Over);
-        if let (State::Idle(growing), Ok(runtime)) = (state, tokio::runtime::Handle::try_current())
-        {
+        if let (State::Idle(growing), Ok(runtime)) = (state, Handle::try_current()) {
             drop(runtime.spawn_blocking(move || drop(growing)));
         }
     }

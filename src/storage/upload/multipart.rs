@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{MultipartId, PutPayload};
 
 use super::parts::PART_BYTES;
+use crate::cleanup;
 use crate::error::{Error, Result};
 
 /// Parts of one object on their way at a time.
@@ -117,13 +118,12 @@ impl OpenUpload {
     }
 }
 
-/// The end of the process waits for the task.
 impl Drop for OpenUpload {
     fn drop(&mut self) {
-        if let (true, Ok(runtime)) = (self.is_ours, tokio::runtime::Handle::try_current()) {
+        if self.is_ours {
             let (uploads, path) = (Arc::clone(&self.uploads), self.path.clone());
             let id = mem::take(&mut self.id);
-            drop(runtime.spawn(async move { abort(&*uploads, &path, &id).await }));
+            cleanup::spawn(async move { abort(&*uploads, &path, &id).await });
         }
     }
 }
