@@ -100,6 +100,8 @@ pub mod cleanup;
 pub mod event;
 /// Ends work that no one waits for.
 pub mod cancel;
+/// Work off the threads that serve async code.
+pub mod compute;
 /// Sizes as people write them: 512MiB, 10g, 256MB.
 pub mod sizes;
 /// Random bits from a counter; pure.

@@ -1,4 +1,4 @@
-//! Random bits by position: what stands at a row of a column depends on the seed, the column's name
+//! Random bits by position: the value at a row of a column depends on the seed, the column's name
 //! and the row number, and on nothing that was drawn before.
 //!
 //! So any slice of a table can be made alone. The bits are [`SplitMix64`], started once a value from a

@@ -16,11 +16,13 @@ use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use futures::stream;
 
 use super::slice::Slice;
+
+/// Batches that are made before they are asked for.
+const BATCHES_AHEAD: usize = 2;
 
 /// Rows by their numbers.
 pub trait Generator: fmt::Debug + Send + Sync + 'static {
@@ -97,15 +99,23 @@ impl<G: Generator> PartitionStream for Part<G> {
         self.generator.schema()
     }
 
+    /// Batches are made on a thread of their own, up to two ahead of the reader; it ends with the
+    /// reader.
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let batch_rows = context.session_config().batch_size();
-        let (generator, end) = (Arc::clone(&self.generator), self.rows.end);
-        let batches = self
-            .rows
-            .clone()
-            .step_by(batch_rows)
-            .map(move |start| generator.batch(start..end.min(start + batch_rows as u64)));
         let schema = Arc::clone(self.generator.schema());
-        Box::pin(RecordBatchStreamAdapter::new(schema, stream::iter(batches)))
+        let mut builder = RecordBatchReceiverStreamBuilder::new(schema, BATCHES_AHEAD);
+        let (generator, rows, batches) =
+            (Arc::clone(&self.generator), self.rows.clone(), builder.tx());
+        builder.spawn_blocking(move || {
+            for start in rows.clone().step_by(batch_rows) {
+                let batch = generator.batch(start..rows.end.min(start + batch_rows as u64));
+                if batches.blocking_send(batch).is_err() {
+                    break; // no one reads on
+                }
+            }
+            Ok(())
+        });
+        builder.build()
     }
 }

@@ -32,7 +32,7 @@ const CLUSTERS: u64 = 10;
 const SQUARE: f64 = 1e5;
 /// Rows around one step of a walk.
 const STEP_ROWS: u64 = 100;
-/// One row in so many is noise.
+/// One row in this number is noise.
 const NOISE_ONE_IN: u64 = 10_000;
 
 /// A shape by its name.
@@ -223,7 +223,7 @@ fn radius(shape: Shape, walk: u64) -> f64 {
     if shape == Shape::Simden { 100.0 } else { 100.0 * (walk + 1) as f64 }
 }
 
-/// The smallest side whose square holds so many points.
+/// The smallest side whose square holds this number of points.
 fn lattice_side(rows: u64) -> u64 {
     let side = rows.isqrt();
     if side * side < rows { side + 1 } else { side }

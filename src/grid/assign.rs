@@ -1,7 +1,9 @@
 //! Which blocks a row belongs to: the one that owns it, and every one that holds it as a margin row.
 
 use super::margin_area::MarginArea;
+use super::stop;
 use super::{Bounds, Located, Plan};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
 
 /// The most pairs of a block and a neighbour whose margin enters it: 8 bytes each while sorting.
@@ -45,7 +47,7 @@ impl Assignment {
 #[derive(Debug, Clone)]
 pub struct Assigner {
     plan: Plan,
-    reaches: Vec<MarginArea>,
+    areas: Vec<MarginArea>,
     /// Per block, the part of it that no margin of another block enters; its border is outside.
     quiet: Vec<Bounds>,
     /// Where the neighbours of each block begin in `neighbours`, and one more for the end.
@@ -60,59 +62,23 @@ impl Assigner {
     /// # Errors
     /// A margin so wide, for blocks so small, that each block has thousands of neighbours.
     pub fn new(plan: Plan) -> Result<Self> {
-        let reaches = reaches(&plan);
-        let mut pairs = Vec::new();
-        for (of, reach) in (0..).zip(&reaches) {
-            let begin = pairs.len();
-            visit(&plan, reach, |into| {
-                if into != of {
-                    pairs.push((into, of));
-                }
-            });
-            // Areas overlap, and a wide one meets a block at several turns.
-            pairs[begin..].sort_unstable();
-            let mut kept = begin;
-            for at in begin..pairs.len() {
-                if at == begin || pairs[at] != pairs[kept - 1] {
-                    pairs[kept] = pairs[at];
-                    kept += 1;
-                }
-            }
-            pairs.truncate(kept);
-            if pairs.len() > MAX_NEIGHBOURS {
-                return Err(Error::new(
-                    Kind::Limit,
-                    format!(
-                        "the margin of {} blocks reaches more than {MAX_NEIGHBOURS} neighbours: \
-                         lower the margin or take larger blocks",
-                        plan.blocks().len()
-                    ),
-                ));
-            }
+        Self::unless(&CancelFlag::default(), plan)
+    }
+
+    /// As [`Self::new`]; an error soon after `stop` is raised.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn unless(stop: &CancelFlag, plan: Plan) -> Result<Self> {
+        let areas = areas(&plan, stop)?;
+        let (first, neighbours) = neighbours(&plan, &areas, stop)?;
+        let mut quiet = Vec::new();
+        for (id, block) in plan.blocks().iter().enumerate().take(areas.len()) {
+            stop::check(stop, id)?;
+            let near = neighbours[first[id]..first[id + 1]].iter();
+            quiet.push(quiet_part(block.bounds, near.map(|of| &areas[*of as usize])));
         }
-        pairs.sort_unstable();
-        let mut first = vec![0; plan.blocks().len() + 1];
-        for (into, _) in &pairs {
-            first[*into as usize + 1] += 1;
-        }
-        for id in 1..first.len() {
-            first[id] += first[id - 1];
-        }
-        let neighbours: Vec<u32> = pairs.into_iter().map(|(_, of)| of).collect();
-        let quiet = if reaches.is_empty() {
-            Vec::new()
-        } else {
-            (0..plan.blocks().len())
-                .map(|id| {
-                    let near = &neighbours[first[id]..first[id + 1]];
-                    quiet_part(
-                        plan.blocks()[id].bounds,
-                        near.iter().map(|of| &reaches[*of as usize]),
-                    )
-                })
-                .collect()
-        };
-        Ok(Self { plan, reaches, quiet, first, neighbours })
+        Ok(Self { plan, areas, quiet, first, neighbours })
     }
 
     /// The plan.
@@ -122,10 +88,10 @@ impl Assigner {
 
     /// How many bytes it occupies.
     pub fn bytes(&self) -> usize {
-        let areas: usize = self.reaches.iter().map(|reach| size_of_val(&*reach.areas)).sum();
+        let areas: usize = self.areas.iter().map(|reach| size_of_val(&*reach.areas)).sum();
         self.plan.bytes()
             + areas
-            + size_of_val(&*self.reaches)
+            + size_of_val(&*self.areas)
             + size_of_val(&*self.quiet)
             + size_of_val(&*self.first)
             + size_of_val(&*self.neighbours)
@@ -135,7 +101,7 @@ impl Assigner {
     ///
     /// For every own row of the block, all rows nearer than this are own rows or margin rows.
     pub fn radius_deg(&self, block: u32) -> f64 {
-        self.reaches.get(block as usize).map_or(0.0, |reach| reach.radius_deg)
+        self.areas.get(block as usize).map_or(0.0, |area| area.radius_deg)
     }
 
     /// Appends the places of a position of the grid's frame to `into`: the own block first, then
@@ -166,7 +132,7 @@ impl Assigner {
 
     fn margins_of(&self, own: usize, lon: f64, lat: f64, into: &mut Vec<Assignment>) {
         for &other in &self.neighbours[self.first[own]..self.first[own + 1]] {
-            if self.reaches[other as usize].holds(lon, lat) {
+            if self.areas[other as usize].holds(lon, lat) {
                 into.push(Assignment::margin(other));
             }
         }
@@ -174,23 +140,81 @@ impl Assigner {
 }
 
 /// The margin of every block; none at all without margins.
-fn reaches(plan: &Plan) -> Vec<MarginArea> {
+fn areas(plan: &Plan, stop: &CancelFlag) -> Result<Vec<MarginArea>> {
     let mut parts = vec![0_u32; plan.grid().base_blocks() as usize];
     for block in plan.blocks() {
         parts[block.parent as usize] += 1;
     }
-    (0..)
-        .zip(plan.blocks())
-        .filter_map(|(id, block)| MarginArea::new(plan, id, parts[block.parent as usize] > 1))
-        .collect()
+    let mut areas = Vec::new();
+    for (id, block) in plan.blocks().iter().enumerate() {
+        stop::check(stop, id)?;
+        let is_cut = parts[block.parent as usize] > 1;
+        areas.extend(MarginArea::new(plan, block.bounds, is_cut));
+    }
+    Ok(areas)
+}
+
+/// The blocks whose margin may enter each block, ascending: where those of a block begin, one more
+/// for the end, and all of them.
+fn neighbours(
+    plan: &Plan,
+    areas: &[MarginArea],
+    stop: &CancelFlag,
+) -> Result<(Vec<usize>, Vec<u32>)> {
+    let mut pairs: Vec<(u32, u32)> = Vec::new();
+    for (of, area) in (0..).zip(areas) {
+        stop::check(stop, of as usize)?;
+        let begin = pairs.len();
+        visit(plan, area, |into| {
+            if into != of {
+                pairs.push((into, of));
+            }
+        });
+        // Boxes overlap, and a wide one meets a block at several turns.
+        pairs[begin..].sort_unstable();
+        let mut kept = begin;
+        for at in begin..pairs.len() {
+            if at == begin || pairs[at] != pairs[kept - 1] {
+                pairs[kept] = pairs[at];
+                kept += 1;
+            }
+        }
+        pairs.truncate(kept);
+        if pairs.len() > MAX_NEIGHBOURS {
+            return Err(Error::new(
+                Kind::Limit,
+                format!(
+                    "the margin of {} blocks reaches more than {MAX_NEIGHBOURS} neighbours: lower \
+                     the margin or take larger blocks",
+                    plan.blocks().len()
+                ),
+            ));
+        }
+    }
+    // Pairs are in the order of `of`, so filing them by `into` sorts them.
+    let mut first = vec![0; plan.blocks().len() + 1];
+    for (into, _) in &pairs {
+        first[*into as usize + 1] += 1;
+    }
+    for id in 1..first.len() {
+        first[id] += first[id - 1];
+    }
+    let (mut next, mut neighbours) = (first.clone(), vec![0; pairs.len()]);
+    for (step, (into, of)) in pairs.into_iter().enumerate() {
+        stop::check(stop, step)?;
+        let next = &mut next[into as usize];
+        neighbours[*next] = of;
+        *next += 1;
+    }
+    Ok((first, neighbours))
 }
 
 /// The same areas a turn down, in place and a turn up: everywhere they meet the grid.
 const TURNS: [f64; 3] = [-360.0, 0.0, 360.0];
 
-/// Calls `found` with every block that owns a place of the areas of `reach`; some come more than once.
-fn visit(plan: &Plan, reach: &MarginArea, mut found: impl FnMut(u32)) {
-    for area in &reach.areas {
+/// Calls `found` with every block that owns a place of a margin; some come more than once.
+fn visit(plan: &Plan, margin: &MarginArea, mut found: impl FnMut(u32)) {
+    for area in &margin.areas {
         let turns = if area.lon_min.is_finite() { &TURNS[..] } else { &TURNS[1..2] };
         for turn in turns {
             plan.blocks_holding(&area.shifted(*turn), &mut found);
@@ -202,7 +226,7 @@ fn visit(plan: &Plan, reach: &MarginArea, mut found: impl FnMut(u32)) {
 /// occasion the largest that remains.
 fn quiet_part<'a>(block: Bounds, near: impl Iterator<Item = &'a MarginArea>) -> Bounds {
     let mut left = block;
-    for area in near.flat_map(|reach| &reach.areas) {
+    for area in near.flat_map(|margin| &margin.areas) {
         for turn in TURNS {
             let area = area.shifted(turn);
             if !area.meets(&left) {

@@ -10,7 +10,7 @@ pub(super) const MAX_CELLS: u32 = 1 << 20;
 const MAGIC: [u8; 4] = *b"PLC1";
 const NOT_COUNTED: u32 = u32::MAX;
 
-/// Which cell a row is counted in: what the aggregate `block_counts` stands on.
+/// Which cell a row is counted in: the aggregate `block_counts` needs this.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cells {
     plan: Plan,
@@ -127,7 +127,7 @@ impl Cells {
     /// The cells of [`Self::encode`].
     ///
     /// # Errors
-    /// Bytes that are no cells.
+    /// Bytes that are not cells.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, MAGIC, "plan of cells")?;
         let plan = Plan::read(&mut reader)?;

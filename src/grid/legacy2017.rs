@@ -18,7 +18,9 @@
 
 use std::hint::black_box;
 
+use super::stop;
 use super::{Bounds, GridShape};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Result};
 
 /// The part of the step of the grid that a margin is wide.
@@ -133,6 +135,18 @@ impl Published {
 /// What ended a run in 2017: no rows, a row in no block (versions 2 to 4), a latitude that the arc
 /// sine refuses.
 pub fn run(options: &Options, equatorial: &[(f64, f64)]) -> Result<Published> {
+    run_unless(&CancelFlag::default(), options, equatorial)
+}
+
+/// As [`run`]; an error soon after `stop` is raised.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_unless(
+    stop: &CancelFlag,
+    options: &Options,
+    equatorial: &[(f64, f64)],
+) -> Result<Published> {
     let shape = GridShape::of_blocks(blocks(options.size, options.block)?)?;
     let positions = if options.version < Version::V3 {
         equatorial.to_vec()
@@ -149,14 +163,14 @@ pub fn run(options: &Options, equatorial: &[(f64, f64)]) -> Result<Published> {
     let margin = (options.version > Version::V1).then_some((lon_step * MARGIN, lat_step * MARGIN));
 
     let blocks = base_blocks(&bounds, shape, lon_step, lat_step);
-    let places = assign(&positions, &blocks, margin)?;
+    let places = assign(&positions, &blocks, margin, stop)?;
     let mut outcome = Published { shape, positions, blocks, cuts: Vec::new(), places };
     if options.version == Version::V4 {
         let mut ids = Ids::of(&outcome);
         ids.forget_empty(&mut outcome);
         for _ in 0..options.rounds {
-            ids.cut(&mut outcome, options);
-            outcome.places = assign(&outcome.positions, &outcome.blocks, margin)?;
+            ids.cut(&mut outcome, options, stop)?;
+            outcome.places = assign(&outcome.positions, &outcome.blocks, margin, stop)?;
         }
     }
     Ok(outcome)
@@ -232,6 +246,7 @@ fn assign(
     positions: &[(f64, f64)],
     blocks: &[ClosedBlock],
     margin: Option<(f64, f64)>,
+    stop: &CancelFlag,
 ) -> Result<Vec<Vec<usize>>> {
     let (lon_margin, lat_margin) = margin.unwrap_or_default();
     let windows: Vec<Bounds> = blocks
@@ -246,6 +261,8 @@ fn assign(
     positions
         .iter()
         .map(|(lon, lat)| {
+            // There may be a million windows.
+            stop::check(stop, 0)?;
             let mut holding = (0..windows.len()).filter(|index| windows[*index].holds(*lon, *lat));
             if margin.is_none() {
                 return Ok(vec![holding.next().unwrap_or(0)]);
@@ -305,7 +322,7 @@ impl Ids {
     }
 
     /// One round: cuts every block above the limit into `rows // max` slices of longitude.
-    fn cut(&mut self, outcome: &mut Published, options: &Options) {
+    fn cut(&mut self, outcome: &mut Published, options: &Options, stop: &CancelFlag) -> Result<()> {
         let mut visits: Vec<(u32, u64)> =
             outcome.blocks.iter().map(|block| block.id).zip(outcome.rows()).collect();
         visits.retain(|(_, rows)| *rows > options.max_rows);
@@ -314,6 +331,7 @@ impl Ids {
             Visit::Ascending => (0, *id),
         });
         for (id, rows) in visits {
+            stop::check(stop, 0)?;
             let whole = outcome.blocks.iter().position(|block| block.id == id);
             let whole = outcome.blocks.remove(whole.expect("ids are unique")).bounds;
             let parts = rows / options.max_rows;
@@ -329,5 +347,6 @@ impl Ids {
             self.free.push_back(id);
             outcome.cuts.push(cut);
         }
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ pub enum Margin {
     /// Nothing.
     #[default]
     None,
-    /// What lies within so many percent of its sides.
+    /// What lies within this percentage of its sides.
     Percent(f64),
     /// What lies within this angle.
     Arcsec(f64),

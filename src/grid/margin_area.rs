@@ -45,9 +45,9 @@ struct Angle {
 }
 
 impl MarginArea {
-    /// The margin of a block, or none if the plan has no margins.
-    pub(super) fn new(plan: &Plan, id: u32, cut: bool) -> Option<Self> {
-        let block = plan.blocks()[id as usize].bounds;
+    /// The margin of a block of a plan, or none if the plan has no margins; `cut` if it is only a part of
+    /// its base block.
+    pub(super) fn new(plan: &Plan, block: Bounds, cut: bool) -> Option<Self> {
         match plan.margin() {
             Margin::None => None,
             Margin::Percent(percent) => {

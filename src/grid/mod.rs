@@ -37,6 +37,7 @@ mod plan;
 mod position;
 mod shape;
 mod split;
+mod stop;
 mod tree;
 mod trig;
 mod vector;

@@ -5,6 +5,7 @@ use super::bytes::{Reader, Writer};
 use super::shape::MAX_BLOCKS;
 use super::tree::Tree;
 use super::{Bounds, Frame, GridShape, Located, Margin};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Result};
 
 const MAGIC: [u8; 4] = *b"PLP1";
@@ -40,13 +41,26 @@ impl Plan {
     /// # Errors
     /// Blocks that do not tile their base blocks by straight cuts, or more than [`MAX_BLOCKS`].
     pub fn new(grid: Grid, margin: Margin, blocks: Vec<Block>) -> Result<Self> {
+        Self::unless(&CancelFlag::default(), grid, margin, blocks)
+    }
+
+    /// As [`Self::new`]; an error soon after `stop` is raised.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn unless(
+        stop: &CancelFlag,
+        grid: Grid,
+        margin: Margin,
+        blocks: Vec<Block>,
+    ) -> Result<Self> {
         if blocks.len() > MAX_BLOCKS as usize {
             return Err(Error::usage(format!(
                 "the plan has {} blocks, expected at most {MAX_BLOCKS}: raise max_rows",
                 blocks.len()
             )));
         }
-        let tree = Tree::new(&grid, &blocks)?;
+        let tree = Tree::new(&grid, &blocks, stop)?;
         Ok(Self { grid, margin, blocks, tree })
     }
 
@@ -105,7 +119,7 @@ impl Plan {
     /// The plan of [`Self::encode`], with the same edges to the bit.
     ///
     /// # Errors
-    /// Bytes that are no plan.
+    /// Bytes that are not a plan.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, MAGIC, "plan")?;
         let plan = Self::read(&mut reader)?;

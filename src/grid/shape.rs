@@ -56,7 +56,7 @@ pub struct GridShape {
 }
 
 impl GridShape {
-    /// A shape of so many columns and rows.
+    /// A shape of this number of columns and rows.
     ///
     /// # Errors
     /// No column, no row, or more than [`MAX_BLOCKS`] cells.

@@ -5,13 +5,14 @@ use std::str::FromStr;
 
 use super::base::{Block, Grid};
 use super::cells::{MAX_CELLS, Part};
-use super::{Bounds, Cells, Edges, Margin, Plan};
+use super::{Bounds, Cells, Edges, Margin, Plan, stop};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
 
 /// Cells a side of an open block, where few are open.
 const CELLS_A_SIDE: u32 = 64;
 
-/// After so many rounds a block stays as it is.
+/// After this number of rounds a block stays as it is.
 const MAX_ROUNDS: u32 = 32;
 
 /// How a block that is too full is cut.
@@ -57,6 +58,8 @@ impl FromStr for Rule {
 /// splitting.finish(margin)
 /// ```
 ///
+/// What may take long looks at a flag, `stop`, and ends with an error soon after it is raised.
+///
 /// A block that is too full is *open*. Its cells are counted, then it is cut:
 ///
 /// - [`Rule::Balanced`]: across its longer side in true angle, at the edge of a cell where the two
@@ -66,7 +69,7 @@ impl FromStr for Rule {
 ///   right. Slices may be empty.
 ///
 /// A block whose rows are all in one cell is *crowded*: the extent of its rows decides. Rows in
-/// one place (for `Lon`: at one longitude) cannot be told apart, so the block stays as it is,
+/// one place (for `Lon`: at one longitude) cannot be separated, so the block stays as it is,
 /// *dense*. So it does where no float is left for a cut, and after 32 rounds. Otherwise the next
 /// round counts finer: inside the extent, or for `Lon` inside the slice that holds all.
 #[derive(Debug, Clone)]
@@ -93,7 +96,7 @@ enum State {
     Fits,
     /// Too full: count the cells of this region, which holds all rows.
     Open(Bounds),
-    /// Too full, all rows in one cell of this region, which has so many columns of cells.
+    /// Too full, all rows in one cell of this region, which has this number of columns of cells.
     Crowded { region: Bounds, columns: u32 },
     /// Too full, and to stay so.
     Dense,
@@ -106,7 +109,7 @@ pub struct Split {
     pub plan: Plan,
     /// Own rows by block.
     pub own_rows: Vec<u64>,
-    /// Which blocks hold more than `max_rows` because their rows cannot be told apart.
+    /// Which blocks hold more than `max_rows` because their rows cannot be separated.
     pub dense: Vec<bool>,
     /// How often rows were counted, base blocks apart.
     pub rounds: u32,
@@ -140,7 +143,7 @@ impl Splitting {
     ///
     /// # Panics
     /// If crowded blocks still wait for [`Self::take_extents`].
-    pub fn next_cells(&mut self) -> Result<Option<Cells>> {
+    pub fn next_cells(&mut self, stop: &CancelFlag) -> Result<Option<Cells>> {
         assert!(!self.has_crowded(), "crowded blocks wait for their extents");
         for piece in &mut self.pieces {
             if piece.rounds >= MAX_ROUNDS && matches!(piece.state, State::Open(_)) {
@@ -171,16 +174,18 @@ impl Splitting {
                 }
             })
             .collect();
-        Ok(Some(Cells::inside(self.plan()?, &regions)))
+        Ok(Some(Cells::inside(self.plan(stop)?, &regions)))
     }
 
     /// Cuts the open blocks by the rows in their cells.
     ///
     /// # Errors
     /// Counts that do not add up to the rows of their block: the input has changed.
-    pub fn take_counts(&mut self, cells: &Cells, counts: &[u64]) -> Result<()> {
+    pub fn take_counts(&mut self, cells: &Cells, counts: &[u64], stop: &CancelFlag) -> Result<()> {
         check_length(counts, cells.count())?;
         for part in cells.parts() {
+            // A part may be a million cells.
+            stop::check(stop, 0)?;
             let counts = &counts[part.cells()];
             let piece = &mut self.pieces[part.block as usize];
             let found: u64 = counts.iter().sum();
@@ -228,13 +233,13 @@ impl Splitting {
     ///
     /// # Errors
     /// More blocks than a plan can have.
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn plan(&self, stop: &CancelFlag) -> Result<Plan> {
         let blocks = self
             .pieces
             .iter()
             .map(|piece| Block { parent: piece.parent, bounds: piece.bounds })
             .collect();
-        Plan::new(self.grid.clone(), Margin::None, blocks)
+        Plan::unless(stop, self.grid.clone(), Margin::None, blocks)
     }
 
     /// Decides for each crowded block by the bounds of its rows, in longitudes after the seam of
@@ -286,7 +291,7 @@ impl Splitting {
     ///
     /// # Panics
     /// If blocks are still open or crowded.
-    pub fn finish(mut self, margin: Margin) -> Result<Split> {
+    pub fn finish(mut self, margin: Margin, stop: &CancelFlag) -> Result<Split> {
         assert!(
             self.pieces.iter().all(|piece| matches!(piece.state, State::Fits | State::Dense)),
             "open blocks wait for their counts"
@@ -303,7 +308,7 @@ impl Splitting {
             .map(|piece| Block { parent: piece.parent, bounds: piece.bounds })
             .collect();
         Ok(Split {
-            plan: Plan::new(self.grid, margin, blocks)?,
+            plan: Plan::unless(stop, self.grid, margin, blocks)?,
             own_rows: self.pieces.iter().map(|piece| piece.rows).collect(),
             dense: self.pieces.iter().map(|piece| matches!(piece.state, State::Dense)).collect(),
             rounds: self.pieces.iter().map(|piece| piece.rounds).max().unwrap_or(0),

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::Bounds;
 use super::base::{Block, Grid};
+use super::{Bounds, stop};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Result};
 
 /// A node, or a block if the highest bit is set.
@@ -54,29 +55,21 @@ impl Tree {
     }
 
     /// The trees for `blocks`, which must tile their base blocks by straight cuts.
-    pub(super) fn new(grid: &Grid, blocks: &[Block]) -> Result<Self> {
-        let mut ids: Vec<usize> = (0..blocks.len()).collect();
-        ids.sort_by_key(|id| blocks[*id].parent);
-        let mut tree =
-            Self { links: vec![Link(0); grid.base_blocks() as usize], ..Self::default() };
+    pub(super) fn new(grid: &Grid, blocks: &[Block], stop: &CancelFlag) -> Result<Self> {
+        let (mut ids, ends) = by_parent(grid, blocks)?;
+        let links = vec![Link(0); grid.base_blocks() as usize];
+        let mut tree = Self { links, ..Self::default() };
         let mut groups = Vec::new();
         let mut begin = 0;
-        for base in 0..grid.base_blocks() {
-            let count = ids[begin..].iter().take_while(|id| blocks[**id].parent == base).count();
-            let range = begin..begin + count;
-            begin += count;
-            groups.push(Group { ids: range, area: grid.base(base), link: base as usize });
+        for (base, end) in (0..).zip(ends) {
+            groups.push(Group { ids: begin..end, area: grid.base(base), link: base as usize });
+            begin = end;
         }
-        if begin < ids.len() {
-            return Err(Error::data(format!(
-                "block {} has the parent {}, expected one below {}",
-                ids[begin],
-                blocks[ids[begin]].parent,
-                grid.base_blocks()
-            )));
-        }
+        let mut step = 0;
         while let Some(group) = groups.pop() {
+            stop::check(stop, step)?;
             tree.grow(&group, &mut ids, blocks, &mut groups)?;
+            step += 1;
         }
         Ok(tree)
     }
@@ -169,6 +162,32 @@ impl Tree {
         });
         Ok(())
     }
+}
+
+/// The blocks of all base blocks in turn, ascending in each, and where those of each base block end.
+fn by_parent(grid: &Grid, blocks: &[Block]) -> Result<(Vec<usize>, Vec<usize>)> {
+    let mut next = vec![0; grid.base_blocks() as usize];
+    for (id, block) in blocks.iter().enumerate() {
+        let count = next.get_mut(block.parent as usize).ok_or_else(|| {
+            Error::data(format!(
+                "block {id} has the parent {}, expected one below {}",
+                block.parent,
+                grid.base_blocks()
+            ))
+        })?;
+        *count += 1;
+    }
+    let mut begin = 0;
+    for next in &mut next {
+        begin += std::mem::replace(next, begin);
+    }
+    let mut ids = vec![0; blocks.len()];
+    for (id, block) in blocks.iter().enumerate() {
+        let next = &mut next[block.parent as usize];
+        ids[*next] = id;
+        *next += 1;
+    }
+    Ok((ids, next))
 }
 
 /// Sorts the members along the axis and finds the cuts that no block straddles: how many members

@@ -63,7 +63,7 @@ const FRAC_PI_2_LOW: f64 = 6.12323399573676603587e-17;
 /// The tangent of 22.5 degrees.
 const TAN_22_5: f64 = 0.41421356237309503;
 
-/// 1.5 · 2^52: what is added to it is rounded to a whole number, which stands in the low bits.
+/// 1.5 · 2^52: what is added to it is rounded to a whole number, which is in the low bits.
 const WHOLE: f64 = 6755399441055744.0;
 
 /// 2^27 + 1: a product with it cuts a number into halves of 26 bits.

@@ -1,8 +1,7 @@
 //! What is said of each block: a record that is a line of `blocks.csv`, written and read here.
 
-use super::count::CountResult;
 use crate::error::{Error, Result};
-use crate::grid::{Assigner, Bounds};
+use crate::grid::{Assigner, Bounds, Split};
 use crate::table::Manifest;
 
 /// The columns of `blocks.csv`.
@@ -46,14 +45,13 @@ pub struct BlockRecord {
     pub margin_radius_arcsec: f64,
     /// Observed bounds of the input's coordinates, as far as they are known: ra, then dec.
     pub observed: [Option<(f64, f64)>; 2],
-    /// Its rows are more than asked for, and cannot be told apart.
+    /// Its rows are more than asked for, and cannot be separated.
     pub dense: bool,
 }
 
 impl BlockRecord {
     /// The blocks as they were counted; nothing is written yet.
-    pub fn of(counted: &CountResult, assigner: &Assigner) -> Vec<Self> {
-        let split = &counted.split;
+    pub fn of(split: &Split, assigner: &Assigner) -> Vec<Self> {
         let numbered = (0..).zip(split.plan.blocks());
         numbered
             .zip(split.own_rows.iter().zip(&split.dense))
@@ -91,6 +89,48 @@ impl BlockRecord {
         line.push(if self.dense { "dense".into() } else { String::new() });
         line
     }
+
+    /// The blocks that a version records.
+    ///
+    /// # Errors
+    /// A version without blocks, or with lines that are not blocks.
+    pub fn read(manifest: &Manifest) -> Result<Vec<Self>> {
+        let (names, lines) = block_lines(manifest)?;
+        let broken = |what: &str| {
+            Error::data(format!("the blocks of dataset '{}' have no {what}", manifest.location))
+        };
+        let read = |line: &Vec<String>| {
+            let text = |name: &str| {
+                let column = names.iter().position(|known| known == name);
+                column.and_then(|column| line.get(column)).ok_or_else(|| broken(name))
+            };
+            let id = |name: &str| text(name)?.parse::<u32>().map_err(|_no| broken(name));
+            let count = |name: &str| text(name)?.parse::<u64>().map_err(|_no| broken(name));
+            let angle = |name: &str| text(name)?.parse::<f64>().map_err(|_no| broken(name));
+            let range = |[min, max]: [&str; 2]| -> Result<_> {
+                let is_known = !text(min)?.is_empty();
+                is_known.then(|| Ok((angle(min)?, angle(max)?))).transpose()
+            };
+            Ok(Self {
+                block: id("block")?,
+                parent: id("parent")?,
+                bounds: Bounds {
+                    lon_min: angle("lon_min")?,
+                    lon_max: angle("lon_max")?,
+                    lat_min: angle("lat_min")?,
+                    lat_max: angle("lat_max")?,
+                },
+                own_rows: count("own_rows")?,
+                margin_rows: count("margin_rows")?,
+                bytes: count("bytes")?,
+                margin_bytes: count("margin_bytes")?,
+                margin_radius_arcsec: angle("margin_radius_arcsec")?,
+                observed: [range(["ra_min", "ra_max"])?, range(["dec_min", "dec_max"])?],
+                dense: text("flag")? == "dense",
+            })
+        };
+        lines.iter().map(read).collect()
+    }
 }
 
 /// The lines of `blocks.csv`, the names first.
@@ -111,46 +151,4 @@ pub fn block_lines(manifest: &Manifest) -> Result<(&[String], &[Vec<String>])> {
         )));
     };
     Ok((names, lines))
-}
-
-/// The blocks that a version records.
-///
-/// # Errors
-/// A version without blocks, or with lines that are none.
-pub fn read_blocks(manifest: &Manifest) -> Result<Vec<BlockRecord>> {
-    let (names, lines) = block_lines(manifest)?;
-    let broken = |what: &str| {
-        Error::data(format!("the blocks of dataset '{}' have no {what}", manifest.location))
-    };
-    let read = |line: &Vec<String>| {
-        let text = |name: &str| {
-            let column = names.iter().position(|known| known == name);
-            column.and_then(|column| line.get(column)).ok_or_else(|| broken(name))
-        };
-        let id = |name: &str| text(name)?.parse::<u32>().map_err(|_no| broken(name));
-        let count = |name: &str| text(name)?.parse::<u64>().map_err(|_no| broken(name));
-        let angle = |name: &str| text(name)?.parse::<f64>().map_err(|_no| broken(name));
-        let range = |[min, max]: [&str; 2]| -> Result<_> {
-            let is_known = !text(min)?.is_empty();
-            is_known.then(|| Ok((angle(min)?, angle(max)?))).transpose()
-        };
-        Ok(BlockRecord {
-            block: id("block")?,
-            parent: id("parent")?,
-            bounds: Bounds {
-                lon_min: angle("lon_min")?,
-                lon_max: angle("lon_max")?,
-                lat_min: angle("lat_min")?,
-                lat_max: angle("lat_max")?,
-            },
-            own_rows: count("own_rows")?,
-            margin_rows: count("margin_rows")?,
-            bytes: count("bytes")?,
-            margin_bytes: count("margin_bytes")?,
-            margin_radius_arcsec: angle("margin_radius_arcsec")?,
-            observed: [range(["ra_min", "ra_max"])?, range(["dec_min", "dec_max"])?],
-            dense: text("flag")? == "dense",
-        })
-    };
-    lines.iter().map(read).collect()
 }

@@ -16,28 +16,18 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::options::{AngleUnit, Params};
+use super::coordinates::{self, as_written, fault, in_degrees, number};
+use super::options::Params;
 use super::schema::TextSchema;
+use crate::compute::compute;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::grid::{Bounds, Frame, distance_to_block};
+use crate::grid::{Frame, Split, distance_to_block};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Format, SourceTable};
 
 const POSITIONS: &str = include_str!("../../sql/steps/partition_positions.sql");
 
-/// Names of coordinates, the first that a table has; case does not matter.
-const KNOWN: [[&str; 2]; 7] = [
-    ["ra", "decl"],
-    ["ra", "dec"],
-    ["_ra.icrs", "_de.icrs"],
-    ["ra_icrs", "de_icrs"],
-    ["raj2000", "dej2000"],
-    ["ra_ps", "decl_ps"],
-    ["lon", "lat"],
-];
-/// Where the LSST tables of 2017 have them, without header and schema.
-const UNNAMED: [&str; 2] = ["column_7", "column_10"];
 /// A turn in radians, and what rotations round.
 const A_TURN: f64 = TAU * (1.0 + 1e-9);
 /// Fewer rows than this say nothing about their unit.
@@ -69,7 +59,7 @@ impl Catalogue {
     /// Opens pinned tables. With a `schema` the columns get its types.
     ///
     /// # Errors
-    /// Tables with other columns than the first; no column of coordinates, or one that is no number;
+    /// Tables with other columns than the first; no column of coordinates, or one that is not a number;
     /// a column with the name of one that is added.
     pub fn open(
         session: &Session,
@@ -78,11 +68,11 @@ impl Catalogue {
         schema: Option<&TextSchema>,
     ) -> Result<Self> {
         let table = SourceTable::united(tables).map_err(|unlike| unlike.refused("partition"))?;
-        let names = coordinates(&table, params)?;
+        let names = coordinates::named(&table, params)?;
         for name in [BLOCK, REASON] {
             if table.schema.column_with_name(name).is_some() {
                 return Err(Error::data(format!(
-                    "'{}' has a column '{name}', which is what the output adds: rename it, or \
+                    "'{}' has a column '{name}', which the output adds itself: rename it, or \
                      leave it out by a view",
                     table.name
                 )));
@@ -254,28 +244,28 @@ impl Catalogue {
     }
 
     /// Whether there are many positions and all so near to (0, 0) that they may be radians. Nothing is
-    /// read if one of `blocks`, those with rows, is far from there; else all up to the first that is.
+    /// read if one of the blocks with rows is far from there; else all up to the first that is.
     ///
     /// # Errors
     /// The engine's, with our kind.
-    pub async fn may_be_radians<'a>(
-        &self,
-        mut blocks: impl Iterator<Item = &'a Bounds>,
-    ) -> Result<bool> {
-        let (lon, lat) = self.frame.from_equatorial(0.0, 0.0);
-        if blocks.any(|block| distance_to_block(lon, lat, block) > A_TURN * SQRT_2) {
+    pub async fn may_be_radians(&self, split: &Arc<Split>) -> Result<bool> {
+        let (frame, split) = (self.frame, Arc::clone(split));
+        let is_far = compute(move |_| {
+            let (lon, lat) = frame.from_equatorial(0.0, 0.0);
+            let mut blocks = split.plan.blocks().iter().zip(&split.own_rows);
+            Ok(blocks.any(|(block, rows)| {
+                *rows > 0 && distance_to_block(lon, lat, &block.bounds) > A_TURN * SQRT_2
+            }))
+        });
+        if is_far.await? {
             return Ok(false);
         }
         let mut batches = self.session.context().table("positions").await?.execute_stream().await?;
         let mut rows = 0;
         while let Some(batch) = batches.try_next().await? {
-            let [lons, lats] = [0, 1].map(|axis| batch.column(axis).as_primitive::<Float64Type>());
-            for (lon, lat) in lons.iter().zip(lats).filter_map(|(lon, lat)| lon.zip(lat)) {
-                let (ra, dec) = self.frame.to_equatorial(lon, lat);
-                if ra.min(360.0 - ra).max(dec.abs()) > A_TURN {
-                    return Ok(false);
-                }
-                rows += 1;
+            match compute(move |_| Ok(near_origin(frame, &batch))).await? {
+                Some(near) => rows += near,
+                None => return Ok(false),
             }
         }
         Ok(rows > MANY_ROWS)
@@ -308,90 +298,16 @@ pub fn changed(what: &str) -> Error {
     Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
 }
 
-/// The names of right ascension and declination.
-fn coordinates(table: &SourceTable, params: &Params) -> Result<[String; 2]> {
-    let fields = || table.schema.fields().iter();
-    let missing = |what: &str| {
-        let names: Vec<_> = fields().map(|field| field.name().as_str()).collect();
-        Error::data(format!("{what} not found in '{}', which has {}", table.name, names.join(", ")))
-    };
-    let names = match (&params.options().ra, &params.options().dec) {
-        (Some(ra), Some(dec)) => {
-            let absent = [ra, dec].into_iter().find(|name| table.schema.index_of(name).is_err());
-            if let Some(name) = absent {
-                return Err(missing(&format!("column '{name}'")));
-            }
-            [ra.clone(), dec.clone()]
+/// The rows of a batch if all positions are near to (0, 0).
+fn near_origin(frame: Frame, batch: &RecordBatch) -> Option<u64> {
+    let [lons, lats] = [0, 1].map(|axis| batch.column(axis).as_primitive::<Float64Type>());
+    let mut rows = 0;
+    for (lon, lat) in lons.iter().zip(lats).filter_map(|(lon, lat)| lon.zip(lat)) {
+        let (ra, dec) = frame.to_equatorial(lon, lat);
+        if ra.min(360.0 - ra).max(dec.abs()) > A_TURN {
+            return None;
         }
-        _ => {
-            let find = |known: &str| {
-                let same = fields().find(|field| field.name().eq_ignore_ascii_case(known));
-                same.map(|field| field.name().clone())
-            };
-            let of = |[ra, dec]: &[&str; 2]| Some([find(ra)?, find(dec)?]);
-            KNOWN.iter().chain([&UNNAMED]).find_map(of).ok_or_else(|| {
-                missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
-            })?
-        }
-    };
-    for name in &names {
-        let found = table.schema.field_with_name(name)?.data_type();
-        if !found.is_numeric() && !is_string(&table.schema, name) {
-            return Err(Error::data(format!(
-                "column '{name}' of '{}' is {found}, expected a number",
-                table.name
-            )));
-        }
+        rows += 1;
     }
-    Ok(names)
-}
-
-fn is_string(schema: &SchemaRef, name: &str) -> bool {
-    schema.field_with_name(name).is_ok_and(|field| {
-        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-    })
-}
-
-/// A column as SQL; the words for NULL in text files are NULL.
-fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> String {
-    let quoted = quote_identifier(name);
-    if is_text && is_string(schema, name) {
-        return format!("CASE WHEN {quoted} IN ('NULL', '\\N', '') THEN NULL ELSE {quoted} END");
-    }
-    quoted
-}
-
-/// A coordinate as SQL that is a number: of text, NULL where it is none.
-fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
-    match is_string(schema, name) {
-        true => format!("TRY_CAST({value} AS DOUBLE)"),
-        false => format!("CAST({value} AS DOUBLE)"),
-    }
-}
-
-/// Right ascension and declination of a stored table as SQL, in degrees.
-pub(super) fn stored_position(
-    schema: &SchemaRef,
-    names: [&str; 2],
-    unit: AngleUnit,
-) -> [String; 2] {
-    in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
-}
-
-/// Why a row has no position: what is written, then what it is as a number.
-fn fault(written: &[String; 2], numbers: &[String; 2]) -> String {
-    format!(
-        "CASE WHEN {} IS NULL OR {} IS NULL THEN 'null' \
-         WHEN {} IS NULL OR {} IS NULL THEN 'not_a_number' \
-         ELSE position_fault(${{ra}}, ${{dec}}) END",
-        written[0], written[1], numbers[0], numbers[1]
-    )
-}
-
-fn in_degrees([ra, dec]: [String; 2], unit: AngleUnit) -> [String; 2] {
-    match unit {
-        AngleUnit::Deg => [ra, dec],
-        AngleUnit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],
-        AngleUnit::Hour => [format!("({ra} * 15)"), dec],
-    }
+    Some(rows)
 }

@@ -1,5 +1,7 @@
 //! Counting: the extent of all rows, the grid, the rows of its blocks, and the splitting of those
-//! that hold too many. Decisions stand on counts alone.
+//! that hold too many. Decisions need only counts.
+
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
@@ -7,6 +9,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::catalogue::{Catalogue, changed};
 use super::options::{Coverage, GridSize, Params};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::functions::{TableExtent, read_block_counts, read_extent};
@@ -27,7 +30,7 @@ const AUTO_CUT_DEG: f64 = 180.0;
 /// What counting has found.
 pub struct CountResult {
     /// The blocks with their own rows.
-    pub split: Split,
+    pub split: Arc<Split>,
     /// All rows.
     pub rows: u64,
     /// Rows without a position, by reason.
@@ -59,53 +62,72 @@ pub async fn count(
         Coverage::Sky => None,
     };
     let grid = grid(input, params, extent.as_ref(), watch)?;
-    let uncut = Plan::uncut(grid.clone(), params.margin());
-    let found = rows_of(input, &Cells::of_blocks(Plan::uncut(grid.clone(), Margin::None))).await?;
+    let (base, margin) = (grid.clone(), params.margin());
+    let cells = compute(move |_| Ok(Cells::of_blocks(Plan::uncut(base, Margin::None)))).await?;
+    let (_, found) = rows_of(input, cells).await?;
     if found.usable == 0 {
         return Err(Error::data(match found.rows {
             0 => format!("'{}' has no rows, expected at least one", input.table().name),
-            rows => format!("of {rows} rows of '{}' none has a position", input.table().name),
+            rows => format!("none of the {rows} rows of '{}' has a position", input.table().name),
         }));
     }
     if found.counts.iter().sum::<u64>() != found.usable {
         return Err(changed("rows lie outside the bounds that were measured"));
     }
+    let (rows, usable, counts) = (found.rows, found.usable, found.counts);
     let split = match params.max_rows() {
         None => {
-            let dense = vec![false; found.counts.len()];
-            Split { plan: uncut, own_rows: found.counts, dense, rounds: 0 }
+            compute(move |_| {
+                let (plan, dense) = (Plan::uncut(grid, margin), vec![false; counts.len()]);
+                Ok(Split { plan, own_rows: counts, dense, rounds: 0 })
+            })
+            .await?
         }
         Some(max_rows) => {
             let rule = params.options().split;
-            let splitting = Splitting::new(grid, &found.counts, rule, max_rows)?;
-            split(input, splitting, params.margin(), watch).await?
+            let splitting = compute(move |_| Splitting::new(grid, &counts, rule, max_rows));
+            split(input, splitting.await?, margin, watch).await?
         }
     };
     watch.report(Event::Done);
-    let bad = found.rows - found.usable;
+    let bad = rows - usable;
     let faults = if bad == 0 { Vec::new() } else { faults(input).await? };
     if faults.iter().map(|(_, rows)| rows).sum::<u64>() != bad {
-        return Err(changed("other rows have no position now"));
+        return Err(changed("the number of rows without a position differs"));
     }
-    Ok(CountResult { split, rows: found.rows, faults })
+    Ok(CountResult { split: Arc::new(split), rows, faults })
 }
 
-/// The rows of each place of `plan`, margins included.
+/// The margin rows of each block.
 ///
 /// # Errors
 /// The engine's.
-pub async fn assigned_rows(input: &Catalogue, plan: &Plan) -> Result<Vec<u64>> {
-    let mut rows = vec![0; plan.blocks().len() * 2];
-    let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
-    for batch in input.rows(PLACES, &[], vec![bound]).await? {
-        let places = batch.column(0).as_primitive::<Int32Type>().values();
-        let counts = batch.column(1).as_primitive::<Int64Type>().values();
-        for (place, count) in places.iter().zip(counts) {
-            let place = usize::try_from(*place).ok().and_then(|place| rows.get_mut(place));
-            *place.ok_or_else(|| Error::internal("a place without block"))? = count.unsigned_abs();
-        }
+pub async fn margin_rows(input: &Catalogue, split: &Arc<Split>) -> Result<Vec<u64>> {
+    let mut rows = vec![0; split.plan.blocks().len()];
+    for batch in input.rows(PLACES, &[], vec![bound_plan(split).await?]).await? {
+        rows = compute(move |_| {
+            let places = batch.column(0).as_primitive::<Int32Type>().values();
+            let counts = batch.column(1).as_primitive::<Int64Type>().values();
+            for (place, count) in places.iter().zip(counts).filter(|(place, _)| *place % 2 == 1) {
+                let block = usize::try_from(*place / 2).ok().and_then(|id| rows.get_mut(id));
+                *block.ok_or_else(|| Error::internal("a place without block"))? =
+                    count.unsigned_abs();
+            }
+            Ok(rows)
+        })
+        .await?;
     }
     Ok(rows)
+}
+
+/// The plan as the value of a step.
+///
+/// # Errors
+/// Never.
+pub async fn bound_plan(split: &Arc<Split>) -> Result<(&'static str, ScalarValue)> {
+    let split = Arc::clone(split);
+    let bytes = compute(move |_| Ok(split.plan.encode())).await?;
+    Ok(("plan", ScalarValue::BinaryView(Some(bytes))))
 }
 
 /// The extent of all positions.
@@ -160,7 +182,7 @@ fn grid(
     };
     if shape.is_slender() {
         watch.report(Event::Warning(format!(
-            "the grid is {shape}, long slivers: pass --grid COLSxROWS for another shape"
+            "the grid is {shape}, which makes long slivers: pass --grid COLSxROWS for another shape"
         )));
     }
     Grid::new(params.frame().unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)
@@ -173,16 +195,24 @@ struct CellCounts {
     counts: Vec<u64>,
 }
 
-async fn rows_of(input: &Catalogue, cells: &Cells) -> Result<CellCounts> {
-    let bound = ("cells", ScalarValue::BinaryView(Some(cells.encode())));
-    let rows = input.rows(COUNT, &[], vec![bound]).await?;
-    let row = only(&rows)?;
-    let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
-    Ok(CellCounts {
-        rows: number(0).unsigned_abs(),
-        usable: number(1).unsigned_abs(),
-        counts: read_block_counts(row.column(2), 0)?,
+async fn rows_of(input: &Catalogue, cells: Cells) -> Result<(Cells, CellCounts)> {
+    let (cells, bytes) = compute(move |_| {
+        let bytes = cells.encode();
+        Ok((cells, bytes))
     })
+    .await?;
+    let bound = ("cells", ScalarValue::BinaryView(Some(bytes)));
+    let rows = input.rows(COUNT, &[], vec![bound]).await?;
+    let row = only(&rows)?.clone();
+    let found = compute(move |_| {
+        let number = |column: usize| row.column(column).as_primitive::<Int64Type>().value(0);
+        Ok(CellCounts {
+            rows: number(0).unsigned_abs(),
+            usable: number(1).unsigned_abs(),
+            counts: read_block_counts(row.column(2), 0)?,
+        })
+    });
+    Ok((cells, found.await?))
 }
 
 async fn split(
@@ -192,41 +222,57 @@ async fn split(
     watch: &dyn Observer,
 ) -> Result<Split> {
     let mut rounds = 0;
-    while let Some(cells) = splitting.next_cells()? {
-        let found = rows_of(input, &cells).await?;
-        splitting.take_counts(&cells, &found.counts)?;
+    loop {
+        let (next, cells) = compute(move |stop| {
+            let cells = splitting.next_cells(stop)?;
+            Ok((splitting, cells))
+        })
+        .await?;
+        splitting = next;
+        let Some(cells) = cells else { break };
+        let (cells, found) = rows_of(input, cells).await?;
+        splitting = compute(move |stop| {
+            splitting.take_counts(&cells, &found.counts, stop)?;
+            Ok(splitting)
+        })
+        .await?;
         if splitting.has_crowded() {
-            let extents = extents(input, &splitting).await?;
-            splitting.take_extents(&extents)?;
+            splitting = take_extents(input, splitting).await?;
         }
         rounds += 1;
         watch.report(Event::Progress { done: rounds });
     }
-    splitting.finish(margin)
+    compute(move |stop| splitting.finish(margin, stop)).await
 }
 
-/// The bounds of the rows of each crowded block.
-async fn extents(input: &Catalogue, splitting: &Splitting) -> Result<Vec<(u32, Bounds)>> {
-    let plan = splitting.plan()?;
-    let seam_deg = plan.grid().seam_deg();
-    let blocks: Vec<_> = splitting.crowded().iter().map(ToString::to_string).collect();
-    let values = vec![
-        ("plan", ScalarValue::BinaryView(Some(plan.encode()))),
-        ("cut", ScalarValue::from(seam_deg)),
-    ];
-    let mut extents = Vec::new();
-    for batch in input.rows(DENSE, &[("blocks", &blocks.join(", "))], values).await? {
-        let ids = batch.column(0).as_primitive::<Int32Type>();
-        for row in 0..batch.num_rows() {
-            let extent = of_table(&read_extent(batch.column(1), row)?, Seam::At(seam_deg));
-            let id = u32::try_from(ids.value(row)).ok().zip(extent.bounds());
-            extents.push(id.ok_or_else(|| Error::internal("a block without number or rows"))?);
+/// Decides on crowded blocks by the bounds of their rows.
+async fn take_extents(input: &Catalogue, splitting: Splitting) -> Result<Splitting> {
+    let (mut splitting, seam_deg, plan, blocks) = compute(move |stop| {
+        let plan = splitting.plan(stop)?;
+        let blocks: Vec<_> = splitting.crowded().iter().map(ToString::to_string).collect();
+        Ok((splitting, plan.grid().seam_deg(), plan.encode(), blocks.join(", ")))
+    })
+    .await?;
+    let values =
+        vec![("plan", ScalarValue::BinaryView(Some(plan))), ("cut", ScalarValue::from(seam_deg))];
+    let batches = input.rows(DENSE, &[("blocks", &blocks)], values).await?;
+    compute(move |_| {
+        let mut extents = Vec::new();
+        for batch in batches {
+            let ids = batch.column(0).as_primitive::<Int32Type>();
+            for row in 0..batch.num_rows() {
+                let extent = of_table(&read_extent(batch.column(1), row)?, Seam::At(seam_deg));
+                let id = u32::try_from(ids.value(row)).ok().zip(extent.bounds());
+                extents.push(id.ok_or_else(|| Error::internal("a block without number or rows"))?);
+            }
         }
-    }
-    Ok(extents)
+        splitting.take_extents(&extents)?;
+        Ok(splitting)
+    })
+    .await
 }
 
-/// Rows without a position by reason, the most first.
+/// Rows without a position by reason, most frequent first.
 async fn faults(input: &Catalogue) -> Result<Vec<(String, u64)>> {
     let mut faults = Vec::new();
     for batch in input.rows(FAULTS, &[], Vec::new()).await? {

@@ -3,8 +3,8 @@
 //! 1. Read the positions once, in the frame of the grid, and measure their extent ([`catalogue`]).
 //! 2. Lay a grid of as many blocks as the input's bytes ask for, and count the rows of each
 //!    ([`count`](mod@count)); rows without a position are set aside by reason.
-//! 3. Split what holds too many rows, on counts alone, until nothing does or rows cannot be told
-//!    apart.
+//! 3. Split what holds too many rows, on counts alone, until nothing does or rows cannot be
+//!    separated.
 //! 4. Read everything once more and send each row to the block that owns it, and copies of it to
 //!    the blocks whose margin holds it ([`output`]).
 //! 5. Compare rows written with rows counted, and publish all tables and `blocks.csv` at once.
@@ -18,8 +18,8 @@
 
 pub mod block_record; // what is said of each block
 pub mod catalogue; // columns, coordinates, positions
+mod coordinates; // their columns, and their values as SQL
 pub mod count; // extent, grid, counts, splitting
-pub mod nearby; // margins by brute force
 pub mod options; // as the user wrote them, and checked
 pub mod output; // the full read, in a layout
 pub mod schema; // CREATE TABLE for text without header
@@ -30,13 +30,16 @@ pub use block_record::BlockRecord;
 pub use options::{Options, Params};
 pub use schema::TextSchema;
 
+use std::sync::Arc;
+
+use crate::compute::compute;
 use crate::error::{Error, Result};
-use crate::event::{Event, Observer};
+use crate::event::{Event, Observer, Unit};
 use crate::grid::{Assigner, Margin};
 use crate::session::Session;
 use crate::table::{Run, Source};
 use catalogue::Catalogue;
-use options::{BadRows, FrameName};
+use options::{AngleUnit, BadRows, FrameName};
 use output::job::Job;
 use output::legacy;
 
@@ -63,7 +66,7 @@ impl Outcome {
         self.blocks.iter().filter(|block| block.own_rows == 0).count() as u64
     }
 
-    /// Blocks with more rows than asked for, which cannot be told apart.
+    /// Blocks with more rows than asked for, which cannot be separated.
     pub fn dense(&self) -> u64 {
         self.blocks.iter().filter(|block| block.dense).count() as u64
     }
@@ -100,7 +103,8 @@ pub async fn run(
     let mut input = Catalogue::open(session, &source.tables, params, schema)?;
     if let Some(name) = input.imprecise() {
         watch.report(Event::Warning(format!(
-            "column '{name}' is a 32-bit float: positions are good to a tenth of an arc second"
+            "column '{name}' is a 32-bit float: its positions are only accurate to a tenth of an arc \
+             second"
         )));
     }
     if params.frame().is_none() {
@@ -118,9 +122,7 @@ pub async fn run(
         });
     }
     let counted = count::count(&mut input, params, watch).await?;
-    let filled = counted.split.plan.blocks().iter().zip(&counted.split.own_rows);
-    let filled = filled.filter(|(_, rows)| **rows > 0).map(|(block, _)| &block.bounds);
-    if params.options().unit == options::AngleUnit::Deg && input.may_be_radians(filled).await? {
+    if params.options().unit == AngleUnit::Deg && input.may_be_radians(&counted.split).await? {
         watch.report(Event::Warning(
             "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
         ));
@@ -128,23 +130,28 @@ pub async fn run(
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;
     }
-    let assigner = Assigner::new(counted.split.plan.clone())?;
-    let mut blocks = BlockRecord::of(&counted, &assigner);
-    drop(assigner);
+    let planning = Event::Stage { name: "planning margins".into(), total: None, unit: Unit::Steps };
+    watch.report(planning);
+    let split = Arc::clone(&counted.split);
+    let mut blocks = compute(move |stop| {
+        let assigner = Assigner::unless(stop, split.plan.clone())?;
+        Ok(BlockRecord::of(&split, &assigner))
+    })
+    .await?;
+    watch.report(Event::Done);
     warn_of_dense(&blocks, params, watch);
     match run {
-        None if params.margin() == Margin::None => input.check_unchanged().await?,
         None => {
-            let rows = count::assigned_rows(&input, &counted.split.plan).await?;
-            blocks.iter_mut().zip(rows.chunks(2)).for_each(|(block, rows)| {
-                block.margin_rows = rows[1];
-            });
+            if params.margin() != Margin::None {
+                let rows = count::margin_rows(&input, &counted.split).await?;
+                blocks.iter_mut().zip(rows).for_each(|(block, rows)| block.margin_rows = rows);
+            }
             input.check_unchanged().await?;
         }
         Some(run) => {
             input.drop_positions()?;
             let job = Job { catalogue: &input, params, counted: &counted, watch };
-            output::publish(job, &mut blocks, run).await?;
+            blocks = output::publish(job, blocks, run).await?;
         }
     }
     Ok(Outcome {
@@ -182,7 +189,7 @@ fn warn_of_dense(blocks: &[BlockRecord], params: &Params, watch: &dyn Observer) 
     let dense = || blocks.iter().filter(|block| block.dense);
     if let (Some(first), Some(max_rows)) = (dense().next(), params.max_rows()) {
         watch.report(Event::Warning(format!(
-            "{} blocks hold more than {max_rows} rows that cannot be told apart; the first is \
+            "{} blocks hold more than {max_rows} rows that cannot be separated; the first is \
              block {} with {}",
             dense().count(),
             first.block,

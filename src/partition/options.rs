@@ -9,7 +9,7 @@ use crate::sizes;
 
 /// Bytes of a block where nothing else is asked for.
 const BLOCK_BYTES: u64 = 128 << 20;
-/// Own rows of a block at most, in `v4`.
+/// Largest number of own rows of a block, in `v4`.
 const MAX_ROWS: u64 = 175_000;
 /// The margin of `v2` to `v4`.
 const MARGIN_PERCENT: f64 = 5.0;
@@ -17,40 +17,39 @@ const MARGIN_PERCENT: f64 = 5.0;
 /// A partitioning as the user asks for it; the command and the procedure share this definition.
 #[derive(Args, Debug, Clone, PartialEq)]
 pub struct Options {
-    /// What to start from: v1 = a plain equatorial grid, v2 = v1 with margins of 5 %, v3 = v2 in
+    /// Options to start from: v1 = a plain equatorial grid, v2 = v1 with margins of 5 %, v3 = v2 in
     /// ecliptic coordinates, v4 = v3 with blocks split until none holds more than 175000 rows
     #[arg(long, value_enum, default_value_t)]
     pub preset: Preset,
     /// Frame of the grid; `legacy2017` computes as the programs of 2017 did, faults included
     #[arg(long, value_enum)]
     pub frame: Option<FrameName>,
-    /// What the grid covers: where the rows are, or the whole sky
+    /// What the grid covers: the box around all rows, or the whole sky
     #[arg(long, value_enum, default_value_t)]
     pub bounds: Coverage,
-    /// Stored bytes of input for a block: the grid gets as many blocks as that takes [default:
-    /// 128MiB]
+    /// Bytes of input for each block, as stored; sets the number of blocks [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     #[arg(conflicts_with_all = ["blocks", "grid"])]
     pub block_bytes: Option<u64>,
-    /// Blocks of the grid
+    /// Number of blocks in the grid
     #[arg(long, value_name = "N", conflicts_with = "grid")]
     pub blocks: Option<u32>,
     /// Columns and rows of the grid, such as 16x10
     #[arg(long, value_name = "COLSxROWS")]
     pub grid: Option<GridShape>,
-    /// Margin of each block in percent of its sides; 0 is none
+    /// Margin of each block in percent of its sides; 0 for none
     #[arg(long, value_name = "PERCENT", conflicts_with = "margin_arcsec")]
     pub margin_percent: Option<f64>,
-    /// Margin of each block as an angle, at most 36000; 0 is none
+    /// Margin of each block as an angle, at most 36000; 0 for none
     #[arg(long, value_name = "ARCSEC")]
     pub margin_arcsec: Option<f64>,
-    /// Split blocks until none holds more own rows
+    /// Split blocks until none owns more rows than this
     #[arg(long, value_name = "N")]
     pub max_rows: Option<u64>,
-    /// How blocks are split: in halves by rows, or in equal slices of longitude as in 2017
+    /// How blocks are split: `balanced` halves the rows, `lon` cuts equal slices of longitude
     #[arg(long, value_name = "RULE", default_value = "balanced")]
     pub split: Rule,
-    /// From which longitude on 360 is subtracted, so that a field across 0/360 stays whole
+    /// Subtract 360 from this longitude on, so that a field across 0/360 stays in one piece; 0 for never
     #[arg(long, value_name = "auto|DEG", default_value = "auto")]
     pub seam: Seam,
     /// Column of the right ascension [default: the first known name]
@@ -65,10 +64,10 @@ pub struct Options {
     /// What to do with rows that have no usable position
     #[arg(long, value_enum, default_value_t)]
     pub bad_rows: BadRows,
-    /// What is written: Parquet by block, or a text file a block as in 2017
+    /// What to write: Parquet by block, or a text file for each block as in 2017
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
-    /// Count only: print the blocks, their rows and margin rows, and write nothing
+    /// Only count: print the blocks, their rows and margin rows; write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -205,7 +204,7 @@ pub enum BadRows {
 /// How the number of blocks is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GridSize {
-    /// From the stored bytes of the input, so many a block.
+    /// From the stored bytes of the input: this number of bytes in each block.
     Bytes(u64),
     /// As the user says.
     Shape(GridShape),

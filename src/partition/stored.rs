@@ -1,5 +1,5 @@
 //! What a partitioned dataset says of itself in `properties` and in the manifest, written and read
-//! here: other modules ask [`Stored`], nobody else knows the keys.
+//! here: other modules ask [`Stored`] and know no keys.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::block_record::BlockRecord;
 use super::options::{AngleUnit, Coverage, FrameName, Preset};
+use crate::cancel::CancelFlag;
 use crate::error::{Error, Result};
 use crate::grid::{Block, Bounds, Frame, Grid, GridShape, Margin, Plan, Rule};
 use crate::table::Manifest;
@@ -55,7 +56,7 @@ pub struct StoredBlocks {
     pub margin_radius_arcsec: Option<f64>,
     /// All blocks.
     pub count: u64,
-    /// Blocks above the limit, whose rows cannot be told apart.
+    /// Blocks above the limit, whose rows cannot be separated.
     pub dense: u64,
     /// Blocks without own rows.
     pub empty: u64,
@@ -151,11 +152,11 @@ impl StoredBlocks {
     /// The plan of these blocks, with the same edges to the bit.
     ///
     /// # Errors
-    /// Blocks that do not tile the grid.
-    pub fn plan(&self, blocks: &[BlockRecord]) -> Result<Plan> {
+    /// Blocks that do not tile the grid; `stop` was raised.
+    pub fn plan(&self, blocks: &[BlockRecord], stop: &CancelFlag) -> Result<Plan> {
         let blocks =
             blocks.iter().map(|block| Block { parent: block.parent, bounds: block.bounds });
-        Plan::new(self.grid.clone(), self.margin, blocks.collect())
+        Plan::unless(stop, self.grid.clone(), self.margin, blocks.collect())
     }
 
     fn to_properties(&self) -> Vec<(String, String)> {

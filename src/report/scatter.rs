@@ -7,7 +7,7 @@ const SIDE: f64 = 640.0;
 const NOISE: &str = "#c8c8c8";
 /// The side of a dot.
 const DOT: f64 = 2.2;
-/// Clusters beyond so many share colours with others.
+/// Clusters beyond this number share colours with others.
 const COLOURS: usize = 360;
 
 /// The figure of dots: x, y and cluster, -1 for noise. `axes` names the coordinates; on the sphere,

@@ -8,7 +8,7 @@ pub(super) struct Svg {
 }
 
 impl Svg {
-    /// A picture of so many pixels.
+    /// A picture of this size in pixels.
     pub(super) fn new(width: f64, height: f64) -> Self {
         Self {
             text: format!(

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 
 use crate::cli::{outcome, pleiad};
 use crate::commands::Lab;
-use crate::dbscan_local::{densities, forty_rows, lattice, pairs, places, text};
+use crate::dbscan_local::{densities, forty_rows, lattice, places};
 use crate::support::dbscan::brute_force;
 use crate::support::labels::{self, Engine, Points};
 use crate::support::scratch::{On, session};
@@ -125,44 +125,6 @@ fn files_and_s3_with_few_blocks_and_many_give_the_same_labels() {
 
 // ---- golden labels, of scikit-learn 1.9.1
 
-#[rstest]
-#[case("irvingc_labeled_data.csv", 0.3, 10)]
-#[case("aggregation.data.gz", 1.503, 6)]
-#[case("compound.data.gz", 1.503, 4)]
-#[case("chameleon_t4_8k.data.gz", 8.0, 15)]
-#[tokio::test(flavor = "multi_thread")]
-async fn every_published_label_is_that_of_scikit_learn(
-    #[case] name: &str,
-    #[case] eps: f64,
-    #[case] min_points: usize,
-) {
-    let stem = name.split('.').next().unwrap();
-    let golden = format!("golden/dbscan_exact_{stem}.csv");
-    let (Some(rows), Some(golden)) = (pairs(&format!("clustering/{name}")), text(&golden)) else {
-        return;
-    };
-    // row (from 1), cluster (from 1, noise is 0), core
-    let expected = golden.lines().skip(1).map(|line| {
-        let line: Vec<i64> = line.split(',').map(|word| word.parse().unwrap()).collect();
-        let kind = match (line[1], line[2]) {
-            (0, _) => "noise",
-            (_, 1) => "core",
-            _ => "border",
-        };
-        (Some(line[1] - 1), kind.to_owned())
-    });
-    let expected: Vec<_> = expected.collect();
-    for max_rows in ["", "--max-rows 100"] {
-        let points = Points::new();
-        points.write_points(&rows, 300);
-        let line = format!("--x x --y y --eps {eps} --min-points {min_points} {max_rows}");
-        points.run(&line).await.unwrap();
-        let found = points.labels().await;
-        let found: Vec<_> = found.clusters.into_iter().zip(found.kinds).collect();
-        assert_eq!(found, expected);
-    }
-}
-
 /// `pleiad generate shapes points --shape varden --rows 100000 --threads 1`, clustered by
 /// scikit-learn 1.9.1 with `DBSCAN(eps, min_samples=min_points, algorithm='kd_tree')`: its counts,
 /// and the SHA-256 of its labels as 64-bit numbers, the lowest byte first, in the order of the rows.
@@ -187,26 +149,6 @@ async fn a_hundred_thousand_labels_are_those_of_scikit_learn() {
         let found = [found.as_slice(), &[format!("{:x}", digest.finalize())]].concat();
         assert_eq!(found, expected, "{line}");
     }
-}
-
-#[rstest]
-#[case(0.25, 4, "", (849, 1834, 1881, 114_240))]
-#[case(0.5, 10, "--max-rows 5000", (33, 97, 308, 117_550))]
-#[case(1.0, 20, "--max-rows 20000", (162, 2104, 5884, 109_967))]
-#[tokio::test(flavor = "multi_thread")]
-async fn hipparcos_is_clustered_on_the_sphere(
-    #[case] eps_deg: f64,
-    #[case] min_points: usize,
-    #[case] max_rows: &str,
-    #[case] expected: (u64, u64, u64, u64),
-) {
-    let Some(stars) = pairs("stars/hipmain.csv") else { return };
-    let points = Points::new();
-    points.write_points(&stars, 50_000);
-    let line = format!("--ra x --dec y --eps-deg {eps_deg} --min-points {min_points} {max_rows}");
-    let outcome = points.run(&line).await.unwrap();
-    let Counts { core, border, noise, .. } = outcome.counts;
-    assert_eq!((outcome.clusters(), core, border, noise), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use pleiad::generate::{
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::support::{golden, shared::shared};
+use crate::support::golden::{self, kept};
 
 /// Scans the slice of a table with so many streams and rows a batch; the rows in stream order.
 fn scan(people: Arc<People>, table: PeopleTable, streams: usize, batch_rows: usize) -> RecordBatch {
@@ -255,7 +255,7 @@ fn ten_million_people_follow_their_laws() {
 /// our table 3. Its counts are expectations for 100,000 rows, rounded.
 #[test]
 fn ages_and_bodies_are_those_of_the_published_histogram() {
-    let Some(file) = shared("people/table3_histogram.csv") else { return };
+    let file = kept("people/table3_histogram.csv");
     let people = people(100_000, 1, Slice::WHOLE);
     let all = |table| (0..100_000).map(|row| people.person(table, row)).collect::<Vec<_>>();
     let (ages, bodies) = (all(PeopleTable::Table1), all(PeopleTable::Table3));

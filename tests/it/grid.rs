@@ -1,6 +1,7 @@
 //! Law 4 on random skies: every row in exactly one block, margins complete within the radius, at
 //! the poles and across 0/360, before and after splitting; and splitting ends.
 
+use pleiad::cancel::CancelFlag;
 use pleiad::grid::{
     Assigner, Assignment, Bounds, Cells, Frame, Grid, GridShape, Margin, Plan, Rule, Splitting,
     angular_distance, canonical, distance_to_block,
@@ -312,15 +313,15 @@ fn a_million_equal_positions_end_in_one_round(#[case] rule: Rule) {
     let mut base = [0; 160];
     base[52] = 1_000_000;
     let mut splitting = Splitting::new(grid, &base, rule, 100).unwrap();
-    let cells = splitting.next_cells().unwrap().unwrap();
+    let cells = splitting.next_cells(&CancelFlag::default()).unwrap().unwrap();
     let mut counts = vec![0; cells.count()];
     counts[cells.index_of(lon, lat).unwrap() as usize] = 1_000_000;
-    splitting.take_counts(&cells, &counts).unwrap();
+    splitting.take_counts(&cells, &counts, &CancelFlag::default()).unwrap();
     assert_eq!(splitting.crowded(), [52]);
     let place = Bounds { lon_min: lon, lon_max: lon, lat_min: lat, lat_max: lat };
     splitting.take_extents(&[(52, place)]).unwrap();
-    assert!(splitting.next_cells().unwrap().is_none());
-    let split = splitting.finish(Margin::None).unwrap();
+    assert!(splitting.next_cells(&CancelFlag::default()).unwrap().is_none());
+    let split = splitting.finish(Margin::None, &CancelFlag::default()).unwrap();
     assert_eq!((split.rounds, split.plan.blocks().len()), (1, 160));
     assert_eq!((split.own_rows[0], split.dense[0]), (1_000_000, true));
     assert_eq!(split.plan.block_of(lon, lat), Some(0));
@@ -404,7 +405,8 @@ fn an_input_that_changes_under_a_splitting_is_noticed() {
     let plan = whole_sky(Margin::None);
     let grid = plan.grid().clone();
     let mut splitting = Splitting::new(grid, &[10; 160], Rule::Balanced, 5).unwrap();
-    let cells = splitting.next_cells().unwrap().unwrap();
-    let error = splitting.take_counts(&cells, &vec![0; cells.count()]).unwrap_err();
+    let cells = splitting.next_cells(&CancelFlag::default()).unwrap().unwrap();
+    let error =
+        splitting.take_counts(&cells, &vec![0; cells.count()], &CancelFlag::default()).unwrap_err();
     assert_eq!(error.to_string(), "input changed while reading: a block has 0 rows, expected 10");
 }

@@ -1,188 +1,63 @@
-//! `grid` against tables that independent scripts computed, checked against the results published
-//! in 2017.
+//! `grid` on a sample of our own making, against tables that `tests/golden/sky/make.py` computed
+//! without our code. The same script gives the results published in 2017 from the sample of 2017.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::fs::{File, read_to_string};
-use std::io::Read;
-use std::str::FromStr;
+use pleiad::grid::legacy2017::{self, Options, Version};
+use pleiad::grid::{Frame, Margin, Plan};
 
-use pleiad::grid::legacy2017::{self, Options, Published, Version, Visit};
-use pleiad::grid::{
-    Assigner, Assignment, Cells, Frame, Grid, GridShape, Margin, Plan, Rule, Seam, Split,
-};
+use crate::support::golden::kept;
+use crate::support::grid_golden::{Golden, columns, ids_text, lines_of, number, shape40};
+use crate::support::sky::{self, Positions};
 
-use super::support::shared::shared;
-use super::support::sky::{self, Positions};
-
-/// The lines of a golden table after its header, cut at commas; none where the data is absent.
-fn table(name: &str) -> Option<Vec<Vec<String>>> {
-    let text = read_to_string(shared(&format!("golden/{name}"))?).unwrap();
-    let lines = text.lines().skip(1);
-    Some(lines.map(|line| line.split(',').map(String::from).collect()).collect())
-}
-
-fn number<T: FromStr<Err: Debug>>(text: &str) -> T {
-    text.parse().unwrap()
-}
-
-/// Two columns of a text: no quotes in them, in any of the inputs.
-fn columns(text: &str, lon: usize, lat: usize) -> Positions {
-    text.lines()
-        .map(|line| {
-            let fields: Vec<&str> = line.split(',').collect();
-            (number(fields[lon]), number(fields[lat]))
-        })
-        .collect()
-}
-
-/// The 56 rows of the sample of 2017.
-fn sample() -> Option<Positions> {
-    let text = read_to_string(shared("petasky/source-sample.csv")?).unwrap();
-    Some(columns(&text, 6, 9))
-}
-
-fn hipparcos() -> Option<Positions> {
-    let text = read_to_string(shared("stars/hipmain.csv")?).unwrap();
-    Some(columns(text.split_once('\n').unwrap().1, 0, 1))
-}
-
-fn case02() -> Option<Positions> {
-    let mut text = String::new();
-    let file = File::open(shared("stars/qserv_case02_Source.csv.gz")?).unwrap();
-    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
-    Some(columns(&text, 6, 9))
-}
-
-fn in_frame(positions: &[(f64, f64)], frame: Frame) -> Positions {
-    positions.iter().map(|(ra, dec)| frame.from_equatorial(*ra, *dec)).collect()
-}
-
-/// `id -> n` of a table `block,n`.
-fn counts(rows: &[Vec<String>]) -> BTreeMap<u32, u64> {
-    rows.iter().map(|row| (number(&row[0]), number(&row[1]))).collect()
-}
-
-fn counted(ids: impl IntoIterator<Item = u32>) -> BTreeMap<u32, u64> {
-    let mut counts = BTreeMap::new();
-    ids.into_iter().for_each(|id| *counts.entry(id).or_default() += 1);
-    counts
-}
-
-fn ids_text(ids: impl IntoIterator<Item = u32>) -> String {
-    ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join("|")
-}
-
-fn shape40() -> GridShape {
-    GridShape::of_blocks(40).unwrap()
-}
-
-/// The 40 blocks of the sample in a frame, with the margin of V2.
-fn blocks_of_sample(positions: &[(f64, f64)], frame: Frame) -> Assigner {
-    let grid = sky::grid_over(positions, frame, shape40());
-    Assigner::new(Plan::uncut(grid, Margin::percent(5.0).unwrap())).unwrap()
-}
-
-fn all_ids(places: &Assigner, positions: &[(f64, f64)]) -> Vec<Vec<u32>> {
-    let ids = |places: Vec<Assignment>| {
-        let mut ids: Vec<u32> = places.into_iter().map(Assignment::block).collect();
-        ids.sort_unstable();
-        ids
-    };
-    sky::places(places, positions).into_iter().map(ids).collect()
-}
-
-fn own_ids(places: &Assigner, positions: &[(f64, f64)]) -> Vec<u32> {
-    positions.iter().map(|(lon, lat)| places.plan().block_of(*lon, *lat).unwrap()).collect()
+/// The 56 rows of `sample.csv`.
+fn sample() -> Golden {
+    let text = std::fs::read_to_string(kept("sky/sample.csv")).unwrap();
+    let sample = columns(text.split_once('\n').unwrap().1, 1, 2);
+    Golden { tables: kept("sky"), sample, of_2017: [(40, 56), (40, 65), (40, 62), (30, 83)] }
 }
 
 #[test]
 fn the_sample_has_the_golden_bounds() {
-    let (Some(positions), Some(golden)) = (sample(), table("bounds.csv")) else { return };
-    let legacy = legacy2017::run(&Options::of_test(Version::V3), &positions).unwrap();
-    for row in golden {
-        let positions = match row[0].as_str() {
-            "equatorial_deg" => positions.clone(),
-            "right_ecliptic_deg" => in_frame(&positions, Frame::Ecliptic),
-            "legacy_ecliptic" => legacy.positions.clone(),
-            other => panic!("{other}"),
-        };
-        let bounds = sky::extent_of(&positions, Seam::At(0.0)).bounds().unwrap();
-        let found = [bounds.lon_min, bounds.lon_max, bounds.lat_min, bounds.lat_max];
-        for (found, expected) in found.iter().zip(&row[1..]) {
-            assert_eq!(found.to_bits(), number::<f64>(expected).to_bits(), "{}", row[0]);
-        }
-    }
+    sample().check_bounds();
 }
 
 #[test]
 fn the_blocks_of_the_sample_hold_the_golden_counts() {
-    let Some(equatorial) = sample() else { return };
-    let ecliptic = in_frame(&equatorial, Frame::Ecliptic);
-    let golden = |name| counts(&table(name).unwrap());
-    let v2 = blocks_of_sample(&equatorial, Frame::Equatorial);
-    assert_eq!(counted(own_ids(&v2, &equatorial)), golden("right_v1_counts.csv"));
-    let with_margin = all_ids(&v2, &equatorial).into_iter().flatten();
-    assert_eq!(counted(with_margin), golden("right_v2_counts.csv"));
-    let v3 = blocks_of_sample(&ecliptic, Frame::Ecliptic);
-    assert_eq!(counted(own_ids(&v3, &ecliptic)), golden("right_v3_core_counts.csv"));
-    let with_margin = all_ids(&v3, &ecliptic).into_iter().flatten();
-    assert_eq!(counted(with_margin), golden("right_v3_margin_counts.csv"));
-}
-
-fn split_of_sample(ecliptic: &[(f64, f64)]) -> Split {
-    let grid = sky::grid_over(ecliptic, Frame::Ecliptic, shape40());
-    sky::split(grid, ecliptic, Rule::Lon, 2, Margin::None)
+    sample().check_counts();
 }
 
 #[test]
 fn every_row_of_the_sample_is_where_the_golden_table_says() {
-    let (Some(equatorial), Some(golden)) = (sample(), table("right_assignments.csv")) else {
-        return;
-    };
-    let ecliptic = in_frame(&equatorial, Frame::Ecliptic);
-    let v2 = blocks_of_sample(&equatorial, Frame::Equatorial);
-    let v3 = blocks_of_sample(&ecliptic, Frame::Ecliptic);
-    let v4 = split_of_sample(&ecliptic).plan;
-    let (with_margin_v2, with_margin_v3) = (all_ids(&v2, &equatorial), all_ids(&v3, &ecliptic));
-    assert_eq!(golden.len(), 56);
-    for (line, row) in golden.iter().enumerate() {
-        let ((ra, dec), (lon, lat)) = (equatorial[line], ecliptic[line]);
-        assert!((lon - number::<f64>(&row[4])).abs() < 1e-12, "line {line}");
-        assert!((lat - number::<f64>(&row[5])).abs() < 1e-12, "line {line}");
-        let found = [
-            v2.plan().block_of(ra, dec).unwrap().to_string(),
-            ids_text(with_margin_v2[line].iter().copied()),
-            v3.plan().block_of(lon, lat).unwrap().to_string(),
-            ids_text(with_margin_v3[line].iter().copied()),
-            v4.block_of(lon, lat).unwrap().to_string(),
-        ];
-        assert_eq!(found, row[6..], "line {line}");
-    }
+    sample().check_every_row();
 }
 
 #[test]
 fn slices_in_longitude_are_the_golden_leaves() {
-    let (Some(equatorial), Some(golden)) = (sample(), table("right_v4_leaves.csv")) else {
-        return;
-    };
-    let split = split_of_sample(&in_frame(&equatorial, Frame::Ecliptic));
-    let own: Vec<u64> = split.own_rows.iter().copied().filter(|rows| *rows > 0).collect();
-    assert_eq!(own, golden.iter().map(|row| number(&row[6])).collect::<Vec<u64>>());
-    assert!(!split.dense.contains(&true));
-    for (block, row) in split.plan.blocks().iter().zip(&golden) {
-        assert_eq!(block.parent, number::<u32>(&row[1]));
-        let bounds = block.bounds;
-        let found = [bounds.lon_min, bounds.lon_max, bounds.lat_min, bounds.lat_max];
-        for (found, expected) in found.iter().zip(&row[2..]) {
-            assert!((found - number::<f64>(expected)).abs() < 1e-12, "leaf {}", row[0]);
-        }
-    }
+    sample().check_leaves();
+}
+
+#[test]
+fn the_blocks_of_2017_come_again_to_the_bit() {
+    sample().check_blocks_of_2017();
+}
+
+#[test]
+fn the_places_of_2017_come_again() {
+    sample().check_places_of_2017();
+}
+
+#[test]
+fn the_cuts_of_2017_come_again() {
+    sample().check_cuts_of_2017();
+}
+
+#[test]
+fn the_loop_of_2017_never_ends() {
+    sample().check_loop_of_2017();
 }
 
 #[test]
 fn rows_on_edges_and_on_the_maximum_have_one_owner() {
-    let Some(golden) = table("edge_max_lost.csv") else { return };
+    let golden = lines_of(kept("sky/edge_max_lost.csv"));
     let positions: Positions =
         golden.iter().map(|row| (number(&row[1]), number(&row[2]))).collect();
     let plan = Plan::uncut(sky::grid_over(&positions, Frame::Equatorial, shape40()), Margin::None);
@@ -191,163 +66,5 @@ fn rows_on_edges_and_on_the_maximum_have_one_owner() {
         let (lon, lat) = positions[line];
         assert_eq!(plan.block_of(lon, lat), row[5].parse().ok(), "row {line}");
         assert_eq!(ids_text(legacy.ids(line)), row[3], "row {line}");
-    }
-}
-
-fn legacy_of_sample(version: Version, visit: Visit) -> Option<Published> {
-    let options = Options { visit, ..Options::of_test(version) };
-    Some(legacy2017::run(&options, &sample()?).unwrap())
-}
-
-fn legacy_counts(outcome: &Published) -> BTreeMap<u32, u64> {
-    outcome
-        .blocks
-        .iter()
-        .map(|block| block.id)
-        .zip(outcome.rows())
-        .filter(|(_, n)| *n > 0)
-        .collect()
-}
-
-#[test]
-fn the_blocks_of_2017_come_again_to_the_bit() {
-    let versions = [Version::V1, Version::V2, Version::V3, Version::V4];
-    for ((n, version), (blocks, rows)) in
-        (1..).zip(versions).zip([(40, 56), (40, 66), (40, 63), (33, 71)])
-    {
-        let Some(outcome) = legacy_of_sample(version, Visit::EvenThenOdd) else { return };
-        assert_eq!(outcome.blocks.len(), blocks);
-        assert_eq!(outcome.rows().iter().sum::<u64>(), rows);
-        let golden = counts(&table(&format!("legacy_v{n}_counts.csv")).unwrap());
-        assert_eq!(legacy_counts(&outcome), golden);
-        let golden = table(&format!("legacy_v{n}_blocks.csv")).unwrap();
-        for (block, row) in outcome.blocks.iter().zip(golden) {
-            assert_eq!(block.id, number::<u32>(&row[0]));
-            let bounds = block.bounds;
-            let found = [bounds.lon_min, bounds.lon_max, bounds.lat_min, bounds.lat_max];
-            for (found, expected) in found.iter().zip(&row[1..]) {
-                check_legacy(*found, number(expected));
-            }
-        }
-    }
-}
-
-/// The C library of glibc made the golden numbers; others differ in the last bits.
-#[track_caller]
-fn check_legacy(found: f64, expected: f64) {
-    if cfg!(all(target_os = "linux", target_env = "gnu")) {
-        assert_eq!(found.to_bits(), expected.to_bits(), "{found} {expected}");
-    } else {
-        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
-    }
-}
-
-#[test]
-fn the_places_of_2017_come_again() {
-    let Some(golden) = table("legacy_assignments.csv") else { return };
-    let of = |version| legacy_of_sample(version, Visit::EvenThenOdd).unwrap();
-    let outcomes = [Version::V1, Version::V2, Version::V3, Version::V4].map(of);
-    for (line, row) in golden.iter().enumerate() {
-        let (lon, lat) = outcomes[2].positions[line];
-        check_legacy(lon, number(&row[4]));
-        check_legacy(lat, number(&row[5]));
-        let found = outcomes.each_ref().map(|outcome| ids_text(outcome.ids(line)));
-        assert_eq!(found, row[6..], "line {line}");
-    }
-}
-
-#[test]
-fn the_cuts_of_2017_come_again() {
-    let Some(golden) = table("legacy_v4_splits.csv") else { return };
-    let outcome = legacy_of_sample(Version::V4, Visit::EvenThenOdd).unwrap();
-    let found: Vec<_> = outcome
-        .cuts
-        .iter()
-        .map(|cut| {
-            let ids = ids_text(cut.parts.iter().copied());
-            vec![cut.id.to_string(), cut.rows.to_string(), cut.parts.len().to_string(), ids]
-        })
-        .collect();
-    assert_eq!(found, golden);
-    let one_partition = legacy_of_sample(Version::V4, Visit::Ascending).unwrap();
-    let golden = counts(&table("legacy_v4_counts_one_partition.csv").unwrap());
-    assert_eq!(legacy_counts(&one_partition), golden);
-}
-
-#[test]
-fn the_loop_of_2017_never_ends() {
-    let (Some(positions), Some(golden)) = (sample(), table("v4_rounds.csv")) else { return };
-    for row in golden {
-        let row: Vec<u64> = row.iter().map(|field| number(field)).collect();
-        let rounds = u32::try_from(row[0]).unwrap();
-        let options = Options { rounds, ..Options::of_test(Version::V4) };
-        let outcome = legacy2017::run(&options, &positions).unwrap();
-        let rows = outcome.rows();
-        let over = rows.iter().filter(|rows| **rows > 2).count() as u64;
-        let found = [
-            row[0],
-            rows.len() as u64,
-            rows.iter().copied().max().unwrap(),
-            rows.iter().sum(),
-            over,
-        ];
-        assert_eq!(found, *row);
-    }
-}
-
-/// A table `version,block,n` of a whole catalogue.
-#[track_caller]
-fn check_catalogue(equatorial: &[(f64, f64)], golden: &[Vec<String>], max_rows: u64) {
-    let of = |version: &str| {
-        let rows: Vec<_> =
-            golden.iter().filter(|row| row[0] == version).map(|row| row[1..].to_vec()).collect();
-        counts(&rows)
-    };
-    let own = |frame| {
-        let positions = in_frame(equatorial, frame);
-        let plan = Plan::uncut(sky::grid_over(&positions, frame, shape40()), Margin::None);
-        counted(positions.iter().map(|(lon, lat)| plan.block_of(*lon, *lat).unwrap()))
-    };
-    assert_eq!(own(Frame::Equatorial), of("right_v1"));
-    assert_eq!(own(Frame::Ecliptic), of("right_v3_core"));
-    let versions = [Version::V1, Version::V2, Version::V3, Version::V4];
-    for (n, version) in (1..).zip(versions) {
-        let options = Options { max_rows, ..Options::of_test(version) };
-        let outcome = legacy2017::run(&options, equatorial).unwrap();
-        assert_eq!(legacy_counts(&outcome), of(&format!("legacy_v{n}")), "version {n}");
-    }
-}
-
-#[test]
-fn hipparcos_falls_into_the_golden_blocks() {
-    let (Some(positions), Some(golden)) = (hipparcos(), table("hipparcos_counts.csv")) else {
-        return;
-    };
-    assert_eq!(positions.len(), 117_955);
-    check_catalogue(&positions, &golden, 3000);
-}
-
-#[test]
-fn case02_falls_into_the_golden_blocks() {
-    let (Some(positions), Some(golden)) = (case02(), table("qserv_case02_source_counts.csv"))
-    else {
-        return;
-    };
-    assert_eq!(positions.len(), 4_583);
-    check_catalogue(&positions, &golden, 200);
-}
-
-#[test]
-fn hipparcos_splits_until_no_block_is_too_full() {
-    let Some(equatorial) = hipparcos() else { return };
-    let positions = in_frame(&equatorial, Frame::Ecliptic);
-    for rule in [Rule::Balanced, Rule::Lon] {
-        let grid = Grid::clone(&sky::grid_over(&positions, Frame::Ecliptic, shape40()));
-        let split = sky::split(grid, &positions, rule, 3000, Margin::None);
-        assert_eq!(split.own_rows.iter().sum::<u64>(), 117_955);
-        assert!(split.own_rows.iter().all(|rows| *rows <= 3000));
-        assert_eq!(split.rounds, 1);
-        let cells = Cells::of_blocks(split.plan);
-        assert_eq!(sky::count(&cells, &positions), split.own_rows);
     }
 }

@@ -3,27 +3,24 @@
 //! Table 3 of the people is small in its 55 distinct rows, each with how often it occurs in every
 //! prefecture; runs over it were computed once in extended precision.
 
-use std::io::Read;
-
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use datafusion::common::ScalarValue;
-use flate2::read::GzDecoder;
 use pleiad::generate::{People, PeopleTable};
 use pleiad::kmeans::{ModelResult, Outcome, StopReason};
 use rstest::rstest;
 
 use crate::support::clustering::{Tables, Warnings, floats, integers};
-use crate::support::shared::shared;
+use crate::support::golden::kept;
 
 const COLUMNS: &str = "age,weight,shoulder_circumference";
 const FOLDED: &str = "--columns age,weight,shoulder_circumference --weight n --tolerance 0";
 
 /// The lines of a CSV file as numbers, without its header.
-fn lines_of(path: &str) -> Option<Vec<Vec<f64>>> {
-    let text = std::fs::read_to_string(shared(path)?).unwrap();
+fn lines_of(name: &str) -> Vec<Vec<f64>> {
+    let text = std::fs::read_to_string(kept(&format!("people/{name}"))).unwrap();
     let numbers = |line: &str| line.split(',').map(|field| field.parse().unwrap()).collect();
-    Some(text.lines().skip(1).map(numbers).collect())
+    text.lines().skip(1).map(numbers).collect()
 }
 
 /// Table 3, one file a prefecture: age, weight, shoulder_circumference, and n.
@@ -34,8 +31,8 @@ struct Table3 {
 }
 
 impl Table3 {
-    fn new() -> Option<Self> {
-        let lines = lines_of("people/table3_histogram.csv")?;
+    fn new() -> Self {
+        let lines = lines_of("table3_histogram.csv");
         let tables = Tables::new();
         for pref in 0..3 {
             let here = || lines.iter().filter(|line| line[4 + pref] > 0.0);
@@ -48,7 +45,7 @@ impl Table3 {
             ];
             tables.write(&format!("table3/id_pref={pref}/a.parquet"), columns);
         }
-        Some(Self { tables, lines })
+        Self { tables, lines }
     }
 
     fn rows_of_ages(&self, ages: &[f64]) -> Vec<&[f64]> {
@@ -73,16 +70,16 @@ impl Table3 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "small whole numbers of a file")]
-fn whole(number: f64) -> i64 {
+pub(crate) fn whole(number: f64) -> i64 {
     number as i64
 }
 
 #[track_caller]
-fn close(found: f64, golden: f64, relative: f64) {
+pub(crate) fn close(found: f64, golden: f64, relative: f64) {
     assert!((found / golden - 1.0).abs() <= relative, "found {found}, golden {golden}");
 }
 
-fn costs(model: &ModelResult) -> Vec<f64> {
+pub(crate) fn costs(model: &ModelResult) -> Vec<f64> {
     model.history.iter().map(|facts| facts.cost).collect()
 }
 
@@ -145,7 +142,7 @@ const SEVEN_AGES: &[f64] = &[20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0];
 })]
 #[tokio::test]
 async fn table_3_is_clustered_as_in_extended_precision(#[case] golden: Golden) {
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let outcome = table3.run_from_ages(golden.ages, "").await;
     let model = &outcome.models[0];
     let costs = costs(model);
@@ -166,7 +163,7 @@ async fn table_3_is_clustered_as_in_extended_precision(#[case] golden: Golden) {
 #[tokio::test]
 async fn a_tie_in_the_first_step_goes_to_the_lower_cluster() {
     // Age 51 has d² 9.0585 to clusters 5 and 6.
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let ages = [18.0, 24.0, 30.0, 36.0, 42.0, 48.0, 54.0];
     let rows = table3.rows_of_ages(&ages);
     assert_eq!(
@@ -189,7 +186,7 @@ fn rows_of_step_1(table3: &Table3, centroids: &[&[f64]]) -> Vec<i64> {
 
 #[tokio::test]
 async fn the_empty_clusters_of_a_first_step_take_the_farthest_rows_in_order() {
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let outcome = table3.run_from_ages(&[30.0, 30.0, 40.0], "--max-steps 1").await;
     // Clusters 0 and 2 have 63120 and 36880 rows, cluster 1 none: it moves to age 72.
     let model = &outcome.models[0];
@@ -210,7 +207,7 @@ async fn the_empty_clusters_of_a_first_step_take_the_farthest_rows_in_order() {
 
 #[tokio::test]
 async fn averaging_partition_means_costs_what_the_diagnosis_says() {
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let outcome = table3.run_from_ages(SEVEN_AGES, "--diagnose").await;
     let model = &outcome.models[0];
     close(model.figures.mean_distance, 1.307_491_456_695_6, 1e-9);
@@ -226,11 +223,11 @@ async fn averaging_partition_means_costs_what_the_diagnosis_says() {
 }
 
 /// The best possible centroids of table 3, and their cost.
-fn optimum(k: f64) -> Option<(Vec<Vec<f64>>, f64)> {
-    let lines = lines_of("golden/kmeans_table3_optimum.csv")?;
+fn optimum(k: f64) -> (Vec<Vec<f64>>, f64) {
+    let lines = lines_of("kmeans_table3_optimum.csv");
     let lines: Vec<_> = lines.into_iter().filter(|line| line[0].total_cmp(&k).is_eq()).collect();
     let cost = lines.iter().map(|line| line[7]).sum();
-    Some((lines.into_iter().map(|line| line[4..7].to_vec()).collect(), cost))
+    (lines.into_iter().map(|line| line[4..7].to_vec()).collect(), cost)
 }
 
 /// W, mean distance, Davies-Bouldin, Calinski-Harabasz, simplified silhouette, silhouette.
@@ -239,7 +236,7 @@ fn optimum(k: f64) -> Option<(Vec<Vec<f64>>, f64)> {
 #[case(7.0, [238_907.164_217_134_12, 1.282_003_084_329, 0.513_406_57, 469_846.627_093, 0.638_412_35, 0.700_973_80])]
 #[tokio::test]
 async fn a_run_from_the_optimum_of_table_3_stays_there(#[case] k: f64, #[case] golden: [f64; 6]) {
-    let (Some(table3), Some((centroids, cost))) = (Table3::new(), optimum(k)) else { return };
+    let (table3, (centroids, cost)) = (Table3::new(), optimum(k));
     let start = centroids.iter().map(Vec::as_slice);
     let outcome = table3.run_from(start, "--silhouette", &Warnings::default()).await;
     let model = &outcome.models[0];
@@ -260,7 +257,7 @@ async fn a_run_from_the_optimum_of_table_3_stays_there(#[case] k: f64, #[case] g
 
 #[tokio::test]
 async fn partitions_have_the_figures_of_the_optimum() {
-    let (Some(table3), Some((centroids, _))) = (Table3::new(), optimum(7.0)) else { return };
+    let (table3, (centroids, _)) = (Table3::new(), optimum(7.0));
     let start = centroids.iter().map(Vec::as_slice);
     let outcome = table3.run_from(start, "", &Warnings::default()).await;
     let model = &outcome.models[0];
@@ -279,8 +276,8 @@ async fn partitions_have_the_figures_of_the_optimum() {
 
 #[tokio::test]
 async fn rows_as_often_as_their_weight_give_the_same_bits_as_the_weight() {
-    let Some(table3) = Table3::new() else { return };
-    let (Some(optimum), tables) = (optimum(7.0), &table3.tables) else { return };
+    let table3 = Table3::new();
+    let (optimum, tables) = (optimum(7.0), &table3.tables);
     for pref in 0..3 {
         let each = |j: usize| {
             let times = |line: &Vec<f64>| usize::try_from(whole(line[4 + pref])).unwrap();
@@ -324,17 +321,17 @@ async fn rows_as_often_as_their_weight_give_the_same_bits_as_the_weight() {
 
 #[tokio::test]
 async fn no_run_costs_less_than_the_optimum() {
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let outcome = table3.tables.run("table3", &format!("{FOLDED} --k 3,7 --starts 3")).await;
     for model in outcome.unwrap().models {
-        let Some((_, cost)) = optimum(model.k() as f64) else { return };
+        let (_, cost) = optimum(model.k() as f64);
         assert!(model.figures.cost >= cost * (1.0 - 1e-12), "{}", model.figures.cost);
     }
 }
 
 #[tokio::test]
 async fn more_clusters_than_distinct_rows_leave_some_empty_and_warn() {
-    let Some(table3) = Table3::new() else { return };
+    let table3 = Table3::new();
     let real = table3.lines.iter().filter(|line| line[3] > 0.0);
     let rows = real.chain(std::iter::repeat_n(&table3.lines[0], 5));
     let warnings = Warnings::default();
@@ -399,70 +396,6 @@ async fn the_labels_are_those_of_the_returned_centroids() {
     let nearest: Vec<f64> =
         labels.map(|&label| model.centroids[[usize::try_from(label).unwrap(), 0]]).collect();
     assert_eq!(nearest, [1.0, 2.0, 3.0]);
-}
-
-/// Points of the plane and the cluster each was drawn from, counted from 1.
-fn labelled(name: &str) -> Option<(Vec<[f64; 2]>, Vec<usize>)> {
-    let numbers = |kind: &str| -> Option<Vec<f64>> {
-        let file = std::fs::File::open(shared(&format!("clustering/{name}.{kind}.gz"))?).unwrap();
-        let mut text = String::new();
-        GzDecoder::new(file).read_to_string(&mut text).unwrap();
-        Some(text.split_whitespace().map(|field| field.parse().unwrap()).collect())
-    };
-    let points = numbers("data")?.chunks_exact(2).map(|point| [point[0], point[1]]).collect();
-    let labels = numbers("labels0")?.into_iter().map(whole).map(|l| usize::try_from(l).unwrap());
-    Some((points, labels.collect()))
-}
-
-/// The means of the labels; the coordinates are whole, so their sums are exact.
-fn means_of_labels(points: &[[f64; 2]], labels: &[usize], k: usize) -> Vec<[f64; 2]> {
-    let mut sums = vec![[0.0; 3]; k];
-    for ([x, y], label) in points.iter().zip(labels) {
-        let sum = &mut sums[label - 1];
-        *sum = [sum[0] + x, sum[1] + y, sum[2] + 1.0];
-    }
-    sums.iter().map(|[x, y, n]| [x / n, y / n]).collect()
-}
-
-async fn run_from_labels(name: &str, k: usize, more: &str) -> Option<Outcome> {
-    let (points, labels) = labelled(name)?;
-    let tables = Tables::new();
-    let column = |j: usize| floats(points.iter().map(move |point| point[j]));
-    tables.write("points.parquet", vec![("x", column(0)), ("y", column(1))]);
-    let means = means_of_labels(&points, &labels, k);
-    let centroids = tables.write_centroids("x,y", means.iter().map(|mean| mean.as_slice()));
-    let given = format!("--columns x,y --start given --centroids {centroids} {more}");
-    Some(tables.run("points.parquet", &given).await.unwrap())
-}
-
-#[tokio::test]
-async fn the_fifteen_clusters_of_s1_are_found() {
-    // Fränti & Virmajoki, Pattern Recognition 39 (2006).
-    let golden = lines_of("golden/kmeans_s1_centroids.csv");
-    let outcome = run_from_labels("s1", 15, "--tolerance 0").await;
-    let (Some(golden), Some(outcome)) = (golden, outcome) else { return };
-    let model = &outcome.models[0];
-    let costs = costs(model);
-    assert_eq!((costs.len(), model.stopped), (2, StopReason::Still));
-    close(costs[0], 8_921_483_441_650.635, 1e-12);
-    close(costs[1], 8_917_650_006_651.139, 1e-12);
-    let rows = model.clusters.iter().map(|cluster| cluster.rows);
-    let mut found: Vec<_> = model.centroids.rows().into_iter().zip(rows).collect();
-    assert_eq!(found.len(), golden.len());
-    for line in &golden {
-        let near = |x: f64, y: f64| (x / y - 1.0).abs() < 1e-12;
-        let place = found.iter().position(|(c, rows)| {
-            near(c[0], line[0]) && near(c[1], line[1]) && i64::try_from(*rows) == Ok(whole(line[2]))
-        });
-        found.remove(place.unwrap_or_else(|| panic!("no cluster at {line:?}")));
-    }
-}
-
-#[tokio::test]
-async fn birch1_ends_below_the_cost_of_its_labels() {
-    // Zhang, Ramakrishnan & Livny, SIGMOD 1996; the cost of the published labels' means.
-    let Some(outcome) = run_from_labels("birch1", 100, "--max-steps 3").await else { return };
-    assert!(outcome.models[0].figures.cost < 92_806_788_020_623.34);
 }
 
 #[tokio::test]

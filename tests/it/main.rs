@@ -18,7 +18,10 @@ mod support {
     pub(crate) mod scratch; // locations to write to, sessions
     pub(crate) mod scripted; // a server whose answers are written down
     pub(crate) mod seeded; // chance that repeats, lives that end
-    pub(crate) mod shared; // files that are not kept in the repository
+    pub(crate) mod data_lab; // a pod with two files, and what is asked of it
+    pub(crate) mod grid_golden; // golden tables of blocks, and how they are compared
+    pub(crate) mod partition; // the sky partitioner in a folder of its own
+    pub(crate) mod shared; // data of others, where it is
     pub(crate) mod sky; // the sky partitioner in memory
     pub(crate) mod simulation; // several actors, in an order that a seed decides
 }
@@ -43,10 +46,12 @@ mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
 mod partition; // the sky partitioner, whole jobs
+mod partition_stops; // dropped in each stage, its threads end
 mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
 mod sky_functions; // the functions of the sky in SQL
 mod docs; // pages made from the code, commands of the README
+mod shared; // what needs data of others
 mod scripts; // the scripts in sql/, and SQL from the command line
 mod slt; // SQL logic tests
 mod secrets; // no secret in anything that is said or written

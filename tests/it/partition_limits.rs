@@ -13,8 +13,8 @@ use pleiad::session::{Session, SessionOptions};
 use pleiad::table::{Begin, Run, RunOptions, Source, SourceOptions};
 use rstest::rstest;
 
-use crate::partition::Lab;
 use crate::support::endpoint::Endpoint;
+use crate::support::partition::Lab;
 use crate::support::seeded::Chance;
 
 /// One Parquet file.
@@ -120,7 +120,10 @@ fn coordinates_of_32_bits_are_warned_of_once() {
     fs::write(lab.at("in.parquet"), file).unwrap();
     let (code, _, stderr) = lab.run("@in.parquet @out --preset v2 --blocks 4");
     assert_eq!(code, 0, "{stderr}");
-    assert_eq!(stderr.matches("is a 32-bit float: positions are good to a tenth").count(), 1);
+    assert_eq!(
+        stderr.matches("is a 32-bit float: its positions are only accurate to a tenth").count(),
+        1
+    );
     let (code, _, stderr) = crate::verify::check(&lab);
     assert_eq!(code, 0, "{stderr}");
 }

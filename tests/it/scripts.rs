@@ -4,13 +4,11 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use object_store::ObjectStoreExt;
 use rstest::rstest;
 
 use crate::cli::{outcome, pleiad};
 use crate::commands::Lab;
 use crate::support::scratch::On;
-use crate::support::shared::shared;
 
 /// Runs `pleiad` with these words in the folder of `lab`; code, standard output, standard error.
 fn run(lab: &Lab, words: &[&str]) -> (i32, String, String) {
@@ -136,40 +134,6 @@ fn a_plain_grid_shows_what_it_misses() {
     let (_, counts) = printed.split_once("in_the_block,in_the_sky\n").unwrap();
     let counts: Vec<u64> = counts.trim().split(',').map(|count| count.parse().unwrap()).collect();
     assert!(1 <= counts[0] && counts[0] < counts[1], "some are in other blocks: {counts:?}");
-}
-
-/// The counts are those of `../shared/data/golden/sql_golden.csv`.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_exercise_of_the_data_lab_gives_its_counts() {
-    let (Some(usagers), Some(vehicules)) =
-        (shared("csv/usagers-2022_nokey.csv"), shared("csv/vehicules-2018.csv"))
-    else {
-        return;
-    };
-    let lab = Lab::new(On::S3);
-    for (file, name) in [(usagers, "usagers-2022.csv"), (vehicules, "vehicules.csv")] {
-        let location = lab.location(name);
-        let store = lab.place.stores.open(&location).unwrap();
-        store.objects().put(location.path(), std::fs::read(file).unwrap().into()).await.unwrap();
-    }
-    let bucket = lab.at("").trim_start_matches("s3://").to_owned();
-    let printed = script(&lab, "sql/data_lab.sql", &[("bucket", &bucket)]);
-    for expected in [
-        "actp,Utf8,YES\n",
-        "catv,Utf8,YES\n",
-        "people\n126662\n",
-        "grav,people\n1,53630\n4,49981\n3,19260\n2,3550\n-1,241\n",
-        ",126662,",
-        "people\n300\n",
-    ] {
-        assert!(printed.contains(expected), "{expected}: {printed}");
-    }
-    let (_, counts) = printed.split_once("vehicles,accidents\n").unwrap();
-    let of = |vehicles: &str| -> u64 {
-        let line = counts.lines().find(|line| line.starts_with(&format!("{vehicles},"))).unwrap();
-        line.split(',').nth(1).unwrap().parse().unwrap()
-    };
-    assert_eq!(of("3") + of("4"), 4131);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use object_store::ObjectStoreExt;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use pleiad::error::{Error, Kind, Result};
 use pleiad::event::Silent;
-use pleiad::storage::{Location, StorageOptions, Stores};
+use pleiad::storage::{Location, Stores};
 use pleiad::table::{
     Begin, Layout, Manifest, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
 };
@@ -23,7 +23,6 @@ use rstest::rstest;
 
 use crate::support::faults::Fault;
 use crate::support::scratch::{On, Scratch, session, session_with_pool};
-use crate::support::shared::shared;
 
 /// `n` people in 5 prefectures.
 fn people(n: u64) -> String {
@@ -67,7 +66,7 @@ async fn write_on(
     run.commit(BTreeMap::from([("made by".to_owned(), "a test".to_owned())])).await
 }
 
-async fn open(stores: &Arc<Stores>, text: &str) -> Result<Source> {
+pub(crate) async fn open(stores: &Arc<Stores>, text: &str) -> Result<Source> {
     Source::open(stores, text, &SourceOptions::default()).await
 }
 
@@ -83,7 +82,7 @@ async fn query(stores: &Arc<Stores>, table: &SourceTable, sql: &str) -> Result<V
 }
 
 /// The one integer that `sql` answers.
-async fn number(stores: &Arc<Stores>, table: &SourceTable, sql: &str) -> Result<i64> {
+pub(crate) async fn number(stores: &Arc<Stores>, table: &SourceTable, sql: &str) -> Result<i64> {
     let batches = query(stores, table, sql).await?;
     let found: Vec<_> = batches
         .iter()
@@ -781,20 +780,6 @@ async fn keys_of_a_directory_are_text_and_may_be_null() {
     ] {
         assert_eq!(number(&place.stores, table, sql).await.unwrap(), expected, "{sql}");
     }
-}
-
-/// Counts of the notebook's data: 1452 stations with 14 columns and 15,583 bikes.
-#[tokio::test]
-async fn a_csv_file_of_the_world_has_the_known_counts() {
-    let Some(path) = shared("csv/velib_2023-02-23.csv") else { return };
-    let stores = Stores::new(StorageOptions::default());
-    let source = open(&stores, path.to_str().unwrap()).await.unwrap();
-    let table = &source.tables[0];
-    assert_eq!((table.rows(), table.schema.fields().len()), (Some(1452), 14));
-    assert!(!table.schema.field(0).name().starts_with('\u{feff}'));
-    let bikes = table.schema.fields().iter().find(|f| f.name().contains("Nombre total")).unwrap();
-    let sql = format!("SELECT sum(\"{}\") FROM t", bikes.name());
-    assert_eq!(number(&stores, table, &sql).await.unwrap(), 15_583);
 }
 
 #[tokio::test]

@@ -16,10 +16,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("cleanup", &[]),
     ("cancel", &[]),
+    ("compute", &["cancel"]),
     ("sizes", &[]),
     ("isa", &[]),
     ("splitmix", &[]),
-    ("grid", &["isa"]),
+    ("grid", &["cancel", "isa"]),
     ("centroids", &["cancel", "isa", "splitmix"]),
     ("storage", &["cleanup"]),
     ("table", &["storage", "cleanup"]),
@@ -28,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("functions", &["grid", "centroids", "cancel", "isa", "splitmix"]),
     ("session", &["storage", "functions", "table", "cancel"]),
     // it reads what its aggregates answer; its options name sizes
-    ("partition", &["session", "table", "grid", "functions", "sizes"]),
+    ("partition", &["session", "table", "grid", "functions", "sizes", "cancel", "compute"]),
     // its options and results name locations
     (
         "kmeans",
@@ -58,7 +59,20 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ballista_scheduler", &["distributed"]),
     ("object_store", &["storage", "table", "objects"]),
     // one definition of options for a command and its procedure
-    ("clap", &["cli", "script", "storage", "table", "partition", "kmeans", "dbscan", "stream"]),
+    (
+        "clap",
+        &[
+            "cli",
+            "script",
+            "storage",
+            "table",
+            "generate",
+            "partition",
+            "kmeans",
+            "dbscan",
+            "stream",
+        ],
+    ),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("anyhow", &["cli", "main"]),

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::dbscan::sample::sample;
 use crate::error::Result;
 use crate::grid::Frame;
-use crate::partition::block_record;
+use crate::partition::BlockRecord;
 use crate::partition::stored::Stored;
 use crate::report::{self, DrawnBlock};
 use crate::table::{Manifest, current_manifest};
@@ -175,7 +175,7 @@ fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
 
 /// The blocks of a version.
 fn blocks(manifest: &Manifest) -> Result<Vec<DrawnBlock>> {
-    let blocks = block_record::read_blocks(manifest)?.into_iter().map(|block| DrawnBlock {
+    let blocks = BlockRecord::read(manifest)?.into_iter().map(|block| DrawnBlock {
         id: block.block,
         bounds: block.bounds,
         own_rows: block.own_rows,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use datafusion::scalar::ScalarValue;
-
 use super::job::Job;
+use crate::compute::compute;
 use crate::error::Result;
 use crate::event::Event;
 use crate::grid::Margin;
 use crate::partition::block_record::BlockRecord;
 use crate::partition::catalogue::{Catalogue, changed};
+use crate::partition::count::bound_plan;
 use crate::partition::options::AngleUnit;
 use crate::table::manifest::FileRecord;
 use crate::table::{Layout, Run, TableSpec};
@@ -25,11 +25,11 @@ const BYTES_PER_COLUMN: u64 = 64 << 10;
 ///
 /// # Errors
 /// An input that changed since it was counted; the engine's; storage that fails.
-pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+pub async fn write(job: Job<'_>, blocks: Vec<BlockRecord>, run: &Run) -> Result<Vec<BlockRecord>> {
     let Job { catalogue, counted, .. } = job;
     let has_margin = job.params.margin() != Margin::None;
-    let plan = ScalarValue::BinaryView(Some(counted.split.plan.encode()));
-    let layout = layout(catalogue, blocks, has_margin);
+    let plan = bound_plan(&counted.split).await?;
+    let layout = layout(catalogue, &blocks, has_margin);
     let text = match layout {
         _ if !has_margin => BLOCKS,
         Layout::Counted => LISTS,
@@ -37,7 +37,7 @@ pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Resul
     };
     // Asking costs a copy of every row, and the position twice.
     let known = if counted.bad() == 0 { "" } else { "WHERE block IS NOT NULL" };
-    let plan = catalogue.plan(text, &[("where", known)], vec![("plan", plan)]).await?;
+    let plan = catalogue.plan(text, &[("where", known)], vec![plan]).await?;
     let spec = TableSpec {
         name: "blocks".to_owned(),
         keys: vec!["block".to_owned()],
@@ -49,7 +49,10 @@ pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Resul
     job.stage("writing blocks", counted.rows - counted.bad());
     run.write(&catalogue.session().state(), plan, spec, job.watch).await?;
     job.watch.report(Event::Done);
-    complete(job, blocks, run)
+    let (own, margins) = (run.files_of("blocks"), run.files_of("margins"));
+    let in_degrees = job.params.options().unit == AngleUnit::Deg;
+    let coordinates = in_degrees.then(|| catalogue.coordinates.clone());
+    compute(move |_| completed(blocks, own, margins, coordinates.as_ref())).await
 }
 
 /// A writer for each block in each stream if the pool has room for them, else a shuffle and a sort.
@@ -61,12 +64,16 @@ fn layout(catalogue: &Catalogue, blocks: &[BlockRecord], has_margin: bool) -> La
     if bytes <= catalogue.session().pool_bytes() / 3 { Layout::Counted } else { Layout::Clustered }
 }
 
-/// Notes what was written of each block, and compares it with what was counted.
-fn complete(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
-    let own = by_block(run.files_of("blocks"));
-    let margins = by_block(run.files_of("margins"));
-    let in_degrees = job.params.options().unit == AngleUnit::Deg;
-    for block in blocks.iter_mut() {
+/// Notes what was written of each block, and compares it with what was counted. `coordinates` are the
+/// columns whose bounds are noted too.
+fn completed(
+    mut blocks: Vec<BlockRecord>,
+    own: Vec<FileRecord>,
+    margins: Vec<FileRecord>,
+    coordinates: Option<&[String; 2]>,
+) -> Result<Vec<BlockRecord>> {
+    let (own, margins) = (by_block(own), by_block(margins));
+    for block in &mut blocks {
         let sums = |files: Option<&Vec<FileRecord>>| {
             let files = || files.into_iter().flatten();
             (files().map(|file| file.rows).sum::<u64>(), files().map(|file| file.size).sum())
@@ -80,11 +87,11 @@ fn complete(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
                 block.block, block.own_rows
             )));
         }
-        if let Some(files) = own.get(&block.block).filter(|_| in_degrees) {
-            block.observed = [0, 1].map(|axis| observed(files, &job.catalogue.coordinates[axis]));
+        if let (Some(files), Some(names)) = (own.get(&block.block), coordinates) {
+            block.observed = [0, 1].map(|axis| observed(files, &names[axis]));
         }
     }
-    Ok(())
+    Ok(blocks)
 }
 
 fn by_block(files: Vec<FileRecord>) -> BTreeMap<u32, Vec<FileRecord>> {
@@ -98,7 +105,7 @@ fn by_block(files: Vec<FileRecord>) -> BTreeMap<u32, Vec<FileRecord>> {
     blocks
 }
 
-/// The bounds of a column in some files, if all of them tell.
+/// The bounds of a column in some files, if all of them have statistics.
 fn observed(files: &[FileRecord], column: &str) -> Option<(f64, f64)> {
     let bound = |values: &BTreeMap<String, String>| values.get(column)?.parse::<f64>().ok();
     let mut all = (f64::INFINITY, f64::NEG_INFINITY);
@@ -106,5 +113,6 @@ fn observed(files: &[FileRecord], column: &str) -> Option<(f64, f64)> {
         let (min, max) = (bound(&file.min)?, bound(&file.max)?);
         all = (all.0.min(min), all.1.max(max));
     }
-    Some(all)
+    // Statistics say -0.0 for the least of zeros.
+    Some((all.0 + 0.0, all.1 + 0.0))
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-/// What is written. [`publish`](super::publish) is the one place that tells them apart.
+/// What is written. [`publish`](super::publish) is the one place that distinguishes them.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Layout {
     /// Tables `blocks` and `margins`, Parquet by block.

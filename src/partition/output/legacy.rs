@@ -14,6 +14,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 use futures::TryStreamExt;
 
 use super::parts::{self, Lines};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::grid::legacy2017::{self, Options, Published, Version};
 use crate::partition::block_record::{self, BlockRecord};
@@ -50,12 +51,20 @@ pub async fn run(
         read_positions(input, &batch, &mut positions)?;
         batches.push(batch);
     }
-    let outcome = legacy2017::run(&options(input, params), &positions)?;
-    let mut blocks = records(&outcome);
     let rows = positions.len() as u64;
+    let options = options(input, params);
+    let (outcome, mut blocks) = compute(move |stop| {
+        let outcome = legacy2017::run_unless(stop, &options, &positions)?;
+        let blocks = records(&outcome);
+        Ok((outcome, blocks))
+    })
+    .await?;
     let Some(run) = run else { return Ok((blocks, rows)) };
-    let placed = with_places(&batches, &outcome)?;
-    drop(batches);
+    let (outcome, placed) = compute(move |_| {
+        let placed = with_places(&batches, &outcome)?;
+        Ok((outcome, placed))
+    })
+    .await?;
     input.session().register("placed", Arc::new(placed))?;
     let plan = input.plan(PLACED, &[], Vec::new()).await?;
     let names: Vec<u32> = outcome.blocks.iter().map(|block| block.id).collect();

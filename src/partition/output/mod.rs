@@ -10,6 +10,7 @@ pub mod quarantine; // rows without a position
 use super::block_record::{self, BlockRecord};
 use super::options::GridSize;
 use super::stored::{Stored, StoredBlocks, StoredSplit};
+use crate::compute::compute;
 use crate::error::Result;
 use crate::grid::Margin;
 use crate::table::Run;
@@ -21,16 +22,21 @@ use layout::Layout;
 ///
 /// # Errors
 /// An input that changed since it was counted; the engine's; storage that fails.
-pub async fn publish(job: Job<'_>, blocks: &mut [BlockRecord], run: Run) -> Result<()> {
-    match job.params.options().layout {
+pub async fn publish(job: Job<'_>, blocks: Vec<BlockRecord>, run: Run) -> Result<Vec<BlockRecord>> {
+    let blocks = match job.params.options().layout {
         Layout::Blocks => blocks::write(job, blocks, &run).await?,
         Layout::Parts => parts::write(job, blocks, &run).await?,
-    }
+    };
     quarantine::write(job, &run).await?;
     job.catalogue.check_unchanged().await?;
-    let properties = stored(job, blocks).to_properties();
-    run.commit_blocks(properties, block_record::lines(blocks)).await?;
-    Ok(())
+    let properties = stored(job, &blocks).to_properties();
+    let (blocks, lines) = compute(move |_| {
+        let lines = block_record::lines(&blocks);
+        Ok((blocks, lines))
+    })
+    .await?;
+    run.commit_blocks(properties, lines).await?;
+    Ok(blocks)
 }
 
 /// What is said of the blocks that are written.

@@ -14,14 +14,15 @@ use arrow::datatypes::Int32Type;
 use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::scalar::ScalarValue;
 use futures::{TryStreamExt, stream};
 
 use super::job::Job;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::grid::{Bounds, GridShape};
 use crate::partition::block_record::BlockRecord;
 use crate::partition::catalogue::{Catalogue, changed};
+use crate::partition::count::bound_plan;
 use crate::table::{Format, Run};
 
 const PARTS: &str = include_str!("../../../sql/steps/partition_parts.sql");
@@ -31,9 +32,13 @@ const PARTS: &str = include_str!("../../../sql/steps/partition_parts.sql");
 ///
 /// # Errors
 /// An input that changed since it was counted; the engine's; storage that fails.
-pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Result<()> {
+pub async fn write(
+    job: Job<'_>,
+    mut blocks: Vec<BlockRecord>,
+    run: &Run,
+) -> Result<Vec<BlockRecord>> {
     let plan = &job.counted.split.plan;
-    let bound = ("plan", ScalarValue::BinaryView(Some(plan.encode())));
+    let bound = bound_plan(&job.counted.split).await?;
     let rows = job.catalogue.plan(PARTS, &[], vec![bound]).await?;
     let names: Vec<u32> = blocks.iter().map(|block| block.block).collect();
     let written = write_files(job.catalogue, rows, &names, run).await?;
@@ -47,7 +52,9 @@ pub async fn write(job: Job<'_>, blocks: &mut [BlockRecord], run: &Run) -> Resul
     let bounds: Vec<_> = blocks.iter().map(|block| (block.block, block.bounds)).collect();
     let lines = blocks.iter().map(|block| (block.block, block.own_rows + block.margin_rows));
     let lines: Vec<_> = lines.collect();
-    write_properties(run, properties(shape, &bounds, &lines)).await
+    let text = compute(move |_| Ok(properties(shape, &bounds, &lines))).await?;
+    write_properties(run, text).await?;
+    Ok(blocks)
 }
 
 /// Lines in the files of some blocks.
@@ -130,14 +137,14 @@ impl Cursor {
         let columns: Vec<usize> = (0..batch.num_columns() - 1).collect();
         let rows = batch.slice(0, count).project(&columns)?;
         self.batch = Some(batch.slice(count, batch.num_rows() - count));
-        let mut text = Vec::new();
-        WriterBuilder::new()
-            .with_header(false)
-            .with_delimiter(self.delimiter)
-            .with_null(self.null.to_owned())
-            .build(&mut text)
-            .write(&rows)?;
-        Ok(Some((place % 2 == 1, Bytes::from(text), count as u64)))
+        let (delimiter, null) = (self.delimiter, self.null.to_owned());
+        let text = compute(move |_| {
+            let mut text = Vec::new();
+            let writer = WriterBuilder::new().with_header(false).with_delimiter(delimiter);
+            writer.with_null(null).build(&mut text).write(&rows)?;
+            Ok(text)
+        });
+        Ok(Some((place % 2 == 1, Bytes::from(text.await?), count as u64)))
     }
 }
 

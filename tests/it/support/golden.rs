@@ -1,7 +1,12 @@
 //! Expected texts that are kept as files in the repository. `PLEIAD_BLESS=1` accepts what was found.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The file at `path` in `tests/golden`: inputs and results of our own making.
+pub(crate) fn kept(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
+}
 
 /// Compares `found` with the file at `path`, counted from the root of the repository.
 #[track_caller]

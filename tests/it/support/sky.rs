@@ -1,5 +1,6 @@
 //! The sky partitioner without an engine: the same decisions on positions in memory.
 
+use pleiad::cancel::CancelFlag;
 use pleiad::grid::{
     Assigner, Assignment, Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Rule, Seam,
     Split, Splitting,
@@ -49,11 +50,11 @@ pub(crate) fn split(
     let seam = Seam::At(grid.seam_deg());
     let base = Cells::of_blocks(Plan::uncut(grid.clone(), Margin::None));
     let mut splitting = Splitting::new(grid, &count(&base, positions), rule, max_rows).unwrap();
-    while let Some(cells) = splitting.next_cells().unwrap() {
+    while let Some(cells) = splitting.next_cells(&CancelFlag::default()).unwrap() {
         let cells = Cells::decode(&cells.encode()).unwrap();
-        splitting.take_counts(&cells, &count(&cells, positions)).unwrap();
+        splitting.take_counts(&cells, &count(&cells, positions), &CancelFlag::default()).unwrap();
         if splitting.has_crowded() {
-            let plan = splitting.plan().unwrap();
+            let plan = splitting.plan(&CancelFlag::default()).unwrap();
             let extents: Vec<(u32, Bounds)> = splitting
                 .crowded()
                 .into_iter()
@@ -65,7 +66,7 @@ pub(crate) fn split(
             splitting.take_extents(&extents).unwrap();
         }
     }
-    splitting.finish(margin).unwrap()
+    splitting.finish(margin, &CancelFlag::default()).unwrap()
 }
 
 /// The places of every position.

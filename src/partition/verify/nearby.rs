@@ -3,7 +3,7 @@
 //! It knows nothing of windows, reaches and neighbours, only angles between positions, so it checks
 //! the code that makes margins. Every own row is offered to a [`Choice`]; the [`Samples`] then see
 //! every own row once more and note which of them must be in the margins of the samples' blocks; last
-//! they see every margin row, and [`Samples::lacking`] tells what was not there. Positions are degrees
+//! they see every margin row, and [`Samples::lacking`] lists what was missing. Positions are degrees
 //! in one frame, with longitudes in `[0, 360)`; rows are known by their block and the bits of their
 //! position, and counted, since several may lie on one place.
 
@@ -18,7 +18,7 @@ const SAMPLES: usize = 256;
 const NOTED: usize = 256;
 
 /// Own rows near the border of their block, the same ones in any order of rows.
-pub struct Choice {
+pub(super) struct Choice {
     /// Bounds and margin radius of each block.
     blocks: Vec<(Bounds, f64)>,
     /// By a hash of the row.
@@ -35,12 +35,12 @@ struct Sample {
 
 impl Choice {
     /// No rows yet, of blocks with these bounds and margin radii in degrees.
-    pub fn new(blocks: Vec<(Bounds, f64)>) -> Self {
+    pub(super) fn new(blocks: Vec<(Bounds, f64)>) -> Self {
         Self { blocks, chosen: BTreeMap::new() }
     }
 
     /// Takes an own row of `block`, if it is near the border and its hash is among the lowest.
-    pub fn offer(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
+    pub(super) fn offer(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
         let Some((bounds, radius_deg)) = self.blocks.get(block as usize) else { return };
         // Bounds may begin below 0, positions do not.
         let lon = if lon_deg > bounds.lon_max { lon_deg - 360.0 } else { lon_deg };
@@ -63,7 +63,7 @@ impl Choice {
     }
 
     /// The rows that were chosen.
-    pub fn samples(self) -> Samples {
+    pub(super) fn samples(self) -> Samples {
         let radii: Vec<f64> = self.blocks.iter().map(|(_, radius_deg)| *radius_deg).collect();
         let mut samples: Vec<Sample> = self.chosen.into_values().collect();
         samples.sort_by(|a, b| a.lat_deg.total_cmp(&b.lat_deg));
@@ -74,7 +74,7 @@ impl Choice {
 }
 
 /// Rows that must be in margins, and how many of them are not.
-pub struct Samples {
+pub(super) struct Samples {
     /// By latitude.
     samples: Vec<Sample>,
     radii: Vec<f64>,
@@ -86,35 +86,35 @@ pub struct Samples {
 
 /// A place that a margin does not hold as it must.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Lacking {
+pub(super) struct Lacking {
     /// The block whose margin it is.
-    pub block: u32,
+    pub(super) block: u32,
     /// The longitude, in degrees.
-    pub lon_deg: f64,
+    pub(super) lon_deg: f64,
     /// The latitude, in degrees.
-    pub lat_deg: f64,
+    pub(super) lat_deg: f64,
     /// Rows that are not there; below 0 those that are there too often.
-    pub rows: i64,
+    pub(super) rows: i64,
 }
 
 impl Samples {
     /// How many rows are compared with all others.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.samples.len()
     }
 
     /// Whether no row is near a border.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
     /// Rows of other blocks that were found within the radius of a sample's block.
-    pub fn pairs(&self) -> u64 {
+    pub(super) fn pairs(&self) -> u64 {
         self.pairs
     }
 
     /// Compares an own row of `block` with the samples of other blocks.
-    pub fn own_row(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
+    pub(super) fn own_row(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
         let from = self.samples.partition_point(|s| s.lat_deg < lat_deg - self.widest);
         let to = self.samples.partition_point(|s| s.lat_deg <= lat_deg + self.widest);
         if from == to {
@@ -145,14 +145,14 @@ impl Samples {
     }
 
     /// Sees a row in the margin of `block`.
-    pub fn margin_row(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
+    pub(super) fn margin_row(&mut self, block: u32, lon_deg: f64, lat_deg: f64) {
         if let Some(rows) = self.places.get_mut(&(block, lon_deg.to_bits(), lat_deg.to_bits())) {
             *rows -= 1;
         }
     }
 
     /// The places where rows are not there, or too often, by block.
-    pub fn lacking(&self) -> Vec<Lacking> {
+    pub(super) fn lacking(&self) -> Vec<Lacking> {
         let wrong = self.places.iter().filter(|(_, rows)| **rows != 0);
         let mut lacking: Vec<Lacking> = wrong
             .map(|((block, lon, lat), rows)| Lacking {

@@ -1,0 +1,109 @@
+//! Right ascension and declination: which columns they are, and their values as SQL.
+
+use arrow::datatypes::{DataType, SchemaRef};
+
+use super::options::{AngleUnit, Params};
+use crate::error::{Error, Result};
+use crate::session::quote_identifier;
+use crate::table::SourceTable;
+
+/// Names of coordinates, the first that a table has; case does not matter.
+const KNOWN: [[&str; 2]; 7] = [
+    ["ra", "decl"],
+    ["ra", "dec"],
+    ["_ra.icrs", "_de.icrs"],
+    ["ra_icrs", "de_icrs"],
+    ["raj2000", "dej2000"],
+    ["ra_ps", "decl_ps"],
+    ["lon", "lat"],
+];
+/// Where the LSST tables of 2017 have them, without header and schema.
+const UNNAMED: [&str; 2] = ["column_7", "column_10"];
+
+/// The names of right ascension and declination.
+pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]> {
+    let fields = || table.schema.fields().iter();
+    let missing = |what: &str| {
+        let names: Vec<_> = fields().map(|field| field.name().as_str()).collect();
+        Error::data(format!("{what} not found in '{}', which has {}", table.name, names.join(", ")))
+    };
+    let names = match (&params.options().ra, &params.options().dec) {
+        (Some(ra), Some(dec)) => {
+            let absent = [ra, dec].into_iter().find(|name| table.schema.index_of(name).is_err());
+            if let Some(name) = absent {
+                return Err(missing(&format!("column '{name}'")));
+            }
+            [ra.clone(), dec.clone()]
+        }
+        _ => {
+            let find = |known: &str| {
+                let same = fields().find(|field| field.name().eq_ignore_ascii_case(known));
+                same.map(|field| field.name().clone())
+            };
+            let of = |[ra, dec]: &[&str; 2]| Some([find(ra)?, find(dec)?]);
+            KNOWN.iter().chain([&UNNAMED]).find_map(of).ok_or_else(|| {
+                missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
+            })?
+        }
+    };
+    for name in &names {
+        let found = table.schema.field_with_name(name)?.data_type();
+        if !found.is_numeric() && !is_string(&table.schema, name) {
+            return Err(Error::data(format!(
+                "column '{name}' of '{}' is {found}, expected a number",
+                table.name
+            )));
+        }
+    }
+    Ok(names)
+}
+
+fn is_string(schema: &SchemaRef, name: &str) -> bool {
+    schema.field_with_name(name).is_ok_and(|field| {
+        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    })
+}
+
+/// A column as SQL; the words for NULL in text files are NULL.
+pub(super) fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> String {
+    let quoted = quote_identifier(name);
+    if is_text && is_string(schema, name) {
+        return format!("CASE WHEN {quoted} IN ('NULL', '\\N', '') THEN NULL ELSE {quoted} END");
+    }
+    quoted
+}
+
+/// A coordinate as SQL that is a number: of text, NULL where it is none.
+pub(super) fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
+    match is_string(schema, name) {
+        true => format!("TRY_CAST({value} AS DOUBLE)"),
+        false => format!("CAST({value} AS DOUBLE)"),
+    }
+}
+
+/// Right ascension and declination of a stored table as SQL, in degrees.
+pub(super) fn stored_position(
+    schema: &SchemaRef,
+    names: [&str; 2],
+    unit: AngleUnit,
+) -> [String; 2] {
+    in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
+}
+
+/// Why a row has no position: what is written, then what it is as a number.
+pub(super) fn fault(written: &[String; 2], numbers: &[String; 2]) -> String {
+    format!(
+        "CASE WHEN {} IS NULL OR {} IS NULL THEN 'null' \
+         WHEN {} IS NULL OR {} IS NULL THEN 'not_a_number' \
+         ELSE position_fault(${{ra}}, ${{dec}}) END",
+        written[0], written[1], numbers[0], numbers[1]
+    )
+}
+
+pub(super) fn in_degrees([ra, dec]: [String; 2], unit: AngleUnit) -> [String; 2] {
+    match unit {
+        AngleUnit::Deg => [ra, dec],
+        AngleUnit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],
+        AngleUnit::Hour => [format!("({ra} * 15)"), dec],
+    }
+}
