@@ -1,5 +1,7 @@
 //! The little-endian bytes of a plan, so that it travels as one literal.
 
+use bytes::{Buf, BufMut};
+
 use super::Bounds;
 use crate::error::{Error, Result};
 
@@ -13,11 +15,11 @@ impl Writer {
     }
 
     pub(super) fn u32(&mut self, value: u32) {
-        self.0.extend(value.to_le_bytes());
+        self.0.put_u32_le(value);
     }
 
     pub(super) fn f64(&mut self, value: f64) {
-        self.0.extend(value.to_le_bytes());
+        self.0.put_f64_le(value);
     }
 
     pub(super) fn bounds(&mut self, bounds: &Bounds) {
@@ -40,19 +42,20 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Expects the four letters first; `name` is what errors call the whole.
     pub(super) fn new(bytes: &'a [u8], magic: [u8; 4], name: &'static str) -> Result<Self> {
-        let mut reader = Self { left: bytes, name };
-        if reader.take::<4>()? != magic {
-            return Err(reader.broken("does not begin as one"));
+        let reader = Self { left: bytes, name };
+        match bytes.strip_prefix(&magic) {
+            Some(left) => Ok(Self { left, name }),
+            None if bytes.len() < magic.len() => Err(reader.broken("ends too early")),
+            None => Err(reader.broken("does not begin as one")),
         }
-        Ok(reader)
     }
 
     pub(super) fn u32(&mut self) -> Result<u32> {
-        self.take().map(u32::from_le_bytes)
+        self.left.try_get_u32_le().map_err(|_short| self.broken("ends too early"))
     }
 
     pub(super) fn f64(&mut self) -> Result<f64> {
-        self.take().map(f64::from_le_bytes)
+        self.left.try_get_f64_le().map_err(|_short| self.broken("ends too early"))
     }
 
     pub(super) fn bounds(&mut self) -> Result<Bounds> {
@@ -79,12 +82,5 @@ impl<'a> Reader<'a> {
 
     pub(super) fn broken(&self, how: &str) -> Error {
         Error::data(format!("the {} {how}, expected bytes that this program wrote", self.name))
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let (head, rest) =
-            self.left.split_first_chunk().ok_or_else(|| self.broken("ends too early"))?;
-        self.left = rest;
-        Ok(*head)
     }
 }

@@ -64,8 +64,8 @@ pub fn is_of_tables(manifest: &Manifest) -> bool {
 pub async fn verify(session: &Session, source: &Source, watch: &dyn Observer) -> Result<Verified> {
     let manifest = source.manifest.clone();
     let manifest = manifest.ok_or_else(|| Error::internal("blocks without a manifest"))?;
-    let claims = match compute(move |stop| Claims::read(manifest, stop)).await {
-        Ok(claims) => Arc::new(claims),
+    let stored = match StoredRows::open(session, source, manifest).await {
+        Ok(stored) => stored,
         Err(error) => {
             let faults = vec![format!("the blocks cannot be read: {error}")];
             return Ok(Verified { faults, ..Verified::default() });
@@ -74,7 +74,6 @@ pub async fn verify(session: &Session, source: &Source, watch: &dyn Observer) ->
     let name = "verifying blocks".to_owned();
     watch.report(Event::Stage { name, total: Some(5), unit: Unit::Steps });
     let done = |done| watch.report(Event::Progress { done });
-    let stored = StoredRows::open(session, source, &claims).await?;
     let mut verified = Verified::default();
     let mut faults = stored.compute(|claims, stop| claims.records(stop)).await?;
     let owners = stored.rows(OWNERS).await?;
@@ -87,7 +86,7 @@ pub async fn verify(session: &Session, source: &Source, watch: &dyn Observer) ->
     };
     faults = faults.and(stored.compute(move |claims, _| Ok(claims.reasons(&reasons))).await?);
     done(2);
-    if claims.plan.margin() != Margin::None {
+    if stored.claims.plan.margin() != Margin::None {
         let (wanted, held) = (stored.rows(WANTED).await?, stored.rows(MARGINS).await?);
         let (found, rows) = compute(move |_| Ok(margins(&wanted, &held))).await?;
         (verified.margin_rows, faults) = (rows, faults.and(found));
@@ -109,7 +108,8 @@ struct StoredRows {
 }
 
 impl StoredRows {
-    async fn open(session: &Session, source: &Source, claims: &Arc<Claims>) -> Result<Self> {
+    async fn open(session: &Session, source: &Source, manifest: Arc<Manifest>) -> Result<Self> {
+        let claims = compute(move |stop| Claims::read(manifest, stop)).await?;
         let names = claims.columns.each_ref().map(String::as_str);
         let session = session.scanning();
         let mut has_quarantine = false;
@@ -131,7 +131,7 @@ impl StoredRows {
             let view = session.context().execute_logical_plan(view).await?.into_view();
             session.register(name, view)?;
         }
-        Ok(Self { session, claims: Arc::clone(claims), has_quarantine })
+        Ok(Self { session, claims: Arc::new(claims), has_quarantine })
     }
 
     /// Works with the claims off the async threads.
