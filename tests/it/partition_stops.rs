@@ -96,21 +96,25 @@ async fn partitioned(lab: &Lab, options: Options, watch: Stages) {
 }
 
 #[rstest]
-#[case("reading positions", 0)]
-#[case("counting", 0)]
-#[case("counting", 300)]
-#[case("planning margins", 0)]
-#[case("planning margins", 300)]
-#[case("writing blocks", 0)]
-#[case("writing blocks", 300)]
-fn a_dropped_partitioning_ends_soon(#[case] stage: &str, #[case] millis: u64) {
+#[case("reading positions", 0, (700, 500))]
+#[case("counting", 0, (700, 500))]
+#[case("counting", 300, (700, 500))]
+#[case("planning margins", 0, (700, 500))]
+#[case("planning margins", 300, (700, 500))]
+#[case("writing blocks", 0, (70, 50))]
+#[case("writing blocks", 300, (70, 50))]
+fn a_dropped_partitioning_ends_soon(
+    #[case] stage: &str,
+    #[case] millis: u64,
+    #[case] (columns, rows): (u32, u32),
+) {
     let lab = Lab::new();
     catalogue(&lab, 100_000);
     let options = Options {
         bounds: Coverage::Sky,
-        grid: Some(GridShape::new(700, 500).unwrap()),
+        grid: Some(GridShape::new(columns, rows).unwrap()),
         margin_arcsec: Some(600.0),
-        max_rows: Some(1),
+        max_rows: Some(if columns > 100 { 1 } else { 1000 }),
         ..Options::default()
     };
     let work = async |watch| partitioned(&lab, options, watch).await;
@@ -128,12 +132,11 @@ fn a_dropped_quarantine_ends_soon() {
 
 #[rstest]
 #[case(0)]
-#[case(200)]
-#[case(1000)]
+#[case(100)]
 fn a_dropped_check_of_blocks_ends_soon(#[case] millis: u64) {
     let lab = Lab::new();
-    catalogue(&lab, 3000);
-    lab.done("@in.csv @out --bounds sky --grid 300x200 --margin-arcsec 36000");
+    catalogue(&lab, 20_000);
+    lab.done("@in.csv @out --bounds sky --grid 40x20 --margin-arcsec 18000 --max-rows 1000");
     let work = async |watch: Stages| {
         let stores = Stores::new(StorageOptions::default());
         let (session, source) = open(&stores, &lab.at("out")).await;
