@@ -2,8 +2,8 @@
 //!
 //! Signals have a thread of their own, which no work keeps from listening. The first SIGINT or
 //! SIGTERM drops the command's future; a run or an upload that is dropped before it has committed
-//! leaves its [`cleanup`] behind, which has ten seconds. A command that fails cleans up too. What
-//! still computes on other threads is not waited for, and a command that cannot be dropped within
+//! leaves its [`cleanup`] behind, which has ten seconds. A command that fails cleans up too. Other
+//! threads have 300 ms to leave, and a command that cannot be dropped within
 //! half a second is left as it is: the next run on the same output cleans up. A second signal ends
 //! the process at once.
 
@@ -33,6 +33,9 @@ const SILENT: Duration = Duration::from_secs(1);
 
 /// How long a command may take to be dropped after a signal.
 const DROP: Duration = Duration::from_millis(500);
+
+/// How long threads may take to leave after a signal: one that writes a file removes it.
+const LEAVE: Duration = Duration::from_millis(300);
 
 /// How long a thread of blocking calls waits for the next one. Spilled runs and files bring dozens of
 /// these threads, and an allocator holds back what each has freed for as long as it lives.
@@ -87,7 +90,7 @@ pub fn run<T, E>(
     }
     match end {
         End::Done(_) => runtime.shutdown_timeout(Duration::from_secs(1)),
-        End::Signalled(_) => runtime.shutdown_background(),
+        End::Signalled(_) => runtime.shutdown_timeout(LEAVE),
     }
     Ok(end)
 }
