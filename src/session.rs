@@ -340,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_is_pasted_where_its_name_stands() {
+    fn a_part_is_pasted_in_place_of_its_name() {
         let filled = fill("SELECT ${columns} FROM points", &[("columns", "\"a\", \"b\"")]);
         assert_eq!(filled.unwrap(), "SELECT \"a\", \"b\" FROM points");
     }

@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    // 12 digits each keep every product far inside u128; more is no size anyone has.
+    // 12 digits each keep every product far inside u128; no one has more.
     if whole.is_empty() || whole.len() > 20 || fraction.len() > 12 || fraction.contains('.') {
         return Err(wrong());
     }

@@ -120,7 +120,7 @@ impl Config {
         Ok(())
     }
 
-    /// A variable that is no setting may be another program's, unless it looks like a misspelling.
+    /// A variable that is not a setting may be another program's, unless it looks like a misspelling.
     fn read_variables(&mut self, environment: &Environment) -> Result<()> {
         for variable in environment.names(PREFIX) {
             let key = variable[PREFIX.len()..].to_lowercase().replace('_', "-");

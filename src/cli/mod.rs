@@ -192,7 +192,7 @@ pub fn command() -> clap::Command {
     Cli::command().mut_args(|flag| flag.global(true))
 }
 
-/// Wrong usage, or the text of `--help` and `--version`; a reader who left early is no error.
+/// Wrong usage, or the text of `--help` and `--version`; a reader who left early is not an error.
 fn usage(error: &clap::Error) -> ExitCode {
     error.print().ok();
     let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());

@@ -173,7 +173,7 @@ impl Output {
         results.finish()
     }
 
-    /// Prints a picture, or another text that is no table.
+    /// Prints a picture, or another text that is not a table.
     ///
     /// # Errors
     /// As [`Self::print`].

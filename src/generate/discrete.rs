@@ -51,10 +51,10 @@ impl Discrete {
 
     /// How often each value comes up in `n` draws, in ascending order of the values.
     ///
-    /// Draws are not made one by one. They are shared out: of the draws that fell into an interval
+    /// Draws are not made one by one. They are distributed: of the draws that fell into an interval
     /// of chances, each falls into its lower half with probability ½, so a fair bit a draw decides
     /// how many do (a binomial number, drawn as what it is); an interval that belongs to one value
-    /// is shared out no further. About eight bits a draw: 0.3 s for 10^9.
+    /// is not divided further. About eight bits a draw: 0.3 s for 10^9.
     pub(super) fn counts(&self, n: u64, draws: &mut impl Rng) -> Vec<(i32, u64)> {
         let mut counts = vec![0; self.ends.len()];
         let mut open = vec![(0, WHOLE, n)];

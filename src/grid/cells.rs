@@ -52,7 +52,7 @@ impl Cells {
         Self { plan, parts: Vec::new(), part_of: Vec::new() }
     }
 
-    /// So many columns and rows of cells inside these regions of some blocks, `MAX_CELLS` in all
+    /// This number of columns and rows of cells inside these regions of some blocks, `MAX_CELLS` in all
     /// at most. All rows of a block must lie in its region; the rest of the block counts as the
     /// nearest cell.
     pub(super) fn inside(plan: Plan, regions: &[(u32, Bounds, u32, u32)]) -> Self {

@@ -23,7 +23,7 @@ impl Edges {
     /// If there are no cells, or the ends are not finite and in order.
     pub fn equal(min: f64, max: f64, cells: u32) -> Self {
         assert!(cells > 0, "an axis has one cell at least");
-        assert!(min.is_finite() && max.is_finite() && min <= max, "{min}..{max} is no range");
+        assert!(min.is_finite() && max.is_finite() && min <= max, "{min}..{max} is not a range");
         let parts = f64::from(cells);
         let formula = Formula { min, max, parts, per_degree: parts / (max - min) };
         let mut edges = Vec::with_capacity(cells as usize + 1);

@@ -199,7 +199,7 @@ fn is_decimal(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..))
 }
 
-/// Whether values of the type have a least one that can be told in a word.
+/// Whether values of the type have a minimum that can be shown as one word.
 fn is_ordered(data_type: &DataType) -> bool {
     data_type.is_numeric()
         || data_type.is_string()

@@ -51,7 +51,7 @@ pub enum ObjectOrFolder {
     Folder,
 }
 
-/// Looks at a location that is no pattern.
+/// Looks at a location that is not a pattern.
 ///
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is nothing; or if storage fails.

@@ -36,7 +36,7 @@ impl Roots {
 }
 
 /// When a file may appear: data first, then manifests, then what readers that list look for. Files
-/// go the other way round, so that at no time a reader finds half of a dataset.
+/// go the other way round, so that a reader never finds half of a dataset.
 pub(super) fn rank(name: &str) -> u8 {
     let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
     match file {

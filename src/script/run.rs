@@ -43,7 +43,7 @@ pub struct Script {
 pub enum StatementResult {
     /// Nothing to see.
     Nothing,
-    /// Rows, while they come; an error among them has no place yet: see [`Statement::failed`].
+    /// Rows, while they come; an error among them has no line and column yet: see [`Statement::failed`].
     Rows(SendableRecordBatchStream),
     /// The tables of a procedure or a write.
     Tables(Vec<NamedTable>),

@@ -110,7 +110,7 @@ fn what_the_engine_says_keeps_its_text() {
 
 #[test]
 fn bad_values_and_files_are_bad_data() {
-    check(ArrowError::CastError("'x' is no Int32".into()), Kind::Data, "'x' is no Int32");
+    check(ArrowError::CastError("'x' is not an Int32".into()), Kind::Data, "'x' is not an Int32");
     check(ArrowError::DivideByZero, Kind::Data, "division by zero");
     let cut = ParquetError::EOF("EOF: file is 3 bytes".into());
     check(cut, Kind::Data, "not a readable Parquet file: EOF: file is 3 bytes");

@@ -41,7 +41,7 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    /// Whether listings of the object store leave it out although it is no temporary file of ours:
+    /// Whether listings of the object store leave it out although it is not a temporary file of ours:
     /// its name has `#` and digits at the end.
     pub fn is_unlisted(&self) -> bool {
         let name = self.path.file_name().and_then(|name| name.to_str());

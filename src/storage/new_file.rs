@@ -65,7 +65,7 @@ impl NewFile {
         }
     }
 
-    /// Adds bytes to the file. It is no call of the protocol, which begins when the file is complete.
+    /// Adds bytes to the file. It is not a call of the protocol, which begins when the file is complete.
     ///
     /// # Errors
     /// If the file is not there, or the disk is full or fails.

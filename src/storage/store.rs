@@ -53,7 +53,7 @@ pub type Pause = Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 enum Backing {
     Files(LocalFiles),
     Uploads(Arc<dyn MultipartStore>),
-    /// Registered from outside; it takes no uploads of ours.
+    /// Registered from outside; our uploads do not go through it.
     Foreign,
 }
 

@@ -556,7 +556,7 @@ fn results_and_distances_are_drawn() {
     done(folder, "dbscan points out --x x --y y --eps 10 --min-points 8");
     done(folder, "plot scatter out --rows 400 -o out.svg");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
-    assert!(read("kdist.svg").contains("points: distance to row 8 of the nearest, of 800 rows"));
+    assert!(read("kdist.svg").contains("points: distance to nearest row number 8, 800 rows"));
     let picture = read("out.svg");
     assert!(picture.contains("out: 2 clusters, eps 10, min-points 8, 800 rows"), "{picture:.900}");
     // About half of the rows, and two colours.

@@ -142,7 +142,7 @@ impl KdistArgs {
         let knee = report::short(curve.knee());
         context.note(&format!("the curve turns upwards at eps {knee}{unit}"));
         let title = format!(
-            "{}: distance to row {} of the nearest, of {} rows",
+            "{}: distance to nearest row number {}, {} rows",
             self.of.input, curve.min_points, curve.rows
         );
         let (distances, shares) = (&curve.distances, curve.shares());

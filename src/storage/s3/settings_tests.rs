@@ -39,7 +39,7 @@ fn a_data_lab_pod_needs_no_flag() {
     assert_eq!(pod.region.to_string(), "'us-east-1' (from the default)");
     let keys = pod.keys.unwrap().keys;
     assert_eq!((keys.value.id.as_str(), keys.origin.as_str()), ("AKENV", "AWS_ACCESS_KEY_ID"));
-    assert!(keys.value.token.is_none(), "an empty token is no token");
+    assert!(keys.value.token.is_none(), "an empty token counts as none");
 }
 
 #[test]
