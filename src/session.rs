@@ -26,7 +26,7 @@ use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
 use crate::functions::{self, FunctionContext};
 use crate::storage::Stores;
-use crate::table::external::{ExternalTables, FORMATS};
+use crate::table::{ExternalTables, FORMATS};
 
 /// Share of the memory limit that operators may reserve; the rest is for what the engine does not
 /// account: decoding of pages, footers, the allocator's slack.

@@ -159,7 +159,7 @@ impl Context {
         let options =
             RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
         let begun = Run::begin(&self.stores, out, options).await?;
-        if let Begin::Kept(manifest) = &begun {
+        if let Begin::AlreadyThere(manifest) = &begun {
             let version = manifest.version;
             self.note(&format!("'{out}' is unchanged, version {version} (--mode ignore)"));
         }

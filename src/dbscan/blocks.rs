@@ -132,7 +132,8 @@ pub(super) async fn cluster_all<const D: usize>(
         let found = found.ok_or_else(|| Error::internal("a block was stopped"))?;
         let number = u32::try_from(block).expect("blocks are counted in 30 bits");
         if let Some(run) = run.filter(|_| keeps) {
-            run.keep(&super::resume::block_name(number), Bytes::from(found.to_bytes())).await?;
+            run.checkpoint(&super::resume::block_name(number), Bytes::from(found.to_bytes()))
+                .await?;
         }
         findings.add(number, found, &work.ground)?;
         done += 1;

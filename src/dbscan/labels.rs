@@ -62,7 +62,7 @@ pub(super) async fn write(
         let spec = TableSpec {
             name: "labels".to_owned(),
             keys: stream.keys.iter().map(|(key, _)| key.name().clone()).collect(),
-            distinct: true,
+            high_cardinality: true,
             part: u32::try_from(part).ok(),
             ..TableSpec::default()
         };

@@ -54,7 +54,7 @@ pub(super) struct Kept {
 /// Storage that fails; a record that cannot be read.
 pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>> {
     let mut found: Option<Killed> = None;
-    for run in Run::kept(session.stores(), out).await?.into_iter().rev() {
+    for run in Run::resumable(session.stores(), out).await?.into_iter().rev() {
         if !run.files.iter().any(|name| name == PLAN) {
             continue;
         }
@@ -154,7 +154,7 @@ pub(super) async fn keep_plan(
     };
     let bytes = serde_json::to_vec(&record)
         .map_err(|cause| Error::internal("a plan cannot be written down").caused_by(cause))?;
-    run.keep(PLAN, Bytes::from(bytes)).await
+    run.checkpoint(PLAN, Bytes::from(bytes)).await
 }
 
 fn damaged() -> Error {

@@ -8,8 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::{Kind, Result};
 use crate::session::Session;
-use crate::table::sniff::SAMPLE_BYTES;
-use crate::table::{Source, SourceOptions};
+use crate::table::{SAMPLE_BYTES, Source, SourceOptions};
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8192;

@@ -100,7 +100,7 @@ pub async fn run(
         let models = Arc::clone(models);
         let record =
             compute(move || StepRecord::new(step, &params, &inputs, &models).to_bytes()).await?;
-        run.keep(&format!("steps/{step:05}.json"), Bytes::from(record)).await
+        run.checkpoint(&format!("steps/{step:05}.json"), Bytes::from(record)).await
     };
     let models = work.run(Arc::new(models), keep).await?;
     let results = evaluate::evaluate(&work, &models).await?;
@@ -131,7 +131,7 @@ pub async fn run(
 /// # Errors
 /// Storage that fails; a kept step that cannot be read.
 pub async fn last_step(session: &Session, out: &Location) -> Result<Option<StepRecord>> {
-    let dead = Run::kept(session.stores(), out).await?;
+    let dead = Run::resumable(session.stores(), out).await?;
     let last = dead.iter().rev().find_map(|run| {
         let step = run.files.iter().rfind(|name| name.starts_with("steps/"));
         step.map(|step| (run, step))

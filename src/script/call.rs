@@ -16,7 +16,7 @@ use super::procedure::{Call, CallResult};
 use super::run::{Script, StatementResult};
 use super::statements::{is_name, unknown};
 use crate::error::{Error, Result};
-use crate::table::external::ExternalTable;
+use crate::table::ExternalTable;
 
 impl Script {
     /// `CALL`.

@@ -24,10 +24,10 @@ use super::procedure::NamedTable;
 use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
-use crate::table::csv;
-use crate::table::external::ExternalTable;
-use crate::table::single::{FileFormat, write_file};
-use crate::table::{Begin, Mode, Run, RunOptions, TableFacts, TableSpec, current_manifest};
+use crate::table::{
+    Begin, ExternalTable, FileFormat, Mode, Run, RunOptions, TableFacts, TableSpec, csv,
+    current_manifest, write_file,
+};
 
 /// What `OPTIONS (…)` of a COPY may say.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ impl Script {
         let options = RunOptions { mode, arguments, inputs: Vec::new() };
         let run = match Run::begin(stores, &location, options).await? {
             Begin::Run(run) => run,
-            Begin::Kept(_) => return Ok(StatementResult::Nothing),
+            Begin::AlreadyThere(_) => return Ok(StatementResult::Nothing),
         };
         self.stage(&format!("writing {location}"));
         let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };

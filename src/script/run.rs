@@ -21,8 +21,7 @@ use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
-use crate::table::Mode;
-use crate::table::external::FORMATS;
+use crate::table::{FORMATS, Mode};
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");

@@ -10,11 +10,40 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{InputRecord, Mode};
+use super::commit::names;
 use crate::error::{Error, Result};
 
 /// The format this program writes and reads.
 pub const FORMAT: u32 = 1;
+
+/// What to do when the output already holds a version. The names are Spark's.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Refuse.
+    #[default]
+    Error,
+    /// Publish a version of the new files only and delete the old ones.
+    Overwrite,
+    /// Publish a version of the old files and the new ones; schemas and keys must agree.
+    Append,
+    /// Keep what is there and write nothing.
+    Ignore,
+}
+
+/// An input a run has read, as it was then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// Where it is.
+    pub location: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its entity tag, where the store has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub e_tag: Option<String>,
+}
 
 /// One published version of a dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,7 +187,7 @@ impl Manifest {
 
     /// Where version `version` stands, relative to the dataset.
     pub(crate) fn path(version: u64) -> String {
-        format!("_manifest/{version:08}.json")
+        format!("{}/{version:08}.json", names::MANIFESTS)
     }
 }
 

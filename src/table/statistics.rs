@@ -17,7 +17,7 @@ use super::value;
 use crate::error::Result;
 
 /// Texts longer than this are no bounds of a column; in bytes.
-const LONGEST_BOUND: usize = 64;
+const MAX_BOUND_BYTES: usize = 64;
 
 /// Bounds and NULL counts of a file, as text by column.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Bounds {
             let name = field.name();
             let text = |bound: &Precision<ScalarValue>| match bound {
                 Precision::Exact(found) if !found.is_null() => {
-                    value::to_text(found).ok().filter(|text| text.len() <= LONGEST_BOUND)
+                    value::to_text(found).ok().filter(|text| text.len() <= MAX_BOUND_BYTES)
                 }
                 _ => None,
             };
@@ -88,7 +88,7 @@ pub(crate) fn of_record(file: &FileRecord, schema: &Schema) -> Statistics {
             .with_min_value(bound(&file.min))
             .with_max_value(bound(&file.max))
     });
-    honest(Statistics {
+    floats_inexact(Statistics {
         num_rows: Precision::Exact(to_usize(file.rows)),
         total_byte_size: Precision::Absent,
         column_statistics: columns.collect(),
@@ -96,7 +96,7 @@ pub(crate) fn of_record(file: &FileRecord, schema: &Schema) -> Statistics {
 }
 
 /// `statistics` with the bounds of floats given as estimates.
-pub(crate) fn honest(mut statistics: Statistics) -> Statistics {
+pub(crate) fn floats_inexact(mut statistics: Statistics) -> Statistics {
     for column in &mut statistics.column_statistics {
         let is_float = |bound: &Precision<ScalarValue>| {
             bound.get_value().is_some_and(|bound| bound.data_type().is_floating())

@@ -41,7 +41,7 @@ async fn write(stores: Arc<Stores>, mode: Mode, first: i64, rows: i64) -> Result
     let options = RunOptions { mode, ..RunOptions::default() };
     let run = match Run::begin(&stores, &out(), options).await? {
         Begin::Run(run) => run,
-        Begin::Kept(manifest) => return Ok(*manifest),
+        Begin::AlreadyThere(manifest) => return Ok(*manifest),
     };
     let last = first + rows - 1;
     let sql = format!(

@@ -17,7 +17,8 @@ use pleiad::error::{Error, Kind, Result};
 use pleiad::event::Silent;
 use pleiad::storage::{Location, Stores};
 use pleiad::table::{
-    Begin, Layout, Manifest, Mode, Run, RunOptions, Source, SourceOptions, SourceTable, TableSpec,
+    Begin, KeyLayout, Manifest, Mode, Run, RunOptions, Source, SourceOptions, SourceTable,
+    TableSpec,
 };
 use rstest::rstest;
 
@@ -43,7 +44,7 @@ async fn plan(session: &SessionContext, sql: &str) -> LogicalPlan {
 async fn begin(stores: &Arc<Stores>, out: &Location, mode: Mode) -> Result<Run> {
     match Run::begin(stores, out, RunOptions { mode, ..RunOptions::default() }).await? {
         Begin::Run(run) => Ok(*run),
-        Begin::Kept(manifest) => Err(Error::internal(format!("kept {}", manifest.version))),
+        Begin::AlreadyThere(manifest) => Err(Error::internal(format!("kept {}", manifest.version))),
     }
 }
 
@@ -96,7 +97,7 @@ pub(crate) async fn number(stores: &Arc<Stores>, table: &SourceTable, sql: &str)
 #[tokio::test]
 async fn what_is_written_reads_back(
     #[values(On::Memory, On::Files, On::S3)] on: On,
-    #[values(Layout::Spread, Layout::Clustered)] layout: Layout,
+    #[values(KeyLayout::Fanout, KeyLayout::Clustered)] layout: KeyLayout,
 ) {
     let place = Scratch::new(on);
     let spec = TableSpec { layout, order: vec!["id".to_owned()], ..spec("people") };
@@ -203,7 +204,7 @@ async fn a_run_that_is_dropped_or_failed_is_not_committed() {
 #[tokio::test]
 async fn null_keys_are_an_error_with_their_exact_count(
     #[values(On::Memory, On::Files, On::S3)] on: On,
-    #[values(Layout::Spread, Layout::Clustered)] layout: Layout,
+    #[values(KeyLayout::Fanout, KeyLayout::Clustered)] layout: KeyLayout,
 ) {
     let place = Scratch::new(on);
     let sql = "SELECT value AS id, CASE WHEN value % 100 = 0 THEN NULL ELSE value % 3 END AS id_pref, \
@@ -248,7 +249,7 @@ async fn each_mode_does_what_its_name_says(#[values(On::Memory, On::Files, On::S
 
     let ignore = RunOptions { mode: Mode::Ignore, ..RunOptions::default() };
     match Run::begin(&place.stores, &out, ignore).await.unwrap() {
-        Begin::Kept(manifest) => assert_eq!(manifest.version, 2),
+        Begin::AlreadyThere(manifest) => assert_eq!(manifest.version, 2),
         Begin::Run(_) => panic!("mode ignore began a run"),
     }
 
@@ -339,7 +340,7 @@ async fn counts_and_bounds_need_no_file_and_a_key_reads_only_its_own(
     #[values(On::Memory, On::S3)] on: On,
 ) {
     let place = Scratch::new(on);
-    let spec = TableSpec { layout: Layout::Clustered, ..spec("people") };
+    let spec = TableSpec { layout: KeyLayout::Clustered, ..spec("people") };
     write(&place, &people(1000), spec, Mode::Error).await.unwrap();
     let table = table(&place).await;
     let calls = |sql: &'static str| {
@@ -469,7 +470,7 @@ async fn bytes_do_not_depend_on_streams_or_batches() {
         let session = session(&place.stores, streams, batch_rows);
         let run = begin(&place.stores, &place.out, Mode::Error).await.unwrap();
         let order = vec!["id".to_owned()];
-        let spec = TableSpec { layout: Layout::Clustered, order, ..spec("people") };
+        let spec = TableSpec { layout: KeyLayout::Clustered, order, ..spec("people") };
         run.write(&session.state(), plan(&session, sql).await, spec, &Silent).await.unwrap();
         let manifest = run.commit(BTreeMap::new()).await.unwrap();
         let sums: BTreeSet<_> =
@@ -499,7 +500,7 @@ async fn a_small_memory_pool_ends_row_groups_early() {
     let sql = "SELECT random() AS a, random() AS b, random() AS c, random() AS d \
                FROM generate_series(1, 90000)";
     let query = plan(&session, sql).await;
-    let spec = TableSpec { layout: Layout::Clustered, ..TableSpec::default() };
+    let spec = TableSpec { layout: KeyLayout::Clustered, ..TableSpec::default() };
     run.write(&session.state(), query, spec, &Silent).await.unwrap();
     let manifest = run.commit(BTreeMap::new()).await.unwrap();
     let path = place.out.join(&manifest.files[0].path);
@@ -668,19 +669,19 @@ async fn what_a_dead_run_kept_is_found_and_gone_after_the_next_publication() {
     let Begin::Run(run) = Run::begin(&place.stores, &place.out, options).await.unwrap() else {
         panic!()
     };
-    run.keep("step-1.json", "{}".into()).await.unwrap();
-    run.keep("step-2.json", "[]".into()).await.unwrap();
+    run.checkpoint("step-1.json", "{}".into()).await.unwrap();
+    run.checkpoint("step-2.json", "[]".into()).await.unwrap();
     // It lives.
-    assert!(Run::kept(&place.stores, &place.out).await.unwrap().is_empty());
+    assert!(Run::resumable(&place.stores, &place.out).await.unwrap().is_empty());
     let id = run.id().to_owned();
     run.abort().await.unwrap();
-    let dead = Run::kept(&place.stores, &place.out).await.unwrap();
+    let dead = Run::resumable(&place.stores, &place.out).await.unwrap();
     assert_eq!(dead.len(), 1);
     assert_eq!((&dead[0].id, &dead[0].arguments), (&id, &arguments));
     assert_eq!(dead[0].files, ["step-1.json", "step-2.json"]);
     assert_eq!(dead[0].read("step-2.json").await.unwrap(), "[]");
     write(&place, &people(1), spec("people"), Mode::Error).await.unwrap();
-    assert!(Run::kept(&place.stores, &place.out).await.unwrap().is_empty());
+    assert!(Run::resumable(&place.stores, &place.out).await.unwrap().is_empty());
 }
 
 #[rstest]
@@ -691,7 +692,7 @@ async fn what_a_run_kept_is_gone_once_it_is_published(#[values(On::Files, On::S3
     let Begin::Run(run) = Run::begin(&place.stores, &place.out, options).await.unwrap() else {
         panic!()
     };
-    run.keep("blocks/00001", "{}".into()).await.unwrap();
+    run.checkpoint("blocks/00001", "{}".into()).await.unwrap();
     run.commit(BTreeMap::new()).await.unwrap();
     let kept = |name: &String| name.contains("/kept/");
     assert!(!place.objects().await.iter().any(kept));

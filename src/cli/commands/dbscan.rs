@@ -81,7 +81,7 @@ impl Dbscan {
             }
             match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(_) => {
+                Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

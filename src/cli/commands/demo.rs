@@ -172,7 +172,7 @@ async fn cut_the_sky(
     let run = begin(context, &dir.join("sky"), Vec::new()).await?;
     let sky = SkySource::new(Arc::new(Sky::new(rows, 42, None)?), Width::Narrow);
     let plan = LogicalPlanBuilder::scan("sky", provider_as_source(Arc::new(sky)), None)?.build()?;
-    let spec = TableSpec { name: "sky".to_owned(), distinct: true, ..TableSpec::default() };
+    let spec = TableSpec { name: "sky".to_owned(), high_cardinality: true, ..TableSpec::default() };
     run.write(&session.state(), plan, spec, &context.watch).await?;
     run.commit([("rows".to_owned(), rows.to_string())].into()).await?;
     let max_rows = (rows / 60).max(1);
@@ -212,7 +212,7 @@ async fn begin(context: &Context, out: &Location, inputs: Vec<InputRecord>) -> a
         RunOptions { mode: Mode::Overwrite, arguments: context.arguments.clone(), inputs };
     match Run::begin(&context.stores, out, options).await? {
         Begin::Run(run) => Ok(*run),
-        Begin::Kept(_) => Err(Error::internal("mode overwrite always writes").into()),
+        Begin::AlreadyThere(_) => Err(Error::internal("mode overwrite always writes").into()),
     }
 }
 

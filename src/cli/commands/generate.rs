@@ -204,7 +204,7 @@ async fn publish(
     let out = context.stores.parse(out)?;
     let session = context.session()?;
     let manifest = match context.begin(&out, Vec::new()).await? {
-        Begin::Kept(manifest) => *manifest,
+        Begin::AlreadyThere(manifest) => *manifest,
         Begin::Run(run) => {
             make(&run, &session).await?;
             let words = words.into_iter().map(|(name, value)| (name.to_owned(), value));
@@ -216,7 +216,7 @@ async fn publish(
 
 /// A table without keys, of measures that hardly repeat.
 fn distinct(name: &str) -> TableSpec {
-    TableSpec { name: name.to_owned(), distinct: true, ..TableSpec::default() }
+    TableSpec { name: name.to_owned(), high_cardinality: true, ..TableSpec::default() }
 }
 
 /// Writes one table of generated rows.

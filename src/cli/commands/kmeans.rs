@@ -86,7 +86,7 @@ impl Kmeans {
             }
             match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(_) => {
+                Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

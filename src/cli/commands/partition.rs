@@ -76,7 +76,7 @@ impl Partition {
         if let Some(out) = &out {
             match context.begin(out, source.input_records()).await? {
                 Begin::Run(begun) => run = Some(*begun),
-                Begin::Kept(_) => {
+                Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }

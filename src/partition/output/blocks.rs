@@ -12,7 +12,7 @@ use crate::partition::catalogue::{Catalogue, changed};
 use crate::partition::count::bound_plan;
 use crate::partition::options::AngleUnit;
 use crate::table::manifest::FileRecord;
-use crate::table::{Layout, Run, TableSpec};
+use crate::table::{KeyLayout, Run, TableSpec};
 
 const BLOCKS: &str = include_str!("../../../sql/steps/partition_blocks.sql");
 const LISTS: &str = include_str!("../../../sql/steps/partition_lists.sql");
@@ -32,7 +32,7 @@ pub async fn write(job: Job<'_>, blocks: Vec<BlockRecord>, run: &Run) -> Result<
     let layout = layout(catalogue, &blocks, has_margin);
     let text = match layout {
         _ if !has_margin => BLOCKS,
-        Layout::Counted => LISTS,
+        KeyLayout::CountedFanout => LISTS,
         _ => ASSIGN,
     };
     // Asking costs a copy of every row, and the position twice.
@@ -43,7 +43,7 @@ pub async fn write(job: Job<'_>, blocks: Vec<BlockRecord>, run: &Run) -> Result<
         keys: vec!["block".to_owned()],
         layout,
         odd: has_margin.then(|| "margins".to_owned()),
-        distinct: true,
+        high_cardinality: true,
         ..TableSpec::default()
     };
     job.stage("writing blocks", counted.rows - counted.bad());
@@ -56,12 +56,16 @@ pub async fn write(job: Job<'_>, blocks: Vec<BlockRecord>, run: &Run) -> Result<
 }
 
 /// A writer for each block in each stream if the pool has room for them, else a shuffle and a sort.
-fn layout(catalogue: &Catalogue, blocks: &[BlockRecord], has_margin: bool) -> Layout {
+fn layout(catalogue: &Catalogue, blocks: &[BlockRecord], has_margin: bool) -> KeyLayout {
     let used = blocks.iter().filter(|block| block.own_rows > 0).count() as u64;
     let keys = if has_margin { used + blocks.len() as u64 } else { used };
     let columns = catalogue.schema().fields().len() as u64;
     let bytes = keys * catalogue.session().streams() as u64 * columns * BYTES_PER_COLUMN;
-    if bytes <= catalogue.session().pool_bytes() / 3 { Layout::Counted } else { Layout::Clustered }
+    if bytes <= catalogue.session().pool_bytes() / 3 {
+        KeyLayout::CountedFanout
+    } else {
+        KeyLayout::Clustered
+    }
 }
 
 /// Notes what was written of each block, and compares it with what was counted. `coordinates` are the

@@ -11,15 +11,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::place::Place;
-use super::record;
-use super::versions;
+use super::place::DatasetRoot;
+use super::{names, record, versions};
 use crate::error::{Error, Kind, Result};
 use crate::table::manifest::Manifest;
 
 /// How long a claim waits for another to go, each time and in all.
 const FIRST_WAIT: Duration = Duration::from_millis(400);
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 const WAITS: u32 = 45;
 
 /// Who claims.
@@ -43,9 +42,8 @@ pub(super) enum Claimed {
 ///
 /// # Errors
 /// Of kind [`Kind::Retry`] if another claim of this version does not go away.
-pub(super) async fn publish(place: &Place, manifest: &Manifest) -> Result<Claimed> {
-    let number = format!("{:08}", manifest.version);
-    let name = format!("{number}-{}.json", manifest.run);
+pub(super) async fn publish(place: &DatasetRoot, manifest: &Manifest) -> Result<Claimed> {
+    let name = format!("{:08}-{}.json", manifest.version, manifest.run);
     let claim = Claim {
         run: manifest.run.clone(),
         host: record::host(),
@@ -53,11 +51,11 @@ pub(super) async fn publish(place: &Place, manifest: &Manifest) -> Result<Claime
         started: record::now(),
     };
     let nonce = uuid::Uuid::now_v7().simple().to_string();
-    let ours = format!("_claims/{number}/{}-{nonce}", manifest.run);
+    let ours = format!("{}/{}-{nonce}", names::claims(manifest.version), manifest.run);
     let mut others = Vec::new();
     for attempt in 0..WAITS {
         place.replace(&ours, record::to_bytes(&claim)).await?;
-        let claims = place.list(&format!("_claims/{number}")).await?;
+        let claims = place.list(&names::claims(manifest.version)).await?;
         let published = versions::names(place).await?;
         if let Some((_, newest)) = published.range(manifest.version..).next_back() {
             place.delete([ours]).await?;
@@ -65,15 +63,15 @@ pub(super) async fn publish(place: &Place, manifest: &Manifest) -> Result<Claime
         }
         others = claims.into_iter().filter(|path| run_of(path) != manifest.run).collect();
         if others.is_empty() {
-            place.replace(&format!("_manifest/{name}"), manifest.to_bytes()).await?;
+            place.replace(&names::manifest(&name), manifest.to_bytes()).await?;
             versions::names(place).await?; // two of one number are an error
             // Those who died finishing this run, too.
-            let claims = place.list(&format!("_claims/{number}")).await?;
+            let claims = place.list(&names::claims(manifest.version)).await?;
             place.delete(claims.into_iter().filter(|path| run_of(path) == manifest.run)).await?;
             return Ok(Claimed::Ours);
         }
         place.delete([ours.clone()]).await?;
-        place.store.pause((FIRST_WAIT * (1 << attempt.min(3))).min(LONGEST_WAIT)).await;
+        place.store.pause((FIRST_WAIT * (1 << attempt.min(3))).min(MAX_WAIT)).await;
     }
     let mut message = format!("version {} of '{}' is claimed", manifest.version, place.location);
     if let Some(claim) = read(place, others.first().map_or("", String::as_str)).await? {
@@ -87,7 +85,7 @@ pub(super) async fn publish(place: &Place, manifest: &Manifest) -> Result<Claime
 }
 
 /// The claim at `path`; `None` if it is gone or no claim.
-pub(super) async fn read(place: &Place, path: &str) -> Result<Option<Claim>> {
+pub(super) async fn read(place: &DatasetRoot, path: &str) -> Result<Option<Claim>> {
     let bytes = place.read(path).await?;
     Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::alive::{self, Holder};
-use super::place::Place;
+use super::liveness::{self, Holder};
+use super::place::DatasetRoot;
 use super::record::{self, Decision, Intent, Outcome, Report};
-use super::{begin, versions};
+use super::{names, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Location, Stores};
-use crate::table::Mode;
-use crate::table::manifest::Manifest;
+use crate::table::manifest::{Manifest, Mode};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +76,9 @@ pub struct PastRun {
 /// # Errors
 /// Of kind [`Kind::InputMissing`] if there is no trace of any; or if storage fails.
 pub async fn history(stores: &Arc<Stores>, location: &Location) -> Result<Vec<PastRun>> {
-    let place = Place::at(stores, location)?;
+    let place = DatasetRoot::at(stores, location)?;
     let mut runs = BTreeMap::new();
-    for (run, names) in begin::runs(&place).await? {
+    for (run, names) in record::runs(&place).await? {
         let past = of_record(&place, &run, &names).await?;
         runs.insert(run, past);
     }
@@ -97,10 +96,10 @@ pub async fn history(stores: &Arc<Stores>, location: &Location) -> Result<Vec<Pa
 }
 
 /// A run by the names and contents of its record.
-async fn of_record(place: &Place, run: &str, names: &[String]) -> Result<PastRun> {
-    let intent: Option<Intent> = begin::read(place, run, "intent.json").await?;
-    let report: Option<Report> = match record::has(names, "report.json") {
-        true => begin::read(place, run, "report.json").await?,
+async fn of_record(place: &DatasetRoot, run: &str, names: &[String]) -> Result<PastRun> {
+    let intent: Option<Intent> = record::read(place, run, names::INTENT).await?;
+    let report: Option<Report> = match record::has(names, names::REPORT) {
+        true => record::read(place, run, names::REPORT).await?,
         false => None,
     };
     let fate = match &report {
@@ -128,14 +127,14 @@ async fn of_record(place: &Place, run: &str, names: &[String]) -> Result<PastRun
 
 /// The fate of a run without a report. On object stores a dead run is not told from one at work:
 /// that would need the server's time, and with it a write.
-async fn fate_of_open(place: &Place, run: &str, names: &[String]) -> Result<Fate> {
-    if record::has(names, "prepared.json") {
-        return Ok(match begin::decision(place, run).await? {
+async fn fate_of_open(place: &DatasetRoot, run: &str, names: &[String]) -> Result<Fate> {
+    if record::has(names, names::DECISION) {
+        return Ok(match record::decision(place, run).await? {
             Some(Decision::Void { .. }) => Fate::Ended,
             _ => Fate::Decided,
         });
     }
-    match alive::holder(place, run, None).await {
+    match liveness::holder(place, run, None).await {
         Ok(Holder::Dead(_)) => Ok(Fate::Dead),
         // A directory that may not be written to has no locks to ask for.
         Ok(Holder::Alive) => Ok(Fate::Open),

@@ -1,9 +1,5 @@
 //! The dataset's location with the few operations a commit is made of, for local files and object
 //! stores alike. Paths are relative to the dataset.
-//!
-//! The one operation that carries the protocol is [`Place::create`]: put a small file only if it
-//! is not there. Whatever error a store answers, the file is read back, because a put may have
-//! succeeded although its answer says otherwise (a retried request meets its own success).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,32 +10,20 @@ use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::probe;
+use super::names;
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, LocalFiles, Location, Store, Stores};
-
-/// How often a put is tried that failed and left nothing.
-const TRIES: u32 = 5;
+use crate::storage::{LocalFiles, Location, Store, Stores};
 
 /// A dataset's location, opened.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct DatasetRoot {
     pub(crate) location: Location,
     pub(crate) store: Store,
 }
 
-/// What [`Place::create`] found.
-#[derive(Debug)]
-pub(crate) enum Created {
-    /// The file holds our bytes.
-    Ours,
-    /// The file holds these.
-    Theirs(Bytes),
-}
-
-impl Place {
+impl DatasetRoot {
     /// Opens a location to read.
     pub(crate) fn at(stores: &Arc<Stores>, location: &Location) -> Result<Self> {
         Ok(Self { location: location.clone(), store: stores.open(location)? })
@@ -72,55 +56,6 @@ impl Place {
         Some((files, self.location.join(relative).local_path()?.to_owned()))
     }
 
-    /// Puts a small file if there is none of this name, durable on return.
-    pub(crate) async fn create(&self, relative: &str, bytes: Vec<u8>) -> Result<Created> {
-        let bytes = Bytes::from(bytes);
-        for attempt in 0..TRIES {
-            let failure = match self.try_create(relative, bytes.clone()).await {
-                Ok(true) => return Ok(Created::Ours),
-                Ok(false) => None,
-                Err(error) => Some(error),
-            };
-            let found = self.read(relative).await.map_err(|cause| {
-                let message = format!(
-                    "outcome unknown: '{}' was put and cannot be read back ({cause}); run the \
-                     command again, which finishes or removes this run",
-                    self.location.join(relative)
-                );
-                Error::new(Kind::Io, message).caused_by(cause)
-            })?;
-            match (found, failure) {
-                (Some(found), _) if found == bytes => return Ok(Created::Ours),
-                (Some(found), _) => return Ok(Created::Theirs(found)),
-                (None, Some(error)) if attempt + 1 == TRIES || is_final(&error) => {
-                    return Err(error);
-                }
-                (None, _) => self.store.pause(backoff(attempt)).await,
-            }
-        }
-        Err(Error::new(
-            Kind::Retry,
-            format!("'{}' is said to exist and cannot be read", self.location.join(relative)),
-        ))
-    }
-
-    /// True if the put was accepted, false if the name is taken.
-    async fn try_create(&self, relative: &str, bytes: Bytes) -> Result<bool> {
-        if let Some((files, path)) = self.local(relative) {
-            return blocking(move || files.create(&path, &bytes)).await;
-        }
-        // A store that cannot refuse is given the file as it is: these names have one writer each.
-        let options = match probe::create_only(self).await? {
-            CreateOnly::Enforced => PutOptions::from(PutMode::Create),
-            CreateOnly::Ignored | CreateOnly::Refused => PutOptions::default(),
-        };
-        match self.store.objects().put_opts(&self.key(relative), bytes.into(), options).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Puts a small file, whatever was there.
     pub(crate) async fn replace(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
         if let Some((files, path)) = self.local(relative) {
@@ -146,6 +81,11 @@ impl Place {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The server's time of a file, in seconds.
+    pub(super) async fn time_of(&self, path: &str) -> Result<Option<i64>> {
+        Ok(self.head(path).await?.map(|meta| meta.last_modified.timestamp()))
     }
 
     /// Whether this is one local file: some file systems fail to list below it.
@@ -211,7 +151,7 @@ impl Place {
         };
         blocking(move || {
             let mut found = files.leftovers(&root, false)?;
-            for records in ["_manifest", "_runs"] {
+            for records in [names::MANIFESTS, names::RUNS] {
                 found.extend(files.leftovers(&root.join(records), true)?);
             }
             let relative = found.iter().filter_map(|path| path.strip_prefix(&root).ok()?.to_str());

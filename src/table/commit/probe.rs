@@ -8,8 +8,8 @@
 use bytes::Bytes;
 use object_store::{Error as StoreError, PutMode, PutOptions};
 
-use super::alive;
-use super::place::Place;
+use super::names;
+use super::place::DatasetRoot;
 use crate::error::{Error, Kind, Result};
 use crate::storage::CreateOnly;
 
@@ -17,7 +17,7 @@ use crate::storage::CreateOnly;
 const TRIES: u32 = 5;
 
 /// How the store of `place` treats create-only puts; asked once a process and bucket.
-pub(crate) async fn create_only(place: &Place) -> Result<CreateOnly> {
+pub(crate) async fn create_only(place: &DatasetRoot) -> Result<CreateOnly> {
     if place.store.is_local() {
         return Ok(CreateOnly::Enforced); // by a hard link, or a claim file where there are none
     }
@@ -25,13 +25,13 @@ pub(crate) async fn create_only(place: &Place) -> Result<CreateOnly> {
 }
 
 /// The server's time, by a file put for it; `None` for local files.
-pub(crate) async fn server_time(place: &Place) -> Result<Option<i64>> {
+pub(crate) async fn server_time(place: &DatasetRoot) -> Result<Option<i64>> {
     if place.store.is_local() {
         return Ok(None);
     }
-    let path = format!("_probe/{}", uuid::Uuid::now_v7().simple());
+    let path = names::probe();
     place.replace(&path, b"time".to_vec()).await?;
-    let time = alive::time_of(place, &path).await?;
+    let time = place.time_of(&path).await?;
     place.delete([path]).await?;
     Ok(time)
 }
@@ -41,17 +41,17 @@ pub(crate) async fn server_time(place: &Place) -> Result<Option<i64>> {
 ///
 /// # Errors
 /// What the store answers if it cannot.
-pub(crate) async fn multipart(place: &Place) -> Result<bool> {
+pub(crate) async fn multipart(place: &DatasetRoot) -> Result<bool> {
     let Some(uploads) = place.store.uploads() else { return Ok(false) };
-    let key = place.key(&format!("_probe/{}", uuid::Uuid::now_v7().simple()));
+    let key = place.key(&names::probe());
     let id = uploads.create_multipart(&key).await?;
     uploads.abort_multipart(&key, &id).await?;
     Ok(true)
 }
 
 /// Puts one name twice and looks whose bytes stay.
-async fn ask(place: &Place) -> Result<CreateOnly> {
-    let path = format!("_probe/{}", uuid::Uuid::now_v7().simple());
+async fn ask(place: &DatasetRoot) -> Result<CreateOnly> {
+    let path = names::probe();
     let answer = match try_to_create(place, &path, b"first").await? {
         Put::Unsupported => CreateOnly::Refused,
         Put::Taken => return Err(trouble(place, "says that a new name is taken")),
@@ -70,7 +70,7 @@ async fn ask(place: &Place) -> Result<CreateOnly> {
         if answer == CreateOnly::Refused {
             place.replace(&path, b"plain".to_vec()).await?;
         }
-        if place.list("_probe").await?.iter().all(|listed| *listed != path) {
+        if place.list(names::PROBES).await?.iter().all(|listed| *listed != path) {
             return Err(trouble(place, "does not list what was put"));
         }
         tracing::info!(
@@ -90,7 +90,7 @@ enum Put {
 
 /// Puts create-only until there is a plain answer. A put that was done although its answer was lost
 /// counts as accepted.
-async fn try_to_create(place: &Place, path: &str, bytes: &'static [u8]) -> Result<Put> {
+async fn try_to_create(place: &DatasetRoot, path: &str, bytes: &'static [u8]) -> Result<Put> {
     let mut last = None;
     for attempt in 0..TRIES {
         let options = PutOptions::from(PutMode::Create);
@@ -120,7 +120,7 @@ async fn try_to_create(place: &Place, path: &str, bytes: &'static [u8]) -> Resul
     Err(last.unwrap_or_else(|| trouble(place, "does not answer")))
 }
 
-fn trouble(place: &Place, what: &str) -> Error {
+fn trouble(place: &DatasetRoot, what: &str) -> Error {
     let message = format!(
         "the store of '{}' {what}: a dataset cannot be published there safely",
         place.location

@@ -1,11 +1,14 @@
 //! What a run leaves under `_runs/<run>/`, so that whoever comes next can finish or undo it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::table::manifest::{FileRecord, Manifest};
-use crate::table::{InputRecord, Mode};
+use super::names;
+use super::place::DatasetRoot;
+use crate::error::{Error, Result};
+use crate::table::manifest::{FileRecord, InputRecord, Manifest, Mode};
 
 /// `intent.json`: put create-only before anything else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -92,59 +95,51 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// The path of `name` in the record of `run`, relative to the dataset.
-pub(crate) fn path(run: &str, name: &str) -> String {
-    format!("_runs/{run}/{name}")
-}
-
-/// Where the journal of `run` has the upload of the data file `file`.
-pub(crate) fn upload_path(run: &str, file: &str) -> String {
-    path(run, &format!("uploads-{}.json", stem(file)))
-}
-
-/// Where `run` stages the local bytes of the data file `file`. The name does not end in
-/// `.parquet`, so no pattern of a reader finds it.
-pub(crate) fn part_path(run: &str, file: &str) -> String {
-    path(run, &format!("stage/{}.part", stem(file)))
-}
-
-/// What is unique of a path: names of Parquet files are, alone; text files are named by their path.
-fn stem(path: &str) -> String {
-    match path.strip_suffix(".parquet") {
-        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
-        None => path.replace('/', "+"),
+/// All runs with a record, and the names in it, oldest first.
+pub(crate) async fn runs(place: &DatasetRoot) -> Result<BTreeMap<String, Vec<String>>> {
+    let mut runs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in place.list(names::RUNS).await? {
+        let mut segments = path.splitn(3, '/').skip(1);
+        if let (Some(run), Some(name)) = (segments.next(), segments.next()) {
+            runs.entry(run.to_owned()).or_default().push(name.to_owned());
+        }
     }
+    Ok(runs)
 }
 
-/// Where `run` keeps the small file `name` for a later run.
-pub(crate) fn kept_path(run: &str, name: &str) -> String {
-    path(run, &format!("kept/{name}"))
+/// Reads a record of a run; `None` if it is not there.
+pub(crate) async fn read<T: serde::de::DeserializeOwned>(
+    place: &DatasetRoot,
+    run: &str,
+    name: &str,
+) -> Result<Option<T>> {
+    let path = names::of_run(run, name);
+    let Some(bytes) = place.read(&path).await? else { return Ok(None) };
+    let parsed = serde_json::from_slice(&bytes).map_err(|cause| {
+        Error::data(format!("'{}' is not a record of a run: {cause}", place.location.join(&path)))
+    });
+    parsed.map(Some)
 }
 
-/// Whether `name`, in the record of a run, is a file kept for a later run.
-pub(crate) fn is_kept(name: &str) -> bool {
-    name.starts_with("kept/")
+/// The decision of a run.
+pub(crate) async fn decision(place: &DatasetRoot, run: &str) -> Result<Option<Decision>> {
+    read(place, run, names::DECISION).await
 }
 
 /// Whether a run with these records is decided and not finished.
 pub(crate) fn is_decided(names: &[String]) -> bool {
-    has(names, "prepared.json") && has(names, "intent.json") && !has(names, "report.json")
+    has(names, names::DECISION) && has(names, names::INTENT) && !has(names, names::REPORT)
 }
 
 /// Whether a run with these records is not decided.
 pub(crate) fn is_open(names: &[String]) -> bool {
-    !has(names, "prepared.json") && !has(names, "report.json")
+    !has(names, names::DECISION) && !has(names, names::REPORT)
 }
 
 /// Whether nothing will come of a run with these records: it has a report, or only the decision of
 /// another that it is void, kept so that its process cannot decide if it lives after all.
 pub(crate) fn is_over(names: &[String]) -> bool {
     !is_open(names) && !is_decided(names)
-}
-
-/// Whether `name`, in the record of a run, is of what it staged.
-pub(crate) fn is_staged(name: &str) -> bool {
-    name.starts_with("stage/") || name.starts_with("uploads-")
 }
 
 /// Whether `name` is one of `names`.

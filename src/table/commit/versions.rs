@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::place::Place;
+use super::names;
+use super::place::DatasetRoot;
 use crate::error::{Error, Result};
 use crate::table::manifest::Manifest;
 
 /// The current version of the dataset at `place`; `None` if there is no manifest.
-pub(crate) async fn current(place: &Place) -> Result<Option<Manifest>> {
+pub(crate) async fn current(place: &DatasetRoot) -> Result<Option<Manifest>> {
     match names(place).await?.pop_last() {
         Some((_, name)) => read(place, &name).await.map(Some),
         None => Ok(None),
@@ -15,12 +16,12 @@ pub(crate) async fn current(place: &Place) -> Result<Option<Manifest>> {
 }
 
 /// The number of the current version.
-pub(crate) async fn current_version(place: &Place) -> Result<Option<u64>> {
+pub(crate) async fn current_version(place: &DatasetRoot) -> Result<Option<u64>> {
     Ok(names(place).await?.pop_last().map(|(version, _)| version))
 }
 
 /// One version; `None` if it is not there.
-pub(super) async fn version(place: &Place, version: u64) -> Result<Option<Manifest>> {
+pub(super) async fn version(place: &DatasetRoot, version: u64) -> Result<Option<Manifest>> {
     match names(place).await?.remove(&version) {
         Some(name) => read(place, &name).await.map(Some),
         None => Ok(None),
@@ -28,7 +29,10 @@ pub(super) async fn version(place: &Place, version: u64) -> Result<Option<Manife
 }
 
 /// The version that the run of `prepared` has published, if it has.
-pub(super) async fn published_by(place: &Place, prepared: &Manifest) -> Result<Option<Manifest>> {
+pub(super) async fn published_by(
+    place: &DatasetRoot,
+    prepared: &Manifest,
+) -> Result<Option<Manifest>> {
     for (_, name) in names(place).await?.range(prepared.base + 1..) {
         let manifest = read(place, name).await?;
         if manifest.run == prepared.run {
@@ -42,7 +46,7 @@ pub(super) async fn published_by(place: &Place, prepared: &Manifest) -> Result<O
 ///
 /// # Errors
 /// If one version has two: the store takes any put, and a living writer was declared dead.
-pub(super) async fn names(place: &Place) -> Result<BTreeMap<u64, String>> {
+pub(super) async fn names(place: &DatasetRoot) -> Result<BTreeMap<u64, String>> {
     let mut names = BTreeMap::new();
     for (version, mut found) in all_names(place).await? {
         if let [first, second, ..] = found.as_slice() {
@@ -58,10 +62,10 @@ pub(super) async fn names(place: &Place) -> Result<BTreeMap<u64, String>> {
 }
 
 /// All names under `_manifest/` by version, whether or not they can be.
-pub(super) async fn all_names(place: &Place) -> Result<BTreeMap<u64, Vec<String>>> {
+pub(super) async fn all_names(place: &DatasetRoot) -> Result<BTreeMap<u64, Vec<String>>> {
     let mut all: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for path in place.list("_manifest").await? {
-        let name = path.trim_start_matches("_manifest/");
+    for path in place.list(names::MANIFESTS).await? {
+        let name = path.trim_start_matches(names::MANIFESTS).trim_start_matches('/');
         let number = name.strip_suffix(".json").and_then(|stem| stem.split('-').next());
         if let Some(version) = number.and_then(|number| number.parse().ok()) {
             all.entry(version).or_default().push(name.to_owned());
@@ -71,8 +75,8 @@ pub(super) async fn all_names(place: &Place) -> Result<BTreeMap<u64, Vec<String>
 }
 
 /// The manifest of a listed name.
-pub(super) async fn read(place: &Place, name: &str) -> Result<Manifest> {
-    let path = format!("_manifest/{name}");
+pub(super) async fn read(place: &DatasetRoot, name: &str) -> Result<Manifest> {
+    let path = names::manifest(name);
     let shown = place.location.join(&path).to_string();
     let bytes = place.read(&path).await?;
     let bytes =

@@ -4,20 +4,17 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::TableProvider;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::commit::place::Place;
-pub use super::csv::CsvFormat;
-use super::manifest::{FileRecord, Manifest, TableRecord};
-use super::pinned::PinnedStore;
-use super::provider::DatasetTable;
-use super::{InputRecord, statistics, value};
 use crate::error::{Error, Kind, Result};
 use crate::storage::Location;
+use crate::table::commit::place::DatasetRoot;
+use crate::table::manifest::{FileRecord, InputRecord, Manifest, TableRecord};
+use crate::table::text::format::CsvFormat;
+use crate::table::{statistics, value};
 
 /// Files looked at at a time.
 pub(super) const AT_ONCE: usize = 16;
@@ -40,7 +37,7 @@ pub struct SourceTable {
     pub format: Format,
     pub(super) file_schema: SchemaRef,
     /// The dataset, the directory or the file.
-    pub(super) place: Place,
+    pub(super) place: DatasetRoot,
     pub(super) version: Option<u64>,
 }
 
@@ -93,7 +90,7 @@ impl Unlike {
 impl SourceTable {
     /// A table of the version `manifest` of a dataset, with some of its files.
     pub(super) fn of_record<'a>(
-        place: &Place,
+        place: &DatasetRoot,
         manifest: &Manifest,
         record: &TableRecord,
         files: impl Iterator<Item = &'a FileRecord>,
@@ -142,18 +139,13 @@ impl SourceTable {
         file_schema: SchemaRef,
         mut files: Vec<SourceFile>,
         format: Format,
-        (place, version): (Place, Option<u64>),
+        (place, version): (DatasetRoot, Option<u64>),
     ) -> Self {
         let mut fields = file_schema.fields().to_vec();
         fields.extend(keys.iter().cloned().map(Arc::new));
         files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
         let schema = Arc::new(Schema::new(fields));
         Self { name, schema, keys, files, format, file_schema, place, version }
-    }
-
-    /// The table for the engine: a stock file scan over the pinned files.
-    pub fn provider(&self) -> Arc<dyn TableProvider> {
-        Arc::new(DatasetTable::new(self.clone()))
     }
 
     /// Where the table is: its dataset, directory or file.
@@ -389,11 +381,6 @@ impl SourceTable {
     /// A file as errors name it.
     pub(super) fn show(&self, file: &SourceFile) -> String {
         self.place.show(&file.meta.location)
-    }
-
-    pub(super) fn pinned_store(&self) -> PinnedStore {
-        let files = self.files.iter().map(|file| file.meta.clone());
-        PinnedStore::new(self.place.clone(), self.version, files)
     }
 }
 

@@ -16,13 +16,13 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::commit::place::Place;
-use super::commit::record::StagedFile;
-use super::layout;
-use super::manifest::FileRecord;
 use super::staged::Staged;
-use super::statistics::Bounds;
 use crate::error::{Error, Result};
+use crate::table::commit::place::DatasetRoot;
+use crate::table::commit::record::StagedFile;
+use crate::table::hive;
+use crate::table::manifest::FileRecord;
+use crate::table::statistics::Bounds;
 
 /// Rows the encoder gets at a time.
 const CHUNK_ROWS: usize = 4096;
@@ -45,7 +45,7 @@ const DICTIONARY_BYTES: usize = 128 * 1024;
 /// Where the files of a table go and what they look like.
 #[derive(Debug)]
 pub(crate) struct Target {
-    pub(crate) place: Place,
+    pub(crate) place: DatasetRoot,
     pub(crate) run: String,
     pub(crate) table: String,
     pub(crate) keys: Vec<String>,
@@ -55,7 +55,7 @@ pub(crate) struct Target {
     /// The table of rows whose first key is odd, if there is one.
     pub(crate) odd: Option<String>,
     /// Numbers hardly repeat.
-    pub(crate) distinct: bool,
+    pub(crate) high_cardinality: bool,
     /// The part of the table that is written.
     pub(crate) part: Option<u32>,
 }
@@ -114,10 +114,10 @@ impl FileWriter {
     ) -> Result<Self> {
         let pairs: Vec<_> =
             target.keys.iter().map(String::as_str).zip(partition.iter().cloned()).collect();
-        let path = layout::file_path(table, &pairs, &target.run, target.part)?;
+        let path = hive::file_path(table, &pairs, &target.run, target.part)?;
         let staged = Staged::create(&target.place, &target.run, &path).await?;
         let held = staged.held();
-        let settings = settings(&schema, &target.order, target.distinct);
+        let settings = settings(&schema, &target.order, target.high_cardinality);
         let writer = AsyncArrowWriter::try_new(staged, Arc::clone(&schema), Some(settings))?;
         let record = FileRecord {
             path,
@@ -225,16 +225,20 @@ impl FileWriter {
 }
 
 /// zstd, page statistics and page index; what the rows are sorted by is declared.
-pub(super) fn settings(schema: &Schema, order: &[String], distinct: bool) -> WriterProperties {
+pub(super) fn settings(
+    schema: &Schema,
+    order: &[String],
+    high_cardinality: bool,
+) -> WriterProperties {
     let sorting = order.iter().map(|column| {
         let leaf = leaf_of(schema, column)?;
         Some(SortingColumn { column_idx: leaf, descending: false, nulls_first: false })
     });
     let sorting = sorting.collect::<Option<Vec<_>>>().filter(|columns| !columns.is_empty());
     // Numbers that hardly repeat gain nothing from a longer search.
-    let level = ZstdLevel::try_new(if distinct { 1 } else { 3 }).expect("between 1 and 22");
+    let level = ZstdLevel::try_new(if high_cardinality { 1 } else { 3 }).expect("between 1 and 22");
     let mut builder = WriterProperties::builder();
-    let fields = schema.fields().iter().filter(|_| distinct);
+    let fields = schema.fields().iter().filter(|_| high_cardinality);
     for field in fields {
         let column = ColumnPath::new(vec![field.name().clone()]);
         builder = match field.data_type() {
@@ -247,7 +251,7 @@ pub(super) fn settings(schema: &Schema, order: &[String], distinct: bool) -> Wri
             _ => builder,
         };
     }
-    let page_rows = if distinct && order.is_empty() { ROW_GROUP_ROWS } else { PAGE_ROWS };
+    let page_rows = if high_cardinality && order.is_empty() { ROW_GROUP_ROWS } else { PAGE_ROWS };
     builder
         .set_created_by(concat!("pleiad ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(level))

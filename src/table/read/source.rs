@@ -6,57 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use futures::stream::TryStreamExt;
 
-use super::commit::current;
-use super::commit::place::Place;
-pub use super::csv::Encoding;
-use super::csv::Look;
-use super::manifest::{FileRecord, Manifest};
-use super::source_table::SourceTable;
-use super::{InputRecord, foreign};
+use super::options::SourceOptions;
+use super::table::SourceTable;
+use super::unmanaged;
 use crate::error::{Error, Result};
 use crate::storage::{Location, Stores};
-
-/// The one rendering of a manifest that is a table.
-const BLOCKS: &str = "blocks.csv";
+use crate::table::commit::current;
+use crate::table::commit::names;
+use crate::table::commit::place::DatasetRoot;
+use crate::table::hive::is_hidden;
+use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 
 /// How far up a dataset is looked for, from `OUT/table/key=1/key=2/file` at most.
 const LEVELS_UP: usize = 5;
-
-/// How a source may be read.
-#[derive(Clone, Debug, Default)]
-pub struct SourceOptions {
-    /// Read a directory even if it looks like the output of a job that has not ended.
-    pub allow_incomplete: bool,
-    /// The columns of CSV files, which then have no header.
-    pub columns: Option<Vec<String>>,
-    /// Take every column of CSV files as text, each value as it is written.
-    pub text: bool,
-    /// The types of these columns of CSV files, whatever their values look like.
-    pub types: Vec<(String, DataType)>,
-    /// What separates values in CSV files, if it is known.
-    pub delimiter: Option<u8>,
-    /// Whether the first line of CSV files names the columns, if that is known.
-    pub header: Option<bool>,
-    /// How characters of CSV files stand as bytes.
-    pub encoding: Encoding,
-    /// For a preview: look at about so many bytes of each CSV file only.
-    pub sample: Option<u64>,
-}
-
-impl SourceOptions {
-    pub(super) fn look(&self) -> Look<'_> {
-        Look {
-            names: self.columns.as_deref(),
-            delimiter: self.delimiter,
-            header: self.header,
-            encoding: self.encoding,
-            sample: self.sample,
-        }
-    }
-}
 
 /// What a location names.
 #[derive(Clone, Debug)]
@@ -89,15 +53,15 @@ impl Source {
             // It holds text only; what is published is whole.
             Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(foreign::open(Place::at(stores, &location)?, &options).await?)
+                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
             }
-            Some((place, _)) if place.relative(location.path()) == BLOCKS => {
+            Some((place, _)) if place.relative(location.path()) == names::BLOCKS => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(foreign::open(Place::at(stores, &location)?, &options).await?)
+                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
             }
             Some((place, manifest)) => Self::of_dataset(&place, manifest, &location)?,
             None if location.glob().is_some() => open_pattern(stores, &location, options).await?,
-            None => alone(foreign::open(Place::at(stores, &location)?, options).await?),
+            None => alone(unmanaged::open(DatasetRoot::at(stores, &location)?, options).await?),
         };
         source.tables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(source)
@@ -112,12 +76,12 @@ impl Source {
         location: &Location,
         manifest: Manifest,
     ) -> Result<Self> {
-        let place = Place::at(stores, location)?;
+        let place = DatasetRoot::at(stores, location)?;
         Self::of_dataset(&place, manifest, &place.location)
     }
 
     /// The tables of a dataset that `location`, in it or above a part of it, names.
-    fn of_dataset(place: &Place, manifest: Manifest, location: &Location) -> Result<Self> {
+    fn of_dataset(place: &DatasetRoot, manifest: Manifest, location: &Location) -> Result<Self> {
         let manifest = Arc::new(manifest);
         let rest = place.relative(location.path());
         let place_of = |path: &str| place.location.join(path);
@@ -154,7 +118,7 @@ impl Source {
 /// # Errors
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is none; or if storage fails.
 pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
-    let manifest = current(&Place::at(stores, location)?).await?;
+    let manifest = current(&DatasetRoot::at(stores, location)?).await?;
     manifest.ok_or_else(|| Error::missing(format!("'{location}' is no dataset of pleiad")))
 }
 
@@ -193,11 +157,11 @@ fn is_at_or_under(path: &str, root: &str) -> bool {
 async fn dataset_above(
     stores: &Arc<Stores>,
     location: &Location,
-) -> Result<Option<(Place, Manifest)>> {
-    let mut next = Some(Place::at(stores, &location.join(""))?.location);
+) -> Result<Option<(DatasetRoot, Manifest)>> {
+    let mut next = Some(DatasetRoot::at(stores, &location.join(""))?.location);
     for _ in 0..LEVELS_UP {
         let Some(location) = next else { break };
-        let place = Place::at(stores, &location)?;
+        let place = DatasetRoot::at(stores, &location)?;
         if let Some(manifest) = current(&place).await? {
             return Ok(Some((place, manifest)));
         }
@@ -222,7 +186,7 @@ async fn open_pattern(
     options: &SourceOptions,
 ) -> Result<Source> {
     let pattern = location.glob().ok_or_else(|| Error::internal("a location without a pattern"))?;
-    let base = Place::at(stores, &location.join(""))?;
+    let base = DatasetRoot::at(stores, &location.join(""))?;
     let mut roots = BTreeSet::new();
     let mut listed = base.store.objects().list(Some(base.location.path()));
     while let Some(meta) = listed.try_next().await? {
@@ -236,10 +200,10 @@ async fn open_pattern(
     }
     let mut tables: BTreeMap<String, SourceTable> = BTreeMap::new();
     for root in &roots {
-        let place = Place::at(stores, &base.location.join(root))?;
+        let place = DatasetRoot::at(stores, &base.location.join(root))?;
         let found = match current(&place).await? {
             Some(manifest) => Source::of_dataset(&place, manifest, &place.location)?.tables,
-            None => vec![foreign::open(place, options).await?],
+            None => vec![unmanaged::open(place, options).await?],
         };
         let is_alone = found.len() == 1;
         for mut table in found {
@@ -254,9 +218,4 @@ async fn open_pattern(
     }
     let tables = tables.into_values().collect();
     Ok(Source { tables, manifest: None, location: location.clone() })
-}
-
-/// Whether readers pass over files and directories of this name.
-pub(super) fn is_hidden(name: &str) -> bool {
-    name.starts_with(['_', '.']) && !name.contains('=')
 }

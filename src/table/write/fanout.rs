@@ -15,21 +15,21 @@ use datafusion::common::{HashMap, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
 use futures::{StreamExt, stream};
 
-use super::Layout;
-use super::commit::record::StagedFile;
 use super::encode::{FileWriter, Target, plain_batch};
-use super::value;
+use super::spec::KeyLayout;
 use crate::error::{Error, Result};
+use crate::table::commit::record::StagedFile;
+use crate::table::value;
 
 /// Writers a stream keeps open at most.
-pub(crate) const MOST_KEYS: usize = 64;
+pub(crate) const MAX_OPEN_KEYS: usize = 64;
 
 /// Keys below this are found by index.
-const MOST_SMALL: i32 = 1 << 22;
+const MAX_SMALL_KEY: i32 = 1 << 22;
 
 /// Bytes of rows that wait in the many writers of a stream at most; then the fullest row groups end
 /// early.
-const MOST_WAITING: usize = 128 * 1024 * 1024;
+const MAX_WAITING_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes of rows that come in between two looks at the memory of all writers.
 const UNSEEN: usize = 2 * 1024 * 1024;
@@ -40,7 +40,7 @@ const FINISHED_AT_ONCE: usize = 4;
 /// Sends the rows of one stream to their files.
 pub(crate) struct Splitter {
     target: Arc<Target>,
-    layout: Layout,
+    layout: KeyLayout,
     /// Where the keys are in a batch.
     key_columns: Vec<usize>,
     /// Where the columns of the file are in a batch.
@@ -71,7 +71,7 @@ impl Splitter {
     /// A splitter of batches with columns `schema`.
     pub(crate) fn new(
         target: &Arc<Target>,
-        layout: Layout,
+        layout: KeyLayout,
         schema: &SchemaRef,
         reservation: MemoryReservation,
     ) -> Result<Self> {
@@ -117,13 +117,13 @@ impl Splitter {
                 self.writers[0].push(rows).await?;
                 Taken::Yes
             }
-            Layout::Spread | Layout::Counted => match &items {
+            KeyLayout::Fanout | KeyLayout::CountedFanout => match &items {
                 Some((item, row_of)) => {
-                    self.push_spread(slice::from_ref(item), Some(row_of), rows).await?
+                    self.push_fanout(slice::from_ref(item), Some(row_of), rows).await?
                 }
-                None => self.push_spread(&keys, None, rows).await?,
+                None => self.push_fanout(&keys, None, rows).await?,
             },
-            Layout::Clustered => self.push_clustered(&keys, &rows).await?,
+            KeyLayout::Clustered => self.push_clustered(&keys, &rows).await?,
         };
         if self.unseen >= UNSEEN {
             self.unseen = 0;
@@ -171,7 +171,7 @@ impl Splitter {
 
     /// Rows in any order: gathers those of a key, so that a batch is copied once. With `row_of` a key
     /// is that of this row.
-    async fn push_spread(
+    async fn push_fanout(
         &mut self,
         keys: &[ArrayRef],
         row_of: Option<&[u32]>,
@@ -249,7 +249,7 @@ impl Splitter {
 
     /// Whether no further key gets a writer.
     fn is_full(&self) -> bool {
-        self.layout == Layout::Spread && self.writers.len() == MOST_KEYS
+        self.layout == KeyLayout::Fanout && self.writers.len() == MAX_OPEN_KEYS
     }
 
     /// Rows sorted by key: one writer is open, and finished when the key changes.
@@ -286,7 +286,8 @@ impl Splitter {
         let (table, partition) = self.target.home(partition)?;
         let schema = Arc::clone(&self.target.file_schema);
         let writer = FileWriter::create(&self.target, table, partition, schema).await?;
-        let writer = if self.layout == Layout::Counted { writer.waiting() } else { writer };
+        let writer =
+            if self.layout == KeyLayout::CountedFanout { writer.waiting() } else { writer };
         self.writers.push(writer);
         self.open.insert(encoded.into(), self.writers.len() - 1);
         Ok(self.writers.len() - 1)
@@ -298,7 +299,7 @@ impl Splitter {
         loop {
             let held = self.writers.iter().map(FileWriter::memory).sum();
             let waiting: usize = self.writers.iter().map(FileWriter::waiting_bytes).sum();
-            let is_much = waiting > MOST_WAITING;
+            let is_much = waiting > MAX_WAITING_BYTES;
             let refused = match self.reservation.try_resize(held) {
                 Ok(()) if !is_much => return Ok(()),
                 Ok(()) => None,
@@ -316,7 +317,7 @@ impl Splitter {
 fn small_numbers(keys: &[ArrayRef]) -> Option<&[i32]> {
     let [key] = keys else { return None };
     let numbers = key.as_primitive_opt::<Int32Type>()?.values();
-    numbers.iter().all(|number| (0..MOST_SMALL).contains(number)).then_some(numbers)
+    numbers.iter().all(|number| (0..MAX_SMALL_KEY).contains(number)).then_some(numbers)
 }
 
 /// The items of a key that is alone and a list, each with its row; lists are not NULL.

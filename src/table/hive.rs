@@ -8,16 +8,17 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::commit::names::RENDERINGS;
 use crate::error::{Error, Result};
 
 /// What other programs write for a NULL key.
 pub const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The longest file or directory name common file systems take, in bytes.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 /// The longest path below the dataset; the longest S3 key is 1024 bytes, location included.
-const LONGEST_PATH: usize = 900;
+const MAX_PATH_BYTES: usize = 900;
 
 /// The directory name `key=value`.
 ///
@@ -31,10 +32,10 @@ pub fn encode(key: &str, value: &str) -> Result<String> {
         Some(rest) if value == HIVE_NULL => name.extend(["%5F", rest]),
         _ => escape(value, &mut name),
     }
-    if name.len() > LONGEST_NAME {
+    if name.len() > MAX_NAME_BYTES {
         return Err(Error::data(format!(
             "value '{:.40}…' of key '{key}' needs a directory name of {} bytes, expected at most \
-             {LONGEST_NAME}: choose a shorter key",
+             {MAX_NAME_BYTES}: choose a shorter key",
             value.escape_debug().to_string(),
             name.len()
         )));
@@ -68,9 +69,9 @@ pub(crate) fn file_path(
     }
     let part = part.map(|part| format!("{part:08x}-")).unwrap_or_default();
     path.push_str(&format!("part-{run}-{part}{:08x}.parquet", next_number()));
-    if path.len() > LONGEST_PATH {
+    if path.len() > MAX_PATH_BYTES {
         return Err(Error::data(format!(
-            "path '{path:.60}…' has {} bytes, expected at most {LONGEST_PATH}: choose shorter keys",
+            "path '{path:.60}…' has {} bytes, expected at most {MAX_PATH_BYTES}: choose shorter keys",
             path.len()
         )));
     }
@@ -82,7 +83,7 @@ pub(crate) fn check_table_name(name: &str) -> Result<()> {
     let is_fine = |segment: &str| {
         !segment.starts_with(['_', '.', '-'])
             && !segment.is_empty()
-            && segment.len() <= LONGEST_NAME
+            && segment.len() <= MAX_NAME_BYTES
             && segment.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
     };
     if name.is_empty() || (name.split('/').all(is_fine) && !RENDERINGS.contains(&name)) {
@@ -96,8 +97,10 @@ pub(crate) fn check_table_name(name: &str) -> Result<()> {
     )))
 }
 
-/// Files in a dataset beside its tables.
-pub(crate) const RENDERINGS: [&str; 3] = ["properties", "blocks.csv", "_SUCCESS"];
+/// Whether readers pass over files and directories of this name.
+pub(crate) fn is_hidden(name: &str) -> bool {
+    name.starts_with(['_', '.']) && !name.contains('=')
+}
 
 /// A number no other file of this process has; processes start at random.
 fn next_number() -> u32 {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 
-use super::begin;
-use super::place::{Place, blocking};
+use super::names;
+use super::place::{DatasetRoot, blocking};
 use super::record::{self, Intent};
 use crate::error::Result;
 use crate::storage::Lock;
@@ -31,8 +31,8 @@ pub(super) enum Holder {
 }
 
 /// Says that `run` lives, until it is dropped.
-pub(super) fn beat(place: Place, run: &str) -> SpawnedTask<()> {
-    let path = record::path(run, "alive");
+pub(super) fn beat(place: DatasetRoot, run: &str) -> SpawnedTask<()> {
+    let path = names::of_run(run, names::ALIVE);
     SpawnedTask::spawn(async move {
         loop {
             place.store.pause(BEAT).await;
@@ -43,16 +43,11 @@ pub(super) fn beat(place: Place, run: &str) -> SpawnedTask<()> {
     })
 }
 
-/// The server's time of a file, in seconds.
-pub(super) async fn time_of(place: &Place, path: &str) -> Result<Option<i64>> {
-    Ok(place.head(path).await?.map(|meta| meta.last_modified.timestamp()))
-}
-
 /// Whether the process of `run` lives, at the server's time `now`, where there is a server.
-pub(super) async fn holder(place: &Place, run: &str, now: Option<i64>) -> Result<Holder> {
-    if let Some((files, path)) = place.local(&record::path(run, "lock")) {
+pub(super) async fn holder(place: &DatasetRoot, run: &str, now: Option<i64>) -> Result<Holder> {
+    if let Some((files, path)) = place.local(&names::of_run(run, names::LOCK)) {
         let lock = blocking(move || files.lock(&path)).await?;
-        let intent: Option<Intent> = begin::read(place, run, "intent.json").await?;
+        let intent: Option<Intent> = record::read(place, run, names::INTENT).await?;
         // Without an intent the process died before it had one.
         let is_here = intent.is_none_or(|intent| intent.host == record::host());
         return Ok(match lock {
@@ -62,13 +57,13 @@ pub(super) async fn holder(place: &Place, run: &str, now: Option<i64>) -> Result
     }
     let Some(now) = now else { return Ok(Holder::Alive) };
     let mut last = None;
-    for name in ["alive", "intent.json"] {
-        last = last.max(time_of(place, &record::path(run, name)).await?);
+    for name in [names::ALIVE, names::INTENT] {
+        last = last.max(place.time_of(&names::of_run(run, name)).await?);
     }
     if last.is_none() {
         // What was on its way when its sender died came after the rest was removed.
-        for path in place.list(&record::path(run, "")).await? {
-            last = last.max(time_of(place, &path).await?);
+        for path in place.list(&names::of_run(run, "")).await? {
+            last = last.max(place.time_of(&path).await?);
         }
     }
     Ok(match last {

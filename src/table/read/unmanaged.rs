@@ -17,19 +17,21 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::commit::place::Place;
-use super::encode::plain_field;
-use super::layout::{self, HIVE_NULL};
-use super::scan::{SourceOptions, is_hidden};
-use super::source_table::{AT_ONCE, Format, SourceFile, SourceTable};
-use super::statistics::honest;
-use super::text_types;
-use super::{csv, decoded, json};
+use super::options::SourceOptions;
+use super::table::{AT_ONCE, Format, SourceFile, SourceTable};
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
+use crate::table::commit::names;
+use crate::table::commit::place::DatasetRoot;
+use crate::table::hive::{self, HIVE_NULL, is_hidden};
+use crate::table::statistics::floats_inexact;
+use crate::table::text::format::CsvFormat;
+use crate::table::text::infer;
+use crate::table::text::{csv, decoded, json};
+use crate::table::write::encode::plain_field;
 
 /// The most files whose footers are read beforehand.
-const MOST_FOOTERS: usize = 1000;
+const MAX_FOOTERS: usize = 1000;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -61,7 +63,7 @@ pub(super) fn is_data_file(name: &str) -> bool {
 }
 
 /// The table at `place`.
-pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<SourceTable> {
+pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<SourceTable> {
     let name = place.location.name();
     if let Some(kind) = Kind::of(name)
         && let Some(meta) = file_at(&place).await?
@@ -101,7 +103,7 @@ pub(super) async fn open(place: Place, options: &SourceOptions) -> Result<Source
 }
 
 /// The file at the location itself, if it is one.
-async fn file_at(place: &Place) -> Result<Option<ObjectMeta>> {
+async fn file_at(place: &DatasetRoot) -> Result<Option<ObjectMeta>> {
     if place.location.path().is_root() || place.location.is_directory().await {
         return Ok(None);
     }
@@ -113,7 +115,10 @@ async fn file_at(place: &Place) -> Result<Option<ObjectMeta>> {
 }
 
 /// The data files of a directory with their paths in it, sorted.
-async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(ObjectMeta, String)>> {
+async fn files_under(
+    place: &DatasetRoot,
+    options: &SourceOptions,
+) -> Result<Vec<(ObjectMeta, String)>> {
     let mut listed = place.store.objects().list(Some(place.location.path()));
     let mut found = Vec::new();
     let mut is_spark_part = false;
@@ -127,7 +132,7 @@ async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(Obje
                 place.location
             )));
         }
-        has_success |= path.ends_with("_SUCCESS");
+        has_success |= path.ends_with(names::SUCCESS);
         if path.split('/').any(is_hidden) || Kind::of(&path).is_none() {
             continue;
         }
@@ -136,8 +141,9 @@ async fn files_under(place: &Place, options: &SourceOptions) -> Result<Vec<(Obje
     }
     if is_spark_part && !has_success {
         tracing::info!(
-            "directory '{}' has part- files and no _SUCCESS: it may be incomplete",
-            place.location
+            "directory '{}' has part- files and no {}: it may be incomplete",
+            place.location,
+            names::SUCCESS
         );
     }
     found.sort_by(|a, b| a.1.cmp(&b.1));
@@ -152,7 +158,7 @@ fn unfinished(path: &str, size: u64) -> Option<&'static str> {
         _ if segment.starts_with(".spark-staging") => Some("left by a Spark job"),
         _ => None,
     });
-    let is_run = path.starts_with("_runs/") && path.ends_with("/intent.json");
+    let is_run = names::is_intent(path);
     let is_empty = size == 0 && Kind::of(path) == Some(Kind::Parquet);
     mark.or(is_run.then_some("the record of a run that has not published"))
         .or(is_empty.then_some("an empty file"))
@@ -162,7 +168,7 @@ type Partitioned = Vec<(ObjectMeta, Vec<ScalarValue>)>;
 
 /// The keys of the directory, and the files with their key values.
 fn partitioned(
-    place: &Place,
+    place: &DatasetRoot,
     found: Vec<(ObjectMeta, String)>,
 ) -> Result<(Vec<Field>, Partitioned)> {
     let mut keys: Option<Vec<String>> = None;
@@ -170,7 +176,7 @@ fn partitioned(
     for (meta, path) in found {
         let mut segments: Vec<_> = path.split('/').collect();
         segments.pop();
-        let pairs: Option<Vec<_>> = segments.iter().map(|name| layout::decode(name)).collect();
+        let pairs: Option<Vec<_>> = segments.iter().map(|name| hive::decode(name)).collect();
         let names = pairs.iter().flatten().map(|(key, _)| key.clone()).collect();
         match (&pairs, &keys) {
             (Some(_), Some(expected)) if *expected == names => {}
@@ -197,7 +203,7 @@ fn partitioned(
 }
 
 async fn table(
-    place: Place,
+    place: DatasetRoot,
     name: String,
     kind: Kind,
     keys: Vec<Field>,
@@ -222,11 +228,11 @@ async fn table(
 
 /// Columns and statistics from the footers. A column that is also a key is left to the path.
 async fn inspect_parquet(
-    place: &Place,
+    place: &DatasetRoot,
     files: &Partitioned,
     is_key: impl Fn(&Field) -> bool,
 ) -> Result<(Vec<Field>, Vec<Statistics>)> {
-    let read = if files.len() > MOST_FOOTERS { &files[..1] } else { &files[..] };
+    let read = if files.len() > MAX_FOOTERS { &files[..1] } else { &files[..] };
     let footers: Vec<_> = read.iter().map(|(meta, _)| footer(place, meta)).collect();
     let footers: Vec<_> = stream::iter(footers).buffered(AT_ONCE).try_collect().await?;
     let mut columns = Columns::default();
@@ -245,7 +251,7 @@ async fn inspect_parquet(
         let statistics = unbroken(&place.show(&meta.location), || {
             DFParquetMetadata::statistics_from_parquet_metadata(footer, &schema)
         });
-        Ok(honest(statistics??))
+        Ok(floats_inexact(statistics??))
     });
     let mut statistics = known.collect::<Result<Vec<_>>>()?;
     statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
@@ -261,7 +267,7 @@ pub async fn footer_of(
     location: &Location,
     meta: &ObjectMeta,
 ) -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
-    let place = Place::at(stores, location)?;
+    let place = DatasetRoot::at(stores, location)?;
     let footer = footer(&place, meta).await?;
     let file = footer.file_metadata();
     let schema = unbroken(&place.show(&meta.location), || {
@@ -271,7 +277,7 @@ pub async fn footer_of(
 }
 
 /// The footer of a file. Known broken files make the reader panic; that is an error here too.
-async fn footer(place: &Place, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
+async fn footer(place: &DatasetRoot, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
     let store: &dyn ObjectStore = place.store.objects().as_ref();
     let reader = DFParquetMetadata::new(store, meta).with_metadata_size_hint(Some(FOOTER_HINT));
     let mut reading = Box::pin(reader.fetch_metadata());
@@ -302,13 +308,13 @@ fn broken(shown: &str) -> Error {
 }
 
 async fn inspect_csv(
-    place: &Place,
+    place: &DatasetRoot,
     files: &Partitioned,
     options: &SourceOptions,
 ) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
     let store = place.store.objects().as_ref();
     let mut columns = Columns::default();
-    let mut format: Option<csv::CsvFormat> = None;
+    let mut format: Option<CsvFormat> = None;
     let mut rows = Vec::with_capacity(files.len());
     for (meta, _) in files {
         let shown = place.show(&meta.location);
@@ -358,7 +364,7 @@ async fn inspect_csv(
 
 /// Columns and rows of files of JSON lines. What one file lacks is NULL there.
 async fn inspect_json(
-    place: &Place,
+    place: &DatasetRoot,
     files: &Partitioned,
     options: &SourceOptions,
 ) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
@@ -380,7 +386,7 @@ async fn inspect_json(
     Ok((Format::Json { gzip }, fields, statistics))
 }
 
-fn differs_in_gzip(place: &Place, shown: &str) -> Error {
+fn differs_in_gzip(place: &DatasetRoot, shown: &str) -> Error {
     Error::data(format!(
         "of the files of '{}' some are compressed, '{shown}' is the first that differs: name some of \
          them by a pattern",
@@ -455,7 +461,7 @@ impl Columns {
             )));
         }
         for ((field, _), new) in self.fields.iter_mut().zip(fields) {
-            let wider = text_types::wider(field.data_type(), new.data_type());
+            let wider = infer::wider(field.data_type(), new.data_type());
             *field = field.clone().with_data_type(wider);
         }
         Ok(())

@@ -9,10 +9,12 @@ use futures::future::BoxFuture;
 use parquet::arrow::async_writer::AsyncFileWriter;
 use parquet::errors::ParquetError;
 
-use super::commit::place::{Created, Place};
-use super::commit::record::{self, Stage, UploadRecord};
 use crate::error::{Error, Result};
 use crate::storage::{Create, Finished, Upload};
+use crate::table::commit::create::Created;
+use crate::table::commit::names;
+use crate::table::commit::place::DatasetRoot;
+use crate::table::commit::record::{self, Stage, UploadRecord};
 
 /// A file in the making.
 pub(crate) struct Staged {
@@ -31,13 +33,13 @@ pub(crate) struct StagedBytes {
 impl Staged {
     /// Starts a file of `run` that shall be called `path`. The id of an upload is journalled before its
     /// first part, since stores need not list open uploads.
-    pub(crate) async fn create(root: &Place, run: &str, path: &str) -> Result<Self> {
-        let part = root.store.is_local().then(|| record::part_path(run, path));
+    pub(crate) async fn create(root: &DatasetRoot, run: &str, path: &str) -> Result<Self> {
+        let part = root.store.is_local().then(|| names::part(run, path));
         let location = root.location.join(part.as_deref().unwrap_or(path));
         let upload = Upload::create(&root.store, &location, Create::Hidden, None).await?;
         if let Some(id) = upload.id() {
             let entry = UploadRecord { path: path.to_owned(), id: id.to_owned() };
-            let journal = record::upload_path(run, path);
+            let journal = names::upload(run, path);
             if let Created::Theirs(_) = root.create(&journal, record::to_bytes(&entry)).await? {
                 return Err(Error::internal(format!("file name '{path}' was given out twice")));
             }

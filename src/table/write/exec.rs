@@ -40,13 +40,13 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::Layout;
-use super::commit::record::StagedFile;
 use super::encode::Target;
+use super::fanout::{Splitter, Taken};
 use super::sort_pool;
-use super::split::{Splitter, Taken};
+use super::spec::KeyLayout;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::table::commit::record::StagedFile;
 
 /// What one stream has written.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub(crate) async fn run(
     state: &SessionState,
     plan: LogicalPlan,
     target: &Arc<Target>,
-    layout: Layout,
+    layout: KeyLayout,
     watch: &dyn Observer,
 ) -> Result<Vec<StreamFacts>> {
     let plan = physical(state, plan, target, layout).await?;
@@ -94,7 +94,7 @@ async fn physical(
     state: &SessionState,
     plan: LogicalPlan,
     target: &Arc<Target>,
-    layout: Layout,
+    layout: KeyLayout,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let schema = Arc::clone(plan.schema().inner());
     let sink = SinkTable { target: Arc::clone(target), layout, schema };
@@ -132,7 +132,7 @@ const ROWS: &str = "rows_written";
 #[derive(Debug)]
 struct SinkTable {
     target: Arc<Target>,
-    layout: Layout,
+    layout: KeyLayout,
     schema: SchemaRef,
 }
 
@@ -171,7 +171,7 @@ impl TableProvider for SinkTable {
 pub(crate) struct BlockWriteExec {
     input: Arc<dyn ExecutionPlan>,
     target: Arc<Target>,
-    layout: Layout,
+    layout: KeyLayout,
     keys: Vec<Arc<dyn PhysicalExpr>>,
     /// What the input must be sorted by.
     sorting: Option<LexOrdering>,
@@ -183,14 +183,14 @@ impl BlockWriteExec {
     fn new(
         input: Arc<dyn ExecutionPlan>,
         target: Arc<Target>,
-        layout: Layout,
+        layout: KeyLayout,
     ) -> EngineResult<Self> {
         let schema = input.schema();
         let columns = |names: &[String]| {
             names.iter().map(|name| col(name, &schema)).collect::<EngineResult<Vec<_>>>()
         };
         let keys = columns(&target.keys)?;
-        let before = if layout == Layout::Clustered { keys.clone() } else { Vec::new() };
+        let before = if layout == KeyLayout::Clustered { keys.clone() } else { Vec::new() };
         let ascending = SortOptions { descending: false, nulls_first: false };
         let sorting = before.into_iter().chain(columns(&target.order)?);
         let sorting = LexOrdering::new(sorting.map(|expr| PhysicalSortExpr::new(expr, ascending)));
@@ -238,9 +238,9 @@ impl ExecutionPlan for BlockWriteExec {
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
         InputDistributionRequirements::new(vec![match self.layout {
-            Layout::Spread | Layout::Counted => Distribution::UnspecifiedDistribution,
-            Layout::Clustered if self.keys.is_empty() => Distribution::SinglePartition,
-            Layout::Clustered => Distribution::KeyPartitioned(self.keys.clone()),
+            KeyLayout::Fanout | KeyLayout::CountedFanout => Distribution::UnspecifiedDistribution,
+            KeyLayout::Clustered if self.keys.is_empty() => Distribution::SinglePartition,
+            KeyLayout::Clustered => Distribution::KeyPartitioned(self.keys.clone()),
         }])
     }
 
@@ -356,11 +356,11 @@ mod tests {
 
     use super::*;
     use crate::storage::{Location, StorageOptions, Stores};
-    use crate::table::commit::place::Place;
+    use crate::table::commit::place::DatasetRoot;
 
     /// The nodes of the plan that writes table `t`, from the top, without their details.
     #[expect(clippy::disallowed_methods, reason = "session.rs is above this module")]
-    async fn nodes(layout: Layout, keys: &[&str], order: &[&str]) -> Vec<String> {
+    async fn nodes(layout: KeyLayout, keys: &[&str], order: &[&str]) -> Vec<String> {
         let config = SessionConfig::new().with_target_partitions(4);
         let session = SessionContext::new_with_config(config);
         // More rows than the engine thinks worth spreading.
@@ -375,14 +375,14 @@ mod tests {
         let location = Location::parse("memory://plans/out").unwrap();
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let target = Target {
-            place: Place::at(&Stores::new(StorageOptions::default()), &location).unwrap(),
+            place: DatasetRoot::at(&Stores::new(StorageOptions::default()), &location).unwrap(),
             run: "run".to_owned(),
             table: "t".to_owned(),
             keys: owned(keys),
             file_schema: schema,
             order: owned(order),
             odd: None,
-            distinct: false,
+            high_cardinality: false,
             part: None,
         };
         let plan = physical(&session.state(), plan, &Arc::new(target), layout).await.unwrap();
@@ -398,7 +398,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_keys_are_hashed_and_sorted_by_the_optimizer() {
-        let found = nodes(Layout::Clustered, &["k"], &["id"]).await;
+        let found = nodes(KeyLayout::Clustered, &["k"], &["id"]).await;
         let expected =
             ["BlockWriteExec", "SortExec a stream", "RepartitionExec by key", "DataSourceExec"];
         assert_eq!(found, expected);
@@ -406,19 +406,19 @@ mod tests {
 
     #[tokio::test]
     async fn few_keys_are_neither_shuffled_nor_sorted() {
-        let spread = nodes(Layout::Spread, &["k"], &[]).await;
+        let spread = nodes(KeyLayout::Fanout, &["k"], &[]).await;
         assert_eq!(spread[0], "BlockWriteExec");
         assert!(
             spread.iter().all(|node| !node.contains("by key") && !node.contains("Sort")),
             "{spread:?}"
         );
-        let ordered = nodes(Layout::Spread, &["k"], &["id"]).await;
+        let ordered = nodes(KeyLayout::Fanout, &["k"], &["id"]).await;
         assert_eq!(ordered[..2], ["BlockWriteExec", "SortExec a stream"]);
     }
 
     #[tokio::test]
     async fn a_table_without_keys_can_be_one_sorted_file() {
-        let found = nodes(Layout::Clustered, &[], &["id"]).await;
+        let found = nodes(KeyLayout::Clustered, &[], &["id"]).await;
         assert_eq!(found[..2], ["BlockWriteExec", "SortPreservingMergeExec"]);
     }
 }

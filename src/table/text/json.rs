@@ -18,8 +18,8 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::csv::Encoding;
 use super::decoded;
+use super::format::Encoding;
 use crate::error::{Error, Result};
 
 /// What looking at a file has told.

@@ -5,32 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::Error as StoreError;
 use object_store::multipart::PartId;
 
-use super::alive::{self, Holder};
-use super::claims::{self, Claimed};
-use super::place::{Created, Place, backoff, blocking};
-use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile, UploadRecord};
-use super::versions::{self, current, published_by};
-use super::{begin, probe};
+use super::claims::Claimed;
+use super::create::Created;
+use super::place::{DatasetRoot, blocking};
+use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile};
+use super::versions::{current, published_by};
+use super::{claims, cleanup, names, probe, renderings};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, LocalFiles};
-use crate::table::Mode;
-use crate::table::manifest::{Manifest, TableRecord};
-use crate::table::properties;
+use crate::table::manifest::{Manifest, Mode, TableRecord};
 
 /// Uploads completed, and other small calls made, at a time.
 const AT_ONCE: usize = 16;
 
 /// How often an append starts from a newer version before it gives up.
 const REBASES: usize = 10;
-
-/// How often an upload is told to end.
-const ABORTS: u32 = 3;
-
-/// How many records of ended runs are kept.
-const KEPT_RECORDS: usize = 20;
 
 /// How a run ended.
 pub(super) enum Settled {
@@ -43,11 +34,11 @@ pub(super) enum Settled {
 }
 
 /// Step 5: the decision, taken once. From here on the run is finished, not undone.
-pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepared> {
+pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<Prepared> {
     let run = prepared.manifest.run.clone();
     let decision = Decision::Publish(Box::new(prepared));
     let bytes = record::to_bytes(&decision);
-    match (place.create(&record::path(&run, "prepared.json"), bytes).await?, decision) {
+    match (place.create(&names::of_run(&run, names::DECISION), bytes).await?, decision) {
         (Created::Ours, Decision::Publish(prepared)) => Ok(*prepared),
         _ => Err(Error::new(
             Kind::Retry,
@@ -60,7 +51,7 @@ pub(super) async fn prepare(place: &Place, prepared: Prepared) -> Result<Prepare
 }
 
 /// Steps 6 to 8. A run whose end is known already reveals nothing.
-pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Settled> {
+pub(super) async fn settle(place: &DatasetRoot, mut prepared: Prepared) -> Result<Settled> {
     let settled = match verdict(place, &prepared).await? {
         Some(settled) => settled,
         None => match reveal_and_publish(place, &mut prepared).await {
@@ -70,7 +61,7 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
         },
     };
     if !matches!(settled, Settled::Published(_)) {
-        remove_files(place, &prepared).await?;
+        cleanup::remove_files(place, &prepared).await?;
     }
     if let Err(error) = finish(place, &prepared, &settled).await {
         tracing::warn!(
@@ -82,17 +73,17 @@ pub(super) async fn settle(place: &Place, mut prepared: Prepared) -> Result<Sett
     Ok(settled)
 }
 
-async fn reveal_and_publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
+async fn reveal_and_publish(place: &DatasetRoot, prepared: &mut Prepared) -> Result<Settled> {
     if prepared.manifest.base > 0 {
         // Readers that only list trust a listing beside this file.
-        place.delete(["_SUCCESS".to_owned()]).await?;
+        place.delete([names::SUCCESS.to_owned()]).await?;
     }
     reveal(place, prepared).await?;
     publish(place, prepared).await
 }
 
 /// How the run ends, if the versions after its base tell it already.
-async fn verdict(place: &Place, prepared: &Prepared) -> Result<Option<Settled>> {
+async fn verdict(place: &DatasetRoot, prepared: &Prepared) -> Result<Option<Settled>> {
     let manifest = &prepared.manifest;
     let Some(newest) = current(place).await?.filter(|newest| newest.version > manifest.base) else {
         return Ok(None);
@@ -107,7 +98,7 @@ async fn verdict(place: &Place, prepared: &Prepared) -> Result<Option<Settled>> 
 }
 
 /// Step 6: gives every staged file its name. A file that has it already is left as it is.
-pub(super) async fn reveal(place: &Place, prepared: &mut Prepared) -> Result<()> {
+pub(super) async fn reveal(place: &DatasetRoot, prepared: &mut Prepared) -> Result<()> {
     let revealed = stream::iter(&prepared.staged).map(|staged| reveal_file(place, staged));
     let e_tags: Vec<Option<String>> = revealed.buffered(AT_ONCE).try_collect().await?;
     let e_tags: BTreeMap<_, _> =
@@ -137,7 +128,7 @@ fn directories(root: &Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
     parents.collect()
 }
 
-async fn reveal_file(place: &Place, staged: &StagedFile) -> Result<Option<String>> {
+async fn reveal_file(place: &DatasetRoot, staged: &StagedFile) -> Result<Option<String>> {
     let path = &staged.file.path;
     match &staged.stage {
         Stage::Part(part) => {
@@ -163,7 +154,7 @@ fn rename_once(files: &LocalFiles, from: &Path, to: &Path, size: u64) -> Result<
 
 /// After an error HEAD decides, since the answer to a repeated completion differs by server.
 async fn complete_upload(
-    place: &Place,
+    place: &DatasetRoot,
     staged: &StagedFile,
     id: &String,
     parts: &[String],
@@ -194,7 +185,7 @@ async fn complete_upload(
 }
 
 /// Step 7: puts the manifest, create-only. Whatever was answered, whose run id stands there counts.
-pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Settled> {
+pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Result<Settled> {
     for _ in 0..=REBASES {
         let manifest = &prepared.manifest;
         let Some(theirs) = put(place, manifest).await? else {
@@ -225,7 +216,7 @@ pub(super) async fn publish(place: &Place, prepared: &mut Prepared) -> Result<Se
 }
 
 /// Puts a manifest under its version; the manifest that stands in its way, if one does.
-async fn put(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
+async fn put(place: &DatasetRoot, manifest: &Manifest) -> Result<Option<Manifest>> {
     if probe::create_only(place).await? == CreateOnly::Enforced {
         let path = Manifest::path(manifest.version);
         return match place.create(&path, manifest.to_bytes()).await? {
@@ -242,7 +233,7 @@ async fn put(place: &Place, manifest: &Manifest) -> Result<Option<Manifest>> {
 }
 
 /// The error of a run whose place in the order was taken.
-pub(super) fn lost(place: &Place, version: u64) -> Error {
+pub(super) fn lost(place: &DatasetRoot, version: u64) -> Error {
     Error::new(
         Kind::Retry,
         format!(
@@ -294,26 +285,26 @@ pub(super) fn refuse_to_grow(base: &Manifest) -> Result<()> {
     }
 }
 
-async fn remove_files(place: &Place, prepared: &Prepared) -> Result<()> {
-    place.delete(prepared.staged.iter().map(|staged| staged.file.path.clone())).await
-}
-
 /// Step 8: what is left to do once the end is known. All of it can be repeated.
-pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled) -> Result<()> {
+pub(super) async fn finish(
+    place: &DatasetRoot,
+    prepared: &Prepared,
+    settled: &Settled,
+) -> Result<()> {
     let run = &prepared.manifest.run;
     // What an ended upload leaves is its journal; without a publication no upload is wanted.
     let (outcome, version, completed) = match settled {
         Settled::Published(manifest) => {
             if manifest.mode == Mode::Overwrite {
-                delete_replaced(place, manifest).await?;
+                cleanup::delete_replaced(place, manifest).await?;
             }
             (Outcome::Published, manifest.version, prepared.staged.as_slice())
         }
         Settled::Lost(theirs) => (Outcome::Lost, theirs.version, [].as_slice()),
         Settled::Refused(_) => (Outcome::Refused, prepared.manifest.base, [].as_slice()),
     };
-    render(place).await?;
-    remove_rest(place, run, completed).await?;
+    renderings::put(place).await?;
+    cleanup::remove_rest(place, run, completed).await?;
     let report = Report {
         run: run.clone(),
         outcome,
@@ -323,242 +314,38 @@ pub(super) async fn finish(place: &Place, prepared: &Prepared, settled: &Settled
         retries: place.store.retries(),
         ended: record::now(),
     };
-    place.replace(&record::path(run, "report.json"), record::to_bytes(&report)).await?;
-    forget_old_runs(place, run).await
-}
-
-/// Deletes exactly the files the base names and the new version does not.
-async fn delete_replaced(place: &Place, manifest: &Manifest) -> Result<()> {
-    let Some(base) = versions::version(place, manifest.base).await? else { return Ok(()) };
-    let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
-    let gone: Vec<_> = base
-        .files
-        .iter()
-        .map(|file| &file.path)
-        .filter(|path| !kept.contains(path))
-        .cloned()
-        .collect();
-    delete_files(place, gone).await
-}
-
-/// Refuses data files that a symbolic link under the dataset would lead elsewhere.
-pub(super) async fn refuse_links(place: &Place, paths: Vec<String>) -> Result<()> {
-    let Some((_, root)) = place.local("") else { return Ok(()) };
-    blocking(move || {
-        for path in paths {
-            let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-            let mut parts = ends.map(|end| root.join(&path[..end]));
-            if let Some(link) = parts.find(|part| part.is_symlink()) {
-                return Err(Error::data(format!(
-                    "'{}' is a symbolic link inside a dataset: replace it by a directory",
-                    link.display()
-                )));
-            }
-        }
-        Ok(())
-    })
-    .await
-}
-
-/// Deletes data files, and the local directories this leaves empty.
-pub(super) async fn delete_files(place: &Place, gone: Vec<String>) -> Result<()> {
-    refuse_links(place, gone.clone()).await?;
-    let emptied = gone.clone();
-    place.delete(gone).await?;
-    remove_empty_dirs(place, emptied).await
+    place.replace(&names::of_run(run, names::REPORT), record::to_bytes(&report)).await?;
+    cleanup::forget_old_runs(place, run).await
 }
 
 /// Step 8 once more, for a version whose run is over.
-pub(super) async fn refinish(place: &Place, manifest: &Manifest) -> Result<()> {
+pub(super) async fn refinish(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
     if manifest.mode == Mode::Overwrite {
-        delete_replaced(place, manifest).await?;
+        cleanup::delete_replaced(place, manifest).await?;
     }
-    render(place).await
-}
-
-/// Writes what other tools and people read of the current version, `_SUCCESS` last.
-async fn render(place: &Place) -> Result<()> {
-    let Some(manifest) = current(place).await? else { return Ok(()) };
-    if manifest.blocks.is_empty() && manifest.base > 0 {
-        place.delete(["blocks.csv".to_owned()]).await?;
-    }
-    for (path, text) in renderings(&manifest) {
-        place.replace(path, text.into_bytes()).await?;
-    }
-    Ok(())
-}
-
-/// What other tools and people read of a version: files and their texts.
-pub(super) fn renderings(manifest: &Manifest) -> Vec<(&'static str, String)> {
-    let mut texts = Vec::new();
-    // One layout has a directory of that name.
-    if !manifest.files.iter().any(|file| file.path.starts_with("properties/")) {
-        texts.push(("properties", properties::render(&manifest.properties)));
-    }
-    if !manifest.blocks.is_empty() {
-        let lines: Vec<_> = manifest.blocks.iter().map(|line| line.join(",") + "\n").collect();
-        texts.push(("blocks.csv", lines.concat()));
-    }
-    let success = BTreeMap::from([
-        ("version".to_owned(), manifest.version.to_string()),
-        ("run".to_owned(), manifest.run.clone()),
-        ("files".to_owned(), manifest.files.len().to_string()),
-        ("rows".to_owned(), manifest.rows().to_string()),
-        ("bytes".to_owned(), manifest.bytes().to_string()),
-    ]);
-    texts.push(("_SUCCESS", properties::render(&success)));
-    texts
-}
-
-/// Removes what a run staged: local parts, its journal, and the uploads in it that `staged` does
-/// not name (an attempt that failed); those that it names are completed.
-pub(super) async fn remove_stage(place: &Place, run: &str, staged: &[StagedFile]) -> Result<()> {
-    let named: BTreeSet<_> =
-        staged.iter().map(|staged| record::upload_path(run, &staged.file.path)).collect();
-    let uploads = record::path(run, "uploads-");
-    let parts = record::path(run, "stage/");
-    let mut leftovers = place.list(&record::path(run, "")).await?;
-    leftovers.retain(|path| path.starts_with(&uploads) || path.starts_with(&parts));
-    let mut over = Vec::with_capacity(leftovers.len());
-    for path in leftovers {
-        let is_upload = path.starts_with(&uploads) && !named.contains(&path);
-        if !is_upload || abort_upload(place, &path).await? {
-            over.push(path);
-        }
-    }
-    place.delete(over).await?;
-    remove_empty_dirs(place, [parts]).await
-}
-
-/// Removes what a run that is over still holds: what it staged, and what it kept to go on from.
-pub(super) async fn remove_rest(place: &Place, run: &str, staged: &[StagedFile]) -> Result<()> {
-    remove_stage(place, run, staged).await?;
-    let kept = place.list(&record::path(run, "kept")).await?;
-    place.delete(kept.clone()).await?;
-    remove_empty_dirs(place, kept).await
-}
-
-/// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to
-/// stay for the next who cleans. One that is gone already is fine: servers then answer "not found",
-/// or that nobody may abort it.
-async fn abort_upload(place: &Place, path: &str) -> Result<bool> {
-    let (Some(uploads), Some(bytes)) = (place.store.uploads(), place.read(path).await?) else {
-        return Ok(true);
-    };
-    let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(true) };
-    for attempt in 0..ABORTS {
-        match uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
-            Ok(())
-            | Err(
-                StoreError::NotFound { .. }
-                | StoreError::PermissionDenied { .. }
-                | StoreError::Unauthenticated { .. },
-            ) => return Ok(true),
-            Err(error) => {
-                tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
-                place.store.pause(backoff(attempt)).await;
-            }
-        }
-    }
-    Ok(false)
+    renderings::put(place).await
 }
 
 /// Ends a run that is not decided, in the name of run `by`: what it staged is removed, and its
 /// record unless it keeps files for a later run.
-pub(super) async fn void(place: &Place, run: &str, names: &[String], by: &str) -> Result<()> {
-    if names.iter().any(|name| record::is_kept(name)) {
-        return remove_stage(place, run, &[]).await;
+pub(super) async fn void(place: &DatasetRoot, run: &str, names: &[String], by: &str) -> Result<()> {
+    if names.iter().any(|name| names::checkpoint_of(name).is_some()) {
+        return cleanup::remove_stage(place, run, &[]).await;
     }
-    let path = record::path(run, "prepared.json");
+    let path = names::of_run(run, names::DECISION);
     let decision = record::to_bytes(&Decision::Void { void_by: by.to_owned() });
     match place.create(&path, decision).await? {
-        Created::Ours => remove_void(place, run).await,
+        Created::Ours => cleanup::remove_void(place, run).await,
         // It was decided between the two looks at it.
         Created::Theirs(_) => roll_forward(place, run).await,
     }
 }
 
-/// Removes what a void run left. On an object store its process may live after all: the decision
-/// stays there, or it could take another.
-pub(super) async fn remove_void(place: &Place, run: &str) -> Result<()> {
-    if place.store.is_local() {
-        return remove_run(place, run).await;
-    }
-    remove_stage(place, run, &[]).await?;
-    let names = place.list(&record::path(run, "")).await?;
-    let uploads = record::path(run, "uploads-");
-    let over = |name: &String| !name.ends_with("/prepared.json") && !name.starts_with(&uploads);
-    place.delete(names.into_iter().filter(over)).await
-}
-
-/// Removes all that a run left which publishes nothing. Its record stays while an upload may.
-pub(super) async fn remove_run(place: &Place, run: &str) -> Result<()> {
-    remove_stage(place, run, &[]).await?;
-    let uploads = record::path(run, "uploads-");
-    let names = place.list(&record::path(run, "")).await?;
-    match names.iter().any(|name| name.starts_with(&uploads)) {
-        true => Ok(()),
-        false => remove_record(place, run).await,
-    }
-}
-
-/// Removes the record of a run that is over, and the directories it leaves empty.
-pub(super) async fn remove_record(place: &Place, run: &str) -> Result<()> {
-    let names = place.list(&format!("_runs/{run}")).await?;
-    // The decision goes last, so that a half-removed record is never taken for an open run.
-    let (last, first): (Vec<_>, Vec<_>) = names
-        .into_iter()
-        .partition(|name| name.ends_with("/prepared.json") || name.ends_with("/report.json"));
-    let mut emptied = first.clone();
-    emptied.extend(last.clone());
-    place.delete(first).await?;
-    place.delete(last).await?;
-    remove_empty_dirs(place, emptied).await
-}
-
-/// Removes all but the newest records of ended runs, and what dead runs before `run` kept: nobody
-/// goes on from there when a newer version is published.
-async fn forget_old_runs(place: &Place, run: &str) -> Result<()> {
-    let mut over = Vec::new();
-    for (other, names) in begin::runs(place).await? {
-        if record::is_over(&names) {
-            over.push(other);
-        } else if other.as_str() < run
-            && record::is_open(&names)
-            && matches!(alive::holder(place, &other, None).await?, Holder::Dead(_))
-        {
-            remove_record(place, &other).await?;
-        }
-    }
-    for old in &over[..over.len().saturating_sub(KEPT_RECORDS)] {
-        remove_record(place, old).await?;
-    }
-    Ok(())
-}
-
-/// Removes the local directories of `paths`, innermost first, as far as they are empty.
-pub(super) async fn remove_empty_dirs(
-    place: &Place,
-    paths: impl IntoIterator<Item = String>,
-) -> Result<()> {
-    let Some((files, root)) = place.local("") else { return Ok(()) };
-    let paths: Vec<_> = paths.into_iter().collect();
-    blocking(move || {
-        let dirs: BTreeSet<_> = paths
-            .iter()
-            .flat_map(|path| path.match_indices('/').map(|(end, _)| root.join(&path[..end])))
-            .collect();
-        // A longer path sorts after its parent.
-        dirs.iter().rev().try_for_each(|dir| files.remove_empty_dir(dir).map(drop))
-    })
-    .await
-}
-
 /// Finishes a run that was decided and stopped: the same steps, from the record.
-pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
-    let prepared = match begin::decision(place, run).await? {
+pub(super) async fn roll_forward(place: &DatasetRoot, run: &str) -> Result<()> {
+    let prepared = match record::decision(place, run).await? {
         Some(Decision::Publish(prepared)) => *prepared,
-        Some(Decision::Void { .. }) => return remove_void(place, run).await,
+        Some(Decision::Void { .. }) => return cleanup::remove_void(place, run).await,
         None => return Ok(()),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);
@@ -569,7 +356,7 @@ pub(super) async fn roll_forward(place: &Place, run: &str) -> Result<()> {
 }
 
 /// An error after the decision: repeating the command would do its work twice.
-pub(super) fn unfinished(place: &Place, run: &str, cause: Error) -> Error {
+pub(super) fn unfinished(place: &DatasetRoot, run: &str, cause: Error) -> Error {
     let message = format!(
         "run '{run}' is decided but not finished ({cause}): the next command that writes to '{}' \
          finishes it, do not repeat it",

@@ -15,13 +15,16 @@ use datafusion::common::{Result as EngineResult, Statistics};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::commit::current_version;
+use super::options::SourceOptions;
 use super::provider::DatasetTable;
-use super::scan::{Encoding, Source, SourceOptions};
-use super::source_table::{Format, SourceTable, Unlike};
-use super::{csv, foreign};
+use super::source::Source;
+use super::table::{Format, SourceTable, Unlike};
+use super::unmanaged;
 use crate::error::{Error, Result};
 use crate::storage::Stores;
+use crate::table::commit::current_version;
+use crate::table::text::csv;
+use crate::table::text::format::Encoding;
 
 /// What `STORED AS` may say.
 pub const FORMATS: [&str; 4] = ["PARQUET", "CSV", "JSON", "NDJSON"];
@@ -63,7 +66,7 @@ impl UrlTableFactory for ExternalTables {
 
 /// Whether the name of a table can only be a location: it has a slash, or the ending of a data file.
 fn is_location(name: &str) -> bool {
-    name.contains('/') || foreign::is_data_file(name)
+    name.contains('/') || unmanaged::is_data_file(name)
 }
 
 /// The one table at `text`, or all files of a pattern as one.

@@ -1,7 +1,7 @@
 //! What a CSV file is: its delimiter, its header and the types of its columns.
 //!
 //! The delimiter is the one that gives the first hundred lines one and the same number of fields.
-//! For the types the whole file is read once and every value looked at ([`super::text_types`]):
+//! For the types the whole file is read once and every value looked at ([`super::infer`]):
 //! nothing that is computed with is guessed from a sample. A preview may ask for one.
 //! An empty value is NULL. A byte order mark is skipped; what is not UTF-8 is refused with its place.
 
@@ -18,7 +18,8 @@ use futures::stream::BoxStream;
 use object_store::{ObjectMeta, ObjectStore};
 
 use super::decoded;
-use super::text_types::Seen;
+use super::format::{CsvFormat, Encoding};
+use super::infer::Seen;
 use crate::error::{Error, Result};
 
 /// Delimiters that are looked for; of two as frequent the first.
@@ -38,43 +39,11 @@ pub(crate) fn delimiter(text: &str) -> Option<u8> {
 }
 
 /// The longest header line, in bytes.
-const LONGEST_HEADER: usize = 1024 * 1024;
+const MAX_HEADER_BYTES: usize = 1024 * 1024;
 
 /// Lines that are looked at for the delimiter, and bytes in which they are looked for.
 const FIRST_LINES: usize = 100;
 const FIRST_BYTES: usize = 64 * 1024;
-
-/// How a CSV file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CsvFormat {
-    /// What separates values.
-    pub delimiter: u8,
-    /// Whether a quoted value holds a line end; such a file is read by one stream.
-    pub newlines_in_values: bool,
-    /// Whether the first line names the columns.
-    pub header: bool,
-    /// Whether the files are compressed by gzip; each is then read by one stream.
-    pub gzip: bool,
-    /// How characters stand as bytes; what is not UTF-8 is read by one stream a file.
-    pub encoding: Encoding,
-}
-
-/// How characters of a text file stand as bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// UTF-8.
-    #[default]
-    Utf8,
-    /// Latin-1, as browsers read it: Windows-1252.
-    Latin1,
-}
-
-impl CsvFormat {
-    /// Whether bytes have to be decoded before they are UTF-8.
-    pub(crate) fn is_decoded(self) -> bool {
-        self.gzip || self.encoding != Encoding::Utf8
-    }
-}
 
 /// What reading a CSV file through has told.
 #[derive(Debug)]
@@ -121,9 +90,9 @@ pub(crate) async fn inspect(
     let mut buffer = BytesMut::new();
     while !text.has_ended {
         let has_line = line_ends(&buffer).next().is_some();
-        if !has_line && buffer.len() > LONGEST_HEADER {
+        if !has_line && buffer.len() > MAX_HEADER_BYTES {
             return Err(Error::data(format!(
-                "file '{shown}' has no line end in its first {LONGEST_HEADER} bytes, expected a header"
+                "file '{shown}' has no line end in its first {MAX_HEADER_BYTES} bytes, expected a header"
             )));
         }
         if has_line && buffer.len() >= wanted {

@@ -28,14 +28,21 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
-use super::csv::CsvFormat;
-use super::decoded::DecodedFile;
 use super::pinned::{PinnedReaders, PinnedStore};
-use super::source_table::{Format, SourceFile, SourceTable};
+use super::table::{Format, SourceFile, SourceTable};
 use crate::error::Error;
+use crate::table::text::decoded::DecodedFile;
+use crate::table::text::format::CsvFormat;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
+
+impl SourceTable {
+    /// The table for the engine: a stock file scan over the pinned files.
+    pub fn provider(&self) -> Arc<dyn TableProvider> {
+        Arc::new(DatasetTable::new(self.clone()))
+    }
+}
 
 /// A source table as the engine sees it.
 #[derive(Debug)]
@@ -46,7 +53,8 @@ pub(crate) struct DatasetTable {
 
 impl DatasetTable {
     pub(crate) fn new(table: SourceTable) -> Self {
-        let store = Arc::new(table.pinned_store());
+        let files = table.files.iter().map(|file| file.meta.clone());
+        let store = Arc::new(PinnedStore::new(table.place.clone(), table.version, files));
         Self { table, store }
     }
 

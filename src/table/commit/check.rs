@@ -9,15 +9,16 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 
-use super::alive::{self, Holder};
-use super::place::Place;
+use super::liveness::{self, Holder};
+use super::names;
+use super::place::DatasetRoot;
 use super::record::{self, Decision, Intent};
-use super::{begin, claims, probe, settle, versions};
+use super::{claims, probe, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
+use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, Manifest};
-use crate::table::scan::is_hidden;
 
 /// How often a dataset is looked at that is overwritten meanwhile.
 const LOOKS: usize = 3;
@@ -108,7 +109,7 @@ pub async fn check(
     verify: bool,
     watch: &dyn Observer,
 ) -> Result<Checkup> {
-    let place = Place::at(stores, location)?;
+    let place = DatasetRoot::at(stores, location)?;
     let mut checkup = version_at_rest(&place, verify, watch).await?;
     reached(&mut checkup, stores, location);
     let now = store(&mut checkup, &place).await;
@@ -117,7 +118,7 @@ pub async fn check(
         let what = format!("'{path}' was left by a writer that died; no reader sees it");
         checkup.note(Subject::File, what, Some(command("gc", &place, "")));
     }
-    for path in place.list("_claims").await? {
+    for path in place.list(names::CLAIMS).await? {
         if let Some(claim) = claims::read(&place, &path).await? {
             let claims::Claim { run, host, pid, started } = claim;
             checkup.note(
@@ -132,7 +133,11 @@ pub async fn check(
 
 /// The current version, looked at while no other one took its place: a version that is replaced loses
 /// its files, which is no damage.
-async fn version_at_rest(place: &Place, verify: bool, watch: &dyn Observer) -> Result<Checkup> {
+async fn version_at_rest(
+    place: &DatasetRoot,
+    verify: bool,
+    watch: &dyn Observer,
+) -> Result<Checkup> {
     for _ in 0..LOOKS {
         let before = versions::names(place).await;
         let checkup = current_version(place, &before, verify, watch).await;
@@ -151,7 +156,7 @@ async fn version_at_rest(place: &Place, verify: bool, watch: &dyn Observer) -> R
 
 /// What can be said of the newest of these versions.
 async fn current_version(
-    place: &Place,
+    place: &DatasetRoot,
     names: &Result<BTreeMap<u64, String>>,
     verify: bool,
     watch: &dyn Observer,
@@ -184,7 +189,7 @@ async fn current_version(
 }
 
 /// Refuses an object, and on local disks a place where there is nothing.
-async fn refuse_what_holds_nothing(place: &Place) -> Result<()> {
+async fn refuse_what_holds_nothing(place: &DatasetRoot) -> Result<()> {
     let location = &place.location;
     if location.path().is_root() || location.is_directory().await {
         return Ok(());
@@ -202,7 +207,7 @@ async fn refuse_what_holds_nothing(place: &Place) -> Result<()> {
 }
 
 /// A command on this location, as one would type it.
-pub(super) fn command(name: &str, place: &Place, option: &str) -> String {
+pub(super) fn command(name: &str, place: &DatasetRoot, option: &str) -> String {
     format!("pleiad {name} '{}' {option}", place.location).trim_end().to_owned()
 }
 
@@ -211,8 +216,8 @@ fn is_data(path: &str) -> bool {
     path.ends_with(".parquet") && !path.split('/').any(is_hidden)
 }
 
-fn no_version(checkup: &mut Checkup, place: &Place, listed: &BTreeMap<String, u64>) {
-    let files = listed.keys().filter(|path| !path.starts_with("_runs/")).count();
+fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<String, u64>) {
+    let files = listed.keys().filter(|path| !names::is_of_runs(path)).count();
     let what = match files {
         0 if listed.is_empty() => format!("nothing is stored at '{}' yet", place.location),
         0 => format!("no version of '{}' is published", place.location),
@@ -228,7 +233,7 @@ fn no_version(checkup: &mut Checkup, place: &Place, listed: &BTreeMap<String, u6
 /// The current version beside the listing.
 fn version(
     checkup: &mut Checkup,
-    place: &Place,
+    place: &DatasetRoot,
     manifest: &Manifest,
     listed: &BTreeMap<String, u64>,
 ) {
@@ -265,10 +270,13 @@ fn version(
             Some(format!("if it is of a dead run or an old version: {}", command("gc", place, ""))),
         );
     }
-    if !listed.contains_key("_SUCCESS") {
+    if !listed.contains_key(names::SUCCESS) {
         checkup.note(
             Subject::Dataset,
-            "'_SUCCESS' is missing: readers that list cannot tell that the version is whole",
+            format!(
+                "'{}' is missing: readers that list cannot tell that the version is whole",
+                names::SUCCESS
+            ),
             Some(command("recover", place, "")),
         );
     }
@@ -277,7 +285,7 @@ fn version(
 /// Reads every byte of the files that have their size.
 async fn verify_files(
     checkup: &mut Checkup,
-    place: &Place,
+    place: &DatasetRoot,
     manifest: &Manifest,
     listed: &BTreeMap<String, u64>,
     watch: &dyn Observer,
@@ -320,10 +328,10 @@ async fn verify_files(
 /// look at them, so none of this is damage.
 async fn verify_renderings(
     checkup: &mut Checkup,
-    place: &Place,
+    place: &DatasetRoot,
     manifest: &Manifest,
 ) -> Result<()> {
-    for (path, text) in settle::renderings(manifest) {
+    for (path, text) in renderings::of(manifest) {
         let found = place.read(path).await?;
         if found.is_some_and(|found| found != text.as_bytes()) {
             let what = format!("'{path}' is not what version {} says", manifest.version);
@@ -333,7 +341,7 @@ async fn verify_renderings(
     Ok(())
 }
 
-async fn sha256(place: &Place, path: &str) -> Result<String> {
+async fn sha256(place: &DatasetRoot, path: &str) -> Result<String> {
     let mut bytes = place.store.objects().get(&place.key(path)).await?.into_stream();
     let mut digest = Sha256::new();
     while let Some(chunk) = bytes.try_next().await? {
@@ -361,7 +369,7 @@ fn reached(checkup: &mut Checkup, stores: &Stores, location: &Location) {
 }
 
 /// What an object store does with two writers; the server's time.
-async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
+async fn store(checkup: &mut Checkup, place: &DatasetRoot) -> Option<i64> {
     if place.store.is_local() {
         return None;
     }
@@ -399,17 +407,17 @@ async fn store(checkup: &mut Checkup, place: &Place) -> Option<i64> {
 }
 
 /// The runs that are not over.
-async fn runs(checkup: &mut Checkup, place: &Place, now: Option<i64>) -> Result<()> {
-    for (run, names) in begin::runs(place).await? {
+async fn runs(checkup: &mut Checkup, place: &DatasetRoot, now: Option<i64>) -> Result<()> {
+    for (run, names) in record::runs(place).await? {
         if record::is_over(&names) {
-            if names.iter().any(|name| record::is_staged(name)) {
+            if names.iter().any(|name| names::is_staged(name)) {
                 let what = format!("run {run} is over and left staged bytes");
                 checkup.note(Subject::Run, what, Some(command("gc", place, "")));
             }
             continue;
         }
         if record::is_decided(&names) {
-            let what = match begin::decision(place, &run).await? {
+            let what = match record::decision(place, &run).await? {
                 Some(Decision::Void { void_by }) => {
                     let what = format!("run {run} was ended by run {void_by}");
                     checkup.note(Subject::Run, what, Some(command("gc", place, "")));
@@ -420,15 +428,15 @@ async fn runs(checkup: &mut Checkup, place: &Place, now: Option<i64>) -> Result<
             checkup.note(Subject::Run, what, Some(command("recover", place, "")));
             continue;
         }
-        let who = match begin::read::<Intent>(place, &run, "intent.json").await? {
+        let who = match record::read::<Intent>(place, &run, names::INTENT).await? {
             Some(intent) => format!(
                 "run {run} of process {} on '{}', begun {},",
                 intent.pid, intent.host, intent.started
             ),
             None => format!("run {run}"),
         };
-        let keeps = names.iter().any(|name| record::is_kept(name));
-        let (what, remedy) = match alive::holder(place, &run, now).await? {
+        let keeps = names.iter().any(|name| names::checkpoint_of(name).is_some());
+        let (what, remedy) = match liveness::holder(place, &run, now).await? {
             Holder::Alive => (format!("{who} is at work, or was a short time ago"), None),
             Holder::Dead(_) if keeps => (
                 format!("{who} died; it kept steps to go on from"),

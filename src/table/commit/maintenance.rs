@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::alive::{self, Holder};
-use super::inspect::command;
-use super::place::Place;
+use super::check::command;
+use super::liveness::{self, Holder};
+use super::place::DatasetRoot;
 use super::record::{self, Decision};
-use super::{begin, claims, probe, settle, versions};
+use super::{claims, cleanup, finalize, names, probe, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Location, Stores};
 use crate::table::manifest::Manifest;
@@ -23,19 +23,19 @@ pub async fn recover(
     out: &Location,
     keep: Option<&str>,
 ) -> Result<Vec<String>> {
-    let place = Place::open(stores, out)?;
+    let place = DatasetRoot::open(stores, out)?;
     let mut done = Vec::new();
     for (version, names) in versions::all_names(&place).await? {
         if names.len() > 1 {
             done.push(settle_twins(&place, version, names, keep).await?);
         }
     }
-    for (run, names) in begin::runs(&place).await? {
+    for (run, names) in record::runs(&place).await? {
         if !record::is_decided(&names) {
             continue;
         }
-        let is_void = matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. }));
-        settle::roll_forward(&place, &run).await?;
+        let is_void = matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. }));
+        finalize::roll_forward(&place, &run).await?;
         done.push(match is_void {
             true => format!("removed what run {run} left"),
             false => format!("finished run {run}"),
@@ -43,7 +43,7 @@ pub async fn recover(
     }
     match versions::current(&place).await? {
         Some(manifest) => {
-            settle::refinish(&place, &manifest).await?;
+            finalize::refinish(&place, &manifest).await?;
             done.push(format!(
                 "version {} of '{}' is current and whole in its listing",
                 manifest.version, place.location
@@ -56,7 +56,7 @@ pub async fn recover(
 
 /// Leaves one of the manifests of a version, and removes the files that only the others name.
 async fn settle_twins(
-    place: &Place,
+    place: &DatasetRoot,
     version: u64,
     names: Vec<String>,
     keep: Option<&str>,
@@ -81,7 +81,7 @@ async fn settle_twins(
     };
     let named: BTreeSet<_> = kept.files.iter().map(|file| &file.path).collect();
     for (name, other) in others {
-        place.delete([format!("_manifest/{name}")]).await?;
+        place.delete([names::manifest(&name)]).await?;
         let files = other.files.iter().map(|file| &file.path);
         let gone: Vec<_> = files.filter(|path| !named.contains(path)).cloned().collect();
         place.delete(gone).await?;
@@ -95,39 +95,42 @@ async fn settle_twins(
 /// # Errors
 /// If storage fails.
 pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
-    let place = Place::open(stores, out)?;
+    let place = DatasetRoot::open(stores, out)?;
     let mut found = Vec::new();
     let leftovers = place.leftovers().await?;
     found.extend(leftovers.iter().map(|path| format!("'{path}', of a writer that died")));
     if !dry_run {
         place.remove_leftovers(leftovers.clone()).await?;
-        settle::remove_empty_dirs(&place, leftovers).await?;
+        cleanup::remove_empty_dirs(&place, leftovers).await?;
     }
     let current = versions::current(&place).await?;
     let enforced = probe::create_only(&place).await? == CreateOnly::Enforced;
     let now = probe::server_time(&place).await?;
-    for (run, names) in begin::runs(&place).await? {
+    for (run, names) in record::runs(&place).await? {
         if record::is_over(&names) {
-            if names.iter().any(|name| record::is_staged(name) || record::is_kept(name)) {
+            if names
+                .iter()
+                .any(|name| names::is_staged(name) || names::checkpoint_of(name).is_some())
+            {
                 found.push(format!("what run {run} staged or kept"));
                 if !dry_run {
-                    settle::remove_rest(&place, &run, &[]).await?;
+                    cleanup::remove_rest(&place, &run, &[]).await?;
                 }
             }
         } else if record::is_decided(&names) {
-            if matches!(begin::decision(&place, &run).await?, Some(Decision::Void { .. })) {
+            if matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. })) {
                 found.push(format!("the ended run {run}"));
                 if !dry_run {
-                    settle::remove_void(&place, &run).await?;
+                    cleanup::remove_void(&place, &run).await?;
                 }
             }
         } else if record::is_open(&names) && enforced {
-            let Holder::Dead(_lock) = alive::holder(&place, &run, now).await? else { continue };
-            let keeps = names.iter().any(|name| record::is_kept(name));
+            let Holder::Dead(_lock) = liveness::holder(&place, &run, now).await? else { continue };
+            let keeps = names.iter().any(|name| names::checkpoint_of(name).is_some());
             let kept = if keeps { ", and the steps it kept to go on from" } else { "" };
             found.push(format!("the dead run {run}{kept}"));
             if !dry_run {
-                settle::void(&place, &run, &[], "gc").await?;
+                finalize::void(&place, &run, &[], "gc").await?;
             }
         }
     }
@@ -135,14 +138,14 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
         let gone = replaced(&place, current).await?;
         found.extend(gone.iter().map(|path| format!("'{path}', of an old version")));
         if !dry_run {
-            settle::delete_files(&place, gone).await?;
+            cleanup::delete_files(&place, gone).await?;
         }
     }
     Ok(found)
 }
 
 /// Files of old versions that are there and not in the current one.
-async fn replaced(place: &Place, current: &Manifest) -> Result<Vec<String>> {
+async fn replaced(place: &DatasetRoot, current: &Manifest) -> Result<Vec<String>> {
     let listed = place.sizes().await?;
     let kept: BTreeSet<_> = current.files.iter().map(|file| file.path.clone()).collect();
     let mut gone = BTreeSet::new();
@@ -164,9 +167,9 @@ async fn replaced(place: &Place, current: &Manifest) -> Result<Vec<String>> {
 /// Of kind [`Kind::Retry`] if a claim is of a process that lives on this machine; or if storage
 /// fails.
 pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>> {
-    let place = Place::open(stores, out)?;
+    let place = DatasetRoot::open(stores, out)?;
     let mut done = Vec::new();
-    let mut paths = place.list("_claims").await?;
+    let mut paths = place.list(names::CLAIMS).await?;
     for path in &paths {
         let Some(claim) = claims::read(&place, path).await? else { continue };
         let claims::Claim { run, host, pid, started } = claim;
@@ -180,19 +183,20 @@ pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>>
         }
         done.push(format!("removed the claim of {who}"));
     }
-    let local = place.list("_manifest").await?;
-    let local: Vec<_> = local.into_iter().filter(|path| path.ends_with(".claim")).collect();
+    let local = place.list(names::MANIFESTS).await?;
+    let local: Vec<_> =
+        local.into_iter().filter(|path| path.ends_with(names::CLAIM_ENDING)).collect();
     done.extend(local.iter().map(|path| format!("removed '{path}'")));
     paths.extend(local);
     place.delete(paths).await?;
     if probe::create_only(&place).await? != CreateOnly::Enforced {
         let now = probe::server_time(&place).await?;
-        for (run, names) in begin::runs(&place).await? {
+        for (run, names) in record::runs(&place).await? {
             if !record::is_open(&names) {
                 continue;
             }
-            if let Holder::Dead(_lock) = alive::holder(&place, &run, now).await? {
-                settle::void(&place, &run, &[], "unlock").await?;
+            if let Holder::Dead(_lock) = liveness::holder(&place, &run, now).await? {
+                finalize::void(&place, &run, &[], "unlock").await?;
                 done.push(format!("removed the dead run {run}"));
             }
         }

@@ -21,17 +21,17 @@ use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 
-use super::csv::{CsvFormat, Encoding};
+use super::format::{CsvFormat, Encoding};
 use crate::error::{Error, Result};
 
 /// Whether the name of a file says that it is compressed.
-pub(super) fn is_gzip(path: &Path) -> bool {
+pub(crate) fn is_gzip(path: &Path) -> bool {
     path.as_ref().to_ascii_lowercase().ends_with(".gz")
 }
 
 /// The bytes of a file, decoded if its name ends in `.gz` or it is in Latin-1; of a plain file the first
 /// `most` only. `shown` names it in errors.
-pub(super) async fn bytes(
+pub(crate) async fn bytes(
     store: &dyn ObjectStore,
     path: &Path,
     shown: &str,
@@ -102,13 +102,13 @@ fn gunzipped(
 
 /// One file to decode, as a stream of rows.
 #[derive(Debug)]
-pub(super) struct DecodedFile {
-    pub(super) store: Arc<dyn ObjectStore>,
-    pub(super) path: Path,
-    pub(super) shown: String,
+pub(crate) struct DecodedFile {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) path: Path,
+    pub(crate) shown: String,
     /// The format of its lines; `None` for JSON.
-    pub(super) csv: Option<CsvFormat>,
-    pub(super) schema: SchemaRef,
+    pub(crate) csv: Option<CsvFormat>,
+    pub(crate) schema: SchemaRef,
 }
 
 impl PartitionStream for DecodedFile {

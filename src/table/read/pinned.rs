@@ -31,14 +31,14 @@ use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
-use super::commit::current_version;
-use super::commit::place::Place;
 use crate::error::{Error, Kind};
+use crate::table::commit::current_version;
+use crate::table::commit::place::DatasetRoot;
 
 /// Pinned files of one table. Read only.
 #[derive(Debug)]
 pub(crate) struct PinnedStore {
-    place: Place,
+    place: DatasetRoot,
     /// The version of the dataset that names the files; `None` for files without a manifest.
     version: Option<u64>,
     files: HashMap<Path, ObjectMeta>,
@@ -47,7 +47,7 @@ pub(crate) struct PinnedStore {
 impl PinnedStore {
     /// `files` under `place`. Entity tags of a `version` count only if they were given there.
     pub(crate) fn new(
-        place: Place,
+        place: DatasetRoot,
         version: Option<u64>,
         files: impl Iterator<Item = ObjectMeta>,
     ) -> Self {

@@ -53,7 +53,7 @@ impl Seen {
 }
 
 /// The type that holds the values of two columns; text where no other does.
-pub(super) fn wider(a: &DataType, b: &DataType) -> DataType {
+pub(crate) fn wider(a: &DataType, b: &DataType) -> DataType {
     match (a, b) {
         (a, b) if a == b => a.clone(),
         (DataType::Null, other) | (other, DataType::Null) => other.clone(),

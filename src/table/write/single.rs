@@ -18,12 +18,13 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use parquet::arrow::AsyncArrowWriter;
 
-use super::commit::place::Place;
 use super::encode;
-use super::{Mode, TableFacts};
+use super::spec::TableFacts;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
+use crate::table::commit::place::DatasetRoot;
+use crate::table::manifest::Mode;
 
 /// The format of a single file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub async fn write_file(
     mut rows: SendableRecordBatchStream,
     watch: &dyn Observer,
 ) -> Result<Option<TableFacts>> {
-    let place = Place::open(stores, location)?;
+    let place = DatasetRoot::open(stores, location)?;
     if !may_write(&place, mode).await? {
         return Ok(None);
     }
@@ -95,7 +96,7 @@ pub async fn write_file(
 }
 
 /// Removes what killed processes left of a local file.
-async fn remove_leftovers(place: &Place) -> Result<()> {
+async fn remove_leftovers(place: &DatasetRoot) -> Result<()> {
     match place.local("") {
         Some((files, path)) => blocking(move || files.remove_leftovers_of(&path)).await,
         None => Ok(()),
@@ -103,7 +104,7 @@ async fn remove_leftovers(place: &Place) -> Result<()> {
 }
 
 /// Whether the mode lets us write: it may say to keep what is there.
-async fn may_write(place: &Place, mode: Mode) -> Result<bool> {
+async fn may_write(place: &DatasetRoot, mode: Mode) -> Result<bool> {
     let location = &place.location;
     if location.is_directory().await {
         return Err(Error::new(

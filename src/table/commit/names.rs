@@ -1,0 +1,123 @@
+//! Every name in a dataset that is not a table's: directories of the commit, files of a run's
+//! record, renderings for other tools. Nothing else spells them.
+
+/// The manifests: `_manifest/00000001.json`.
+pub(crate) const MANIFESTS: &str = "_manifest";
+/// The records of runs: `_runs/<run>/…`.
+pub(crate) const RUNS: &str = "_runs";
+/// Claims of versions, where a store ignores create-only puts.
+pub(crate) const CLAIMS: &str = "_claims";
+/// What a probe of the store puts and deletes.
+pub(crate) const PROBES: &str = "_probe";
+
+/// The manifest's properties, for people and other tools.
+pub(crate) const PROPERTIES: &str = "properties";
+/// The manifest's blocks, one line a block.
+pub(crate) const BLOCKS: &str = "blocks.csv";
+/// What readers that only list trust: put last.
+pub(crate) const SUCCESS: &str = "_SUCCESS";
+/// Files in a dataset beside its tables.
+pub(crate) const RENDERINGS: [&str; 3] = [PROPERTIES, BLOCKS, SUCCESS];
+
+/// In a run's record: what it is about to do.
+pub(crate) const INTENT: &str = "intent.json";
+/// The decision.
+pub(crate) const DECISION: &str = "prepared.json";
+/// The end.
+pub(crate) const REPORT: &str = "report.json";
+/// Locked while the run's process lives, on local files.
+pub(crate) const LOCK: &str = "lock";
+/// Put again every minute while the run lives, on an object store.
+pub(crate) const ALIVE: &str = "alive";
+/// Local bytes that have no name yet.
+const STAGE: &str = "stage/";
+/// The journal of uploads, one file each.
+const UPLOADS: &str = "uploads-";
+/// Files kept for a later run to go on from.
+const CHECKPOINTS: &str = "kept/";
+
+/// How the file ends that claims a name where there are no hard links.
+pub(crate) const CLAIM_ENDING: &str = ".claim";
+
+/// Whether a path of the dataset belongs to commits that may not have published anything.
+pub(crate) fn is_of_commits(path: &str) -> bool {
+    [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours))
+}
+
+/// Whether a path of the dataset is in a run's record.
+pub(crate) fn is_of_runs(path: &str) -> bool {
+    is_in(path, RUNS)
+}
+
+/// Whether a path is the intent of a run.
+pub(crate) fn is_intent(path: &str) -> bool {
+    is_of_runs(path) && path.rsplit('/').next() == Some(INTENT)
+}
+
+fn is_in(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The path of a manifest, relative to the dataset.
+pub(crate) fn manifest(name: &str) -> String {
+    format!("{MANIFESTS}/{name}")
+}
+
+/// The path of `name` in the record of `run`, relative to the dataset.
+pub(crate) fn of_run(run: &str, name: &str) -> String {
+    format!("{RUNS}/{run}/{name}")
+}
+
+/// The directory with the claims of a version.
+pub(crate) fn claims(version: u64) -> String {
+    format!("{CLAIMS}/{version:08}")
+}
+
+/// A name that no other probe has.
+pub(crate) fn probe() -> String {
+    format!("{PROBES}/{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Where the journal of `run` has the upload of the data file `file`.
+pub(crate) fn upload(run: &str, file: &str) -> String {
+    format!("{}{}.json", uploads(run), stem(file))
+}
+
+/// How the names in the journal of `run` begin.
+pub(crate) fn uploads(run: &str) -> String {
+    of_run(run, UPLOADS)
+}
+
+/// Where `run` stages the local bytes of the data file `file`. The name does not end in
+/// `.parquet`, so no pattern of a reader finds it.
+pub(crate) fn part(run: &str, file: &str) -> String {
+    format!("{}{}.part", parts(run), stem(file))
+}
+
+/// The directory where `run` stages local bytes.
+pub(crate) fn parts(run: &str) -> String {
+    of_run(run, STAGE)
+}
+
+/// What is unique of a path: names of Parquet files are, alone; text files are named by their path.
+fn stem(path: &str) -> String {
+    match path.strip_suffix(".parquet") {
+        Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
+        None => path.replace('/', "+"),
+    }
+}
+
+/// Where `run` keeps the small file `name` for a later run.
+pub(crate) fn checkpoint(run: &str, name: &str) -> String {
+    of_run(run, &format!("{CHECKPOINTS}{name}"))
+}
+
+/// The name that a file of a run's record was kept under, if it was.
+pub(crate) fn checkpoint_of(name: &str) -> Option<&str> {
+    name.strip_prefix(CHECKPOINTS)
+}
+
+/// Whether `name`, in the record of a run, is of what it staged.
+pub(crate) fn is_staged(name: &str) -> bool {
+    name.starts_with(STAGE) || name.starts_with(UPLOADS)
+}

@@ -1,0 +1,226 @@
+//! One run that writes: begun, committed or given up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::common::runtime::SpawnedTask;
+
+use super::finalize::Settled;
+use super::place::{DatasetRoot, blocking};
+use super::preflight::{Preflight, RunOptions};
+use super::record::{self, Prepared, StagedFile};
+use super::{cleanup, finalize, liveness, preflight};
+use crate::error::{Error, Kind, Result};
+use crate::storage::{Location, Lock, Stores};
+use crate::table::manifest::{FORMAT, Manifest, Mode, TableRecord};
+
+/// What [`Run::begin`] gives.
+#[derive(Debug)]
+pub enum Begin {
+    /// A run.
+    Run(Box<Run>),
+    /// Mode `ignore`, and there is a version: this one.
+    AlreadyThere(Box<Manifest>),
+}
+
+/// One run that writes. Dropped without [`Run::commit`], it removes what it staged, as far as that
+/// can be done; nothing of it was ever visible.
+#[derive(Debug)]
+pub struct Run {
+    pub(super) id: String,
+    pub(super) place: DatasetRoot,
+    pub(super) options: RunOptions,
+    pub(super) base: Option<Manifest>,
+    pub(super) written: Mutex<Written>,
+    pub(super) keeps: AtomicBool,
+    /// Taken out when the run is over.
+    open: Option<Open>,
+}
+
+/// What goes away with the run.
+#[derive(Debug)]
+struct Open {
+    _lock: Option<Lock>,
+    /// Says that the run lives, where a lock does not.
+    _beat: Option<SpawnedTask<()>>,
+    /// The run made the dataset's directory.
+    made_root: bool,
+}
+
+/// What is staged.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) tables: BTreeMap<String, TableRecord>,
+    pub(super) files: Vec<StagedFile>,
+    pub(super) failed: bool,
+}
+
+impl Run {
+    /// Begins a run that writes to `out`: steps 1 and 2.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::OutputExists`] if the mode forbids writing there, or there is something
+    /// that is not a dataset; or if storage fails.
+    pub async fn begin(stores: &Arc<Stores>, out: &Location, options: RunOptions) -> Result<Begin> {
+        let place = DatasetRoot::open(stores, out)?;
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        let made_root = out.local_path().is_some_and(|path| !path.exists());
+        let base = match preflight::preflight(&place, options.mode).await? {
+            Preflight::From(base) => base,
+            Preflight::AlreadyThere(manifest) => {
+                return Ok(Begin::AlreadyThere(Box::new(manifest)));
+            }
+        };
+        if let (Mode::Overwrite, Some(base)) = (options.mode, &base) {
+            preflight::refuse_own_input(&place, base, &options.inputs)?;
+        }
+        let base_version = base.as_ref().map_or(0, |base| base.version);
+        let lock = preflight::intent(&place, &id, base_version, &options).await?;
+        let beat = (!place.store.is_local()).then(|| liveness::beat(place.clone(), &id));
+        let open = Some(Open { _lock: lock, _beat: beat, made_root });
+        let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
+        let run = Self { id, place, options, base, written, keeps, open };
+        preflight::sweep(&run.place, &run.id).await?;
+        Ok(Begin::Run(Box::new(run)))
+    }
+
+    /// The run's id: a UUIDv7 in 32 hex digits, so ids sort by time.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The version the run starts from.
+    pub fn base(&self) -> Option<&Manifest> {
+        self.base.as_ref()
+    }
+
+    /// Publishes all that was written as one version: steps 5 to 8.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Retry`] if another run published first (in mode `append` the run goes on
+    /// from there, and in mode `ignore` that version is the result); or if storage fails. A
+    /// run that fails after its decision is finished by the next command on the same output.
+    pub async fn commit(self, properties: BTreeMap<String, String>) -> Result<Manifest> {
+        self.commit_blocks(properties, Vec::new()).await
+    }
+
+    /// As [`Self::commit`], with the lines of `blocks.csv`, the names of its columns first.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub async fn commit_blocks(
+        mut self,
+        properties: BTreeMap<String, String>,
+        blocks: Vec<Vec<String>>,
+    ) -> Result<Manifest> {
+        let Written { tables, files, failed } =
+            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
+        if failed {
+            return Err(Error::internal("a run whose write failed cannot be committed"));
+        }
+        let paths = files.iter().map(|staged| staged.file.path.clone()).collect();
+        cleanup::refuse_links(&self.place, paths).await?;
+        let prepared = self.prepared(tables, files, properties, blocks)?;
+        // From here on dropping the run undoes nothing: the decision may stand whatever the store
+        // answers. The lock goes when all is done.
+        let _open = self.open.take();
+        let prepared = match finalize::prepare(&self.place, prepared).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                if error.kind() == Kind::Retry {
+                    cleanup::remove_stage(&self.place, &self.id, &[]).await?; // it is void
+                }
+                return Err(error);
+            }
+        };
+        let settled = finalize::settle(&self.place, prepared).await;
+        match settled.map_err(|cause| finalize::unfinished(&self.place, &self.id, cause))? {
+            Settled::Published(manifest) => Ok(manifest),
+            Settled::Lost(theirs) if self.options.mode == Mode::Ignore => Ok(theirs),
+            Settled::Lost(theirs) => Err(finalize::lost(&self.place, theirs.version)),
+            Settled::Refused(error) => Err(error),
+        }
+    }
+
+    fn prepared(
+        &self,
+        tables: BTreeMap<String, TableRecord>,
+        staged: Vec<StagedFile>,
+        properties: BTreeMap<String, String>,
+        blocks: Vec<Vec<String>>,
+    ) -> Result<Prepared> {
+        let paths: BTreeSet<_> = staged.iter().map(|staged| &staged.file.path).collect();
+        if paths.len() != staged.len() {
+            return Err(Error::new(
+                Kind::Retry,
+                "two files got the same name by chance: run it again",
+            ));
+        }
+        let base = self.base.as_ref().map_or(0, |base| base.version);
+        let manifest = Manifest {
+            format: FORMAT,
+            version: base + 1,
+            run: self.id.clone(),
+            base,
+            mode: self.options.mode,
+            location: self.place.location.to_string(),
+            created: record::now(),
+            arguments: self.options.arguments.clone(),
+            inputs: self.options.inputs.clone(),
+            tables: tables.into_values().collect(),
+            files: staged.iter().map(|staged| staged.file.clone()).collect(),
+            properties,
+            blocks,
+        };
+        let manifest = match (self.options.mode, &self.base) {
+            (Mode::Append, Some(base)) => finalize::rebase(&manifest, &staged, base)?,
+            _ => manifest,
+        };
+        Ok(Prepared { manifest, staged })
+    }
+
+    /// Ends the run and removes what it staged. Files it kept stay for a later run.
+    ///
+    /// # Errors
+    /// If storage fails; nothing was visible all the same.
+    pub async fn abort(mut self) -> Result<()> {
+        match self.open.take() {
+            Some(open) => undo(self.place.clone(), self.id.clone(), self.keeps(), open).await,
+            None => Ok(()),
+        }
+    }
+
+    fn keeps(&self) -> bool {
+        self.keeps.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let undone = undo(self.place.clone(), self.id.clone(), self.keeps(), open);
+        let undone = async {
+            if let Err(error) = undone.await {
+                tracing::warn!(
+                    "a run that failed left files under _runs/, the next removes them: {error}"
+                );
+            }
+        };
+        crate::cleanup::spawn(undone);
+    }
+}
+
+/// Removes what a run staged, and its record unless it keeps files.
+async fn undo(place: DatasetRoot, run: String, keeps: bool, open: Open) -> Result<()> {
+    if keeps {
+        return cleanup::remove_stage(&place, &run, &[]).await;
+    }
+    cleanup::remove_run(&place, &run).await?;
+    match place.local("") {
+        Some((files, root)) if open.made_root => {
+            blocking(move || files.remove_empty_dir(&root).map(drop)).await
+        }
+        _ => Ok(()),
+    }
+}

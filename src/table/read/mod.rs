@@ -1,0 +1,9 @@
+//! Reading: what a location names, as tables whose files are pinned.
+
+pub mod source; // a location: a dataset, a part of one, a directory, a file, a pattern
+pub mod options; // how it may be read
+pub mod table; // one table: its columns, keys and files
+pub(crate) mod unmanaged; // directories and files that have no manifest
+pub(crate) mod pinned; // a store that answers only for the files it was told of
+pub(crate) mod provider; // a table as the engine sees it
+pub mod external; // tables by location, for SQL
