@@ -26,7 +26,7 @@ use crate::cancel::CancelFlag;
 use crate::error::{Error, Kind, Result};
 use crate::functions::{self, FunctionContext};
 use crate::storage::Stores;
-use crate::table::{ExternalTables, FORMATS};
+use crate::table::{ExternalTables, format};
 
 /// Share of the memory limit that operators may reserve; the rest is for what the engine does not
 /// account: decoding of pages, footers, the allocator's slack.
@@ -120,8 +120,8 @@ impl Session {
         let catalogs = DynamicFileCatalog::new(empty_catalog(), Arc::clone(&tables) as _);
         let mut state = SessionStateBuilder::new_from_existing(self.context.state())
             .with_catalog_list(Arc::new(catalogs));
-        for format in FORMATS {
-            state = state.with_table_factory(format.to_owned(), Arc::clone(&tables) as _);
+        for word in format::words() {
+            state = state.with_table_factory(word.to_owned(), Arc::clone(&tables) as _);
         }
         if let Some(config) = state.config() {
             config.options_mut().sql_parser.collect_spans = true;

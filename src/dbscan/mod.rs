@@ -203,7 +203,7 @@ impl Job<'_> {
         let (counts, blocks) = (found.counts, shared.blocks);
         let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
         self.warn(advise::after(&outcome, largest, params, self.margins.is_some()));
-        run.commit(record::properties(input, params, &outcome)).await?;
+        run.made_by("dbscan").commit(record::properties(input, params, &outcome)).await?;
         Ok(outcome)
     }
 

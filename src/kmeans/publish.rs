@@ -45,7 +45,7 @@ pub(super) async fn publish(
         watch.report(Event::Done);
     }
     input.check_unchanged().await?;
-    run.commit(properties(params, &outcome).into_iter().collect()).await?;
+    run.made_by("kmeans").commit(properties(params, &outcome).into_iter().collect()).await?;
     Ok(outcome)
 }
 

@@ -286,10 +286,7 @@ impl Catalogue {
     /// # Errors
     /// A pinned file that is gone or differs: trying again is safe.
     pub async fn check_unchanged(&self) -> Result<()> {
-        match self.table.changed().await? {
-            None => Ok(()),
-            Some(change) => Err(changed(&change)),
-        }
+        self.table.check_unchanged().await
     }
 }
 

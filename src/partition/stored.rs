@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::grid::{Block, Bounds, Frame, Grid, GridShape, Margin, Plan, Rule};
 use crate::table::Manifest;
 
-/// The value of `driver` where this driver wrote.
-const DRIVER: &str = "partition";
+/// The name of this driver, in a manifest and as the property `driver`.
+pub(crate) const DRIVER: &str = "partition";
 /// The keys of bad rows by reason begin so.
 const REASON: &str = "rows.quarantined.";
 
@@ -106,7 +106,7 @@ impl Stored {
 
     /// Whether this driver made a version.
     pub fn is_in(manifest: &Manifest) -> bool {
-        manifest.properties.get("driver").is_some_and(|driver| driver == DRIVER)
+        manifest.made_by() == Some(DRIVER)
     }
 
     /// The same of a dataset that must be this driver's.
@@ -351,6 +351,8 @@ mod tests {
             mode: Mode::Error,
             location: "/data/blocks".into(),
             created: "2026-01-01T00:00:00Z".into(),
+            made_by: None,
+            grows: None,
             arguments: Vec::new(),
             inputs: Vec::new(),
             tables: Vec::new(),

@@ -25,8 +25,8 @@ use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::table::{
-    Begin, ExternalTable, FileFormat, Mode, Run, RunOptions, TableFacts, TableSpec, csv,
-    current_manifest, write_file,
+    Begin, ExternalTable, FileFormat, FormatKind, Mode, Run, RunOptions, TableFacts, TableSpec,
+    csv, current_manifest, format, write_file,
 };
 
 /// What `OPTIONS (…)` of a COPY may say.
@@ -194,20 +194,20 @@ fn file_format(
     let is_text_name = name.contains('.') && by_name.is_none() && stored_as.is_none();
     if is_text_name && !name.starts_with('.') {
         return Err(Error::usage(format!(
-            "the ending of '{target}' is not that of a format: use .parquet, .csv, .tsv or .ndjson, or \
-             the name of a directory"
+            "the ending of '{target}' is not that of a format: use {}, or the name of a directory",
+            format::written_endings()
         )));
     }
-    let format = match (stored_as, by_name) {
-        (_, None) if matches!(stored_as, None | Some("PARQUET")) => None,
-        (None, found) => found,
-        (Some("PARQUET"), _) => Some(FileFormat::Parquet),
-        (Some("CSV"), Some(csv @ FileFormat::Csv { .. })) => Some(csv),
-        (Some("CSV"), _) => Some(FileFormat::Csv { delimiter: b',', header: true }),
-        (Some("JSON" | "NDJSON"), _) => Some(FileFormat::Ndjson),
-        (Some(other), _) => {
+    let format = match stored_as.map(|word| (word, FormatKind::stored_as(word))) {
+        None => by_name,
+        Some((_, Some(FormatKind::Parquet))) if by_name.is_none() => None,
+        Some((_, Some(kind))) => {
+            Some(by_name.filter(|found| found.kind() == kind).unwrap_or(FileFormat::of_kind(kind)))
+        }
+        Some((word, None)) => {
             return Err(Error::usage(format!(
-                "format '{other}' cannot be written, expected PARQUET, CSV or NDJSON"
+                "format '{word}' is not known, expected {}",
+                format::known_words()
             )));
         }
     };

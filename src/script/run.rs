@@ -21,7 +21,7 @@ use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
-use crate::table::{FORMATS, Mode};
+use crate::table::{FormatKind, Mode, format};
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
@@ -125,11 +125,12 @@ impl Script {
                 }
             }
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
-                if !FORMATS.contains(&create.file_type.as_str()) =>
+                if FormatKind::stored_as(&create.file_type).is_none() =>
             {
                 return Err(Error::usage(format!(
-                    "format '{}' is not known, expected PARQUET, CSV or JSON",
-                    create.file_type
+                    "format '{}' is not known, expected {}",
+                    create.file_type,
+                    format::known_words()
                 ))
                 .into());
             }

@@ -1,6 +1,6 @@
 //! Hive paths: `key=value` directories, and the names of data files.
 //!
-//! Every byte but ASCII letters, digits, `_`, `-` and `.` stands as `%XX` of its UTF-8 form, so a
+//! Every byte but ASCII letters, digits, `_`, `-` and `.` is written as `%XX` of its UTF-8 form, so a
 //! value never makes a second segment and every known reader decodes it. The empty text is
 //! `key=`. The text `__HIVE_DEFAULT_PARTITION__`, which other readers take for NULL, is written
 //! with its first underscore escaped; NULL itself has no path here, it is an error of the write.
@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::commit::names::RENDERINGS;
+use super::commit::names::{DATA_ENDING, RENDERINGS};
 use crate::error::{Error, Result};
 
 /// What other programs write for a NULL key.
@@ -68,7 +68,7 @@ pub(crate) fn file_path(
         path.extend([encode(key, value)?.as_str(), "/"]);
     }
     let part = part.map(|part| format!("{part:08x}-")).unwrap_or_default();
-    path.push_str(&format!("part-{run}-{part}{:08x}.parquet", next_number()));
+    path.push_str(&format!("part-{run}-{part}{:08x}{DATA_ENDING}", next_number()));
     if path.len() > MAX_PATH_BYTES {
         return Err(Error::data(format!(
             "path '{path:.60}…' has {} bytes, expected at most {MAX_PATH_BYTES}: choose shorter keys",

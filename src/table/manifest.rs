@@ -62,6 +62,12 @@ pub struct Manifest {
     pub location: String,
     /// When it was prepared, RFC 3339.
     pub created: String,
+    /// The driver that made it as a whole, as [`Self::made_by`] gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_by: Option<String>,
+    /// Whether rows may be added, as [`Self::grows`] gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) grows: Option<bool>,
     /// The arguments of the run, secrets removed.
     pub arguments: Vec<(String, String)>,
     /// What the run read.
@@ -165,6 +171,19 @@ impl Manifest {
         bytes
     }
 
+    /// The driver that made this version as a whole: `partition`, `kmeans` or `dbscan`.
+    pub fn made_by(&self) -> Option<&str> {
+        let property = || self.properties.get("driver").map(String::as_str);
+        self.made_by.as_deref().or_else(property) // older versions have the property only
+    }
+
+    /// Whether rows may be added to it by mode `append` or INSERT. What a driver made as a whole does
+    /// not grow: its blocks and counts are those of all rows.
+    pub fn grows(&self) -> bool {
+        // Older versions do not say it.
+        self.grows.unwrap_or_else(|| self.made_by().is_none() && self.blocks.is_empty())
+    }
+
     /// The table `name`.
     pub fn table(&self, name: &str) -> Option<&TableRecord> {
         self.tables.iter().find(|table| table.name == name)
@@ -185,7 +204,7 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Where version `version` stands, relative to the dataset.
+    /// The path of version `version`, relative to the dataset.
     pub(crate) fn path(version: u64) -> String {
         format!("{}/{version:08}.json", names::MANIFESTS)
     }
@@ -231,7 +250,7 @@ impl TableRecord {
         let merged = |what: &str, old: &[ColumnRecord], new: &[ColumnRecord]| {
             let described = |column: Option<&ColumnRecord>| match column {
                 Some(column) => format!("{what} '{}' of type {}", column.name, column.data_type),
-                None => format!("no further {what}"),
+                None => format!("no other {what}"),
             };
             (0..old.len().max(new.len()))
                 .map(|index| match (old.get(index), new.get(index)) {
@@ -332,6 +351,35 @@ mod tests {
         );
     }
 
+    /// A manifest of a table, with these members besides.
+    fn manifest(members: &str) -> Manifest {
+        let text = format!(
+            r#"{{"format": 1, "version": 1, "run": "r", "base": 0, "mode": "error",
+            "location": "memory://b/out", "created": "2026-01-01T00:00:00Z", "arguments": [],
+            "tables": [], "files": [], {members}}}"#
+        );
+        Manifest::parse(text.as_bytes(), "m").unwrap()
+    }
+
+    #[test]
+    fn a_version_that_a_driver_made_does_not_grow() {
+        let cases = [
+            // Older versions record neither.
+            (r#""properties": {}"#, None, true),
+            (r#""properties": {"driver": "kmeans"}"#, Some("kmeans"), false),
+            (r#""properties": {}, "blocks": [["block"], ["0"]]"#, None, false),
+            (r#""properties": {}, "grows": true"#, None, true),
+            (r#""properties": {}, "made_by": "dbscan", "grows": false"#, Some("dbscan"), false),
+            (r#""properties": {"driver": "x"}, "made_by": "y", "grows": true"#, Some("y"), true),
+        ];
+        for (members, made_by, grows) in cases {
+            let manifest = manifest(members);
+            assert_eq!((manifest.made_by(), manifest.grows()), (made_by, grows), "{members}");
+            let again = Manifest::parse(&manifest.to_bytes(), "m").unwrap();
+            assert_eq!(again, manifest, "{members}");
+        }
+    }
+
     #[test]
     fn appending_needs_the_same_columns_and_keys() {
         let old = table(&[("id", DataType::Int64)], &[("k", DataType::Int32)]);
@@ -343,7 +391,7 @@ mod tests {
             ),
             (
                 table(&[("id", DataType::Int64)], &[]),
-                "found no further key, expected key 'k' of type Int32",
+                "found no other key, expected key 'k' of type Int32",
             ),
         ];
         for (new, expected) in cases {

@@ -7,20 +7,22 @@ pub mod manifest; // what is published: tables, files, their facts
 mod value; // key values and bounds as text
 pub mod properties; // Java properties, for people and other tools
 mod statistics; // min, max and NULL counts between footers, manifest and engine
+pub mod format; // the formats of tables: the only list
 pub mod hive; // Hive paths and file names
 pub mod read; // what a location names: its tables, pinned
 mod text; // files of text: format, types, decoding
 pub mod write; // rows to files, nothing of them visible
 pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 
-pub use commit::{Begin, DeadRun, Run, RunOptions};
+pub use commit::{Begin, DeadRun, Premises, Run, RunOptions};
+pub use format::{FileFormat, Format, FormatKind};
 pub use manifest::{InputRecord, Manifest, Mode};
-pub use read::external::{ExternalTable, ExternalTables, FORMATS};
+pub use read::external::{ExternalTable, ExternalTables};
 pub use read::options::{SAMPLE_BYTES, SourceOptions};
 pub use read::source::{Source, Within, current_manifest, dataset_around};
-pub use read::table::{Format, SourceFile, SourceTable, Unlike};
+pub use read::table::{SourceFile, SourceTable, Unlike, input_changed};
 pub use read::unmanaged::footer_of as footer;
 pub(crate) use text::csv;
 pub use text::format::{CsvFormat, Encoding};
-pub use write::single::{FileFormat, write_file};
+pub use write::single::write_file;
 pub use write::spec::{KeyLayout, TableFacts, TableSpec};

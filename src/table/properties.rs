@@ -20,7 +20,7 @@ pub fn render(properties: &BTreeMap<String, String>) -> String {
     text
 }
 
-/// Reads a properties file. Of a key that stands twice the last value counts.
+/// Reads a properties file. If a key appears twice, its last value counts.
 ///
 /// # Errors
 /// If a `\u` is not followed by four hex digits, or the digits make no character.

@@ -16,7 +16,7 @@ use super::manifest::FileRecord;
 use super::value;
 use crate::error::Result;
 
-/// Texts longer than this are no bounds of a column; in bytes.
+/// Longer texts are not kept as bounds of a column; in bytes.
 const MAX_BOUND_BYTES: usize = 64;
 
 /// Bounds and NULL counts of a file, as text by column.

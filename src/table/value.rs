@@ -1,4 +1,4 @@
-//! Key values and bounds as text: what stands in a path, a manifest and a message.
+//! Key values and bounds as text: as they appear in a path, a manifest and a message.
 //!
 //! Text is what the engine's cast to text gives, so reading it back by the declared type gives the
 //! same value: integers in decimal, dates as `2024-02-29`, timestamps as RFC 3339.

@@ -272,8 +272,12 @@ async fn bad_input_is_named_and_nothing_is_published() {
     std::fs::create_dir(corrupt.parent().unwrap()).unwrap();
     std::fs::write(corrupt, "PAR1 and no more").unwrap();
     let kmeans = |input: &str| format!("kmeans {input} @out --columns a");
-    lab.refused(&kmeans("@corrupt"), 65, "part-0.parquet' is not a whole Parquet file");
-    lab.refused(&kmeans("@nowhere"), 66, "not found: no file, and no directory with .parquet");
+    lab.refused(&kmeans("@corrupt"), 65, "part-0.parquet' is not a complete Parquet file");
+    lab.refused(
+        &kmeans("@nowhere"),
+        66,
+        "not found: it is not a file, nor a directory with files that end in .parquet",
+    );
     lab.refused(&kmeans("@nowhere*"), 66, "no file or directory matches");
 }
 

@@ -168,7 +168,7 @@ fn a_copied_dataset_is_a_dataset(#[values(On::Files, On::S3)] on: On) {
     let files = wait(lab.files("copy"));
     assert!(files.iter().all(|file| !file.starts_with("_runs/")), "{files:?}");
     let said = lab.done("check @copy --verify --json");
-    assert!(said.contains("every byte of"), "{said}");
+    assert!(said.contains("all bytes of"), "{said}");
     assert_eq!(lines(&lab, "stat @copy")[0]["kind"], "dataset");
 }
 
@@ -462,7 +462,7 @@ fn first_rows_are_shown_as_they_were_written(#[values(On::Files, On::S3)] on: On
     assert_eq!(lab.done("head @people -n 2 --format json").matches("id_pref").count(), 6);
     check_refused("head", lab.run("head @none.csv"), 66, "none.csv' not found");
     put(&lab, &[("x.pdf", "%PDF")]);
-    check_refused("head", lab.run("head @x.pdf"), 65, "is neither .parquet nor .csv");
+    check_refused("head", lab.run("head @x.pdf"), 65, "does not end in .parquet, .parq, .csv");
 }
 
 #[rstest]
@@ -539,7 +539,7 @@ fn a_footer_tells_of_every_row_group_and_column(#[values(On::Files, On::S3)] on:
     assert!(files[0]["created_by"].as_str().unwrap().starts_with("pleiad"), "{files:?}");
     check_refused("meta", lab.run("meta @people"), 2, "is a folder, expected a Parquet file");
     put(&lab, &[("no.parquet", "PAR1 and no more")]);
-    check_refused("meta", lab.run("meta @no.parquet"), 65, "is not a whole Parquet file");
+    check_refused("meta", lab.run("meta @no.parquet"), 65, "is not a complete Parquet file");
 }
 
 #[rstest]
@@ -704,7 +704,7 @@ fn what_is_no_dataset_is_listed(#[values(On::Files, On::S3)] on: On) {
         assert_eq!(column(&found, "value"), ["a, b", "7"]);
     }
     check_refused("show", lab.run("show @in --manifest"), 65, "is not a dataset");
-    check_refused("show", lab.run("show @in --history"), 66, "is no dataset");
+    check_refused("show", lab.run("show @in --history"), 66, "is not a pleiad dataset");
     check_refused("show", lab.run("show @nowhere"), 66, "nowhere'");
 }
 
@@ -717,7 +717,7 @@ fn check_says_what_a_server_can_do_before_there_is_anything() {
         "the server answers and lists: endpoint http://127.0.0.1:",
         "(from AWS_S3_ENDPOINT), region us-east-1 (from AWS_DEFAULT_REGION), key …4F2A",
         "refuses to put a name twice",
-        "uploads in parts work",
+        "multipart uploads work",
     ] {
         assert!(said.contains(part), "'{part}' is not in: {said}");
     }

@@ -323,7 +323,7 @@ fn what_a_driver_counted_takes_no_more_rows(#[case] on: On) {
         "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{blocks}/blocks';
          INSERT INTO t SELECT * FROM '{blocks}/blocks'"
     );
-    let message = "was made by pleiad partition, whose counts would not hold with more rows";
+    let message = "was made by pleiad partition, whose counts would be wrong with more rows";
     refused(&lab, &["sql", "-c", &insert], 2, "", message);
     assert_eq!(sql(&lab, &format!("SELECT * FROM '{blocks}/blocks.csv'")), before);
     let copy = format!("COPY (SELECT 1 AS a) TO '{model}' OPTIONS ('mode' 'append')");
@@ -405,7 +405,7 @@ fn json_lines_are_read_through_gzip() {
     refused(&lab, &["sql", "-c", &counted], 65, "", "some are compressed");
     std::fs::write(format!("{folder}/4.jsonl.gz"), "{\"a\":1}\n").unwrap();
     let broken = format!("SELECT * FROM '{folder}/4.jsonl.gz'");
-    refused(&lab, &["sql", "-c", &broken], 65, "", "is not whole gzip data");
+    refused(&lab, &["sql", "-c", &broken], 65, "", "is not complete gzip data");
 }
 
 #[test]

@@ -146,6 +146,51 @@ async fn several_tables_are_published_by_one_commit(
     assert!(error.to_string().ends_with("which has tables table1, table2, table3"), "{error}");
 }
 
+#[rstest]
+#[tokio::test]
+async fn one_plan_fills_several_tables_by_its_routes(
+    #[values(KeyLayout::Fanout, KeyLayout::CountedFanout, KeyLayout::Clustered)] layout: KeyLayout,
+) {
+    let place = Scratch::new(On::Memory);
+    let session = place.session(2);
+    let run = begin(&place.stores, &place.out, Mode::Error).await.unwrap();
+    // Row n goes to table n % 3, under the key n % 4 there.
+    let sql = "SELECT value AS id, CAST(value % 4 * 3 + value % 3 AS INT) AS k \
+               FROM generate_series(0, 1199)";
+    let tables = ["a", "b", "c"];
+    let beside = tables[1..].iter().map(|name| (*name).to_owned()).collect();
+    let keys = vec!["k".to_owned()];
+    let spec = TableSpec { name: "a".to_owned(), keys, beside, layout, ..TableSpec::default() };
+    let plan = plan(&session, sql).await;
+    let facts = run.write(&session.state(), plan, spec, &Silent).await.unwrap();
+    assert_eq!(facts.rows, 1200);
+    run.commit(BTreeMap::new()).await.unwrap();
+    for (place_of, name) in tables.iter().enumerate() {
+        let source = open(&place.stores, &format!("{}/{name}", place.out)).await.unwrap();
+        assert_eq!(source.tables[0].partitions().len(), 4);
+        let sql = format!("SELECT count(*) FROM t WHERE id % 3 = {place_of} AND id % 4 = k");
+        assert_eq!(number(&place.stores, &source.tables[0], &sql).await.unwrap(), 400, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn no_rows_are_added_to_what_a_driver_made() {
+    let place = Scratch::new(On::Memory);
+    let session = place.session(2);
+    let run = begin(&place.stores, &place.out, Mode::Error).await.unwrap();
+    let rows = plan(&session, &people(10)).await;
+    run.write(&session.state(), rows, spec("people"), &Silent).await.unwrap();
+    let manifest = run.made_by("dbscan").commit(BTreeMap::new()).await.unwrap();
+    assert_eq!((manifest.made_by(), manifest.grows()), (Some("dbscan"), false));
+    let error = write(&place, &people(1), spec("people"), Mode::Append).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("was made by pleiad dbscan"), "{error}");
+    let replaced = write(&place, &people(2), spec("people"), Mode::Overwrite).await.unwrap();
+    assert_eq!((replaced.made_by(), replaced.grows()), (None, true));
+    let grown = write(&place, &people(1), spec("people"), Mode::Append).await.unwrap();
+    assert_eq!((grown.rows(), grown.grows()), (3, true));
+}
+
 /// A function that fails on one value.
 fn failing_at(bad: i64) -> datafusion::logical_expr::ScalarUDF {
     let fail = move |args: &[ColumnarValue]| {
@@ -411,7 +456,7 @@ async fn a_file_that_is_gone_or_another_is_named(#[values(On::Files, On::S3)] on
     let error =
         number(&place.stores, &table(&place).await, "SELECT sum(id) FROM t").await.unwrap_err();
     let expected =
-        format!("file '{object}' is not the one it was, though version 1 of its dataset lists it");
+        format!("file '{object}' is not the file it was, though version 1 of its dataset lists it");
     assert_eq!((error.kind(), error.to_string()), (Kind::Data, expected));
     store.objects().delete(object.path()).await.unwrap();
     let error =
@@ -702,7 +747,7 @@ async fn what_a_run_kept_is_gone_once_it_is_published(#[values(On::Files, On::S3
     let store = place.stores.open(&place.out).unwrap();
     store.objects().put(place.out.join(&kept).path(), "{}".into()).await.unwrap();
     let found = pleiad::table::commit::gc(&place.stores, &place.out, false).await.unwrap();
-    assert!(found[0].contains("staged or kept"), "{found:?}");
+    assert!(found[0].contains("staged bytes and checkpoints of run"), "{found:?}");
     assert!(!place.objects().await.contains(&kept));
 }
 
@@ -800,7 +845,7 @@ async fn one_parquet_file_is_a_table_and_a_broken_one_is_named() {
     let error = open(&place.stores, &cut.to_string()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Data);
     assert!(
-        error.to_string().starts_with(&format!("file '{cut}' is not a whole Parquet file")),
+        error.to_string().starts_with(&format!("file '{cut}' is not a complete Parquet file")),
         "{error}"
     );
 }

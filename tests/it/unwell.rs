@@ -150,12 +150,12 @@ fn check_says_what_is_there_and_what_to_do() {
     assert_eq!(tell("check").0, 0);
     std::fs::write(std::path::Path::new(&output.out).join("properties"), "rows=1\n").unwrap();
     let (code, said) = tell("check --verify");
-    assert!(code == 0 && said.contains("'properties' is not what version 2 says"), "{said}");
+    assert!(code == 0 && said.contains("'properties' differs from what version 2 says"), "{said}");
     std::fs::remove_file(std::path::Path::new(&output.out).join("_SUCCESS")).unwrap();
     assert!(tell("check").1.contains("pleiad recover"));
     assert!(tell("recover").1.contains("version 2"));
     assert!(output.names().contains(&"_SUCCESS".to_owned()));
-    assert!(!tell("check --verify").1.contains("is not what version"));
+    assert!(!tell("check --verify").1.contains("differs from what version"));
     assert!(tell("gc --dry-run").1.contains("nothing to remove"));
     // What a writer leaves that dies between a small file and its name.
     let left = format!("_manifest/00000003.json#{}", uuid::Uuid::now_v7().as_u128());

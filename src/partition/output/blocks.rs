@@ -42,7 +42,7 @@ pub async fn write(job: Job<'_>, blocks: Vec<BlockRecord>, run: &Run) -> Result<
         name: "blocks".to_owned(),
         keys: vec!["block".to_owned()],
         layout,
-        odd: has_margin.then(|| "margins".to_owned()),
+        beside: if has_margin { vec!["margins".to_owned()] } else { Vec::new() },
         high_cardinality: true,
         ..TableSpec::default()
     };

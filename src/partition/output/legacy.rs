@@ -20,7 +20,7 @@ use crate::grid::legacy2017::{self, Options, Published, Version};
 use crate::partition::block_record::{self, BlockRecord};
 use crate::partition::catalogue::Catalogue;
 use crate::partition::options::{GridSize, Params, Preset};
-use crate::partition::stored::Stored;
+use crate::partition::stored::{DRIVER, Stored};
 use crate::table::Run;
 
 const ROWS: &str = include_str!("../../../sql/steps/partition_rows.sql");
@@ -85,6 +85,7 @@ pub async fn run(
         columns: input.coordinates.clone(),
         blocks: None,
     };
+    let run = run.made_by(DRIVER);
     run.commit_blocks(stored.to_properties(), block_record::lines(&blocks)).await?;
     Ok((blocks, rows))
 }

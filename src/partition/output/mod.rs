@@ -9,7 +9,7 @@ pub mod quarantine; // rows without a position
 
 use super::block_record::{self, BlockRecord};
 use super::options::GridSize;
-use super::stored::{Stored, StoredBlocks, StoredSplit};
+use super::stored::{DRIVER, Stored, StoredBlocks, StoredSplit};
 use crate::compute::compute;
 use crate::error::Result;
 use crate::grid::Margin;
@@ -35,7 +35,7 @@ pub async fn publish(job: Job<'_>, blocks: Vec<BlockRecord>, run: Run) -> Result
         Ok((blocks, lines))
     })
     .await?;
-    run.commit_blocks(properties, lines).await?;
+    run.made_by(DRIVER).commit_blocks(properties, lines).await?;
     Ok(blocks)
 }
 

@@ -1,4 +1,4 @@
-//! What stands at a location, for `pleiad check`: findings in words, each with its remedy. It changes
+//! What is stored at a location, for `pleiad check`: findings in words, each with its remedy. It changes
 //! nothing but for the probe of a store.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,10 @@ use crate::storage::{CreateOnly, Location, Stores};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, Manifest};
 
-/// How often a dataset is looked at that is overwritten meanwhile.
+/// How often a look at a dataset is repeated if the dataset is overwritten meanwhile.
 const LOOKS: usize = 3;
 
-/// Files read at a time.
+/// Files read at the same time.
 const AT_ONCE: usize = 4;
 
 /// What a finding is about.
@@ -70,7 +70,7 @@ pub struct Finding {
     pub is_damage: bool,
 }
 
-/// What stands at a location.
+/// What is stored at a location.
 #[derive(Clone, Debug)]
 pub struct Checkup {
     /// The findings, the dataset's first.
@@ -85,7 +85,7 @@ impl Checkup {
         self.findings.iter().filter(|finding| finding.is_damage).count()
     }
 
-    /// Adds a finding that is no damage.
+    /// Adds a finding that is not damage.
     pub fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
         let what = what.into();
         self.findings.push(Finding { subject, what, remedy, is_damage: false });
@@ -123,7 +123,9 @@ pub async fn check(
             let claims::Claim { run, host, pid, started } = claim;
             checkup.note(
                 Subject::Claim,
-                format!("run {run} of process {pid} on '{host}' is publishing since {started}"),
+                format!(
+                    "run {run} of process {pid} on '{host}' has been publishing since {started}"
+                ),
                 Some(format!("if that process is dead: {}", command("unlock", &place, ""))),
             );
         }
@@ -132,7 +134,7 @@ pub async fn check(
 }
 
 /// The current version, looked at while no other one took its place: a version that is replaced loses
-/// its files, which is no damage.
+/// its files, which is not damage.
 async fn version_at_rest(
     place: &DatasetRoot,
     verify: bool,
@@ -150,7 +152,7 @@ async fn version_at_rest(
     let location = &place.location;
     Err(Error::new(
         Kind::Retry,
-        format!("'{location}' is being overwritten all the time: try again"),
+        format!("'{location}' is being overwritten again and again: try later"),
     ))
 }
 
@@ -213,7 +215,7 @@ pub(super) fn command(name: &str, place: &DatasetRoot, option: &str) -> String {
 
 /// Whether a reader that lists takes `path` for data.
 fn is_data(path: &str) -> bool {
-    path.ends_with(".parquet") && !path.split('/').any(is_hidden)
+    path.ends_with(names::DATA_ENDING) && !path.split('/').any(is_hidden)
 }
 
 fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<String, u64>) {
@@ -222,8 +224,8 @@ fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<Stri
         0 if listed.is_empty() => format!("nothing is stored at '{}' yet", place.location),
         0 => format!("no version of '{}' is published", place.location),
         _ => format!(
-            "'{}' has no manifest and {files} files: it is a plain directory, not a dataset; \
-             nothing can be said of whether it is whole",
+            "'{}' has no manifest and {files} files: it is a plain directory, not a dataset, \
+             and whether it is complete cannot be checked",
             place.location
         ),
     };
@@ -243,7 +245,7 @@ fn version(
         Subject::Dataset,
         format!(
             "version {} of '{}', published by run {}: {} tables, {} rows, {} bytes, {whole} of {} \
-             files there in full size",
+             files present in full size",
             manifest.version,
             place.location,
             manifest.run,
@@ -266,7 +268,7 @@ fn version(
     for path in unlisted {
         checkup.note(
             Subject::File,
-            format!("'{path}' is not of this version; readers that list read it too"),
+            format!("'{path}' does not belong to this version, but readers that only list files read it too"),
             Some(format!("if it is of a dead run or an old version: {}", command("gc", place, ""))),
         );
     }
@@ -274,7 +276,7 @@ fn version(
         checkup.note(
             Subject::Dataset,
             format!(
-                "'{}' is missing: readers that list cannot tell that the version is whole",
+                "'{}' is missing, so readers that only list files cannot see that the version is complete",
                 names::SUCCESS
             ),
             Some(command("recover", place, "")),
@@ -318,7 +320,7 @@ async fn verify_files(
     watch.report(Event::Done);
     let bad = checkup.damages();
     if bad == 0 {
-        let what = format!("every byte of {} files is the one written", manifest.files.len());
+        let what = format!("all bytes of {} files are as they were written", manifest.files.len());
         checkup.note(Subject::Dataset, what, None);
     }
     Ok(())
@@ -334,7 +336,7 @@ async fn verify_renderings(
     for (path, text) in renderings::of(manifest) {
         let found = place.read(path).await?;
         if found.is_some_and(|found| found != text.as_bytes()) {
-            let what = format!("'{path}' is not what version {} says", manifest.version);
+            let what = format!("'{path}' differs from what version {} says", manifest.version);
             checkup.note(Subject::Dataset, what, Some(command("recover", place, "")));
         }
     }
@@ -381,23 +383,23 @@ async fn store(checkup: &mut Checkup, place: &DatasetRoot) -> Option<i64> {
         Ok(answer) => {
             let what = match answer {
                 CreateOnly::Enforced => {
-                    "the store refuses to put a name twice: two writers are kept apart by it"
+                    "the store refuses to put a name twice, which keeps two writers apart"
                 }
                 CreateOnly::Ignored => {
-                    "the store puts a name twice although asked not to: two writers are told apart \
-                     by claims; better use one writer at a time"
+                    "the store overwrites a name although asked not to: claims keep two writers \
+                     apart, but use one writer at a time if you can"
                 }
                 CreateOnly::Refused => {
-                    "the store knows no create-only puts: two writers are told apart by claims; \
-                     better use one writer at a time"
+                    "the store has no create-only puts: claims keep two writers apart, but use one \
+                     writer at a time if you can"
                 }
             };
             checkup.note(Subject::Store, what, None);
             match probe::multipart(place).await {
                 Ok(false) => {}
-                Ok(true) => checkup.note(Subject::Store, "uploads in parts work", None),
+                Ok(true) => checkup.note(Subject::Store, "multipart uploads work", None),
                 Err(error) => {
-                    let what = format!("uploads in parts fail: {error}");
+                    let what = format!("multipart uploads fail: {error}");
                     checkup.note(Subject::Store, what, None);
                 }
             }
@@ -411,7 +413,7 @@ async fn runs(checkup: &mut Checkup, place: &DatasetRoot, now: Option<i64>) -> R
     for (run, names) in record::runs(place).await? {
         if record::is_over(&names) {
             if names.iter().any(|name| names::is_staged(name)) {
-                let what = format!("run {run} is over and left staged bytes");
+                let what = format!("run {run} has ended and left staged bytes");
                 checkup.note(Subject::Run, what, Some(command("gc", place, "")));
             }
             continue;
@@ -423,7 +425,7 @@ async fn runs(checkup: &mut Checkup, place: &DatasetRoot, now: Option<i64>) -> R
                     checkup.note(Subject::Run, what, Some(command("gc", place, "")));
                     continue;
                 }
-                _ => format!("run {run} is decided and not finished"),
+                _ => format!("run {run} has decided to publish but is not finished"),
             };
             checkup.note(Subject::Run, what, Some(command("recover", place, "")));
             continue;
@@ -437,13 +439,13 @@ async fn runs(checkup: &mut Checkup, place: &DatasetRoot, now: Option<i64>) -> R
         };
         let keeps = names.iter().any(|name| names::checkpoint_of(name).is_some());
         let (what, remedy) = match liveness::holder(place, &run, now).await? {
-            Holder::Alive => (format!("{who} is at work, or was a short time ago"), None),
+            Holder::Alive => (format!("{who} is running, or was a short time ago"), None),
             Holder::Dead(_) if keeps => (
-                format!("{who} died; it kept steps to go on from"),
+                format!("{who} died; its checkpoints are kept"),
                 Some("repeat its command with --resume".to_owned()),
             ),
             Holder::Dead(_) => (
-                format!("{who} died before its decision: nothing of it is visible"),
+                format!("{who} died before it decided to publish: nothing of it is visible"),
                 Some(command("gc", place, "")),
             ),
         };

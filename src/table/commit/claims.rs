@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::place::DatasetRoot;
-use super::{names, record, versions};
+use super::{names, process, record, versions};
 use crate::error::{Error, Kind, Result};
 use crate::table::manifest::Manifest;
 
@@ -38,7 +38,7 @@ pub(super) enum Claimed {
     Taken(Box<Manifest>),
 }
 
-/// Publishes `manifest` under its version if nobody else has.
+/// Publishes `manifest` under its version unless another run has.
 ///
 /// # Errors
 /// Of kind [`Kind::Retry`] if another claim of this version does not go away.
@@ -46,7 +46,7 @@ pub(super) async fn publish(place: &DatasetRoot, manifest: &Manifest) -> Result<
     let name = format!("{:08}-{}.json", manifest.version, manifest.run);
     let claim = Claim {
         run: manifest.run.clone(),
-        host: record::host(),
+        host: process::host(),
         pid: std::process::id(),
         started: record::now(),
     };

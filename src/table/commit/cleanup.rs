@@ -13,7 +13,7 @@ use super::versions;
 use crate::error::{Error, Result};
 use crate::table::manifest::Manifest;
 
-/// How often an upload is told to end.
+/// How often an abort of an upload is tried.
 const ABORTS: u32 = 3;
 
 /// How many records of ended runs are kept.
@@ -102,7 +102,7 @@ pub(super) async fn remove_rest(
 
 /// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to
 /// stay for the next who cleans. One that is gone already is fine: servers then answer "not found",
-/// or that nobody may abort it.
+/// or that it may not be aborted.
 async fn abort_upload(place: &DatasetRoot, path: &str) -> Result<bool> {
     let (Some(uploads), Some(bytes)) = (place.store.uploads(), place.read(path).await?) else {
         return Ok(true);
@@ -163,8 +163,8 @@ pub(super) async fn remove_record(place: &DatasetRoot, run: &str) -> Result<()> 
     remove_empty_dirs(place, emptied).await
 }
 
-/// Removes all but the newest records of ended runs, and what dead runs before `run` kept: nobody
-/// goes on from there when a newer version is published.
+/// Removes all but the newest records of ended runs, and what dead runs before `run` kept: no
+/// run goes on from there when a newer version is published.
 pub(super) async fn forget_old_runs(place: &DatasetRoot, run: &str) -> Result<()> {
     let mut over = Vec::new();
     for (other, names) in record::runs(place).await? {

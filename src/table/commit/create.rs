@@ -52,7 +52,10 @@ impl DatasetRoot {
         }
         Err(Error::new(
             Kind::Retry,
-            format!("'{}' is said to exist and cannot be read", self.location.join(relative)),
+            format!(
+                "the store says that '{}' exists, but it cannot be read",
+                self.location.join(relative)
+            ),
         ))
     }
 

@@ -1,5 +1,5 @@
 //! The last four steps: prepare (the decision), reveal, publish, finish. Each can be repeated, by
-//! the run itself or by whoever finds it unfinished, and ends the same.
+//! the run itself or by another that finds it unfinished, and ends the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use object_store::multipart::PartId;
 
 use super::claims::Claimed;
 use super::create::Created;
-use super::place::{DatasetRoot, blocking};
+use super::place::{DatasetRoot, blocking, listing};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile};
 use super::versions::{current, published_by};
 use super::{claims, cleanup, names, probe, renderings};
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, LocalFiles};
 use crate::table::manifest::{Manifest, Mode, TableRecord};
 
-/// Uploads completed, and other small calls made, at a time.
+/// Uploads completed, and other small calls made, at the same time.
 const AT_ONCE: usize = 16;
 
 /// How often an append starts from a newer version before it gives up.
@@ -36,8 +36,10 @@ pub(super) enum Settled {
 /// Step 5: the decision, taken once. From here on the run is finished, not undone.
 pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<Prepared> {
     let run = prepared.manifest.run.clone();
+    let files = prepared.manifest.files.len();
     let decision = Decision::Publish(Box::new(prepared));
-    let bytes = record::to_bytes(&decision);
+    let encoding = listing(files, move || Ok((record::to_bytes(&decision), decision)));
+    let (bytes, decision) = encoding.await?;
     match (place.create(&names::of_run(&run, names::DECISION), bytes).await?, decision) {
         (Created::Ours, Decision::Publish(prepared)) => Ok(*prepared),
         _ => Err(Error::new(
@@ -82,7 +84,7 @@ async fn reveal_and_publish(place: &DatasetRoot, prepared: &mut Prepared) -> Res
     publish(place, prepared).await
 }
 
-/// How the run ends, if the versions after its base tell it already.
+/// How the run ends, if the versions after its base already show it.
 async fn verdict(place: &DatasetRoot, prepared: &Prepared) -> Result<Option<Settled>> {
     let manifest = &prepared.manifest;
     let Some(newest) = current(place).await?.filter(|newest| newest.version > manifest.base) else {
@@ -184,7 +186,7 @@ async fn complete_upload(
     }
 }
 
-/// Step 7: puts the manifest, create-only. Whatever was answered, whose run id stands there counts.
+/// Step 7: puts the manifest, create-only. Whatever the store answered, the run id in the file counts.
 pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Result<Settled> {
     for _ in 0..=REBASES {
         let manifest = &prepared.manifest;
@@ -195,7 +197,7 @@ pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Res
             return Ok(Settled::Published(theirs));
         }
         let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
-        // Whoever found this run unfinished may have published it meanwhile. Asked after the newest
+        // Another that found this run unfinished may have published it meanwhile. Asked after the newest
         // version is known: it must not be one that holds this run's files.
         if let Some(ours) = published_by(place, manifest).await? {
             return Ok(Settled::Published(ours));
@@ -211,15 +213,19 @@ pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Res
     }
     Err(Error::new(
         Kind::Retry,
-        format!("'{}' has so many writers that this append found no turn", place.location),
+        format!(
+            "too many writers append to '{}' at the same time: run it again later",
+            place.location
+        ),
     ))
 }
 
-/// Puts a manifest under its version; the manifest that stands in its way, if one does.
+/// Puts a manifest under its version; answers with the one that is there already, if there is one.
 async fn put(place: &DatasetRoot, manifest: &Manifest) -> Result<Option<Manifest>> {
     if probe::create_only(place).await? == CreateOnly::Enforced {
         let path = Manifest::path(manifest.version);
-        return match place.create(&path, manifest.to_bytes()).await? {
+        let bytes = encoded(manifest).await?;
+        return match place.create(&path, bytes).await? {
             Created::Ours => Ok(None),
             Created::Theirs(bytes) => {
                 Manifest::parse(&bytes, &place.location.join(&path).to_string()).map(Some)
@@ -230,6 +236,11 @@ async fn put(place: &DatasetRoot, manifest: &Manifest) -> Result<Option<Manifest
         Claimed::Ours => Ok(None),
         Claimed::Taken(theirs) => Ok(Some(*theirs)),
     }
+}
+
+async fn encoded(manifest: &Manifest) -> Result<Vec<u8>> {
+    let manifest = manifest.clone();
+    listing(manifest.files.len(), move || Ok(manifest.to_bytes())).await
 }
 
 /// The error of a run whose place in the order was taken.
@@ -273,16 +284,16 @@ pub(super) fn rebase(
     })
 }
 
-/// Refuses to add rows to what a driver made: its blocks and counts are those of all rows.
+/// Refuses to add rows to a version that does not grow.
 pub(super) fn refuse_to_grow(base: &Manifest) -> Result<()> {
-    let of_blocks = (!base.blocks.is_empty()).then_some("partition");
-    match base.properties.get("driver").map(String::as_str).or(of_blocks) {
-        Some(driver) => Err(Error::usage(format!(
-            "'{}' was made by pleiad {driver}, whose counts would not hold with more rows: run it anew",
-            base.location
-        ))),
-        None => Ok(()),
+    if base.grows() {
+        return Ok(());
     }
+    let maker = base.made_by().unwrap_or("partition"); // others record their name
+    Err(Error::usage(format!(
+        "'{}' was made by pleiad {maker}, whose counts would be wrong with more rows: run it again",
+        base.location
+    )))
 }
 
 /// Step 8: what is left to do once the end is known. All of it can be repeated.
@@ -318,7 +329,7 @@ pub(super) async fn finish(
     cleanup::forget_old_runs(place, run).await
 }
 
-/// Step 8 once more, for a version whose run is over.
+/// Step 8 again, for a version whose run is over.
 pub(super) async fn refinish(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
     if manifest.mode == Mode::Overwrite {
         cleanup::delete_replaced(place, manifest).await?;

@@ -1,4 +1,4 @@
-//! Every run that left something to tell: its record under `_runs/`, or the version it published.
+//! Every run that left a trace: its record under `_runs/`, or the version it published.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,9 +24,9 @@ pub enum Fate {
     Decided,
     /// Its process was dead, and another run ended it.
     Ended,
-    /// Its process is dead, and nobody has ended it.
+    /// Its process is dead, and no other run has ended it.
     Dead,
-    /// It is at work, or nobody can tell.
+    /// It is running, or that cannot be known.
     Open,
 }
 
@@ -90,7 +90,7 @@ pub async fn history(stores: &Arc<Stores>, location: &Location) -> Result<Vec<Pa
         }
     }
     if runs.is_empty() {
-        return Err(Error::missing(format!("'{location}' is no dataset of pleiad")));
+        return Err(Error::missing(format!("'{location}' is not a pleiad dataset")));
     }
     Ok(runs.into_values().collect())
 }
@@ -110,23 +110,23 @@ async fn of_record(place: &DatasetRoot, run: &str, names: &[String]) -> Result<P
         },
         None => fate_of_open(place, run, names).await?,
     };
-    let told = |count: fn(&Report) -> u64| report.as_ref().map(count);
+    let reported = |count: fn(&Report) -> u64| report.as_ref().map(count);
     Ok(PastRun {
         run: run.to_owned(),
         fate,
-        version: told(|report| report.version),
+        version: reported(|report| report.version),
         mode: intent.as_ref().map(|intent| intent.mode),
         started: intent.as_ref().map(|intent| intent.started.clone()),
         ended: report.as_ref().map(|report| report.ended.clone()),
-        rows: told(|report| report.rows),
-        bytes: told(|report| report.bytes),
+        rows: reported(|report| report.rows),
+        bytes: reported(|report| report.bytes),
         process: intent.as_ref().map(|intent| (intent.host.clone(), intent.pid)),
         arguments: intent.map(|intent| intent.arguments).unwrap_or_default(),
     })
 }
 
-/// The fate of a run without a report. On object stores a dead run is not told from one at work:
-/// that would need the server's time, and with it a write.
+/// The fate of a run without a report. On object stores a dead run is not distinguished from a running
+/// one: that would need the server's time, and with it a write.
 async fn fate_of_open(place: &DatasetRoot, run: &str, names: &[String]) -> Result<Fate> {
     if record::has(names, names::DECISION) {
         return Ok(match record::decision(place, run).await? {

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 
-use super::names;
 use super::place::{DatasetRoot, blocking};
 use super::record::{self, Intent};
+use super::{names, process};
 use crate::error::Result;
 use crate::storage::Lock;
 
@@ -21,10 +21,10 @@ const BEAT: Duration = Duration::from_secs(60);
 /// How long a run on an object store may be silent, in seconds.
 const SILENCE: i64 = 15 * 60;
 
-/// What can be told of a run that is not decided.
+/// Whether a run that is not decided is alive.
 #[derive(Debug)]
 pub(super) enum Holder {
-    /// Its process lives, or nobody can tell.
+    /// Its process is alive, or that cannot be known.
     Alive,
     /// Its process is dead; the lock keeps others from finding the same.
     Dead(Option<Lock>),
@@ -49,7 +49,7 @@ pub(super) async fn holder(place: &DatasetRoot, run: &str, now: Option<i64>) -> 
         let lock = blocking(move || files.lock(&path)).await?;
         let intent: Option<Intent> = record::read(place, run, names::INTENT).await?;
         // Without an intent the process died before it had one.
-        let is_here = intent.is_none_or(|intent| intent.host == record::host());
+        let is_here = intent.is_none_or(|intent| process::is_here(&intent.host));
         return Ok(match lock {
             Some(lock) if is_here => Holder::Dead(Some(lock)),
             _ => Holder::Alive,

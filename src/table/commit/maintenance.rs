@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::check::command;
 use super::liveness::{self, Holder};
-use super::place::DatasetRoot;
+use super::place::{DatasetRoot, blocking};
 use super::record::{self, Decision};
-use super::{claims, cleanup, finalize, names, probe, versions};
+use super::{claims, cleanup, finalize, names, probe, process, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Location, Stores};
 use crate::table::manifest::Manifest;
@@ -45,7 +45,7 @@ pub async fn recover(
         Some(manifest) => {
             finalize::refinish(&place, &manifest).await?;
             done.push(format!(
-                "version {} of '{}' is current and whole in its listing",
+                "version {} of '{}' is current and its listing is complete",
                 manifest.version, place.location
             ));
         }
@@ -98,7 +98,7 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
     let place = DatasetRoot::open(stores, out)?;
     let mut found = Vec::new();
     let leftovers = place.leftovers().await?;
-    found.extend(leftovers.iter().map(|path| format!("'{path}', of a writer that died")));
+    found.extend(leftovers.iter().map(|path| format!("'{path}', left by a writer that died")));
     if !dry_run {
         place.remove_leftovers(leftovers.clone()).await?;
         cleanup::remove_empty_dirs(&place, leftovers).await?;
@@ -112,14 +112,14 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
                 .iter()
                 .any(|name| names::is_staged(name) || names::checkpoint_of(name).is_some())
             {
-                found.push(format!("what run {run} staged or kept"));
+                found.push(format!("staged bytes and checkpoints of run {run}"));
                 if !dry_run {
                     cleanup::remove_rest(&place, &run, &[]).await?;
                 }
             }
         } else if record::is_decided(&names) {
             if matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. })) {
-                found.push(format!("the ended run {run}"));
+                found.push(format!("the record of ended run {run}"));
                 if !dry_run {
                     cleanup::remove_void(&place, &run).await?;
                 }
@@ -127,8 +127,8 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
         } else if record::is_open(&names) && enforced {
             let Holder::Dead(_lock) = liveness::holder(&place, &run, now).await? else { continue };
             let keeps = names.iter().any(|name| names::checkpoint_of(name).is_some());
-            let kept = if keeps { ", and the steps it kept to go on from" } else { "" };
-            found.push(format!("the dead run {run}{kept}"));
+            let kept = if keeps { ", with its checkpoints" } else { "" };
+            found.push(format!("the record of dead run {run}{kept}"));
             if !dry_run {
                 finalize::void(&place, &run, &[], "gc").await?;
             }
@@ -174,11 +174,11 @@ pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>>
         let Some(claim) = claims::read(&place, path).await? else { continue };
         let claims::Claim { run, host, pid, started } = claim;
         let who = format!("run {run} of process {pid} on '{host}', begun {started}");
-        let is_other = host == record::host() && pid != std::process::id();
-        if is_other && std::path::Path::new(&format!("/proc/{pid}")).exists() {
+        let may_live = process::is_here(&host) && pid != std::process::id();
+        if may_live && blocking(move || Ok(process::is_alive(pid))).await? {
             return Err(Error::new(
                 Kind::Retry,
-                format!("the claim of {who} stands: that process lives, wait for it or end it"),
+                format!("{who}, claims the version and is running: wait for it or end it"),
             ));
         }
         done.push(format!("removed the claim of {who}"));
@@ -197,7 +197,7 @@ pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>>
             }
             if let Holder::Dead(_lock) = liveness::holder(&place, &run, now).await? {
                 finalize::void(&place, &run, &[], "unlock").await?;
-                done.push(format!("removed the dead run {run}"));
+                done.push(format!("removed the record of dead run {run}"));
             }
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod place; // the dataset's location and its few operations
 mod probe; // whether a store keeps two writers apart
 pub(crate) mod create; // a small file, put only if it is not there
 pub(crate) mod record; // what a run leaves for the next
+mod process; // this machine and its processes
 mod liveness; // whether the process of a run lives
 mod versions; // which manifests there are
 mod claims; // publishing where a store ignores create-only puts
@@ -38,6 +39,6 @@ pub use check::{Checkup, Finding, Subject, check};
 pub use history::{Fate, PastRun, history};
 pub use maintenance::{gc, recover, unlock};
 pub use preflight::RunOptions;
-pub use resume::DeadRun;
+pub use resume::{DeadRun, Premises};
 pub use run::{Begin, Run};
 pub(crate) use versions::{current, current_version};

@@ -39,6 +39,9 @@ const CHECKPOINTS: &str = "kept/";
 /// How the file ends that claims a name where there are no hard links.
 pub(crate) const CLAIM_ENDING: &str = ".claim";
 
+/// How the names of data files end.
+pub(crate) const DATA_ENDING: &str = ".parquet";
+
 /// Whether a path of the dataset belongs to commits that may not have published anything.
 pub(crate) fn is_of_commits(path: &str) -> bool {
     [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours))
@@ -101,7 +104,7 @@ pub(crate) fn parts(run: &str) -> String {
 
 /// What is unique of a path: names of Parquet files are, alone; text files are named by their path.
 fn stem(path: &str) -> String {
-    match path.strip_suffix(".parquet") {
+    match path.strip_suffix(DATA_ENDING) {
         Some(path) => path.rsplit('/').next().unwrap_or(path).to_owned(),
         None => path.replace('/', "+"),
     }

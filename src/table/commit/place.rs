@@ -39,7 +39,7 @@ impl DatasetRoot {
         let place = Self::at(stores, location)?;
         if place.store.files().is_none() && place.store.uploads().is_none() {
             return Err(Error::usage(format!(
-                "output '{location}' is in a store that takes no uploads"
+                "output '{location}' is in a store without multipart uploads"
             )));
         }
         Ok(place)
@@ -89,13 +89,16 @@ impl DatasetRoot {
     }
 
     /// Whether this is one local file: some file systems fail to list below it.
-    pub(crate) fn is_local_file(&self) -> bool {
-        self.location.local_path().is_some_and(std::path::Path::is_file)
+    pub(crate) async fn is_local_file(&self) -> Result<bool> {
+        match self.location.local_path().map(ToOwned::to_owned) {
+            Some(path) => blocking(move || Ok(path.is_file())).await,
+            None => Ok(false),
+        }
     }
 
     /// The relative paths of everything under `prefix`, sorted. In a local file there is nothing.
     pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        if self.is_local_file() {
+        if self.is_local_file().await? {
             return Ok(Vec::new());
         }
         let listed = self.store.objects().list(Some(&self.key(prefix)));
@@ -107,7 +110,7 @@ impl DatasetRoot {
 
     /// All files of the location with their sizes.
     pub(crate) async fn sizes(&self) -> Result<BTreeMap<String, u64>> {
-        if self.is_local_file() {
+        if self.is_local_file().await? {
             return Ok(BTreeMap::new());
         }
         let listed = self.store.objects().list(Some(self.location.path()));
@@ -146,10 +149,11 @@ impl DatasetRoot {
 
     /// The relative paths of small local files that died on the way to their name, sorted.
     pub(crate) async fn leftovers(&self) -> Result<Vec<String>> {
-        let Some((files, root)) = self.local("").filter(|(_, root)| root.is_dir()) else {
-            return Ok(Vec::new());
-        };
+        let Some((files, root)) = self.local("") else { return Ok(Vec::new()) };
         blocking(move || {
+            if !root.is_dir() {
+                return Ok(Vec::new());
+            }
             let mut found = files.leftovers(&root, false)?;
             for records in [names::MANIFESTS, names::RUNS] {
                 found.extend(files.leftovers(&root.join(records), true)?);
@@ -193,6 +197,27 @@ pub(super) fn backoff(attempt: u32) -> Duration {
 /// Errors that another try cannot change.
 pub(super) fn is_final(error: &Error) -> bool {
     matches!(error.kind(), Kind::Denied | Kind::Configuration | Kind::InputMissing | Kind::Usage)
+}
+
+/// Manifests and records of more bytes take longer than a millisecond to read or write.
+const LONG_BYTES: usize = 128 * 1024;
+/// And so do lists of more files.
+const LONG_FILES: usize = 256;
+
+/// Reads a manifest or record of `bytes`; a long one on a thread that may block.
+pub(crate) async fn parsing<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if bytes > LONG_BYTES { blocking(work).await } else { work() }
+}
+
+/// Goes through a list of `files`; a long one on a thread that may block.
+pub(crate) async fn listing<T: Send + 'static>(
+    files: usize,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if files > LONG_FILES { blocking(work).await } else { work() }
 }
 
 /// Runs file system calls on a thread that may block.

@@ -8,7 +8,7 @@ use super::liveness::{self, Holder};
 use super::place::{DatasetRoot, blocking};
 use super::record::{self, Intent};
 use super::versions::current;
-use super::{finalize, names, probe};
+use super::{finalize, names, probe, process};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Lock};
 use crate::table::manifest::{InputRecord, Manifest, Mode};
@@ -63,7 +63,7 @@ pub(super) async fn preflight(place: &DatasetRoot, mode: Mode) -> Result<Preflig
 
 /// A place that holds something but no manifest is not ours, in every mode.
 async fn refuse_unmanaged(place: &DatasetRoot) -> Result<()> {
-    if place.is_local_file() {
+    if place.is_local_file().await? {
         return Err(Error::new(
             Kind::OutputExists,
             format!("output '{}' is a file, expected a directory or nothing", place.location),
@@ -100,7 +100,7 @@ pub(super) fn refuse_own_input(
     }
 }
 
-/// Step 2. Where processes can be told apart the run's lock is taken first.
+/// Step 2. On local files the run's lock is taken first.
 pub(super) async fn intent(
     place: &DatasetRoot,
     run: &str,
@@ -126,7 +126,7 @@ pub(super) async fn intent(
         location: place.location.to_string(),
         arguments: options.arguments.clone(),
         inputs: options.inputs.clone(),
-        host: record::host(),
+        host: process::host(),
         pid: std::process::id(),
         started: record::now(),
     };
@@ -136,8 +136,8 @@ pub(super) async fn intent(
     }
 }
 
-/// The rest of step 1, once the run `by` has an intent, whose time tells how old others are: dead
-/// runs that were not decided are undone. On a store that takes any put nobody may decide for
+/// The rest of step 1, once the run `by` has an intent, whose time shows how old others are: dead
+/// runs that were not decided are undone. On a store that takes any put no run may decide for
 /// another.
 pub(super) async fn sweep(place: &DatasetRoot, by: &str) -> Result<()> {
     let mut others = record::runs(place).await?;

@@ -74,7 +74,7 @@ async fn ask(place: &DatasetRoot) -> Result<CreateOnly> {
             return Err(trouble(place, "does not list what was put"));
         }
         tracing::info!(
-            "the store of '{}' does not keep two writers apart: they are told apart by claims",
+            "the store of '{}' does not keep two writers apart, so claims do",
             place.location
         );
     }

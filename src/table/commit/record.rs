@@ -1,12 +1,11 @@
-//! What a run leaves under `_runs/<run>/`, so that whoever comes next can finish or undo it.
+//! What a run leaves under `_runs/<run>/`, so that the next run can finish or undo it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::names;
-use super::place::DatasetRoot;
+use super::place::{DatasetRoot, parsing};
 use crate::error::{Error, Result};
 use crate::table::manifest::{FileRecord, InputRecord, Manifest, Mode};
 
@@ -108,17 +107,20 @@ pub(crate) async fn runs(place: &DatasetRoot) -> Result<BTreeMap<String, Vec<Str
 }
 
 /// Reads a record of a run; `None` if it is not there.
-pub(crate) async fn read<T: serde::de::DeserializeOwned>(
+pub(crate) async fn read<T: serde::de::DeserializeOwned + Send + 'static>(
     place: &DatasetRoot,
     run: &str,
     name: &str,
 ) -> Result<Option<T>> {
     let path = names::of_run(run, name);
     let Some(bytes) = place.read(&path).await? else { return Ok(None) };
-    let parsed = serde_json::from_slice(&bytes).map_err(|cause| {
-        Error::data(format!("'{}' is not a record of a run: {cause}", place.location.join(&path)))
+    let shown = place.location.join(&path);
+    let parsed = parsing(bytes.len(), move || {
+        serde_json::from_slice(&bytes).map_err(|cause| {
+            Error::data(format!("'{shown}' is not a record of a run: {cause}")).caused_by(cause)
+        })
     });
-    parsed.map(Some)
+    parsed.await.map(Some)
 }
 
 /// The decision of a run.
@@ -158,11 +160,4 @@ pub(crate) fn to_bytes(record: &impl Serialize) -> Vec<u8> {
 pub(crate) fn now() -> String {
     let now = jiff::Timestamp::now();
     now.round(jiff::Unit::Microsecond).unwrap_or(now).to_string()
-}
-
-/// This machine's name, as far as the system tells it in a file.
-pub(crate) fn host() -> String {
-    let files = ["/proc/sys/kernel/hostname", "/etc/hostname"];
-    let name = files.iter().find_map(|file| std::fs::read_to_string(Path::new(file)).ok());
-    name.map(|name| name.trim().to_owned()).unwrap_or_default()
 }

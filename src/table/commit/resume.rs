@@ -41,9 +41,50 @@ impl DeadRun {
             let path = self.place.location.join(&path);
             Error::new(
                 Kind::Retry,
-                format!("'{path}' is gone: the killed run lives, or was removed"),
+                format!("'{path}' is gone: the killed run is alive after all, or was removed"),
             )
         })
+    }
+}
+
+/// What the result of a run follows from. A run may go on from another's checkpoints only if theirs are
+/// the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Premises<'a> {
+    /// The options that decide the result.
+    pub options: &'a [(String, String)],
+    /// The files it reads.
+    pub inputs: &'a [InputRecord],
+}
+
+impl Premises<'_> {
+    /// Checks that a run with these premises may go on from a killed run with those.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Usage`] if they differ; it names the first difference.
+    pub fn check_resume(self, killed: Premises<'_>) -> Result<()> {
+        for (name, now) in self.options {
+            let then = killed.options.iter().find(|(known, _)| known == name);
+            let then = then.map_or("not given", |(_, value)| value);
+            if then != now {
+                return Err(Error::usage(format!(
+                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
+                )));
+            }
+        }
+        let other = self.inputs.iter().zip(killed.inputs).find(|(now, then)| now != then);
+        if let Some((InputRecord { location, .. }, _)) = other {
+            return Err(Error::usage(format!(
+                "cannot resume: input '{location}' is not the one that the killed run read"
+            )));
+        }
+        let [now, then] = [self.inputs.len(), killed.inputs.len()];
+        if now != then {
+            return Err(Error::usage(format!(
+                "cannot resume: the input has {now} files, the killed run read {then}"
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -62,7 +103,7 @@ impl Run {
     }
 
     /// The runs on `out` that died before their decision and have kept files, oldest first. On an
-    /// object store a run that lives is among them: nothing there tells it from a dead one.
+    /// object store a run that lives is among them: it cannot be distinguished from a dead one.
     ///
     /// # Errors
     /// If storage fails, or a record is broken.

@@ -31,6 +31,7 @@ pub struct Run {
     pub(super) id: String,
     pub(super) place: DatasetRoot,
     pub(super) options: RunOptions,
+    made_by: Option<String>,
     pub(super) base: Option<Manifest>,
     pub(super) written: Mutex<Written>,
     pub(super) keeps: AtomicBool,
@@ -65,7 +66,10 @@ impl Run {
     pub async fn begin(stores: &Arc<Stores>, out: &Location, options: RunOptions) -> Result<Begin> {
         let place = DatasetRoot::open(stores, out)?;
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let made_root = out.local_path().is_some_and(|path| !path.exists());
+        let made_root = match place.local("") {
+            Some((_, root)) => blocking(move || Ok(!root.exists())).await?,
+            None => false,
+        };
         let base = match preflight::preflight(&place, options.mode).await? {
             Preflight::From(base) => base,
             Preflight::AlreadyThere(manifest) => {
@@ -80,9 +84,16 @@ impl Run {
         let beat = (!place.store.is_local()).then(|| liveness::beat(place.clone(), &id));
         let open = Some(Open { _lock: lock, _beat: beat, made_root });
         let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
-        let run = Self { id, place, options, base, written, keeps, open };
+        let run = Self { id, place, options, made_by: None, base, written, keeps, open };
         preflight::sweep(&run.place, &run.id).await?;
         Ok(Begin::Run(Box::new(run)))
+    }
+
+    /// The same run, for a driver that makes the version as a whole: no rows can be added to it later.
+    #[must_use]
+    pub fn made_by(mut self, driver: &str) -> Self {
+        self.made_by = Some(driver.to_owned());
+        self
     }
 
     /// The run's id: a UUIDv7 in 32 hex digits, so ids sort by time.
@@ -166,6 +177,8 @@ impl Run {
             mode: self.options.mode,
             location: self.place.location.to_string(),
             created: record::now(),
+            made_by: self.made_by.clone(),
+            grows: Some(self.made_by.is_none()),
             arguments: self.options.arguments.clone(),
             inputs: self.options.inputs.clone(),
             tables: tables.into_values().collect(),
@@ -183,7 +196,7 @@ impl Run {
     /// Ends the run and removes what it staged. Files it kept stay for a later run.
     ///
     /// # Errors
-    /// If storage fails; nothing was visible all the same.
+    /// If storage fails; nothing was visible anyway.
     pub async fn abort(mut self) -> Result<()> {
         match self.open.take() {
             Some(open) => undo(self.place.clone(), self.id.clone(), self.keeps(), open).await,

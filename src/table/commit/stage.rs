@@ -81,8 +81,7 @@ impl Run {
 
     /// The records of the tables and their target, checked against the plan and the base.
     fn target(&self, schema: &Schema, spec: &TableSpec) -> Result<(Vec<TableRecord>, Arc<Target>)> {
-        let names = || std::iter::once(&spec.name).chain(&spec.odd);
-        names().try_for_each(|name| hive::check_table_name(name))?;
+        spec.tables().try_for_each(|name| hive::check_table_name(name))?;
         check_columns(schema, spec)?;
         let is_key = |field: &Field| spec.keys.contains(field.name());
         let columns = schema.fields().iter().filter(|field| !is_key(field));
@@ -98,7 +97,7 @@ impl Run {
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut records = Vec::new();
-        for name in names() {
+        for name in spec.tables() {
             let record = TableRecord::new(name, &file_schema, &keys, &spec.order)?;
             if let (Mode::Append, Some(base)) = (self.options.mode, &self.base)
                 && let Some(before) = base.table(name)
@@ -110,18 +109,17 @@ impl Run {
         let target = Target {
             place: self.place.clone(),
             run: self.id.clone(),
-            table: spec.name.clone(),
+            tables: spec.tables().cloned().collect(),
             keys: spec.keys.clone(),
             file_schema: Arc::new(file_schema),
             order: spec.order.clone(),
-            odd: spec.odd.clone(),
             high_cardinality: spec.high_cardinality,
             part: spec.part,
         };
         Ok((records, Arc::new(target)))
     }
 
-    /// Stages a file that is no table, `path` below the dataset, of the texts of `chunks`, each with
+    /// Stages a file that is not a table, `path` below the dataset, of the texts of `chunks`, each with
     /// the number of its lines.
     ///
     /// # Errors
@@ -183,7 +181,7 @@ fn check_columns(schema: &Schema, spec: &TableSpec) -> Result<()> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = schema.fields().iter().find(|field| !seen.insert(field.name())) {
         return Err(Error::usage(format!(
-            "column '{}' stands twice in table '{}': give one of them another name",
+            "column '{}' appears twice in table '{}': rename one of them",
             twice.name(),
             spec.name
         )));
@@ -199,7 +197,7 @@ fn check_columns(schema: &Schema, spec: &TableSpec) -> Result<()> {
     let keys: BTreeSet<_> = spec.keys.iter().collect();
     if keys.len() < spec.keys.len() || keys.len() == schema.fields().len() {
         return Err(Error::usage(format!(
-            "keys {} of table '{}' must differ, and leave one column at least for its files",
+            "keys {} of table '{}' must differ and leave at least one column for its files",
             spec.keys.join(", "),
             spec.name
         )));
@@ -236,7 +234,7 @@ fn account(target: &Target, facts: Vec<StreamFacts>) -> Result<Vec<StagedFile>> 
     if written != rows {
         return Err(Error::internal(format!(
             "table '{}' has {written} rows in its files, expected {rows}",
-            target.table
+            target.shown()
         )));
     }
     Ok(files)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::names;
-use super::place::DatasetRoot;
+use super::place::{DatasetRoot, parsing};
 use crate::error::{Error, Result};
 use crate::table::manifest::Manifest;
 
@@ -79,7 +79,6 @@ pub(super) async fn read(place: &DatasetRoot, name: &str) -> Result<Manifest> {
     let path = names::manifest(name);
     let shown = place.location.join(&path).to_string();
     let bytes = place.read(&path).await?;
-    let bytes =
-        bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed and is not there")))?;
-    Manifest::parse(&bytes, &shown)
+    let bytes = bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed but not there")))?;
+    parsing(bytes.len(), move || Manifest::parse(&bytes, &shown)).await
 }

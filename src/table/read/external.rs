@@ -3,7 +3,7 @@
 //! A named table is read in its newest version by each scan of it: what another process has published
 //! since is seen, and within a scan nothing changes. A query that names a table twice scans it twice.
 //! Files that have no manifest are looked at again when one of them is another; files that were added are
-//! seen when the table is created anew.
+//! seen when the table is created again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,16 +18,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::options::SourceOptions;
 use super::provider::DatasetTable;
 use super::source::Source;
-use super::table::{Format, SourceTable, Unlike};
-use super::unmanaged;
+use super::table::{SourceTable, Unlike};
 use crate::error::{Error, Result};
 use crate::storage::Stores;
 use crate::table::commit::current_version;
+use crate::table::format::{Format, FormatKind};
 use crate::table::text::csv;
 use crate::table::text::format::Encoding;
-
-/// What `STORED AS` may say.
-pub const FORMATS: [&str; 4] = ["PARQUET", "CSV", "JSON", "NDJSON"];
 
 /// Opens locations as tables, for a session.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ impl UrlTableFactory for ExternalTables {
 
 /// Whether the name of a table can only be a location: it has a slash, or the ending of a data file.
 fn is_location(name: &str) -> bool {
-    name.contains('/') || unmanaged::is_data_file(name)
+    name.contains('/') || FormatKind::of_path(name).is_some()
 }
 
 /// The one table at `text`, or all files of a pattern as one.
@@ -178,7 +175,7 @@ impl ExternalTable {
         // What is asked by key was planned for the keys of before.
         if table.schema != self.schema || table.keys != known.table.keys {
             return Err(Error::data(format!(
-                "'{}' has other columns or keys than when its table was created: create the table anew",
+                "'{}' has other columns or keys than when its table was created: create the table again",
                 self.text
             )));
         }
@@ -400,7 +397,7 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
         };
         match name {
             "allow_incomplete" => options.allow_incomplete = flag()?,
-            _ if file_type != "CSV" => {
+            _ if FormatKind::stored_as(file_type) != Some(FormatKind::Csv) => {
                 return Err(Error::usage(format!(
                     "option '{name}' is not known for {file_type}: expected allow_incomplete"
                 )));
@@ -431,16 +428,13 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
 }
 
 fn check_format(table: &SourceTable, file_type: &str) -> Result<()> {
-    let found = match table.format {
-        Format::Parquet => "PARQUET",
-        Format::Csv(_) => "CSV",
-        Format::Json { .. } => "JSON",
-    };
-    match found == file_type || (found, file_type) == ("JSON", "NDJSON") {
-        true => Ok(()),
-        false => Err(Error::data(format!(
-            "'{}' is {found}, not {file_type}: write STORED AS {found}",
-            table.location()
-        ))),
+    let found = table.format.kind();
+    if FormatKind::stored_as(file_type) == Some(found) {
+        return Ok(());
     }
+    let word = found.word();
+    Err(Error::data(format!(
+        "'{}' is {word}, not {file_type}: write STORED AS {word}",
+        table.location()
+    )))
 }

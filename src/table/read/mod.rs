@@ -4,6 +4,6 @@ pub mod source; // a location: a dataset, a part of one, a directory, a file, a 
 pub mod options; // how it may be read
 pub mod table; // one table: its columns, keys and files
 pub(crate) mod unmanaged; // directories and files that have no manifest
-pub(crate) mod pinned; // a store that answers only for the files it was told of
+pub(crate) mod pinned; // a store that answers only for known files, as they were
 pub(crate) mod provider; // a table as the engine sees it
 pub mod external; // tables by location, for SQL

@@ -23,9 +23,9 @@ pub struct SourceOptions {
     pub delimiter: Option<u8>,
     /// Whether the first line of CSV files names the columns, if that is known.
     pub header: Option<bool>,
-    /// How characters of CSV files stand as bytes.
+    /// How characters of CSV files are stored as bytes.
     pub encoding: Encoding,
-    /// For a preview: look at about so many bytes of each CSV file only.
+    /// For a preview: look only at about this many bytes of each CSV file.
     pub sample: Option<u64>,
 }
 

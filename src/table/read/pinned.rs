@@ -1,4 +1,4 @@
-//! A store that answers only for the files it was told of, and only as they were then.
+//! A store that answers only for known files, and only as they were when they were listed.
 //!
 //! Neither Parquet reader passes entity tags on, so without this a file replaced between planning
 //! and reading would be read as if it were the old one. On an object store each request carries
@@ -74,7 +74,7 @@ impl PinnedStore {
                 ),
                 _ => Error::data(format!(
                     "file '{shown}' is {}, though version {version} of its dataset lists it",
-                    if is_gone { "missing" } else { "not the one it was" }
+                    if is_gone { "missing" } else { "not the file it was" }
                 )),
             },
             None if is_gone => {

@@ -29,8 +29,9 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
 use super::pinned::{PinnedReaders, PinnedStore};
-use super::table::{Format, SourceFile, SourceTable};
+use super::table::{SourceFile, SourceTable};
 use crate::error::Error;
+use crate::table::format::Format;
 use crate::table::text::decoded::DecodedFile;
 use crate::table::text::format::CsvFormat;
 
@@ -74,7 +75,7 @@ impl DatasetTable {
         let mut kept = files;
         let mut keys = keys;
         for filter in filters {
-            // The table's name is no part of this schema.
+            // The table's name is not part of this schema.
             let filter = datafusion::logical_expr::expr_rewriter::unnormalize_col(filter.clone());
             let filter = state.create_physical_expr(filter, &schema)?;
             let keep = filter.evaluate(&keys)?.into_array(keys.num_rows())?;

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::storage::{Location, Stores};
 use crate::table::commit::current;
 use crate::table::commit::names;
-use crate::table::commit::place::DatasetRoot;
+use crate::table::commit::place::{DatasetRoot, listing};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 
@@ -29,7 +29,7 @@ pub struct Source {
     pub tables: Vec<SourceTable>,
     /// The dataset version they belong to, if it is one.
     pub manifest: Option<Arc<Manifest>>,
-    /// What names them all: opened once more, it gives the same tables.
+    /// What names them all: opened again, it gives the same tables.
     pub location: Location,
 }
 
@@ -59,7 +59,11 @@ impl Source {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
                 alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
             }
-            Some((place, manifest)) => Self::of_dataset(&place, manifest, &location)?,
+            Some((place, manifest)) => {
+                let location = location.clone();
+                let files = manifest.files.len();
+                listing(files, move || Self::of_dataset(&place, manifest, &location)).await?
+            }
             None if location.glob().is_some() => open_pattern(stores, &location, options).await?,
             None => alone(unmanaged::open(DatasetRoot::at(stores, &location)?, options).await?),
         };
@@ -119,7 +123,7 @@ impl Source {
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is none; or if storage fails.
 pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
     let manifest = current(&DatasetRoot::at(stores, location)?).await?;
-    manifest.ok_or_else(|| Error::missing(format!("'{location}' is no dataset of pleiad")))
+    manifest.ok_or_else(|| Error::missing(format!("'{location}' is not a pleiad dataset")))
 }
 
 /// A dataset, and a place in it.
@@ -207,7 +211,7 @@ async fn open_pattern(
         };
         let is_alone = found.len() == 1;
         for mut table in found {
-            // Two matches may end in the same segment: then the whole path tells them apart.
+            // Two matches may end in the same segment: then the whole path distinguishes them.
             let name = if is_alone { table.name.clone() } else { format!("{root}/{}", table.name) };
             table.name = if tables.contains_key(&name) { root.clone() } else { name };
             tables.insert(table.name.clone(), table);

@@ -12,11 +12,11 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::error::{Error, Kind, Result};
 use crate::storage::Location;
 use crate::table::commit::place::DatasetRoot;
+use crate::table::format::Format;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest, TableRecord};
-use crate::table::text::format::CsvFormat;
 use crate::table::{statistics, value};
 
-/// Files looked at at a time.
+/// Files looked at at the same time.
 pub(super) const AT_ONCE: usize = 16;
 
 /// What differs if columns or their types do.
@@ -52,20 +52,6 @@ pub struct SourceFile {
     pub statistics: Arc<Statistics>,
 }
 
-/// A file format.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Apache Parquet.
-    Parquet,
-    /// Text.
-    Csv(CsvFormat),
-    /// An object a line.
-    Json {
-        /// Whether the files are compressed by gzip; each is then read by one stream.
-        gzip: bool,
-    },
-}
-
 /// Two tables that one scan cannot read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unlike {
@@ -82,7 +68,7 @@ impl Unlike {
     pub fn refused(self, do_what: &str) -> Error {
         let Self { first, other, what } = self;
         Error::data(format!(
-            "'{first}' and '{other}' are of different {what}: {do_what} them one by one"
+            "'{first}' and '{other}' have different {what}: {do_what} them one by one"
         ))
     }
 }
@@ -107,7 +93,7 @@ impl SourceTable {
                 meta: ObjectMeta {
                     location: place.key(&file.path),
                     last_modified: manifest.created.parse().map_err(|cause| {
-                        Error::data(format!("a manifest was created at no time: {cause}"))
+                        Error::data(format!("a manifest has an invalid creation time: {cause}"))
                     })?,
                     size: file.size,
                     // Another tool's copy has other tags.
@@ -153,12 +139,12 @@ impl SourceTable {
         &self.place.location
     }
 
-    /// The rows of each file, if all files tell.
+    /// The rows of each file, if all are known.
     pub fn rows_by_file(&self) -> Option<Vec<u64>> {
         self.files.iter().map(rows_of).collect()
     }
 
-    /// The rows, if all files tell.
+    /// The rows, if those of all files are known.
     pub fn rows(&self) -> Option<u64> {
         self.files.iter().map(rows_of).sum()
     }
@@ -209,7 +195,7 @@ impl SourceTable {
 
     /// The same files under one key: the number of rows before each file, as BIGINT.
     ///
-    /// Files that do not tell how many rows they have count as empty: see [`Self::rows`].
+    /// Files whose rows are not known count as empty: see [`Self::rows`].
     #[must_use]
     pub fn with_first_rows(&self, name: &str) -> Self {
         let mut numbered = self.clone();
@@ -331,6 +317,33 @@ impl SourceTable {
         Ok(self.changes(&self.files.iter().collect::<Vec<_>>()).await?.into_iter().next())
     }
 
+    /// Checks that the files are as they were when the table was opened.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Retry`] if one is gone or has changed; or if storage fails.
+    pub async fn check_unchanged(&self) -> Result<()> {
+        match self.changed().await? {
+            None => Ok(()),
+            Some(change) => Err(input_changed(&change)),
+        }
+    }
+
+    /// The column `name`.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Data`] if there is none; it names the columns there are.
+    pub fn column(&self, name: &str) -> Result<&Field> {
+        let found = self.schema.field_with_name(name);
+        found.map_err(|_unknown| self.missing(&format!("column '{name}'")))
+    }
+
+    /// The error that `what` is not among its columns.
+    pub fn missing(&self, what: &str) -> Error {
+        let names: Vec<_> =
+            self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        Error::data(format!("{what} not found in '{}', which has {}", self.name, names.join(", ")))
+    }
+
     /// Refuses files that are not what they were.
     pub(super) async fn check(&self, files: &[&SourceFile]) -> Result<()> {
         match self.changes(files).await?.into_iter().next() {
@@ -360,7 +373,7 @@ impl SourceTable {
             _ => false,
         };
         Ok((other_tag || now.size != then.size)
-            .then(|| format!("file '{shown}' is not the one it was")))
+            .then(|| format!("file '{shown}' is not the file it was")))
     }
 
     /// What the run that reads this table records of it.
@@ -382,6 +395,11 @@ impl SourceTable {
     pub(super) fn show(&self, file: &SourceFile) -> String {
         self.place.show(&file.meta.location)
     }
+}
+
+/// The error of an input that changed while a run read it; `what` is the change.
+pub fn input_changed(what: &str) -> Error {
+    Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
 }
 
 fn rows_of(file: &SourceFile) -> Option<u64> {

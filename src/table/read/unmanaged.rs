@@ -18,11 +18,12 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::options::SourceOptions;
-use super::table::{AT_ONCE, Format, SourceFile, SourceTable};
+use super::table::{AT_ONCE, SourceFile, SourceTable};
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
 use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
+use crate::table::format::{self, Format, FormatKind};
 use crate::table::hive::{self, HIVE_NULL, is_hidden};
 use crate::table::statistics::floats_inexact;
 use crate::table::text::format::CsvFormat;
@@ -36,36 +37,10 @@ const MAX_FOOTERS: usize = 1000;
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
 
-/// The kinds of data file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Parquet,
-    Csv,
-    Json,
-}
-
-impl Kind {
-    fn of(path: &str) -> Option<Self> {
-        let path = path.to_ascii_lowercase();
-        let text = path.strip_suffix(".gz").unwrap_or(&path);
-        match text.rsplit_once('.')?.1 {
-            "parquet" | "parq" => (text == path).then_some(Self::Parquet),
-            "csv" | "tsv" | "txt" => Some(Self::Csv),
-            "json" | "jsonl" | "ndjson" => Some(Self::Json),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a file of this name holds rows.
-pub(super) fn is_data_file(name: &str) -> bool {
-    Kind::of(name).is_some()
-}
-
 /// The table at `place`.
 pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<SourceTable> {
     let name = place.location.name();
-    if let Some(kind) = Kind::of(name)
+    if let Some(kind) = FormatKind::of_path(name)
         && let Some(meta) = file_at(&place).await?
     {
         let name = name.strip_suffix(".gz").unwrap_or(name);
@@ -74,21 +49,24 @@ pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<
         return table(place, name, kind, Vec::new(), files, options).await;
     }
     let name = name.to_owned();
-    let found = if place.is_local_file() { vec![] } else { files_under(&place, options).await? };
+    let found =
+        if place.is_local_file().await? { vec![] } else { files_under(&place, options).await? };
     let Some((first, _)) = found.first() else {
         if file_at(&place).await?.is_some() {
             return Err(Error::data(format!(
-                "file '{}' is neither .parquet nor .csv, .tsv, .txt, .jsonl: rename or convert it",
-                place.location
+                "the name of file '{}' does not end in {}: rename or convert it",
+                place.location,
+                format::known_endings()
             )));
         }
         return Err(Error::missing(format!(
-            "input '{}' not found: no file, and no directory with .parquet, .csv or .jsonl files",
-            place.location
+            "input '{}' not found: it is not a file, nor a directory with files that end in {}",
+            place.location,
+            format::known_endings()
         )));
     };
-    let kind_of = |meta: &ObjectMeta| Kind::of(meta.location.as_ref());
-    let kind = kind_of(first).unwrap_or(Kind::Parquet);
+    let kind_of = |meta: &ObjectMeta| FormatKind::of_path(meta.location.as_ref());
+    let kind = kind_of(first).unwrap_or(FormatKind::Parquet);
     if let Some((other, _)) = found.iter().find(|(meta, _)| kind_of(meta) != Some(kind)) {
         return Err(Error::data(format!(
             "directory '{}' holds files of two formats, '{}' and '{}': name one of them by a \
@@ -128,12 +106,12 @@ async fn files_under(
         if let Some(mark) = unfinished(&path, meta.size).filter(|_| !options.allow_incomplete) {
             return Err(Error::data(format!(
                 "directory '{}' looks unfinished: '{path}' is {mark}; pass --allow-incomplete to \
-                 read it all the same",
+                 read it anyway",
                 place.location
             )));
         }
         has_success |= path.ends_with(names::SUCCESS);
-        if path.split('/').any(is_hidden) || Kind::of(&path).is_none() {
+        if path.split('/').any(is_hidden) || FormatKind::of_path(&path).is_none() {
             continue;
         }
         is_spark_part |= path.rsplit('/').next().is_some_and(|name| name.starts_with("part-"));
@@ -159,7 +137,7 @@ fn unfinished(path: &str, size: u64) -> Option<&'static str> {
         _ => None,
     });
     let is_run = names::is_intent(path);
-    let is_empty = size == 0 && Kind::of(path) == Some(Kind::Parquet);
+    let is_empty = size == 0 && FormatKind::of_path(path) == Some(FormatKind::Parquet);
     mark.or(is_run.then_some("the record of a run that has not published"))
         .or(is_empty.then_some("an empty file"))
 }
@@ -205,19 +183,19 @@ fn partitioned(
 async fn table(
     place: DatasetRoot,
     name: String,
-    kind: Kind,
+    kind: FormatKind,
     keys: Vec<Field>,
     files: Partitioned,
     options: &SourceOptions,
 ) -> Result<SourceTable> {
     let is_key = |field: &Field| keys.iter().any(|key| key.name() == field.name());
     let (format, fields, statistics) = match kind {
-        Kind::Parquet => {
+        FormatKind::Parquet => {
             let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
             (Format::Parquet, fields, statistics)
         }
-        Kind::Csv => inspect_csv(&place, &files, options).await?,
-        Kind::Json => inspect_json(&place, &files, options).await?,
+        FormatKind::Csv => inspect_csv(&place, &files, options).await?,
+        FormatKind::Json => inspect_json(&place, &files, options).await?,
     };
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
         SourceFile { meta, partition, statistics: Arc::new(statistics) }
@@ -261,7 +239,7 @@ async fn inspect_parquet(
 /// The footer of one Parquet file, and its columns as Arrow has them.
 ///
 /// # Errors
-/// Of kind [`Data`](crate::error::Kind::Data) if it is not a whole Parquet file; or if storage fails.
+/// Of kind [`Data`](crate::error::Kind::Data) if it is not a complete Parquet file; or if storage fails.
 pub async fn footer_of(
     stores: &Arc<Stores>,
     location: &Location,
@@ -291,7 +269,7 @@ async fn footer(place: &DatasetRoot, meta: &ObjectMeta) -> Result<Arc<ParquetMet
         Some(Err(cause)) if Error::find_in(&cause).is_some() => Err(cause.into()),
         Some(Err(cause)) => {
             let cause = Error::from(cause);
-            Err(Error::data(format!("file '{shown}' is not a whole Parquet file: {cause}"))
+            Err(Error::data(format!("file '{shown}' is not a complete Parquet file: {cause}"))
                 .caused_by(cause))
         }
         None => Err(broken(&shown)),
@@ -304,7 +282,7 @@ fn unbroken<T>(shown: &str, read: impl FnOnce() -> T) -> Result<T> {
 }
 
 fn broken(shown: &str) -> Error {
-    Error::data(format!("file '{shown}' is not a whole Parquet file"))
+    Error::data(format!("file '{shown}' is not a complete Parquet file"))
 }
 
 async fn inspect_csv(
@@ -331,7 +309,7 @@ async fn inspect_csv(
             None => format = Some(facts.format),
             Some(format) if format.header != facts.format.header => {
                 return Err(Error::data(format!(
-                    "of the files of '{}' some begin with names of columns, '{shown}' is the first \
+                    "some files of '{}' have a header line and some do not; '{shown}' is the first \
                      that differs: read them one by one",
                     place.location
                 )));
@@ -388,8 +366,8 @@ async fn inspect_json(
 
 fn differs_in_gzip(place: &DatasetRoot, shown: &str) -> Error {
     Error::data(format!(
-        "of the files of '{}' some are compressed, '{shown}' is the first that differs: name some of \
-         them by a pattern",
+        "some files of '{}' are compressed and some are not; '{shown}' is the first that differs: \
+         name only some of them by a pattern",
         place.location
     ))
 }
@@ -456,7 +434,7 @@ impl Columns {
             && self.fields.iter().zip(&fields).all(|((field, _), new)| field.name() == new.name());
         if !same {
             return Err(Error::data(format!(
-                "file '{file}' has another header than '{}': read them one by one",
+                "file '{file}' has a different header than '{}': read them one by one",
                 self.fields.first().map_or("", |(_, first)| first)
             )));
         }
@@ -468,7 +446,7 @@ impl Columns {
     }
 
     fn fields(&self) -> Vec<Field> {
-        // A column of text without any value tells no type.
+        // A column of text without any value has no type.
         let known = |field: &Field| match field.data_type() {
             DataType::Null => field.clone().with_data_type(DataType::Utf8),
             _ => field.clone(),

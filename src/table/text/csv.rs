@@ -45,7 +45,7 @@ const MAX_HEADER_BYTES: usize = 1024 * 1024;
 const FIRST_LINES: usize = 100;
 const FIRST_BYTES: usize = 64 * 1024;
 
-/// What reading a CSV file through has told.
+/// What is known of a CSV file after reading it.
 #[derive(Debug)]
 pub(crate) struct CsvFacts {
     pub(crate) format: CsvFormat,
@@ -64,13 +64,13 @@ pub(crate) struct Look<'a> {
     pub(crate) delimiter: Option<u8>,
     /// Whether the first line names the columns, if that is known.
     pub(crate) header: Option<bool>,
-    /// How its characters stand as bytes.
+    /// How its characters are stored as bytes.
     pub(crate) encoding: Encoding,
-    /// Look at about so many bytes of the file only.
+    /// Look only at about this many bytes of the file.
     pub(crate) sample: Option<u64>,
 }
 
-/// Reads the file through; `shown` names it in errors. A first line that holds a number is no header:
+/// Reads the file through; `shown` names it in errors. A first line that holds a number is not a header:
 /// the columns are then `column_1` and so on.
 pub(crate) async fn inspect(
     store: &dyn ObjectStore,
@@ -164,7 +164,7 @@ impl Text<'_> {
 struct Utf8 {
     /// Bytes of whole characters so far.
     checked: u64,
-    /// The begin of a character that the next piece goes on with.
+    /// The first bytes of a character that the next piece completes.
     begun: Vec<u8>,
 }
 
@@ -235,7 +235,7 @@ fn first_lines(bytes: &[u8], is_whole: bool) -> Vec<&str> {
     lines
 }
 
-/// What a first line tells.
+/// What the first line says.
 struct Header {
     delimiter: u8,
     is_header: bool,
@@ -257,7 +257,7 @@ fn delimiter_of(lines: &[&str]) -> u8 {
     found.copied().unwrap_or(b',')
 }
 
-/// What the first lines tell, as far as it is not known.
+/// What the first lines say, where the user does not.
 fn header(lines: &[&str], shown: &str, look: Look<'_>) -> Result<Header> {
     let line = lines[0];
     if line.is_empty() {

@@ -4,6 +4,7 @@
 //! Latin-1 is what browsers take it for: Windows-1252, in which the bytes 0x80 to 0x9F are quotes, dashes
 //! and the euro sign. No byte is wrong in it.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use datafusion::common::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
+use encoding_rs::WINDOWS_1252;
 use flate2::write::MultiGzDecoder;
 use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -30,16 +32,16 @@ pub(crate) fn is_gzip(path: &Path) -> bool {
 }
 
 /// The bytes of a file, decoded if its name ends in `.gz` or it is in Latin-1; of a plain file the first
-/// `most` only. `shown` names it in errors.
+/// `max_bytes` only. `shown` names it in errors.
 pub(crate) async fn bytes(
     store: &dyn ObjectStore,
     path: &Path,
     shown: &str,
     encoding: Encoding,
-    most: Option<u64>,
+    max_bytes: Option<u64>,
 ) -> Result<BoxStream<'static, Result<Bytes>>> {
     let is_gzip = is_gzip(path);
-    let range = most.filter(|_| !is_gzip).map(|most| GetRange::Bounded(0..most));
+    let range = max_bytes.filter(|_| !is_gzip).map(|max| GetRange::Bounded(0..max));
     let options = GetOptions { range, ..GetOptions::default() };
     let stream = store.get_opts(path, options).await?.into_stream().map_err(Error::from);
     let stream = match is_gzip {
@@ -52,21 +54,12 @@ pub(crate) async fn bytes(
     })
 }
 
-/// Windows-1252 from 0x80 to 0x9F; the five bytes that have no character there stand for themselves.
-const HIGH: [char; 32] = [
-    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
-    '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
-];
-
+/// Every byte is one character, so a chunk may end anywhere.
 fn from_latin1(bytes: &Bytes) -> Bytes {
-    if bytes.is_ascii() {
-        return bytes.clone();
+    match WINDOWS_1252.decode_without_bom_handling(bytes).0 {
+        Cow::Borrowed(_) => bytes.clone(), // ASCII
+        Cow::Owned(text) => Bytes::from(text),
     }
-    let character = |byte: &u8| match byte {
-        0x80..=0x9F => HIGH[usize::from(byte - 0x80)],
-        byte => char::from(*byte),
-    };
-    Bytes::from(bytes.iter().map(character).collect::<String>())
 }
 
 /// Decodes chunk by chunk.
@@ -79,7 +72,7 @@ fn gunzipped(
         let broken = {
             let shown = shown.clone();
             move |cause: std::io::Error| {
-                Error::data(format!("file '{shown}' is not whole gzip data: {cause}"))
+                Error::data(format!("file '{shown}' is not complete gzip data: {cause}"))
                     .caused_by(cause)
             }
         };
@@ -198,4 +191,24 @@ fn rows(
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the WHATWG's Encoding Standard, index-windows-1252.
+    #[test]
+    fn latin1_is_windows_1252_and_no_byte_is_wrong_in_it() {
+        let high = "\u{20ac}\u{81}\u{201a}\u{192}\u{201e}\u{2026}\u{2020}\u{2021}\u{2c6}\u{2030}\
+                    \u{160}\u{2039}\u{152}\u{8d}\u{17d}\u{8f}\u{90}\u{2018}\u{2019}\u{201c}\u{201d}\
+                    \u{2022}\u{2013}\u{2014}\u{2dc}\u{2122}\u{161}\u{203a}\u{153}\u{9d}\u{17e}\u{178}";
+        let expected: String = (0..=0x7f_u8)
+            .map(char::from)
+            .chain(high.chars())
+            .chain((0xa0..=0xff_u8).map(char::from))
+            .collect();
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(from_latin1(&Bytes::from(bytes)), expected.as_bytes());
+    }
 }

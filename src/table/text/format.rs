@@ -11,11 +11,11 @@ pub struct CsvFormat {
     pub header: bool,
     /// Whether the files are compressed by gzip; each is then read by one stream.
     pub gzip: bool,
-    /// How characters stand as bytes; what is not UTF-8 is read by one stream a file.
+    /// How characters are stored as bytes; what is not UTF-8 is read by one stream a file.
     pub encoding: Encoding,
 }
 
-/// How characters of a text file stand as bytes.
+/// How characters of a text file are stored as bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// UTF-8.

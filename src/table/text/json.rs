@@ -22,7 +22,7 @@ use super::decoded;
 use super::format::Encoding;
 use crate::error::{Error, Result};
 
-/// What looking at a file has told.
+/// What is known of a file after a look at it.
 #[derive(Debug)]
 pub(crate) struct JsonFacts {
     pub(crate) fields: Vec<Field>,

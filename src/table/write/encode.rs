@@ -24,10 +24,10 @@ use crate::table::hive;
 use crate::table::manifest::FileRecord;
 use crate::table::statistics::Bounds;
 
-/// Rows the encoder gets at a time.
+/// Rows the encoder gets in one batch.
 const CHUNK_ROWS: usize = 4096;
 
-/// Rows of a row group: what other readers expect to read at a time.
+/// Rows of a row group: what other readers expect to read in one go.
 const ROW_GROUP_ROWS: usize = 100_000;
 
 /// Bytes of a row group, for wide rows.
@@ -47,13 +47,14 @@ const DICTIONARY_BYTES: usize = 128 * 1024;
 pub(crate) struct Target {
     pub(crate) place: DatasetRoot,
     pub(crate) run: String,
-    pub(crate) table: String,
+    /// One table, or several that rows are routed to ([`TableSpec::beside`]).
+    ///
+    /// [`TableSpec::beside`]: super::spec::TableSpec::beside
+    pub(crate) tables: Vec<String>,
     pub(crate) keys: Vec<String>,
     /// The columns of a file: those of the plan without the keys, in plain types.
     pub(crate) file_schema: SchemaRef,
     pub(crate) order: Vec<String>,
-    /// The table of rows whose first key is odd, if there is one.
-    pub(crate) odd: Option<String>,
     /// Numbers hardly repeat.
     pub(crate) high_cardinality: bool,
     /// The part of the table that is written.
@@ -61,15 +62,22 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The table of these key values, and the values there.
+    /// Its tables, as messages name them.
+    pub(crate) fn shown(&self) -> String {
+        self.tables.join("' and '")
+    }
+
+    /// The table that holds rows of these key values, and their key values there.
     pub(crate) fn home(&self, mut partition: Vec<String>) -> Result<(&str, Vec<String>)> {
-        let Some(odd) = &self.odd else { return Ok((&self.table, partition)) };
-        let number = partition.first().and_then(|key| key.parse::<u64>().ok());
-        let Some(number) = number else {
-            return Err(Error::internal("the key of two tables is no whole number"));
+        if let [table] = &self.tables[..] {
+            return Ok((table, partition));
+        }
+        let route = partition.first().and_then(|route| route.parse::<usize>().ok());
+        let Some(route) = route else {
+            return Err(Error::internal("the route to several tables is not a whole number"));
         };
-        partition[0] = (number / 2).to_string();
-        Ok((if number.is_multiple_of(2) { &self.table } else { odd }, partition))
+        partition[0] = (route / self.tables.len()).to_string();
+        Ok((&self.tables[route % self.tables.len()], partition))
     }
 }
 
@@ -135,7 +143,7 @@ impl FileWriter {
         Ok(Self { writer, schema, chunks, waiting: None, held, record })
     }
 
-    /// The same file, encoded a row group at a time.
+    /// The same file, encoded one row group after the other.
     pub(crate) fn waiting(mut self) -> Self {
         self.waiting = Some(Waiting::default());
         self

@@ -99,7 +99,10 @@ async fn physical(
     let schema = Arc::clone(plan.schema().inner());
     let sink = SinkTable { target: Arc::clone(target), layout, schema };
     let source = provider_as_source(Arc::new(sink));
-    let name = if target.table.is_empty() { "output" } else { &target.table };
+    let name = match &target.tables[0] {
+        name if name.is_empty() => "output",
+        name => name,
+    };
     let plan = LogicalPlanBuilder::insert_into(plan, name, source, InsertOp::Append)?.build()?;
     Ok(state.create_physical_plan(&plan).await?)
 }
@@ -118,7 +121,9 @@ fn read_facts(batches: &[RecordBatch], facts: &mut Vec<StreamFacts>) -> Result<(
         let column = batch.column(0).as_any().downcast_ref::<StringArray>();
         for json in column.into_iter().flatten().flatten() {
             facts.push(serde_json::from_str(json).map_err(|cause| {
-                Error::internal(format!("a stream answered what is no fact: {cause}"))
+                Error::internal(format!(
+                    "a stream answered with something that is not a fact: {cause}"
+                ))
             })?);
         }
     }
@@ -216,7 +221,7 @@ impl BlockWriteExec {
 
 impl DisplayAs for BlockWriteExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BlockWriteExec: table={:?}, layout={:?}", self.target.table, self.layout)?;
+        write!(f, "BlockWriteExec: table={:?}, layout={:?}", self.target.shown(), self.layout)?;
         if !self.target.keys.is_empty() {
             write!(f, ", keys=[{}]", self.target.keys.join(", "))?;
         }
@@ -377,11 +382,10 @@ mod tests {
         let target = Target {
             place: DatasetRoot::at(&Stores::new(StorageOptions::default()), &location).unwrap(),
             run: "run".to_owned(),
-            table: "t".to_owned(),
+            tables: vec!["t".to_owned()],
             keys: owned(keys),
             file_schema: schema,
             order: owned(order),
-            odd: None,
             high_cardinality: false,
             part: None,
         };

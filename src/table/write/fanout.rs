@@ -34,7 +34,7 @@ const MAX_WAITING_BYTES: usize = 128 * 1024 * 1024;
 /// Bytes of rows that come in between two looks at the memory of all writers.
 const UNSEEN: usize = 2 * 1024 * 1024;
 
-/// Files of a stream that are ended at a time.
+/// Files of a stream that are ended at the same time.
 const FINISHED_AT_ONCE: usize = 4;
 
 /// Sends the rows of one stream to their files.
@@ -140,9 +140,8 @@ impl Splitter {
         let tasks = writers.into_iter().map(|writer| SpawnedTask::spawn(writer.finish()));
         let mut files = stream::iter(tasks).buffered(FINISHED_AT_ONCE);
         while let Some(file) = files.next().await {
-            let file = file.map_err(|cause| {
-                Error::internal("the end of a file did not come").caused_by(cause)
-            })?;
+            let file =
+                file.map_err(|cause| Error::internal("a file was not finished").caused_by(cause))?;
             self.finished.push(file?);
         }
         drop(files);

@@ -24,36 +24,8 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
 use crate::table::commit::place::DatasetRoot;
+use crate::table::format::FileFormat;
 use crate::table::manifest::Mode;
-
-/// The format of a single file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileFormat {
-    /// Apache Parquet, zstd.
-    Parquet,
-    /// Text: what separates values, and whether a first line names the columns.
-    Csv {
-        /// The character between values.
-        delimiter: u8,
-        /// A first line with the names.
-        header: bool,
-    },
-    /// One JSON object a line.
-    Ndjson,
-}
-
-impl FileFormat {
-    /// The format that the ending of a name tells.
-    pub fn of_name(name: &str) -> Option<Self> {
-        match name.rsplit_once('.')?.1.to_ascii_lowercase().as_str() {
-            "parquet" | "parq" => Some(Self::Parquet),
-            "csv" => Some(Self::Csv { delimiter: b',', header: true }),
-            "tsv" => Some(Self::Csv { delimiter: b'\t', header: true }),
-            "ndjson" | "jsonl" => Some(Self::Ndjson),
-            _ => None,
-        }
-    }
-}
 
 /// Writes all `rows` into the file at `location`. `None` if it is there and the mode says to keep it.
 ///
@@ -123,7 +95,7 @@ async fn may_write(place: &DatasetRoot, mode: Mode) -> Result<bool> {
         Mode::Ignore => Ok(false),
         Mode::Error => Err(exists_already(location)),
         Mode::Append => Err(Error::usage(format!(
-            "mode 'append' is not for the single file '{location}': write a directory"
+            "mode 'append' cannot add to the single file '{location}': write a directory"
         ))),
     }
 }

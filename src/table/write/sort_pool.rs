@@ -94,7 +94,7 @@ fn in_short_batches(config: &SessionConfig, bytes: usize, columns: usize) -> Ses
     config.clone().with_batch_size(rows.clamp(1, config.batch_size()))
 }
 
-/// The same context with a pool of so many bytes.
+/// The same context with a pool of `bytes`.
 fn in_pool(context: &TaskContext, bytes: usize) -> EngineResult<Arc<TaskContext>> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), CONSUMERS_NAMED);
     let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env())

@@ -13,16 +13,23 @@ pub struct TableSpec {
     pub order: Vec<String>,
     /// How rows find their file.
     pub layout: KeyLayout,
-    /// A second table, for rows of an odd key. The first key of the plan, a whole number, is then
-    /// twice the key of a row of this table, and twice plus one that of a row of the second table,
-    /// which has the same columns.
-    pub odd: Option<String>,
+    /// Further tables of the same columns and keys, written by the same plan. Its first key, a whole
+    /// number, is then a route: the number of tables times the key of the row there, plus the place of
+    /// its table, 0 for `name`.
+    pub beside: Vec<String>,
     /// Whether numbers hardly repeat: floats and integers of 64 bits are then written without
     /// dictionary, floats byte by byte.
     pub high_cardinality: bool,
     /// Where a table is written by several calls, which of them this is: files are read in the order
     /// of these.
     pub part: Option<u32>,
+}
+
+impl TableSpec {
+    /// The names of all its tables, in the order of their routes.
+    pub fn tables(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.beside)
+    }
 }
 
 /// How rows find the file of their key.
