@@ -14,9 +14,9 @@ use datafusion::common::runtime::JoinSet;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 
-use super::labels::kept;
 use super::options::{Params, Space};
-use super::shelf::{Shelf, Slip};
+use super::points::{Points, RowRange, ordered};
+use super::spill_store::SpillStore;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
@@ -31,15 +31,15 @@ const FIRST_ROW: &str = "pleiad first row";
 /// A file of this size is read by several streams.
 const SHARED_FILE_BYTES: usize = 1 << 20;
 /// The table of own rows in a dataset of blocks.
-pub(super) const BLOCKS: &str = "blocks";
+pub(crate) const BLOCKS: &str = "blocks";
 /// The columns of labels.
-pub(super) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
+pub(crate) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
 
 /// The input of a run, pinned.
 #[derive(Clone)]
-pub struct Input {
+pub(crate) struct Input {
     /// The table, all its files.
-    pub table: SourceTable,
+    pub(crate) table: SourceTable,
     /// What names it.
     location: Location,
     session: Session,
@@ -47,61 +47,12 @@ pub struct Input {
     id: Option<String>,
 }
 
-/// Rows that follow each other: `D` coordinates a row, and its id if there is one.
-pub(super) struct Run {
-    pub(super) slip: Slip,
-    pub(super) first_row: u64,
-}
-
-/// All rows of the input, as they were read.
-pub(super) struct Held<const D: usize> {
-    pub(super) shelf: Shelf,
-    pub(super) runs: Vec<Run>,
-    /// Words a row has.
-    pub(super) width: usize,
-    /// All rows.
-    pub(super) rows: u64,
-    /// Rows without a place.
-    pub(super) skipped: u64,
-    /// The box around the others.
-    pub(super) lo: [f64; D],
-    pub(super) hi: [f64; D],
-}
-
-impl<const D: usize> Held<D> {
-    /// The rows of a run: their number, place and id, skipped ones left out.
-    pub(super) fn rows_of(
-        &self,
-        run: &Run,
-        words: &[u64],
-        mut row: impl FnMut(u64, [f64; D], u64) -> Result<()>,
-    ) -> Result<()> {
-        for (number, words) in (run.first_row..).zip(words.chunks_exact(self.width)) {
-            let place: [f64; D] = std::array::from_fn(|k| f64::from_bits(words[k]));
-            if place[0].is_finite() {
-                row(number, place, words.get(D).copied().unwrap_or(number))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The largest magnitude of a coordinate.
-    pub(super) fn largest(&self) -> f64 {
-        (0..D).map(|k| self.lo[k].abs().max(self.hi[k].abs())).fold(0.0, f64::max)
-    }
-
-    /// Rows with a place.
-    pub(super) fn usable(&self) -> u64 {
-        self.rows - self.skipped
-    }
-}
-
 impl Input {
     /// Opens pinned tables.
     ///
     /// # Errors
     /// Tables with other columns than the first; a column that is missing or holds no numbers.
-    pub fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
+    pub(crate) fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
         let table = SourceTable::united(clustered_tables(source))
             .map_err(|unlike| unlike.refused("cluster"))?;
         let id = params.options.id.clone();
@@ -127,7 +78,7 @@ impl Input {
                 )));
             }
         }
-        for column in kept(&table, params) {
+        for column in passthrough(&table, params) {
             data_type(&table, &column)?;
             // The number of a row gives way to its id.
             if LABELS.contains(&column.as_str()) && (column != LABELS[0] || id.is_none()) {
@@ -141,22 +92,22 @@ impl Input {
     }
 
     /// Margin rows of the same dataset, to be read as the input is.
-    pub(super) fn margins_of(&self, table: &SourceTable) -> Self {
+    pub(crate) fn margins_of(&self, table: &SourceTable) -> Self {
         Self { table: table.clone(), id: None, ..self.clone() }
     }
 
     /// What names it: opened once more, it is the same table, if nothing has changed.
-    pub(super) fn location(&self) -> &Location {
+    pub(crate) fn location(&self) -> &Location {
         &self.location
     }
 
     /// The session that reads it.
-    pub fn session(&self) -> &Session {
+    pub(crate) fn session(&self) -> &Session {
         &self.session
     }
 
     /// Reads all rows.
-    pub(super) async fn read<const D: usize>(&self, watch: &dyn Observer) -> Result<Held<D>> {
+    pub(crate) async fn read<const D: usize>(&self, watch: &dyn Observer) -> Result<Points<D>> {
         let name = "reading coordinates".into();
         watch.report(Event::Stage { name, total: self.table.rows(), unit: Unit::Rows });
         let used: Vec<String> = self.space.columns().iter().chain(&self.id).cloned().collect();
@@ -186,13 +137,13 @@ impl Input {
         let plan = session.plan(ROWS, &parts, Vec::new()).await?;
         let plan = session.state().create_physical_plan(&plan).await?;
         let width = D + usize::from(self.id.is_some());
-        let shelf = Arc::new(Shelf::new(&self.session, "coordinates"));
+        let store = Arc::new(SpillStore::new(&self.session, "coordinates"));
         let mut streams = JoinSet::new();
         for mut stream in execute_stream_partitioned(plan, session.state().task_ctx())? {
             let reader = Reader::<D> {
                 space: self.space.clone(),
                 id: self.id.clone(),
-                shelf: Arc::clone(&shelf),
+                store: Arc::clone(&store),
             };
             streams.spawn(async move {
                 let mut part = Part::default();
@@ -209,10 +160,10 @@ impl Input {
         }
         watch.report(Event::Progress { done: whole.rows });
         watch.report(Event::Done);
-        let shelf = Arc::into_inner(shelf).expect("the streams are over");
-        let Part { mut runs, rows, skipped, lo, hi } = whole;
-        runs.sort_unstable_by_key(|run| run.first_row);
-        Ok(Held { shelf, runs, width, rows, skipped, lo, hi })
+        let store = Arc::into_inner(store).expect("the streams are over");
+        let Part { mut ranges, rows, skipped, lo, hi } = whole;
+        ranges.sort_unstable_by_key(|range| range.first_row);
+        Ok(Points { store, ranges, width, rows, skipped, lo, hi })
     }
 
     /// The table with the number of the first row of each file as a column, if all files tell how
@@ -228,7 +179,7 @@ impl Input {
     ///
     /// # Errors
     /// A pinned file that is gone or differs: trying again is safe.
-    pub async fn check_unchanged(&self) -> Result<()> {
+    pub(crate) async fn check_unchanged(&self) -> Result<()> {
         match self.table.changed().await? {
             None => Ok(()),
             Some(change) => Err(Error::new(
@@ -248,6 +199,18 @@ fn clustered_tables(source: &Source) -> &[SourceTable] {
         (Some("partition"), Some(own)) => &source.tables[own..=own],
         _ => &source.tables,
     }
+}
+
+/// The columns of the input that are written: the id, then those asked for.
+pub(crate) fn passthrough(table: &SourceTable, params: &Params) -> Vec<String> {
+    let all = table.schema.fields().iter().map(|field| field.name().clone());
+    let asked: Vec<String> = match params.options.keep.as_slice() {
+        [star] if star == "*" => all.collect(),
+        some => some.to_vec(),
+    };
+    let id = params.options.id.as_ref();
+    let others = asked.into_iter().filter(|column| Some(column) != id);
+    id.into_iter().cloned().chain(others).collect()
 }
 
 fn cast(column: &str, to: &str) -> String {
@@ -273,12 +236,12 @@ fn wrong_type(table: &SourceTable, column: &str, found: &DataType, expected: &st
 struct Reader<const D: usize> {
     space: Space,
     id: Option<String>,
-    shelf: Arc<Shelf>,
+    store: Arc<SpillStore>,
 }
 
 /// What a stream has read.
 struct Part<const D: usize> {
-    runs: Vec<Run>,
+    ranges: Vec<RowRange>,
     rows: u64,
     skipped: u64,
     lo: [f64; D],
@@ -288,13 +251,13 @@ struct Part<const D: usize> {
 impl<const D: usize> Default for Part<D> {
     fn default() -> Self {
         let (lo, hi) = ([f64::INFINITY; D], [f64::NEG_INFINITY; D]);
-        Self { runs: Vec::new(), rows: 0, skipped: 0, lo, hi }
+        Self { ranges: Vec::new(), rows: 0, skipped: 0, lo, hi }
     }
 }
 
 impl<const D: usize> Part<D> {
     fn join(&mut self, other: Self) {
-        self.runs.extend(other.runs);
+        self.ranges.extend(other.ranges);
         self.rows += other.rows;
         self.skipped += other.skipped;
         self.lo = std::array::from_fn(|k| self.lo[k].min(other.lo[k]));
@@ -337,19 +300,9 @@ impl<const D: usize> Part<D> {
             words.extend(ids.map(|ids| ordered(ids[row])));
         }
         self.rows += rows as u64;
-        self.runs.push(Run { slip: reader.shelf.keep(words)?, first_row });
+        self.ranges.push(RowRange { list: reader.store.keep(words)?, first_row });
         Ok(())
     }
-}
-
-/// Whole numbers as words in the same order.
-fn ordered(id: i64) -> u64 {
-    id.cast_unsigned() ^ (1 << 63)
-}
-
-/// The number of [`ordered`].
-pub(super) fn id_of(word: u64) -> i64 {
-    (word ^ (1 << 63)).cast_signed()
 }
 
 fn ids<'a>(name: &str, batch: &'a RecordBatch, column: usize, first: u64) -> Result<&'a [i64]> {

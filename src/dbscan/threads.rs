@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 
 /// Tells the threads of a phase to end when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// The flag that threads look at.
-    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -26,33 +26,33 @@ impl Drop for Stop {
 
 /// Numbers below a count, each given out once.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct WorkQueue {
     next: AtomicUsize,
     count: usize,
     stop: Arc<AtomicBool>,
 }
 
-impl Turns {
+impl WorkQueue {
     /// The next number; none when all are out, or nobody waits any more.
-    pub(super) fn next(&self) -> Option<usize> {
+    pub(crate) fn next(&self) -> Option<usize> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         (next < self.count && !self.stop.load(Ordering::Relaxed)).then_some(next)
     }
 }
 
 /// Runs `work` on `threads` threads, which share the numbers below `count`; what each answers.
-pub(super) async fn share<T: Send + 'static>(
+pub(crate) async fn parallel_for<T: Send + 'static>(
     threads: usize,
     count: usize,
-    work: impl Fn(&Turns) -> Result<T> + Send + Sync + 'static,
+    work: impl Fn(&WorkQueue) -> Result<T> + Send + Sync + 'static,
 ) -> Result<Vec<T>> {
     let stop = Stop::default();
-    let turns = Arc::new(Turns { next: AtomicUsize::new(0), count, stop: stop.flag() });
+    let queue = Arc::new(WorkQueue { next: AtomicUsize::new(0), count, stop: stop.flag() });
     let work = Arc::new(work);
     let mut running = JoinSet::new();
     for _ in 0..threads.min(count).max(1) {
-        let (work, turns) = (Arc::clone(&work), Arc::clone(&turns));
-        running.spawn_blocking(move || work(&turns));
+        let (work, queue) = (Arc::clone(&work), Arc::clone(&queue));
+        running.spawn_blocking(move || work(&queue));
     }
     let mut answers = Vec::new();
     while let Some(answer) = running.join_next().await {
@@ -62,6 +62,6 @@ pub(super) async fn share<T: Send + 'static>(
 }
 
 /// The error of a thread that panicked.
-pub(super) fn died(cause: tokio::task::JoinError) -> Error {
+pub(crate) fn died(cause: tokio::task::JoinError) -> Error {
     Error::internal("a thread of dbscan died").caused_by(cause)
 }

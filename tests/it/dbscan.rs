@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{Float64Type, Int64Type};
-use pleiad::dbscan::Counts;
+use pleiad::dbscan::LabelCounts;
 use pleiad::dbscan::local::Density;
 use pleiad::dbscan::resume::killed;
 use pleiad::event::{Event, Observer};
@@ -90,7 +90,7 @@ async fn a_run_that_spills_gives_the_same_labels() {
     let rows = many();
     let line = "--x x --y y --eps 1.5 --min-points 5";
     let mut found = Vec::new();
-    // 10 MiB of memory: a shelf holds 1.6 MiB, and the rows of blocks are 2.4 MB and more.
+    // 10 MiB of memory: a store holds 1.6 MiB, and the rows of blocks are 2.4 MB and more.
     for (memory, max_rows) in
         [(1 << 30, ""), (10 << 20, "--max-rows 15000"), (1 << 30, "--max-rows 999")]
     {
@@ -144,7 +144,7 @@ async fn a_hundred_thousand_labels_are_those_of_scikit_learn() {
         for cluster in points.labels().await.clusters {
             digest.update(cluster.unwrap().to_le_bytes());
         }
-        let Counts { core, noise, .. } = outcome.counts;
+        let LabelCounts { core, noise, .. } = outcome.counts;
         let found = [outcome.clusters(), core, noise].map(|count| count.to_string());
         let found = [found.as_slice(), &[format!("{:x}", digest.finalize())]].concat();
         assert_eq!(found, expected, "{line}");
@@ -183,7 +183,7 @@ async fn rows_without_a_place_are_skipped_and_counted() {
     let points = Points::new();
     points.write(vec![("x", x), ("y", y)], 100);
     let outcome = points.run("--x x --y y --eps 1 --min-points 2").await.unwrap();
-    let counts = Counts { core: 2, border: 0, ambiguous: 0, noise: 1 };
+    let counts = LabelCounts { core: 2, border: 0, ambiguous: 0, noise: 1 };
     assert_eq!((outcome.rows, outcome.skipped, outcome.counts), (6, 3, counts));
     let found = points.labels().await;
     assert_eq!(found.clusters, [Some(0), None, None, Some(0), None, Some(-1)]);
@@ -240,9 +240,9 @@ async fn border_rows_can_be_noise() {
     points.write_points(&lattice(5, 1.0), 10);
     let line = "--x x --y y --eps 1 --min-points 5 --max-rows 6";
     let first = points.run(line).await.unwrap();
-    assert_eq!(first.counts, Counts { core: 9, border: 12, ambiguous: 0, noise: 4 });
+    assert_eq!(first.counts, LabelCounts { core: 9, border: 12, ambiguous: 0, noise: 4 });
     let noise = points.run(&format!("{line} --border noise")).await.unwrap();
-    assert_eq!(noise.counts, Counts { core: 9, border: 0, ambiguous: 0, noise: 16 });
+    assert_eq!(noise.counts, LabelCounts { core: 9, border: 0, ambiguous: 0, noise: 16 });
     let clusters = points.table("clusters").await;
     let rows = clusters.column_by_name("rows").unwrap().as_primitive::<Int64Type>();
     assert_eq!(rows.values(), &[9]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
-use pleiad::dbscan::local::{Density, Kind, Local, Place, cluster};
+use pleiad::dbscan::local::{Density, LabelKind, Local, Point, cluster};
 use pleiad::dbscan::merge::{Merge, RowLabel};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -46,7 +46,7 @@ fn a_row_that_touches_two_clusters_joins_them_through_its_owner() {
     let clusters = |(local, ids): &(Local<2>, Vec<u64>)| -> BTreeSet<Vec<u64>> {
         let members = |cluster| {
             let labels = local.labels.iter().zip(ids);
-            let core = labels.filter(|(label, _)| label.kind() == Kind::Core(cluster));
+            let core = labels.filter(|(label, _)| label.kind() == LabelKind::Core(cluster));
             core.map(|(_, id)| *id).collect()
         };
         (0..u32::try_from(local.clusters.len()).unwrap()).map(members).collect()
@@ -54,8 +54,8 @@ fn a_row_that_touches_two_clusters_joins_them_through_its_owner() {
     let touches = |(local, ids): &(Local<2>, Vec<u64>)| -> BTreeSet<(usize, u64)> {
         let first = local.first_rows(ids);
         let touches = local.contacts.touches.iter();
-        let row_at = |place| rows.iter().position(|row| Place::at(*row) == place).unwrap();
-        touches.map(|t| (row_at(t.place), first[t.cluster as usize])).collect()
+        let row_at = |place| rows.iter().position(|row| Point::at(*row) == place).unwrap();
+        touches.map(|t| (row_at(t.point), first[t.cluster as usize])).collect()
     };
     let group = |one: u64, nine: std::ops::Range<u64>| [one].into_iter().chain(nine).collect();
     assert_eq!(clusters(&halves[0]), BTreeSet::from([group(0, 4..13), group(1, 13..22)]));

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
-use crate::dbscan::{self, BlockFacts, Options, Outcome, Params};
+use crate::dbscan::{self, BlockSummary, Options, Outcome, Params};
 use crate::error::Error;
 use crate::table::{Begin, Mode, Source, SourceOptions};
 
@@ -126,13 +126,13 @@ fn summary(outcome: &Outcome, location: Option<String>) -> Answer {
 }
 
 /// One row per block; an edge beyond all rows is empty.
-fn blocks(blocks: &[BlockFacts]) -> Answer {
-    let count = |of: fn(&BlockFacts) -> u64| UInt64Array::from_iter_values(blocks.iter().map(of));
+fn blocks(blocks: &[BlockSummary]) -> Answer {
+    let count = |of: fn(&BlockSummary) -> u64| UInt64Array::from_iter_values(blocks.iter().map(of));
     let numbers = UInt32Array::from_iter_values(blocks.iter().map(|block| block.block));
     let mut answer = Answer::build("blocks").column("block", numbers);
     let dimensions = blocks.first().map_or(0, |block| block.lo.len());
     for (k, axis) in ["x", "y", "z"].into_iter().take(dimensions).enumerate() {
-        let edge = |of: &dyn Fn(&BlockFacts) -> f64| {
+        let edge = |of: &dyn Fn(&BlockSummary) -> f64| {
             let edges = blocks.iter().map(|block| Some(of(block)).filter(|edge| edge.is_finite()));
             edges.collect::<Float64Array>()
         };

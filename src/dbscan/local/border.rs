@@ -7,10 +7,10 @@
 
 use super::cells::{Cells, position};
 use super::connect::Clusters;
-use super::contact::{Contacts, Export, Place, Reach, Touch};
+use super::contact::{Contacts, Export, Point, Reach, Touch};
 use super::core::Cores;
 use super::density::Density;
-use super::forest::{Forest, Ground, Part};
+use super::forest::{CellRows, Forest, Part};
 use super::label::{Cluster, Label, Local};
 use super::watch::Watch;
 use super::window::Window;
@@ -25,7 +25,7 @@ pub(super) fn label<const D: usize>(
     watch: &mut Watch<'_>,
 ) -> Option<Local<D>> {
     let first = clusters.first.iter();
-    let mut findings = Findings {
+    let mut collector = Collector {
         labels: vec![Label::NOISE; cells.own()],
         clusters: first.map(|first| Cluster { first: *first, cores: 0 }).collect(),
         exports: Vec::new(),
@@ -35,9 +35,9 @@ pub(super) fn label<const D: usize>(
     };
     for cell in 0..position(cores.len()) {
         let cluster = clusters.of[cell as usize];
-        findings.clusters[cluster as usize].cores += position(cores.rows(cell).len());
+        collector.clusters[cluster as usize].cores += position(cores.rows(cell).len());
         for row in cores.rows(cell) {
-            findings.core(cells.input(row), cells.place(row), cluster, &copied);
+            collector.core(cells.input(row), cells.place(row), cluster, &copied);
         }
     }
     let mut search = Search {
@@ -69,13 +69,13 @@ pub(super) fn label<const D: usize>(
             let place = cells.place(row);
             let near = search.clusters_near(&place, within);
             if cells.is_own(row) {
-                findings.not_core(cells.input(row), place, near, &copied);
+                collector.not_core(cells.input(row), place, near, &copied);
             } else {
-                findings.margin(place, near);
+                collector.margin(place, near);
             }
         }
     }
-    Some(findings.sorted())
+    Some(collector.sorted())
 }
 
 /// Looks for clusters near a row, cell by cell.
@@ -116,18 +116,18 @@ impl<const D: usize> Search<'_, D> {
 }
 
 /// Labels and contacts as they come.
-struct Findings<const D: usize> {
+struct Collector<const D: usize> {
     labels: Vec<Label>,
     clusters: Vec<Cluster>,
     exports: Vec<Export<D>>,
     /// Open places, with the row.
-    open: Vec<(Place<D>, u32)>,
+    open: Vec<(Point<D>, u32)>,
     /// Open places with a cluster near.
-    reaches: Vec<(Place<D>, u32)>,
+    reaches: Vec<(Point<D>, u32)>,
     touches: Vec<Touch<D>>,
 }
 
-impl<const D: usize> Findings<D> {
+impl<const D: usize> Collector<D> {
     fn core(
         &mut self,
         row: u32,
@@ -137,7 +137,7 @@ impl<const D: usize> Findings<D> {
     ) {
         self.labels[row as usize] = Label::core(cluster);
         if copied(&place) {
-            self.exports.push(Export { place: Place::at(place), cluster });
+            self.exports.push(Export { point: Point::at(place), cluster });
         }
     }
 
@@ -149,7 +149,7 @@ impl<const D: usize> Findings<D> {
         copied: impl Fn(&[f64; D]) -> bool,
     ) {
         if near.len() > 1 || copied(&place) {
-            let place = Place::at(place);
+            let place = Point::at(place);
             self.open.push((place, row));
             self.reaches.extend(near.iter().map(|cluster| (place, *cluster)));
         } else if let [cluster] = near {
@@ -158,8 +158,8 @@ impl<const D: usize> Findings<D> {
     }
 
     fn margin(&mut self, place: [f64; D], near: &[u32]) {
-        let place = Place::at(place);
-        self.touches.extend(near.iter().map(|cluster| Touch { place, cluster: *cluster }));
+        let point = Point::at(place);
+        self.touches.extend(near.iter().map(|cluster| Touch { point, cluster: *cluster }));
     }
 
     /// Sorts the contacts by place and numbers the open places.
@@ -169,7 +169,7 @@ impl<const D: usize> Findings<D> {
         self.touches.sort_unstable();
         self.touches.dedup();
         self.open.sort_unstable();
-        let mut open: Vec<Place<D>> = Vec::with_capacity(self.open.len());
+        let mut open: Vec<Point<D>> = Vec::with_capacity(self.open.len());
         for (place, row) in &self.open {
             if open.last() != Some(place) {
                 open.push(*place);

@@ -9,7 +9,7 @@
 use super::cells::{Cells, position};
 use super::core::Cores;
 use super::density::Density;
-use super::forest::{Forest, Ground, Part};
+use super::forest::{CellRows, Forest, Part};
 use super::hull::any_near;
 use super::watch::Watch;
 use super::window::Window;

@@ -8,9 +8,9 @@
 ///
 /// The order is that of the bits, good for sorting only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place<const D: usize>([u64; D]);
+pub struct Point<const D: usize>([u64; D]);
 
-impl<const D: usize> Place<D> {
+impl<const D: usize> Point<D> {
     /// The place at finite coordinates; `-0.0` is `0.0`.
     #[inline]
     pub fn at(coordinates: [f64; D]) -> Self {
@@ -28,7 +28,7 @@ impl<const D: usize> Place<D> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Export<const D: usize> {
     /// Where.
-    pub place: Place<D>,
+    pub point: Point<D>,
     /// The block's cluster of these rows.
     pub cluster: u32,
 }
@@ -46,7 +46,7 @@ pub struct Reach {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Touch<const D: usize> {
     /// Where.
-    pub place: Place<D>,
+    pub point: Point<D>,
     /// The block's cluster that is near.
     pub cluster: u32,
 }
@@ -58,7 +58,7 @@ pub struct Contacts<const D: usize> {
     pub exports: Vec<Export<D>>,
     /// Places of own rows that are not core and whose label the block alone cannot tell: other
     /// blocks may have copied them, or several clusters are near.
-    pub open: Vec<Place<D>>,
+    pub open: Vec<Point<D>>,
     /// Own clusters near the open places.
     pub reaches: Vec<Reach>,
     /// Own clusters near the margin rows: a message to the block that owns the row.

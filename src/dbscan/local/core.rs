@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::cells::{Cells, Index, position};
 use super::density::Density;
-use super::forest::{Forest, Ground, Part};
+use super::forest::{CellRows, Forest, Part};
 use super::hull::{Hull, count_near};
 use super::watch::Watch;
 use super::window::Window;
@@ -192,7 +192,7 @@ struct Everyone<'a, const D: usize> {
     hulls: Vec<Hull<D>>,
 }
 
-impl<const D: usize> Ground<D> for Everyone<'_, D> {
+impl<const D: usize> CellRows<D> for Everyone<'_, D> {
     fn rows(&self, cell: u32) -> Range<usize> {
         let cell = cell as usize;
         self.cells.rows_of(cell..cell + 1)
@@ -242,7 +242,7 @@ impl<const D: usize> Cores<D> {
     }
 }
 
-impl<const D: usize> Ground<D> for Cores<D> {
+impl<const D: usize> CellRows<D> for Cores<D> {
     #[inline]
     fn rows(&self, cell: u32) -> Range<usize> {
         let start = self.starts[cell as usize] as usize;

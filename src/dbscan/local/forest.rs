@@ -28,7 +28,7 @@ pub(super) enum Part {
 }
 
 /// A cell as its forest sees it.
-pub(super) trait Ground<const D: usize> {
+pub(super) trait CellRows<const D: usize> {
     /// The rows of cell `cell` that take part.
     fn rows(&self, cell: u32) -> Range<usize>;
     /// The box around them.
@@ -38,7 +38,7 @@ pub(super) trait Ground<const D: usize> {
 /// The trees of the crowded cells.
 pub(super) struct Forest<'a, G, const D: usize> {
     cells: &'a Cells<D>,
-    ground: &'a G,
+    cell_rows: &'a G,
     /// Coordinates of the rows of all trees, each part together.
     columns: [Vec<f64>; D],
     /// The same rows, as rows of `cells`.
@@ -56,11 +56,11 @@ struct Node<const D: usize> {
     second: u32,
 }
 
-impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
-    pub(super) fn new(cells: &'a Cells<D>, ground: &'a G) -> Self {
+impl<'a, G: CellRows<D>, const D: usize> Forest<'a, G, D> {
+    pub(super) fn new(cells: &'a Cells<D>, cell_rows: &'a G) -> Self {
         Self {
             cells,
-            ground,
+            cell_rows,
             columns: std::array::from_fn(|_| Vec::new()),
             rows: Vec::new(),
             nodes: Vec::new(),
@@ -96,7 +96,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
     #[inline]
     pub(super) fn hull(&self, part: Part) -> &Hull<D> {
         match part {
-            Part::Cell(cell) => self.ground.hull(cell),
+            Part::Cell(cell) => self.cell_rows.hull(cell),
             Part::Node(node) => &self.nodes[node as usize].hull,
         }
     }
@@ -113,7 +113,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
 
     /// The topmost node of a cell, if it is crowded.
     fn root(&mut self, cell: u32) -> Option<u32> {
-        let rows = self.ground.rows(cell);
+        let rows = self.cell_rows.rows(cell);
         if rows.len() < CROWD {
             return None;
         }
@@ -131,7 +131,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
     #[inline]
     pub(super) fn len(&self, part: Part) -> usize {
         match part {
-            Part::Cell(cell) => self.ground.rows(cell).len(),
+            Part::Cell(cell) => self.cell_rows.rows(cell).len(),
             Part::Node(node) => self.span(node).len(),
         }
     }
@@ -140,7 +140,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
     #[inline]
     pub(super) fn columns(&self, part: Part) -> [&[f64]; D] {
         match part {
-            Part::Cell(cell) => self.cells.columns(self.ground.rows(cell)),
+            Part::Cell(cell) => self.cells.columns(self.cell_rows.rows(cell)),
             Part::Node(node) => std::array::from_fn(|k| &self.columns[k][self.span(node)]),
         }
     }
@@ -155,7 +155,7 @@ impl<'a, G: Ground<D>, const D: usize> Forest<'a, G, D> {
     #[inline]
     pub(super) fn row(&self, part: Part, i: usize) -> usize {
         match part {
-            Part::Cell(cell) => self.ground.rows(cell).start + i,
+            Part::Cell(cell) => self.cell_rows.rows(cell).start + i,
             Part::Node(node) => self.rows[self.span(node)][i] as usize,
         }
     }

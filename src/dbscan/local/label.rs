@@ -8,7 +8,7 @@ pub struct Label(u32);
 
 /// A [`Label`], taken apart. Clusters are numbers of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum LabelKind {
     /// A core row of this cluster.
     Core(u32),
     /// Not core, and near cores of this cluster only, whatever other blocks know.
@@ -52,13 +52,13 @@ impl Label {
 
     /// What it says.
     #[inline]
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> LabelKind {
         let value = self.0 & VALUE;
         match self.0 >> KIND_SHIFT {
-            0 => Kind::Noise,
-            1 => Kind::Core(value),
-            2 => Kind::Border(value),
-            _ => Kind::Open(value),
+            0 => LabelKind::Noise,
+            1 => LabelKind::Core(value),
+            2 => LabelKind::Border(value),
+            _ => LabelKind::Open(value),
         }
     }
 }
@@ -92,7 +92,7 @@ impl<const D: usize> Local<D> {
         assert_eq!(ids.len(), self.labels.len(), "a row number for every own row");
         let mut first = vec![u64::MAX; self.clusters.len()];
         for (label, id) in self.labels.iter().zip(ids) {
-            if let Kind::Core(cluster) = label.kind() {
+            if let LabelKind::Core(cluster) = label.kind() {
                 let first = &mut first[cluster as usize];
                 *first = (*first).min(*id);
             }
@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn a_label_says_what_it_was_made_of() {
         let largest = VALUE - 1;
-        assert_eq!(Label::core(0).kind(), Kind::Core(0));
-        assert_eq!(Label::core(largest).kind(), Kind::Core(largest));
-        assert_eq!(Label::border(largest).kind(), Kind::Border(largest));
-        assert_eq!(Label::open(largest).kind(), Kind::Open(largest));
-        assert_eq!(Label::NOISE.kind(), Kind::Noise);
+        assert_eq!(Label::core(0).kind(), LabelKind::Core(0));
+        assert_eq!(Label::core(largest).kind(), LabelKind::Core(largest));
+        assert_eq!(Label::border(largest).kind(), LabelKind::Border(largest));
+        assert_eq!(Label::open(largest).kind(), LabelKind::Open(largest));
+        assert_eq!(Label::NOISE.kind(), LabelKind::Noise);
     }
 }

@@ -40,9 +40,9 @@ use connect::connect;
 use core::{Cores, mark_cores};
 use watch::Watch;
 
-pub use contact::{Contacts, Export, Place, Reach, Touch};
+pub use contact::{Contacts, Export, Point, Reach, Touch};
 pub use density::Density;
-pub use label::{Cluster, Kind, Label, Local};
+pub use label::{Cluster, Label, LabelKind, Local};
 
 /// Memory that [`cluster`] needs for a row of 2-D at most, its input included.
 ///

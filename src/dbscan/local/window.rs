@@ -10,10 +10,10 @@ const REACH: i32 = 2;
 /// Looks over a rising list of cells. A line is the cells that differ on the last axis only; the
 /// neighbours of a cell lie on 5 (3-D: 25) lines, on each of them in a row.
 pub(super) struct Window<const D: usize> {
-    lines: Vec<Line>,
+    lines: Vec<CellLine>,
 }
 
-struct Line {
+struct CellLine {
     /// From a cell's key to the first and past the last neighbour on this line.
     from: i128,
     to: i128,
@@ -39,7 +39,7 @@ impl<const D: usize> Window<D> {
             let line = offset.iter().fold(0i128, |sum, o| (sum << 32) + i128::from(*o));
             line + i128::from(last)
         };
-        let line = |offset: &[i32; D]| Line {
+        let line = |offset: &[i32; D]| CellLine {
             from: difference(offset, -REACH),
             to: difference(offset, last(offset) + 1),
             found: 0..0,

@@ -1,6 +1,6 @@
 //! DBSCAN from files to labels on data of others, with the labels of scikit-learn 1.9.1.
 
-use pleiad::dbscan::Counts;
+use pleiad::dbscan::LabelCounts;
 use rstest::rstest;
 
 use crate::support::labels::Points;
@@ -60,6 +60,6 @@ async fn hipparcos_is_clustered_on_the_sphere(
     points.write_points(&stars, 50_000);
     let line = format!("--ra x --dec y --eps-deg {eps_deg} --min-points {min_points} {max_rows}");
     let outcome = points.run(&line).await.unwrap();
-    let Counts { core, border, noise, .. } = outcome.counts;
+    let LabelCounts { core, border, noise, .. } = outcome.counts;
     assert_eq!((outcome.clusters(), core, border, noise), expected);
 }

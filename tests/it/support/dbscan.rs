@@ -152,7 +152,7 @@ pub(crate) fn by_blocks<const D: usize>(
         for (owner, region) in regions.iter().enumerate() {
             let touches = local.contacts.touches.iter().copied();
             let touches: Vec<_> =
-                touches.filter(|touch| region.owns(&touch.place.coordinates())).collect();
+                touches.filter(|touch| region.owns(&touch.point.coordinates())).collect();
             merge.meet(owner, &locals[owner].0.contacts, from, &touches).unwrap();
         }
     }

@@ -5,13 +5,13 @@
 
 /// Turns coordinates into whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     factor: f64,
 }
 
 impl Scale {
     /// For coordinates of magnitude `largest` at most.
-    pub(super) fn new(largest: f64) -> Self {
+    pub(crate) fn new(largest: f64) -> Self {
         let bits = if largest > 0.0 { largest.log2().ceil() } else { 0.0 };
         // A factor beyond the range of float64 would be none.
         Self { factor: 2f64.powf((61.0 - bits).clamp(-1000.0, 1000.0)) }
@@ -30,20 +30,20 @@ impl Scale {
 
 /// A cluster, or a part of one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Size<const D: usize> {
-    pub(super) rows: u64,
-    pub(super) cores: u64,
-    pub(super) lo: [f64; D],
-    pub(super) hi: [f64; D],
-    pub(super) sums: [i128; D],
+pub(crate) struct ClusterSize<const D: usize> {
+    pub(crate) rows: u64,
+    pub(crate) cores: u64,
+    pub(crate) lo: [f64; D],
+    pub(crate) hi: [f64; D],
+    pub(crate) sums: [i128; D],
 }
 
-impl<const D: usize> Size<D> {
+impl<const D: usize> ClusterSize<D> {
     /// Words it is kept in.
-    pub(super) const WORDS: usize = 2 + 4 * D;
+    pub(crate) const WORDS: usize = 2 + 4 * D;
 
     /// Of no row.
-    pub(super) const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         rows: 0,
         cores: 0,
         lo: [f64::INFINITY; D],
@@ -53,7 +53,7 @@ impl<const D: usize> Size<D> {
 
     /// Adds rows at a place.
     #[inline]
-    pub(super) fn add(&mut self, place: &[f64; D], rows: u64, scale: Scale) {
+    pub(crate) fn add(&mut self, place: &[f64; D], rows: u64, scale: Scale) {
         self.rows += rows;
         for (k, x) in place.iter().copied().enumerate() {
             self.lo[k] = self.lo[k].min(x);
@@ -63,7 +63,7 @@ impl<const D: usize> Size<D> {
     }
 
     /// Adds another part.
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.rows += other.rows;
         self.cores += other.cores;
         for k in 0..D {
@@ -74,7 +74,7 @@ impl<const D: usize> Size<D> {
     }
 
     /// The mean of its rows, of which there is one at least.
-    pub(super) fn mean(&self, scale: Scale) -> [f64; D] {
+    pub(crate) fn mean(&self, scale: Scale) -> [f64; D] {
         self.sums.map(|sum| scale.mean(sum, self.rows))
     }
 
@@ -84,7 +84,7 @@ impl<const D: usize> Size<D> {
         clippy::cast_sign_loss,
         reason = "the two halves of a sum"
     )]
-    pub(super) fn write(&self, words: &mut Vec<u64>) {
+    pub(crate) fn write(&self, words: &mut Vec<u64>) {
         words.extend([self.rows, self.cores]);
         for k in 0..D {
             words.extend([self.lo[k].to_bits(), self.hi[k].to_bits()]);
@@ -93,7 +93,7 @@ impl<const D: usize> Size<D> {
     }
 
     /// The size of [`Self::write`].
-    pub(super) fn read(words: &[u64]) -> Self {
+    pub(crate) fn read(words: &[u64]) -> Self {
         let of = |k: usize| &words[2 + 4 * k..6 + 4 * k];
         Self {
             rows: words[0],
@@ -115,13 +115,13 @@ mod tests {
     fn a_mean_does_not_depend_on_the_order_and_reads_back() {
         let places = [[0.1, -3e9], [0.2, 7.0], [0.3, 1e-9]];
         let scale = Scale::new(3e9);
-        let (mut there, mut back) = (Size::NONE, Size::NONE);
+        let (mut there, mut back) = (ClusterSize::NONE, ClusterSize::NONE);
         places.iter().for_each(|place| there.add(place, 2, scale));
         places.iter().rev().for_each(|place| back.add(place, 2, scale));
         assert_eq!(there, back);
         let mut words = Vec::new();
         there.write(&mut words);
-        assert_eq!((Size::read(&words), words.len()), (there, Size::<2>::WORDS));
+        assert_eq!((ClusterSize::read(&words), words.len()), (there, ClusterSize::<2>::WORDS));
         let [x, y] = there.mean(scale);
         assert!((x - 0.2).abs() < 1e-8 && (y + 1e9 - 7.0 / 3.0).abs() < 1e-5, "{x} {y}");
     }

@@ -11,11 +11,11 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::ScalarValue;
-use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::datasource::provider_as_source;
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -24,31 +24,31 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::input::{Input, LABELS, id_of};
-use super::join::{Labels, RANGE_BITS, RANGE_ROWS, Ranges, RowKind, at};
-use super::options::{Params, Space};
-use super::sizes::{Scale, Size};
+use crate::dbscan::input::{Input, LABELS, passthrough};
+use crate::dbscan::merge::row_labels::{
+    LabelRange, RANGE_BITS, RANGE_ROWS, RowKind, RowLabels, to_usize,
+};
+use crate::dbscan::options::Params;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Silent, Unit};
-use crate::grid::UnitVector;
 use crate::session::{Session, quote_identifier};
-use crate::table::{Format, Run, SourceFile, SourceTable, TableSpec};
+use crate::table::{Format, Run, SourceFile, TableSpec};
 
 /// Rows of a batch.
-const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
+pub(super) const BATCH: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
 
 /// Writes the table `labels`.
-pub(super) async fn write(
+pub(crate) async fn write(
     input: &Input,
     params: &Params,
-    ranges: &Arc<Ranges>,
+    ranges: &Arc<RowLabels>,
     run: &Run,
     watch: &dyn Observer,
 ) -> Result<()> {
     let total = Some(ranges.rows);
     watch.report(Event::Stage { name: "writing labels".into(), total, unit: Unit::Rows });
     let session = input.session().in_order(BATCH);
-    let kept = kept(&input.table, params);
+    let kept = passthrough(&input.table, params);
     let streams: Vec<LabelStream> = if kept.is_empty() {
         let parts = parts(input, ranges.rows);
         parts.into_iter().map(|(rows, keys)| LabelStream::new(ranges, rows, keys)).collect()
@@ -127,18 +127,6 @@ fn parts(input: &Input, rows: u64) -> Vec<(Range<u64>, Vec<Key>)> {
     alike.into_iter().flat_map(cut).collect()
 }
 
-/// The columns of the input that are written: the id, then those asked for.
-pub(super) fn kept(table: &SourceTable, params: &Params) -> Vec<String> {
-    let all = table.schema.fields().iter().map(|field| field.name().clone());
-    let asked: Vec<String> = match params.options.keep.as_slice() {
-        [star] if star == "*" => all.collect(),
-        some => some.to_vec(),
-    };
-    let id = params.options.id.as_ref();
-    let others = asked.into_iter().filter(|column| Some(column) != id);
-    id.into_iter().cloned().chain(others).collect()
-}
-
 /// The rows of the input with these columns, in their order.
 async fn source(
     input: &Input,
@@ -164,7 +152,7 @@ fn plan_of(stream: LabelStream) -> Result<LogicalPlan> {
 
 /// Labels of rows that follow each other, beside columns of the input if there are some.
 struct LabelStream {
-    ranges: Arc<Ranges>,
+    ranges: Arc<RowLabels>,
     rows: Range<u64>,
     source: Option<Arc<dyn ExecutionPlan>>,
     /// The first column of the source stands in the place of the row's number.
@@ -181,7 +169,7 @@ impl fmt::Debug for LabelStream {
 }
 
 impl LabelStream {
-    fn new(ranges: &Arc<Ranges>, rows: Range<u64>, keys: Vec<Key>) -> Self {
+    fn new(ranges: &Arc<RowLabels>, rows: Range<u64>, keys: Vec<Key>) -> Self {
         let number = Arc::new(Field::new("row", DataType::Int64, false));
         let keyed = keys.iter().map(|(key, _)| Arc::clone(key));
         let fields: Vec<_> = [number].into_iter().chain(label_fields()).chain(keyed).collect();
@@ -190,7 +178,7 @@ impl LabelStream {
     }
 
     /// All labels, beside columns of the input.
-    fn beside(ranges: &Arc<Ranges>, source: Arc<dyn ExecutionPlan>, has_id: bool) -> Self {
+    fn beside(ranges: &Arc<RowLabels>, source: Arc<dyn ExecutionPlan>, has_id: bool) -> Self {
         let number = Arc::new(Field::new("row", DataType::Int64, false));
         let kept = source.schema();
         let (ids, others) = kept.fields().split_at(usize::from(has_id));
@@ -233,7 +221,7 @@ impl PartitionStream for LabelStream {
                         return Ok(None);
                     }
                     let rows = rows.min(BATCH.get() as u64);
-                    let column = |(_, value): &Key| value.to_array_of_size(at(rows));
+                    let column = |(_, value): &Key| value.to_array_of_size(to_usize(rows));
                     let columns = keys.iter().map(column).collect::<EngineResult<Vec<_>>>()?;
                     let batch = cursor.next(rows, &columns)?;
                     Ok(Some((batch, (cursor, keys))))
@@ -256,13 +244,13 @@ impl PartitionStream for LabelStream {
 
 /// Goes through labels in order.
 struct Cursor {
-    ranges: Arc<Ranges>,
+    ranges: Arc<RowLabels>,
     /// Rows that are left.
     rows: Range<u64>,
     schema: SchemaRef,
     has_id: bool,
     /// The range that was looked at last.
-    loaded: Option<(u64, Labels)>,
+    loaded: Option<(u64, LabelRange)>,
 }
 
 impl Cursor {
@@ -300,7 +288,7 @@ impl Cursor {
     }
 
     /// The range of the next row, and its labels.
-    fn labels(&mut self) -> Result<(u64, &Labels)> {
+    fn labels(&mut self) -> Result<(u64, &LabelRange)> {
         let range = self.rows.start / RANGE_ROWS;
         if self.loaded.as_ref().is_none_or(|(loaded, _)| *loaded != range) {
             self.loaded = Some((range, self.ranges.range(range)?));
@@ -308,80 +296,4 @@ impl Cursor {
         let (range, labels) = self.loaded.as_ref().expect("it was loaded above");
         Ok((*range, labels))
     }
-}
-
-/// The table `clusters`: a line a cluster.
-///
-/// On the sphere the mean is the direction of the mean of unit vectors, and there are no bounds of
-/// the right ascension, which would mean nothing across 0/360.
-pub(super) fn clusters<const D: usize>(
-    params: &Params,
-    sizes: &[Size<D>],
-    first_rows: &[u64],
-    scale: Scale,
-) -> Result<RecordBatch> {
-    let whole = |of: &dyn Fn(&Size<D>) -> u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(sizes.iter().map(|size| of(size).cast_signed())))
-    };
-    let number = |of: &dyn Fn(&Size<D>) -> f64| -> ArrayRef {
-        Arc::new(Float64Array::from_iter_values(sizes.iter().map(of)))
-    };
-    let first_row = |row: &u64| match params.options.id {
-        Some(_) => id_of(*row),
-        None => row.cast_signed(),
-    };
-    let numbers: ArrayRef =
-        Arc::new(Int64Array::from_iter_values((0..sizes.len() as u64).map(u64::cast_signed)));
-    let first_rows: ArrayRef =
-        Arc::new(Int64Array::from_iter_values(first_rows.iter().map(first_row)));
-    let mut columns: Vec<(String, ArrayRef)> = vec![
-        ("cluster".into(), numbers),
-        ("rows".into(), whole(&|size| size.rows)),
-        ("cores".into(), whole(&|size| size.cores)),
-        ("first_row".into(), first_rows),
-    ];
-    match &params.space {
-        Space::Plane { columns: names, .. } => {
-            for (k, name) in names.iter().enumerate() {
-                columns.extend([
-                    (format!("{name}_min"), number(&|size| size.lo[k])),
-                    (format!("{name}_max"), number(&|size| size.hi[k])),
-                    (format!("{name}_mean"), number(&|size| size.mean(scale)[k])),
-                ]);
-            }
-        }
-        Space::Sky { columns: [ra, dec], .. } => {
-            let direction = |size: &Size<D>| {
-                let mean = size.mean(scale);
-                UnitVector { x: mean[0], y: mean[1], z: mean[D - 1] }
-            };
-            let declination = |z: f64| z.clamp(-1.0, 1.0).asin().to_degrees();
-            columns.extend([
-                (format!("{ra}_mean"), number(&|size| direction(size).lon_deg())),
-                (format!("{dec}_mean"), number(&|size| direction(size).lat_deg())),
-                (format!("{dec}_min"), number(&|size| declination(size.lo[D - 1]))),
-                (format!("{dec}_max"), number(&|size| declination(size.hi[D - 1]))),
-            ]);
-        }
-    }
-    let fields =
-        columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), false));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    let columns = columns.into_iter().map(|(_, column)| column).collect();
-    Ok(RecordBatch::try_new(schema, columns)?)
-}
-
-/// Writes the table `clusters`.
-pub(super) async fn write_clusters(
-    session: &Session,
-    clusters: RecordBatch,
-    run: &Run,
-) -> Result<()> {
-    let session = session.in_order(BATCH);
-    let table = MemTable::try_new(clusters.schema(), vec![vec![clusters]])?;
-    session.register("clusters", Arc::new(table))?;
-    let plan = session.plan("SELECT * FROM clusters", &[], Vec::new()).await?;
-    let spec = TableSpec { name: "clusters".to_owned(), ..TableSpec::default() };
-    run.write(&session.state(), plan, spec, &Silent).await?;
-    Ok(())
 }

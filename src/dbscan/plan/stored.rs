@@ -7,13 +7,15 @@ use std::collections::{HashMap, HashSet};
 
 use datafusion::execution::memory_pool::MemoryConsumer;
 
-use super::divide::{Pile, Piles, rows_in_memory};
-use super::ground::Stored;
-use super::input::{BLOCKS, Held, Input};
-use super::local::Place;
-use super::options::{Params, Space};
-use super::resume::Kept;
-use super::shelf::Shelf;
+use super::block_rows::{BlockRows, RowsByBlock};
+use super::divide::rows_in_memory;
+use super::margin_owners::StoredOwners;
+use super::resume::Checkpoint;
+use crate::dbscan::input::{BLOCKS, Input};
+use crate::dbscan::local::Point;
+use crate::dbscan::options::{Params, Space};
+use crate::dbscan::points::Points;
+use crate::dbscan::spill_store::SpillStore;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
@@ -28,7 +30,7 @@ const SLACK: f64 = 1.0 + 1e-9;
 
 /// The margins of a dataset of blocks, if they are wide enough and every block fits the memory with
 /// its margin rows; says so if not.
-pub(super) fn margins<'a>(
+pub(crate) fn margins<'a>(
     source: &'a Source,
     params: &Params,
     session: &Session,
@@ -73,63 +75,63 @@ fn largest(tables: &[SourceTable]) -> (String, u64) {
 }
 
 /// Sorts the rows of `own`, which are held already, and of `margins` by their blocks.
-pub(super) async fn read<const D: usize>(
+pub(crate) async fn read<const D: usize>(
     own: &Input,
-    held: Held<D>,
+    points: Points<D>,
     margins: &Input,
-    kept: &Kept,
+    checkpoint: &Checkpoint,
     watch: &dyn Observer,
-) -> Result<(Stored<D>, Piles<D>)> {
+) -> Result<(StoredOwners<D>, RowsByBlock<D>)> {
     let copies = margins.read::<D>(watch).await?;
     let (own_blocks, margin_blocks) = (BlockOf::new(&own.table)?, BlockOf::new(&margins.table)?);
-    let blocks = own_blocks.most().max(margin_blocks.most());
-    let done = kept.done(blocks)?;
-    let shelf = Shelf::new(own.session(), "rows of blocks");
-    let mut piles = vec![Pile::default(); blocks];
+    let blocks = own_blocks.end().max(margin_blocks.end());
+    let done = checkpoint.done(blocks)?;
+    let store = SpillStore::new(own.session(), "rows of blocks");
+    let mut by_block = vec![BlockRows::default(); blocks];
     let room = MemoryConsumer::new("dbscan margins").register(&own.session().memory_pool());
     room.try_grow(usize::try_from(copies.usable()).unwrap_or(usize::MAX).saturating_mul(COPY))?;
     // Touches of blocks that are done are about these places too.
     let mut places = HashSet::new();
-    for run in &copies.runs {
-        let block = margin_blocks.of(run.first_row);
+    for range in &copies.ranges {
+        let block = margin_blocks.of(range.first_row);
         let mut words = Vec::new();
-        copies.rows_of(run, &copies.shelf.take(run.slip)?, |_, place, _| {
-            places.insert(Place::at(place));
+        copies.rows_of(range, &copies.store.take(range.list)?, |_, place, _| {
+            places.insert(Point::at(place));
             words.extend(place.map(f64::to_bits));
             Ok(())
         })?;
         if !done[block] {
-            piles[block].margin_rows += (words.len() / D) as u64;
-            piles[block].margin.push(shelf.keep(words)?);
+            by_block[block].margin_rows += (words.len() / D) as u64;
+            by_block[block].margin.push(store.keep(words)?);
         }
     }
     drop(copies);
-    let width = held.width + 1;
+    let width = points.width + 1;
     let mut owners = Vec::with_capacity(places.len());
-    for run in &held.runs {
-        let block = own_blocks.of(run.first_row);
+    for range in &points.ranges {
+        let block = own_blocks.of(range.first_row);
         let number = u32::try_from(block).map_err(|cause| {
             Error::data(format!("block {block} is beyond all blocks")).caused_by(cause)
         })?;
         let mut words = Vec::new();
-        held.rows_of(run, &held.shelf.take(run.slip)?, |position, place, id| {
-            if places.contains(&Place::at(place)) {
-                owners.push((Place::at(place), number));
+        points.rows_of(range, &points.store.take(range.list)?, |position, place, id| {
+            if places.contains(&Point::at(place)) {
+                owners.push((Point::at(place), number));
             }
             words.extend(place.map(f64::to_bits));
             words.push(position);
-            words.extend((held.width > D).then_some(id));
+            words.extend((points.width > D).then_some(id));
             Ok(())
         })?;
         if !done[block] {
-            piles[block].own_rows += (words.len() / width) as u64;
-            piles[block].own.push(shelf.keep(words)?);
+            by_block[block].own_rows += (words.len() / width) as u64;
+            by_block[block].own.push(store.keep(words)?);
         }
     }
     owners.sort_unstable();
     owners.dedup();
-    let rows = piles.iter().map(|pile| pile.own_rows + pile.margin_rows).collect();
-    Ok((Stored { rows, owners, _room: room }, Piles { shelf, blocks: piles, width }))
+    let rows = by_block.iter().map(|part| part.own_rows + part.margin_rows).collect();
+    Ok((StoredOwners { rows, owners, _room: room }, RowsByBlock { store, blocks: by_block, width }))
 }
 
 /// Which block a row is filed under, by its number.
@@ -155,7 +157,7 @@ impl BlockOf {
     }
 
     /// One more than the largest block.
-    fn most(&self) -> usize {
+    fn end(&self) -> usize {
         self.files.iter().map(|(_, block)| block + 1).max().unwrap_or_default()
     }
 

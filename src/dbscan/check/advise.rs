@@ -4,13 +4,12 @@
 //! it from the result. The idea is that of Schubert et al. (TODS 2017, doi 10.1145/3068335, §5); the
 //! limits are ours.
 
-use super::Outcome;
-use super::count::Counts as CellCounts;
-use super::distances::Curve;
-use super::options::Params;
+use crate::dbscan::options::Params;
+use crate::dbscan::outcome::Outcome;
+use crate::dbscan::plan::count::SummedCells;
 
 /// Rows of a table below which no share says anything.
-const FEW_ROWS: u64 = 100;
+pub(super) const FEW_ROWS: u64 = 100;
 /// A row near to this share of all rows or more: eps is too large.
 const NEAR_SHARE: f64 = 0.05;
 /// So many core rows or more: eps may be too large.
@@ -21,12 +20,9 @@ const CORE_SHARE_LOW: f64 = 0.01;
 const ONE_CLUSTER_SHARE: f64 = 0.9;
 /// So much noise or more.
 const NOISE_SHARE: f64 = 0.9;
-/// So many rows or more that are core for any eps.
-const SAME_PLACE_SHARE: f64 = 0.1;
-
 /// What counts by cell say of a table of `rows` rows.
-pub(super) fn before<const D: usize>(
-    counts: &CellCounts<D>,
+pub(crate) fn before<const D: usize>(
+    counts: &SummedCells<D>,
     rows: u64,
     params: &Params,
 ) -> Vec<String> {
@@ -83,7 +79,7 @@ pub(super) fn before<const D: usize>(
 }
 
 /// What a result says; the margins of stored blocks follow from no choice of this run.
-pub(super) fn after(
+pub(crate) fn after(
     outcome: &Outcome,
     largest: u64,
     params: &Params,
@@ -131,29 +127,16 @@ pub(super) fn after(
     flags
 }
 
-/// What the nearest rows say.
-pub(super) fn same_place(curve: &Curve) -> Option<String> {
-    let share = curve.same_place();
-    (curve.rows >= FEW_ROWS && share >= SAME_PLACE_SHARE).then(|| {
-        format!(
-            "{} of the rows have {} rows at their very place and are core for any eps: take more \
-             min-points, or a table in which a place is there once",
-            percent(share),
-            curve.min_points
-        )
-    })
-}
-
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dbscan::count::Need;
     use crate::dbscan::options::Options;
-    use crate::dbscan::plan::{Grid, Region};
+    use crate::dbscan::plan::cells::{CellGrid, Region};
+    use crate::dbscan::plan::count::CostModel;
 
     /// The flags of a square lattice of 100 x 100 rows of step 1.
     fn flags(eps: f64, min_points: usize) -> Vec<String> {
@@ -161,26 +144,15 @@ mod tests {
         let (x, y, min) = (column("x"), column("y"), Some(min_points));
         let options = Options { x, y, eps: Some(eps), min_points: min, ..Options::default() };
         let params = Params::new(options).unwrap();
-        let grid = Grid::over(Region::EVERYWHERE, ([0.0; 2], [99.0; 2]), 10_000, eps);
+        let grid = CellGrid::over(Region::EVERYWHERE, ([0.0; 2], [99.0; 2]), 10_000, eps);
         let mut counts = vec![0; grid.cells()];
         for i in 0..100 {
             for j in 0..100 {
                 counts[grid.cell_of(&[f64::from(i), f64::from(j)])] += 1;
             }
         }
-        let counts = CellCounts::new(&grid, counts, &Need { eps, min_points });
+        let counts = SummedCells::new(&grid, counts, &CostModel { eps, min_points });
         before(&counts, 10_000, &params)
-    }
-
-    #[test]
-    fn rows_at_one_place_are_told() {
-        let of = |same: usize, rows: u64| {
-            let distances = (0..10).map(|row| if row < same { 0.0 } else { 1.0 }).collect();
-            same_place(&Curve { distances, min_points: 4, rows, unit: "" })
-        };
-        assert_eq!((of(0, 1000), of(1, 99)), (None, None));
-        let told = of(3, 1000).expect("a flag");
-        assert!(told.starts_with("30.0 % of the rows have 4 rows at their very place"), "{told}");
     }
 
     #[test]

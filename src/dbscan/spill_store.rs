@@ -5,7 +5,7 @@
 //! the bits of float64, so what comes back is what was given.
 //!
 //! On disk all lists share one temporary file of the engine, which `--disk-limit` bounds; its room is
-//! free again when the shelf is dropped.
+//! free again when the store is dropped.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -22,19 +22,19 @@ const WORD: usize = size_of::<u64>();
 /// Words that are turned to bytes at a time.
 const CHUNK: usize = 8192;
 
-/// The number of a list on its shelf.
+/// The number of a list in its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Slip(u32);
+pub(crate) struct ListId(u32);
 
-/// A shelf; shared by the threads of a phase.
-pub(super) struct Shelf {
+/// The lists of a phase, shared by its threads.
+pub(crate) struct SpillStore {
     /// What the lists are, for errors.
     name: &'static str,
     slots: Mutex<Vec<Slot>>,
     /// What the lists in memory take.
     reservation: MemoryReservation,
     /// Bytes that the lists may take in memory at most.
-    most_bytes: usize,
+    max_bytes: usize,
     disk: Arc<DiskManager>,
     file: Mutex<Option<Spill>>,
 }
@@ -53,41 +53,41 @@ struct Spill {
     end: u64,
 }
 
-impl Shelf {
-    /// An empty shelf that holds up to a sixth of the session's pool in memory: two are in use at a
+impl SpillStore {
+    /// An empty store that holds up to a sixth of the session's pool in memory: two are in use at a
     /// time, and blocks in work need as much again.
-    pub(super) fn new(session: &Session, name: &'static str) -> Self {
+    pub(crate) fn new(session: &Session, name: &'static str) -> Self {
         let consumer = MemoryConsumer::new(format!("dbscan {name}")).with_can_spill(true);
         Self {
             name,
             slots: Mutex::default(),
             reservation: consumer.register(&session.memory_pool()),
-            most_bytes: usize::try_from(session.pool_bytes() / 6).unwrap_or(usize::MAX),
+            max_bytes: usize::try_from(session.pool_bytes() / 6).unwrap_or(usize::MAX),
             disk: Arc::clone(&session.context().runtime_env().disk_manager),
             file: Mutex::default(),
         }
     }
 
     /// Keeps a list here.
-    pub(super) fn keep(&self, words: Vec<u64>) -> Result<Slip> {
+    pub(crate) fn keep(&self, words: Vec<u64>) -> Result<ListId> {
         let bytes = words.len() * WORD;
-        let fits = self.reservation.size() + bytes <= self.most_bytes
+        let fits = self.reservation.size() + bytes <= self.max_bytes
             && self.reservation.try_grow(bytes).is_ok();
         let slot = match fits {
             true => Slot::Memory(Arc::new(words)),
             false => self.spill(&words)?,
         };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slip = u32::try_from(slots.len());
-        let slip = slip.map_err(|cause| Error::internal("too many lists").caused_by(cause))?;
+        let list = u32::try_from(slots.len());
+        let list = list.map_err(|cause| Error::internal("too many lists").caused_by(cause))?;
         slots.push(slot);
-        Ok(Slip(slip))
+        Ok(ListId(list))
     }
 
     /// Reads a list that stays.
-    pub(super) fn read(&self, slip: Slip) -> Result<Arc<Vec<u64>>> {
+    pub(crate) fn read(&self, list: ListId) -> Result<Arc<Vec<u64>>> {
         let slot =
-            self.slots.lock().unwrap_or_else(PoisonError::into_inner)[slip.0 as usize].clone();
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner)[list.0 as usize].clone();
         match slot {
             Slot::Memory(words) => Ok(words),
             Slot::Disk { from, words } => self.fetch(from, words).map(Arc::new),
@@ -96,9 +96,9 @@ impl Shelf {
     }
 
     /// Takes a list away.
-    pub(super) fn take(&self, slip: Slip) -> Result<Vec<u64>> {
+    pub(crate) fn take(&self, list: ListId) -> Result<Vec<u64>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = std::mem::replace(&mut slots[slip.0 as usize], Slot::Taken);
+        let slot = std::mem::replace(&mut slots[list.0 as usize], Slot::Taken);
         drop(slots);
         match slot {
             Slot::Memory(words) => {
@@ -167,45 +167,45 @@ impl Shelf {
     }
 }
 
-/// Rows on their way to many piles, gathered so that a list on the shelf is not too short. One
+/// Rows on their way to many targets, gathered so that a list in the store is not too short. One
 /// thread's own.
-pub(super) struct Gatherer<'a> {
-    shelf: &'a Shelf,
+pub(crate) struct RowScatter<'a> {
+    store: &'a SpillStore,
     open: Vec<Vec<u64>>,
     /// Words that a list should have.
     enough: usize,
-    /// The finished lists, with their piles.
-    pub(super) lists: Vec<(usize, Slip)>,
+    /// The finished lists, with their targets.
+    pub(crate) lists: Vec<(usize, ListId)>,
 }
 
-impl<'a> Gatherer<'a> {
-    /// For so many piles, of which all together hold at most a few million words here.
-    pub(super) fn new(shelf: &'a Shelf, piles: usize) -> Self {
-        let enough = ((2 << 20) / piles.max(1)).clamp(512, 64 << 10);
-        Self { shelf, open: vec![Vec::new(); piles], enough, lists: Vec::new() }
+impl<'a> RowScatter<'a> {
+    /// For this many targets, which together hold at most a few million words here.
+    pub(crate) fn new(store: &'a SpillStore, targets: usize) -> Self {
+        let enough = ((2 << 20) / targets.max(1)).clamp(512, 64 << 10);
+        Self { store, open: vec![Vec::new(); targets], enough, lists: Vec::new() }
     }
 
-    /// Adds words to a pile.
+    /// Adds words to the list of a target.
     #[inline]
-    pub(super) fn push(&mut self, pile: usize, words: &[u64]) -> Result<()> {
-        let open = &mut self.open[pile];
+    pub(crate) fn push(&mut self, target: usize, words: &[u64]) -> Result<()> {
+        let open = &mut self.open[target];
         if open.capacity() == 0 {
             open.reserve_exact(self.enough + 16);
         }
         open.extend_from_slice(words);
         if open.len() >= self.enough {
             let words = std::mem::take(open);
-            self.lists.push((pile, self.shelf.keep(words)?));
+            self.lists.push((target, self.store.keep(words)?));
         }
         Ok(())
     }
 
-    /// Puts away what is left; the lists with their piles.
-    pub(super) fn finish(mut self) -> Result<Vec<(usize, Slip)>> {
-        for (pile, mut words) in std::mem::take(&mut self.open).into_iter().enumerate() {
+    /// Puts away what is left; the lists with their targets.
+    pub(crate) fn finish(mut self) -> Result<Vec<(usize, ListId)>> {
+        for (target, mut words) in std::mem::take(&mut self.open).into_iter().enumerate() {
             if !words.is_empty() {
                 words.shrink_to_fit();
-                self.lists.push((pile, self.shelf.keep(words)?));
+                self.lists.push((target, self.store.keep(words)?));
             }
         }
         Ok(self.lists)

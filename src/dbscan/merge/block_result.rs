@@ -1,35 +1,35 @@
 //! What a block found out, as lists of words: kept between phases, and for a run that goes on where
 //! another was killed.
 
-use super::local::Kind;
-use super::local::{Contacts, Export, Label, Local, Place, Reach, Touch};
-use super::options::Border;
-use super::sizes::{Scale, Size};
+use super::sizes::{ClusterSize, Scale};
+use crate::dbscan::local::LabelKind;
+use crate::dbscan::local::{Contacts, Export, Label, Local, Point, Reach, Touch};
+use crate::dbscan::options::Border;
 use crate::error::{Error, Result};
 
 /// The facts of a block, without its labels.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Facts<const D: usize> {
+pub(crate) struct BlockFacts<const D: usize> {
     /// The smallest row number of a core row of each cluster.
-    pub(super) first_rows: Vec<u64>,
+    pub(crate) first_rows: Vec<u64>,
     /// Each cluster, without the rows at open places.
-    pub(super) sizes: Vec<Size<D>>,
+    pub(crate) sizes: Vec<ClusterSize<D>>,
     /// How many own rows are at each open place.
-    pub(super) open_rows: Vec<u64>,
-    pub(super) contacts: Contacts<D>,
+    pub(crate) open_rows: Vec<u64>,
+    pub(crate) contacts: Contacts<D>,
 }
 
 /// A block that is done.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Found<const D: usize> {
+pub(crate) struct BlockResult<const D: usize> {
     /// The position of each own row in the input, and its label.
-    pub(super) rows: Vec<u64>,
-    pub(super) facts: Facts<D>,
+    pub(crate) rows: Vec<u64>,
+    pub(crate) facts: BlockFacts<D>,
 }
 
-impl<const D: usize> Found<D> {
+impl<const D: usize> BlockResult<D> {
     /// Of a block's own rows: their places, positions and ids, and what the core says of them.
-    pub(super) fn new(
+    pub(crate) fn new(
         places: impl Iterator<Item = [f64; D]>,
         positions: &[u64],
         ids: &[u64],
@@ -37,26 +37,26 @@ impl<const D: usize> Found<D> {
         border: Border,
         scale: Scale,
     ) -> Self {
-        let mut sizes = vec![Size::NONE; local.clusters.len()];
+        let mut sizes = vec![ClusterSize::NONE; local.clusters.len()];
         let mut open_rows = vec![0; local.contacts.open.len()];
         for (size, cluster) in sizes.iter_mut().zip(&local.clusters) {
             size.cores = u64::from(cluster.cores);
         }
         for (place, label) in places.zip(&local.labels) {
             match label.kind() {
-                Kind::Core(cluster) => sizes[cluster as usize].add(&place, 1, scale),
-                Kind::Border(cluster) if border == Border::First => {
+                LabelKind::Core(cluster) => sizes[cluster as usize].add(&place, 1, scale),
+                LabelKind::Border(cluster) if border == Border::First => {
                     sizes[cluster as usize].add(&place, 1, scale);
                 }
-                Kind::Open(open) => open_rows[open as usize] += 1,
-                Kind::Border(_) | Kind::Noise => {}
+                LabelKind::Open(open) => open_rows[open as usize] += 1,
+                LabelKind::Border(_) | LabelKind::Noise => {}
             }
         }
         let rows = positions.iter().zip(&local.labels);
         let rows = rows.flat_map(|(position, label)| [*position, u64::from(label.bits())]);
         Self {
             rows: rows.collect(),
-            facts: Facts {
+            facts: BlockFacts {
                 first_rows: local.first_rows(ids),
                 sizes,
                 open_rows,
@@ -66,14 +66,14 @@ impl<const D: usize> Found<D> {
     }
 
     /// The block as bytes: to be kept for a later run.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let facts = self.facts.to_words();
         let lengths = [MARK, self.rows.len() as u64, facts.len() as u64];
         lengths.iter().chain(&self.rows).chain(&facts).flat_map(|word| word.to_le_bytes()).collect()
     }
 
     /// The block of [`Self::to_bytes`].
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let (words, rest) = bytes.as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let mut reader = Reader { words: &words };
@@ -84,7 +84,7 @@ impl<const D: usize> Found<D> {
             return Err(damaged());
         }
         let rows = reader.take(rows)?.to_vec();
-        let facts = Facts::from_words(reader.take(facts)?)?;
+        let facts = BlockFacts::from_words(reader.take(facts)?)?;
         Ok(Self { rows, facts })
     }
 }
@@ -92,17 +92,17 @@ impl<const D: usize> Found<D> {
 /// `PLDBSC01` as a word.
 const MARK: u64 = u64::from_le_bytes(*b"PLDBSC01");
 
-/// The rows of [`Found::rows`]: positions and labels.
-pub(super) fn rows_of(words: &[u64]) -> impl Iterator<Item = (u64, Label)> + '_ {
+/// The rows of [`BlockResult::rows`]: positions and labels.
+pub(crate) fn rows_of(words: &[u64]) -> impl Iterator<Item = (u64, Label)> + '_ {
     words.as_chunks::<2>().0.iter().map(|[position, label]| {
         let bits = u32::try_from(*label).expect("a label has 32 bits");
         (*position, Label::from_bits(bits))
     })
 }
 
-impl<const D: usize> Facts<D> {
+impl<const D: usize> BlockFacts<D> {
     /// The facts as words.
-    pub(super) fn to_words(&self) -> Vec<u64> {
+    pub(crate) fn to_words(&self) -> Vec<u64> {
         let Contacts { exports, open, reaches, touches } = &self.contacts;
         let lengths =
             [self.first_rows.len(), open.len(), exports.len(), reaches.len(), touches.len()];
@@ -110,9 +110,9 @@ impl<const D: usize> Facts<D> {
         words.extend(&self.first_rows);
         self.sizes.iter().for_each(|size| size.write(&mut words));
         words.extend(&self.open_rows);
-        open.iter().for_each(|place| words.extend(place.coordinates().map(f64::to_bits)));
-        for Export { place, cluster } in exports {
-            words.extend(place.coordinates().map(f64::to_bits));
+        open.iter().for_each(|point| words.extend(point.coordinates().map(f64::to_bits)));
+        for Export { point, cluster } in exports {
+            words.extend(point.coordinates().map(f64::to_bits));
             words.push(u64::from(*cluster));
         }
         let pair = |reach: &Reach| u64::from(reach.open) << 32 | u64::from(reach.cluster);
@@ -122,17 +122,18 @@ impl<const D: usize> Facts<D> {
     }
 
     /// The facts of [`Self::to_words`].
-    pub(super) fn from_words(words: &[u64]) -> Result<Self> {
+    pub(crate) fn from_words(words: &[u64]) -> Result<Self> {
         let mut reader = Reader { words };
         let [clusters, open, exports] = reader.three()?;
         let [reaches, touches] = [reader.one()?, reader.one()?];
         let first_rows = reader.take(clusters)?.to_vec();
-        let sizes = reader.take(clusters * Size::<D>::WORDS as u64)?.chunks(Size::<D>::WORDS);
-        let sizes = sizes.map(Size::read).collect();
+        let sizes =
+            reader.take(clusters * ClusterSize::<D>::WORDS as u64)?.chunks(ClusterSize::<D>::WORDS);
+        let sizes = sizes.map(ClusterSize::read).collect();
         let open_rows = reader.take(open)?.to_vec();
-        let open = reader.take(open * D as u64)?.chunks(D).map(place).collect();
+        let open = reader.take(open * D as u64)?.chunks(D).map(point).collect();
         let exports = reader.take(exports * (D as u64 + 1))?.chunks(D + 1);
-        let exports = exports.map(|words| Export { place: place(words), cluster: half(words[D]) });
+        let exports = exports.map(|words| Export { point: point(words), cluster: half(words[D]) });
         let reach = |word: &u64| Reach { open: half(word >> 32), cluster: half(word & LOW) };
         let contacts = Contacts {
             open,
@@ -145,16 +146,16 @@ impl<const D: usize> Facts<D> {
 }
 
 /// Touches as words.
-pub(super) fn touch_words<const D: usize>(touches: &[Touch<D>]) -> Vec<u64> {
-    let words = touches.iter().flat_map(|Touch { place, cluster }| {
-        place.coordinates().map(f64::to_bits).into_iter().chain([u64::from(*cluster)])
+pub(crate) fn touch_words<const D: usize>(touches: &[Touch<D>]) -> Vec<u64> {
+    let words = touches.iter().flat_map(|Touch { point, cluster }| {
+        point.coordinates().map(f64::to_bits).into_iter().chain([u64::from(*cluster)])
     });
     words.collect()
 }
 
 /// The touches of [`touch_words`].
-pub(super) fn touches_of<const D: usize>(words: &[u64]) -> Vec<Touch<D>> {
-    let touch = |words: &[u64]| Touch { place: place(words), cluster: half(words[D]) };
+pub(crate) fn touches_of<const D: usize>(words: &[u64]) -> Vec<Touch<D>> {
+    let touch = |words: &[u64]| Touch { point: point(words), cluster: half(words[D]) };
     words.chunks(D + 1).map(touch).collect()
 }
 
@@ -164,8 +165,8 @@ fn half(word: u64) -> u32 {
     u32::try_from(word & LOW).expect("the lower half of a word")
 }
 
-fn place<const D: usize>(words: &[u64]) -> Place<D> {
-    Place::at(std::array::from_fn(|k| f64::from_bits(words[k])))
+fn point<const D: usize>(words: &[u64]) -> Point<D> {
+    Point::at(std::array::from_fn(|k| f64::from_bits(words[k])))
 }
 
 /// Words one after the other.
@@ -209,14 +210,15 @@ mod tests {
         let local = cluster(rows.clone(), 30, &density, |p| p[0] > 2.0, &stop).unwrap().unwrap();
         let numbers: Vec<u64> = (100..130).collect();
         let own = rows[..30].iter().copied();
-        let found = Found::new(own, &numbers, &numbers, local, Border::First, Scale::new(9.0));
+        let found =
+            BlockResult::new(own, &numbers, &numbers, local, Border::First, Scale::new(9.0));
         assert!(
             !found.facts.contacts.touches.is_empty() && !found.facts.contacts.exports.is_empty()
         );
         let bytes = found.to_bytes();
-        assert_eq!(Found::from_bytes(&bytes).unwrap(), found);
-        assert!(Found::<2>::from_bytes(&bytes[..bytes.len() - 8]).is_err());
-        assert!(Found::<2>::from_bytes(&bytes[..bytes.len() - 1]).is_err());
-        assert!(Found::<2>::from_bytes(b"steps").is_err());
+        assert_eq!(BlockResult::from_bytes(&bytes).unwrap(), found);
+        assert!(BlockResult::<2>::from_bytes(&bytes[..bytes.len() - 8]).is_err());
+        assert!(BlockResult::<2>::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert!(BlockResult::<2>::from_bytes(b"steps").is_err());
     }
 }

@@ -6,28 +6,28 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryReservation;
 
-use super::local::Place;
-use super::plan::Plan;
+use super::BlockPlan;
+use crate::dbscan::local::Point;
 
 /// Blocks, planned or stored.
-pub(super) enum Ground<const D: usize> {
-    Planned(Arc<Plan<D>>, f64),
-    Stored(Stored<D>),
+pub(crate) enum MarginOwners<const D: usize> {
+    Planned(Arc<BlockPlan<D>>, f64),
+    Stored(StoredOwners<D>),
 }
 
 /// The blocks of a dataset.
-pub(super) struct Stored<const D: usize> {
+pub(crate) struct StoredOwners<const D: usize> {
     /// Rows to cluster in each block, its margin included.
-    pub(super) rows: Vec<u64>,
+    pub(crate) rows: Vec<u64>,
     /// Places in margins with their owners, sorted. Two positions may have one place.
-    pub(super) owners: Vec<(Place<D>, u32)>,
+    pub(crate) owners: Vec<(Point<D>, u32)>,
     /// The memory of the owners.
-    pub(super) _room: MemoryReservation,
+    pub(crate) _room: MemoryReservation,
 }
 
-impl<const D: usize> Ground<D> {
+impl<const D: usize> MarginOwners<D> {
     /// How many blocks there are.
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         match self {
             Self::Planned(plan, _) => plan.blocks().len(),
             Self::Stored(stored) => stored.rows.len(),
@@ -35,7 +35,7 @@ impl<const D: usize> Ground<D> {
     }
 
     /// What a block may take, for the order of blocks.
-    pub(super) fn cost(&self, block: usize) -> f64 {
+    pub(crate) fn cost(&self, block: usize) -> f64 {
         match self {
             Self::Planned(plan, _) => plan.blocks()[block].cost,
             Self::Stored(stored) => stored.rows[block] as f64,
@@ -43,7 +43,7 @@ impl<const D: usize> Ground<D> {
     }
 
     /// A block as errors name it.
-    pub(super) fn name(&self, block: usize) -> String {
+    pub(crate) fn name(&self, block: usize) -> String {
         match self {
             Self::Planned(plan, _) => {
                 let corner = |corner: [f64; D]| corner.map(|x| x.to_string()).join(", ");
@@ -56,15 +56,15 @@ impl<const D: usize> Ground<D> {
 
     /// Whether another block may hold a copy of an own row of `block`; a yes too often is safe.
     #[inline]
-    pub(super) fn is_copied(&self, block: usize, p: &[f64; D]) -> bool {
+    pub(crate) fn is_copied(&self, block: usize, p: &[f64; D]) -> bool {
         match self {
             Self::Planned(plan, eps) => plan.blocks()[block].region.is_edge(p, *eps),
-            Self::Stored(stored) => !stored.owners_of(Place::at(*p)).is_empty(),
+            Self::Stored(stored) => !stored.owners_of(Point::at(*p)).is_empty(),
         }
     }
 
     /// Calls `found` with each block that owns a row at the place of a margin row of `block`.
-    pub(super) fn owners(&self, block: u32, place: Place<D>, mut found: impl FnMut(u32)) {
+    pub(crate) fn owners(&self, block: u32, place: Point<D>, mut found: impl FnMut(u32)) {
         match self {
             Self::Planned(plan, _) => found(plan.owner(&place.coordinates())),
             Self::Stored(stored) => {
@@ -75,9 +75,9 @@ impl<const D: usize> Ground<D> {
     }
 }
 
-impl<const D: usize> Stored<D> {
+impl<const D: usize> StoredOwners<D> {
     #[inline]
-    fn owners_of(&self, place: Place<D>) -> &[(Place<D>, u32)] {
+    fn owners_of(&self, place: Point<D>) -> &[(Point<D>, u32)] {
         let from = self.owners.partition_point(|(other, _)| *other < place);
         let rest = &self.owners[from..];
         &rest[..rest.iter().take_while(|(other, _)| *other == place).count()]

@@ -11,9 +11,15 @@
 //! are numbered 0, 1, 2, … in the order of their first core rows, and a border row takes the smallest
 //! number near it, which is what scikit-learn's walk in row order comes to.
 
+pub(crate) mod block_result; // what a block found, as words
+pub(crate) mod block_results; // what all blocks found
+pub(crate) mod join; // merged numbers to rows
+pub(crate) mod row_labels; // labels in the order of the input
+pub(crate) mod sizes; // what is told of a cluster; pure
+
 use std::cmp::Ordering;
 
-use super::local::{Contacts, Kind, Label, Touch};
+use crate::dbscan::local::{Contacts, Label, LabelKind, Touch};
 use crate::error::{Error, Result};
 
 /// Clusters of all blocks on their way to numbers.
@@ -91,7 +97,7 @@ impl Merge {
     }
 
     /// Adds a block: the smallest row number of each of its clusters
-    /// ([`Local::first_rows`](super::local::Local::first_rows)), and its contacts. Answers its
+    /// ([`Local::first_rows`](crate::dbscan::local::Local::first_rows)), and its contacts. Answers its
     /// number, counted from 0.
     pub fn add<const D: usize>(&mut self, first_rows: &[u64], contacts: &Contacts<D>) -> usize {
         let begin = self.parents.len();
@@ -120,23 +126,23 @@ impl Merge {
         from: usize,
         touches: &[Touch<D>],
     ) -> Result<()> {
-        debug_assert!(touches.is_sorted_by_key(|touch| touch.place), "touches are in order");
+        debug_assert!(touches.is_sorted_by_key(|touch| touch.point), "touches are in order");
         let mut exports = contacts.exports.iter().peekable();
         let mut open = (0..).zip(&contacts.open).peekable();
         for touch in touches {
             let touching = self.blocks[from] + touch.cluster as usize;
-            while exports.next_if(|export| export.place < touch.place).is_some() {}
-            while open.next_if(|(_, place)| **place < touch.place).is_some() {}
-            if let Some(export) = exports.peek().filter(|export| export.place == touch.place) {
+            while exports.next_if(|export| export.point < touch.point).is_some() {}
+            while open.next_if(|(_, place)| **place < touch.point).is_some() {}
+            if let Some(export) = exports.peek().filter(|export| export.point == touch.point) {
                 self.join(self.blocks[owner] + export.cluster as usize, touching);
-            } else if let Some((open, _)) = open.peek().filter(|(_, place)| **place == touch.place)
+            } else if let Some((open, _)) = open.peek().filter(|(_, place)| **place == touch.point)
             {
                 self.open[owner].1.push((*open, touching));
             } else {
                 return Err(Error::internal(format!(
                     "block {from} has a margin row at {:?}, which block {owner}, its owner, does \
                      not know as copied",
-                    touch.place.coordinates()
+                    touch.point.coordinates()
                 )));
             }
         }
@@ -223,12 +229,12 @@ impl Numbers {
     #[inline]
     pub fn label(&self, block: usize, label: Label) -> RowLabel {
         match label.kind() {
-            Kind::Core(cluster) => RowLabel::Core(self.number(block, cluster)),
-            Kind::Border(cluster) => {
+            LabelKind::Core(cluster) => RowLabel::Core(self.number(block, cluster)),
+            LabelKind::Border(cluster) => {
                 RowLabel::Border { cluster: self.number(block, cluster), ambiguous: false }
             }
-            Kind::Open(place) => self.open[block][place as usize],
-            Kind::Noise => RowLabel::Noise,
+            LabelKind::Open(place) => self.open[block][place as usize],
+            LabelKind::Noise => RowLabel::Noise,
         }
     }
 }

@@ -2,29 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use super::divide::{Piles, row_bytes};
-use super::input::Input;
-use super::options::Params;
-use super::plan::Plan;
-use super::{BlockFacts, Outcome};
+use crate::dbscan::input::Input;
+use crate::dbscan::options::Params;
+use crate::dbscan::outcome::{BlockSummary, Outcome};
+use crate::dbscan::plan::BlockPlan;
+use crate::dbscan::plan::block_rows::{RowsByBlock, row_bytes};
 
 /// The blocks of a plan.
-pub(super) fn planned<const D: usize>(plan: &Plan<D>) -> Vec<BlockFacts> {
+pub(crate) fn planned<const D: usize>(plan: &BlockPlan<D>) -> Vec<BlockSummary> {
     facts(plan, plan.blocks().iter().map(|block| (block.own, block.margin)))
 }
 
 /// The blocks as they got their rows.
-pub(super) fn scattered<const D: usize>(plan: &Plan<D>, piles: &Piles<D>) -> Vec<BlockFacts> {
-    facts(plan, piles.blocks.iter().map(|pile| (pile.own_rows, pile.margin_rows)))
+pub(crate) fn scattered<const D: usize>(
+    plan: &BlockPlan<D>,
+    by_block: &RowsByBlock<D>,
+) -> Vec<BlockSummary> {
+    facts(plan, by_block.blocks.iter().map(|part| (part.own_rows, part.margin_rows)))
 }
 
 fn facts<const D: usize>(
-    plan: &Plan<D>,
+    plan: &BlockPlan<D>,
     rows: impl Iterator<Item = (u64, u64)>,
-) -> Vec<BlockFacts> {
+) -> Vec<BlockSummary> {
     let cost: f64 = plan.blocks().iter().map(|block| block.cost).sum();
     let numbered = (0..).zip(plan.blocks()).zip(rows);
-    let facts = numbered.map(|((block, planned), (own_rows, margin_rows))| BlockFacts {
+    let facts = numbered.map(|((block, planned), (own_rows, margin_rows))| BlockSummary {
         block,
         lo: planned.region.lo.to_vec(),
         hi: planned.region.hi.to_vec(),
@@ -37,16 +40,16 @@ fn facts<const D: usize>(
 }
 
 /// The stored blocks as they were read; where they lie, their dataset says.
-pub(super) fn stored<const D: usize>(piles: &Piles<D>) -> Vec<BlockFacts> {
-    let all: u64 = piles.blocks.iter().map(|pile| pile.own_rows + pile.margin_rows).sum();
-    let facts = (0..).zip(&piles.blocks).map(|(block, pile)| {
-        let rows = pile.own_rows + pile.margin_rows;
-        BlockFacts {
+pub(crate) fn stored<const D: usize>(by_block: &RowsByBlock<D>) -> Vec<BlockSummary> {
+    let all: u64 = by_block.blocks.iter().map(|part| part.own_rows + part.margin_rows).sum();
+    let facts = (0..).zip(&by_block.blocks).map(|(block, part)| {
+        let rows = part.own_rows + part.margin_rows;
+        BlockSummary {
             block,
             lo: Vec::new(),
             hi: Vec::new(),
-            own_rows: pile.own_rows,
-            margin_rows: pile.margin_rows,
+            own_rows: part.own_rows,
+            margin_rows: part.margin_rows,
             cost_share: rows as f64 / all.max(1) as f64,
             bytes: rows * row_bytes::<D>(),
         }
@@ -55,7 +58,7 @@ pub(super) fn stored<const D: usize>(piles: &Piles<D>) -> Vec<BlockFacts> {
 }
 
 /// What `properties` says.
-pub(super) fn properties(
+pub(crate) fn properties(
     input: &Input,
     params: &Params,
     outcome: &Outcome,

@@ -10,13 +10,13 @@ use std::collections::BinaryHeap;
 const LEAF: usize = 24;
 
 /// Rows in the order of a tree: the median of a range divides it, on axes in turn.
-pub(super) struct Tree<const D: usize> {
+pub(crate) struct KdTree<const D: usize> {
     rows: Vec<[f64; D]>,
 }
 
-impl<const D: usize> Tree<D> {
+impl<const D: usize> KdTree<D> {
     /// A tree of rows with finite coordinates.
-    pub(super) fn new(mut rows: Vec<[f64; D]>) -> Self {
+    pub(crate) fn new(mut rows: Vec<[f64; D]>) -> Self {
         let mut open = vec![(0, rows.len(), 0)];
         while let Some((from, to, axis)) = open.pop() {
             if to - from > LEAF {
@@ -31,7 +31,7 @@ impl<const D: usize> Tree<D> {
     }
 
     /// The squared distance from `p` to the `k`-th nearest row, from 1; of all if there are fewer.
-    pub(super) fn nearest(&self, p: &[f64; D], k: usize) -> f64 {
+    pub(crate) fn nearest(&self, p: &[f64; D], k: usize) -> f64 {
         // Squares are not negative: their bits are in their order.
         let mut best: BinaryHeap<u64> = BinaryHeap::with_capacity(k + 1);
         // A range, its axis, and how far it is away at least.
@@ -85,7 +85,7 @@ mod tests {
             rows in prop::collection::vec(prop::array::uniform3((0i8..9).prop_map(f64::from)), 1..200),
             k in 1usize..30,
         ) {
-            let tree = Tree::new(rows.clone());
+            let tree = KdTree::new(rows.clone());
             let k = k.min(rows.len());
             for p in &rows {
                 let squared = |row: &[f64; 3]| (0..3).map(|i| (row[i] - p[i]).powi(2)).sum::<f64>();

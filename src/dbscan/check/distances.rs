@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use datafusion::execution::memory_pool::MemoryConsumer;
 
-use super::advise;
-use super::input::Input;
-use super::options::{Params, Space, chord_arcsec};
-use super::probe::is_chosen;
-use super::threads::share;
-use super::tree::Tree;
+use super::advise::{FEW_ROWS, percent};
+use super::tree::KdTree;
+use crate::dbscan::input::Input;
+use crate::dbscan::options::{Params, Space, chord_arcsec};
+use crate::dbscan::points::is_chosen;
+use crate::dbscan::threads::{died, parallel_for};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
@@ -20,6 +20,9 @@ use crate::table::Source;
 
 /// Shares of core rows that an eps is told for, in percent.
 const SHARES: [u32; 5] = [50, 75, 90, 95, 99];
+
+/// So many rows or more that are core for any eps.
+const SAME_PLACE_SHARE: f64 = 0.1;
 
 /// The curve and what it advises. Distances are in the unit of the coordinates, on the sphere in arc
 /// seconds.
@@ -70,7 +73,7 @@ impl Curve {
 /// Measures the curve on about `sample` rows of `source`, chosen by a hash of their number.
 ///
 /// # Errors
-/// As [`run`](super::run); fewer rows than `min_points`; coordinates that do not fit the memory.
+/// As [`run`](crate::dbscan::run); fewer rows than `min_points`; coordinates that do not fit the memory.
 pub async fn measure(
     session: &Session,
     source: &Source,
@@ -92,8 +95,8 @@ async fn measure_in<const D: usize>(
     watch: &dyn Observer,
 ) -> Result<Curve> {
     let session = input.session();
-    let held = input.read::<D>(watch).await?;
-    let (rows, min_points) = (held.usable(), params.density.min_points());
+    let points = input.read::<D>(watch).await?;
+    let (rows, min_points) = (points.usable(), params.density.min_points());
     if rows < min_points as u64 {
         return Err(Error::data(format!(
             "'{}' has {rows} rows with a place, expected at least min-points, {min_points}",
@@ -109,10 +112,10 @@ async fn measure_in<const D: usize>(
     })?;
     let threads = session.streams();
     let (mut places, mut chosen) = (Vec::with_capacity(bytes / size_of::<[f64; D]>()), Vec::new());
-    for run in &held.runs {
-        held.rows_of(run, &held.shelf.take(run.slip)?, |row, place, _| {
+    for range in &points.ranges {
+        points.rows_of(range, &points.store.take(range.list)?, |row, place, _| {
             places.push(place);
-            if is_chosen(row, sample, held.rows) {
+            if is_chosen(row, sample, points.rows) {
                 chosen.push(place);
             }
             Ok(())
@@ -123,12 +126,12 @@ async fn measure_in<const D: usize>(
     let is_sky = matches!(params.space, Space::Sky { .. });
     let chosen = Arc::new(chosen);
     let count = chosen.len();
-    let tree = tokio::task::spawn_blocking(move || Tree::new(places));
-    let tree = tree.await.map_err(super::threads::died)?;
-    let parts = share(threads, count, move |turns| {
+    let tree = tokio::task::spawn_blocking(move || KdTree::new(places));
+    let tree = tree.await.map_err(died)?;
+    let parts = parallel_for(threads, count, move |queue| {
         let mut distances = Vec::new();
-        while let Some(turn) = turns.next() {
-            let distance = tree.nearest(&chosen[turn], min_points).sqrt();
+        while let Some(index) = queue.next() {
+            let distance = tree.nearest(&chosen[index], min_points).sqrt();
             distances.push(if is_sky { chord_arcsec(distance) } else { distance });
         }
         Ok(distances)
@@ -138,15 +141,39 @@ async fn measure_in<const D: usize>(
     drop(room);
     let unit = if is_sky { "arcsec" } else { "" };
     let curve = Curve { distances, min_points, rows, unit };
-    if let Some(flag) = advise::same_place(&curve) {
+    if let Some(flag) = same_place(&curve) {
         watch.report(Event::Warning(flag));
     }
     Ok(curve)
 }
 
+/// What the nearest rows say.
+fn same_place(curve: &Curve) -> Option<String> {
+    let share = curve.same_place();
+    (curve.rows >= FEW_ROWS && share >= SAME_PLACE_SHARE).then(|| {
+        format!(
+            "{} of the rows have {} rows at their very place and are core for any eps: take more \
+             min-points, or a table in which a place is there once",
+            percent(share),
+            curve.min_points
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_at_one_place_are_told() {
+        let of = |same: usize, rows: u64| {
+            let distances = (0..10).map(|row| if row < same { 0.0 } else { 1.0 }).collect();
+            same_place(&Curve { distances, min_points: 4, rows, unit: "" })
+        };
+        assert_eq!((of(0, 1000), of(1, 99)), (None, None));
+        let told = of(3, 1000).expect("a flag");
+        assert!(told.starts_with("30.0 % of the rows have 4 rows at their very place"), "{told}");
+    }
 
     #[test]
     fn shares_are_ranks_and_the_knee_is_where_the_curve_turns() {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::found::Found;
-use super::plan::Limits;
+use super::planner::Limits;
+use crate::dbscan::merge::block_result::BlockResult;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::storage::Location;
@@ -30,7 +30,7 @@ struct PlanRecord {
 }
 
 /// Where block `block` is kept.
-pub(super) fn block_name(block: u32) -> String {
+pub(crate) fn block_name(block: u32) -> String {
     format!("blocks/{block:05}")
 }
 
@@ -38,12 +38,12 @@ pub(super) fn block_name(block: u32) -> String {
 #[derive(Debug, Clone)]
 pub struct Killed {
     record: PlanRecord,
-    kept: Kept,
+    checkpoint: Checkpoint,
 }
 
 /// The blocks that need no work, sorted, each with the run that did it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Kept {
+pub(crate) struct Checkpoint {
     blocks: Vec<(u32, Arc<DeadRun>)>,
 }
 
@@ -60,19 +60,21 @@ pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>>
         }
         let record: PlanRecord = serde_json::from_slice(&run.read(PLAN).await?)
             .map_err(|cause| damaged().caused_by(cause))?;
-        let killed =
-            found.get_or_insert_with(|| Killed { record: record.clone(), kept: Kept::default() });
+        let killed = found.get_or_insert_with(|| Killed {
+            record: record.clone(),
+            checkpoint: Checkpoint::default(),
+        });
         if killed.record != record {
             continue;
         }
         let run = Arc::new(run);
         let numbers =
             run.files.iter().filter_map(|name| name.strip_prefix("blocks/")?.parse().ok());
-        killed.kept.blocks.extend(numbers.map(|block| (block, Arc::clone(&run))));
+        killed.checkpoint.blocks.extend(numbers.map(|block| (block, Arc::clone(&run))));
     }
-    if let Some(Killed { kept, .. }) = &mut found {
-        kept.blocks.sort_by_key(|(block, _)| *block);
-        kept.blocks.dedup_by_key(|(block, _)| *block);
+    if let Some(Killed { checkpoint, .. }) = &mut found {
+        checkpoint.blocks.sort_by_key(|(block, _)| *block);
+        checkpoint.blocks.dedup_by_key(|(block, _)| *block);
     }
     Ok(found)
 }
@@ -80,14 +82,14 @@ pub async fn killed(session: &Session, out: &Location) -> Result<Option<Killed>>
 impl Killed {
     /// How many blocks it had done.
     pub fn blocks(&self) -> usize {
-        self.kept.blocks.len()
+        self.checkpoint.blocks.len()
     }
 
     /// Its limits, if a run with these options over these files may go on.
     ///
     /// # Errors
     /// The first difference, as a usage error.
-    pub(super) fn limits(
+    pub(crate) fn limits(
         &self,
         options: &[(String, String)],
         inputs: &[InputRecord],
@@ -111,25 +113,25 @@ impl Killed {
     }
 
     /// The blocks it had done.
-    pub(super) fn into_kept(self) -> Kept {
-        self.kept
+    pub(crate) fn into_checkpoint(self) -> Checkpoint {
+        self.checkpoint
     }
 }
 
-impl Kept {
+impl Checkpoint {
     /// Their numbers.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = u32> + '_ {
         self.blocks.iter().map(|(block, _)| *block)
     }
 
     /// What a block found, by its place among the kept ones.
-    pub(super) async fn read<const D: usize>(&self, at: usize) -> Result<Found<D>> {
+    pub(crate) async fn read<const D: usize>(&self, at: usize) -> Result<BlockResult<D>> {
         let (block, run) = &self.blocks[at];
-        Found::from_bytes(&run.read(&block_name(*block)).await?)
+        BlockResult::from_bytes(&run.read(&block_name(*block)).await?)
     }
 
     /// Which of so many blocks are done.
-    pub(super) fn done(&self, blocks: usize) -> Result<Arc<Vec<bool>>> {
+    pub(crate) fn done(&self, blocks: usize) -> Result<Arc<Vec<bool>>> {
         let mut done = vec![false; blocks];
         for block in self.blocks() {
             *done.get_mut(block as usize).ok_or_else(damaged)? = true;
@@ -139,7 +141,7 @@ impl Kept {
 }
 
 /// Keeps what the plan of a run follows from.
-pub(super) async fn keep_plan(
+pub(crate) async fn keep_plan(
     run: &Run,
     options: Vec<(String, String)>,
     inputs: &[InputRecord],

@@ -8,9 +8,9 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
 
-use super::input::Input;
-use super::options::{Options, Params, Space};
-use super::probe::is_chosen;
+use crate::dbscan::input::Input;
+use crate::dbscan::options::{Options, Params, Space};
+use crate::dbscan::points::is_chosen;
 use crate::error::{Error, Kind, Result};
 use crate::event::Observer;
 use crate::grid::UnitVector;
@@ -33,7 +33,7 @@ pub struct Dot {
 
 /// Some rows of a result.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub struct LabelSample {
     /// The rows.
     pub dots: Vec<Dot>,
     /// The columns of their coordinates.
@@ -55,7 +55,7 @@ pub async fn sample(
     manifest: &Manifest,
     wanted: u64,
     watch: &dyn Observer,
-) -> Result<Sample> {
+) -> Result<LabelSample> {
     let property = |name: &str| {
         manifest.properties.get(name).cloned().ok_or_else(|| {
             Error::data(format!("dataset '{location}' is not what pleiad dbscan wrote"))
@@ -96,7 +96,7 @@ pub async fn sample(
     };
     let is_sky = matches!(params.space, Space::Sky { .. });
     let axes = [0, 1].map(|k| params.space.columns()[k].clone());
-    Ok(Sample { dots, axes, is_sky, rows })
+    Ok(LabelSample { dots, axes, is_sky, rows })
 }
 
 /// The clusters of the chosen rows that have a place, by their position.
@@ -133,16 +133,16 @@ async fn dots<const D: usize>(
     (clusters, rows): (&HashMap<u64, i64>, u64),
     watch: &dyn Observer,
 ) -> Result<Vec<Dot>> {
-    let held = input.read::<D>(watch).await?;
-    if held.rows != rows {
+    let points = input.read::<D>(watch).await?;
+    if points.rows != rows {
         return Err(Error::data(format!(
             "the input has {} rows, and {rows} were clustered: cluster it again",
-            held.rows
+            points.rows
         )));
     }
     let mut dots = Vec::with_capacity(clusters.len());
-    for run in &held.runs {
-        held.rows_of(run, &held.shelf.take(run.slip)?, |row, place, _| {
+    for range in &points.ranges {
+        points.rows_of(range, &points.store.take(range.list)?, |row, place, _| {
             if let Some(cluster) = clusters.get(&row) {
                 let (x, y) = match &params.space {
                     Space::Plane { .. } => (place[0], place[1]),

@@ -1,16 +1,16 @@
 //! Rows and cost of any box of cells, in constant time: sums over all cells before a corner.
 
-use super::plan::{Grid, step};
+use super::cells::{CellGrid, next_cell};
 
 /// What the cost of a cell follows from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Need {
-    pub(super) eps: f64,
-    pub(super) min_points: usize,
+pub(crate) struct CostModel {
+    pub(crate) eps: f64,
+    pub(crate) min_points: usize,
 }
 
 /// The counts of a grid, summed up.
-pub(super) struct Counts<const D: usize> {
+pub(crate) struct SummedCells<const D: usize> {
     shape: [usize; D],
     side: f64,
     /// Rows, and cost, of all cells below each corner; the shape is one wider on every axis.
@@ -18,9 +18,9 @@ pub(super) struct Counts<const D: usize> {
     cost: Vec<f64>,
 }
 
-impl<const D: usize> Counts<D> {
+impl<const D: usize> SummedCells<D> {
     /// Sums up `counts`, the rows of each cell of `grid`.
-    pub(super) fn new(grid: &Grid<D>, counts: Vec<u64>, need: &Need) -> Self {
+    pub(crate) fn new(grid: &CellGrid<D>, counts: Vec<u64>, model: &CostModel) -> Self {
         let shape = grid.shape();
         let wide: [usize; D] = shape.map(|cells| cells + 1);
         let mut sums = Self {
@@ -33,8 +33,8 @@ impl<const D: usize> Counts<D> {
         for count in counts {
             let corner = sums.corner(at.map(|i| i + 1));
             sums.rows[corner] = count;
-            sums.cost[corner] = cost::<D>(count, sums.side, need);
-            step(&mut at, &shape);
+            sums.cost[corner] = cost::<D>(count, sums.side, model);
+            next_cell(&mut at, &shape);
         }
         for k in 0..D {
             let stride: usize = wide[k + 1..].iter().product();
@@ -44,28 +44,28 @@ impl<const D: usize> Counts<D> {
                     sums.rows[corner] += sums.rows[corner - stride];
                     sums.cost[corner] += sums.cost[corner - stride];
                 }
-                step(&mut at, &wide);
+                next_cell(&mut at, &wide);
             }
         }
         sums
     }
 
-    pub(super) fn shape(&self) -> [usize; D] {
+    pub(crate) fn shape(&self) -> [usize; D] {
         self.shape
     }
 
     /// Cells of the grid.
-    pub(super) fn cells(&self) -> usize {
+    pub(crate) fn cells(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// The side of a cell.
-    pub(super) fn side(&self) -> f64 {
+    pub(crate) fn side(&self) -> f64 {
         self.side
     }
 
     /// The number of a cell.
-    pub(super) fn index(&self, at: [usize; D]) -> usize {
+    pub(crate) fn index(&self, at: [usize; D]) -> usize {
         (0..D).fold(0, |index, k| index * self.shape[k] + at[k])
     }
 
@@ -82,7 +82,7 @@ impl<const D: usize> Counts<D> {
     }
 
     /// Rows of the cells `lo..hi`.
-    pub(super) fn rows_of(&self, lo: [usize; D], hi: [usize; D]) -> u64 {
+    pub(crate) fn rows_of(&self, lo: [usize; D], hi: [usize; D]) -> u64 {
         let mut rows = 0_u64;
         self.sum(lo, hi, |corner, plus| {
             let part = self.rows[corner];
@@ -92,7 +92,7 @@ impl<const D: usize> Counts<D> {
     }
 
     /// Calls `cell` with each cell that is not empty: its corners and its rows.
-    pub(super) fn each(&self, mut cell: impl FnMut([usize; D], [usize; D], u64)) {
+    pub(crate) fn each(&self, mut cell: impl FnMut([usize; D], [usize; D], u64)) {
         let mut at = [0; D];
         for _ in 0..self.cells() {
             let end = at.map(|i| i + 1);
@@ -100,12 +100,12 @@ impl<const D: usize> Counts<D> {
             if rows > 0 {
                 cell(at, end, rows);
             }
-            step(&mut at, &self.shape);
+            next_cell(&mut at, &self.shape);
         }
     }
 
     /// Cost of the cells `lo..hi`.
-    pub(super) fn cost_of(&self, lo: [usize; D], hi: [usize; D]) -> f64 {
+    pub(crate) fn cost_of(&self, lo: [usize; D], hi: [usize; D]) -> f64 {
         let mut cost = 0.0;
         self.sum(lo, hi, |corner, plus| {
             cost += if plus { self.cost[corner] } else { -self.cost[corner] };
@@ -119,7 +119,7 @@ impl<const D: usize> Counts<D> {
         clippy::cast_sign_loss,
         reason = "a few cells; more than there are is all"
     )]
-    pub(super) fn ring_of(&self, lo: [usize; D], hi: [usize; D], eps: f64) -> u64 {
+    pub(crate) fn ring_of(&self, lo: [usize; D], hi: [usize; D], eps: f64) -> u64 {
         let reach = (eps / self.side).ceil() as usize;
         let from = lo.map(|i| i.saturating_sub(reach));
         let to = std::array::from_fn(|k| hi[k].saturating_add(reach).min(self.shape[k]));
@@ -128,7 +128,7 @@ impl<const D: usize> Counts<D> {
 
     /// The axis and the edge that halve the cost of `lo..hi` best, on the longest side that leaves
     /// two parts at least `least` wide.
-    pub(super) fn halving(
+    pub(crate) fn halving(
         &self,
         lo: [usize; D],
         hi: [usize; D],
@@ -151,8 +151,8 @@ impl<const D: usize> Counts<D> {
 
 /// What a cell of `count` rows may cost, in distances computed: where local cells are full nothing is
 /// computed, else each row looks at its 25 (3-D: 125) cells until it has seen enough.
-fn cost<const D: usize>(count: u64, side: f64, need: &Need) -> f64 {
-    let (eps, enough) = (need.eps, need.min_points as f64);
+fn cost<const D: usize>(count: u64, side: f64, model: &CostModel) -> f64 {
+    let (eps, enough) = (model.eps, model.min_points as f64);
     let rows = count as f64;
     // Rows of a cell of side eps/√D, if they are spread evenly.
     let local = match D {

@@ -15,12 +15,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::input::Held;
-use super::join::{Labels, RANGE_ROWS, Ranges, RowKind};
-use super::options::{Border, Params};
-use super::threads::share;
+use crate::dbscan::merge::row_labels::{LabelRange, RANGE_ROWS, RowKind, RowLabels};
+use crate::dbscan::options::{Border, Params};
+use crate::dbscan::points::{Points, is_chosen};
+use crate::dbscan::threads::parallel_for;
 use crate::error::{Error, Result};
-use crate::splitmix;
 
 /// A row that is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -38,30 +37,24 @@ struct Near {
     clusters: Option<(i64, i64)>,
 }
 
-/// Whether a row is among the chosen, of which there are about `wanted` in `rows`.
-#[inline]
-pub(super) fn is_chosen(row: u64, wanted: u64, rows: u64) -> bool {
-    u128::from(splitmix::hash(row)) * u128::from(rows) < u128::from(wanted) << 64
-}
-
 /// Checks the labels of about `wanted` rows, and those of all rows against each other.
 ///
 /// # Errors
 /// The first row whose label is wrong, as a broken promise of this program.
-pub(super) async fn verify<const D: usize>(
-    held: &Arc<Held<D>>,
-    ranges: &Arc<Ranges>,
+pub(crate) async fn verify<const D: usize>(
+    points: &Arc<Points<D>>,
+    ranges: &Arc<RowLabels>,
     params: &Params,
     wanted: u64,
     threads: usize,
 ) -> Result<()> {
-    let (rows, labels) = (Arc::clone(held), Arc::clone(ranges));
-    let chosen = share(threads, held.runs.len(), move |turns| {
+    let (rows, labels) = (Arc::clone(points), Arc::clone(ranges));
+    let chosen = parallel_for(threads, points.ranges.len(), move |queue| {
         let mut reader = LabelReader::new(&labels);
         let mut chosen = Vec::new();
-        while let Some(turn) = turns.next() {
-            let run = &rows.runs[turn];
-            rows.rows_of(run, &rows.shelf.read(run.slip)?, |row, place, _| {
+        while let Some(index) = queue.next() {
+            let range = &rows.ranges[index];
+            rows.rows_of(range, &rows.store.read(range.list)?, |row, place, _| {
                 if is_chosen(row, wanted, rows.rows) {
                     chosen.push(Chosen { row, place, kind: reader.kind(row)? });
                 }
@@ -71,7 +64,7 @@ pub(super) async fn verify<const D: usize>(
         Ok(chosen)
     });
     let chosen: Vec<Chosen<D>> = chosen.await?.into_iter().flatten().collect();
-    let near = look_around(held, ranges, params, &chosen, threads).await?;
+    let near = look_around(points, ranges, params, &chosen, threads).await?;
     for (chosen, near) in chosen.iter().zip(&near) {
         judge(chosen, near, params)?;
     }
@@ -80,24 +73,24 @@ pub(super) async fn verify<const D: usize>(
 
 /// What is near each of the chosen rows.
 async fn look_around<const D: usize>(
-    held: &Arc<Held<D>>,
-    ranges: &Arc<Ranges>,
+    points: &Arc<Points<D>>,
+    ranges: &Arc<RowLabels>,
     params: &Params,
     chosen: &[Chosen<D>],
     threads: usize,
 ) -> Result<Vec<Near>> {
     let eps_squared = params.density.eps_squared();
-    let cells = Arc::new(Cells::new(held, params.density.eps(), chosen));
-    let (rows, labels) = (Arc::clone(held), Arc::clone(ranges));
+    let grid = Arc::new(ProbeGrid::new(points, params.density.eps(), chosen));
+    let (rows, labels) = (Arc::clone(points), Arc::clone(ranges));
     let places: Vec<[f64; D]> = chosen.iter().map(|chosen| chosen.place).collect();
-    let parts = share(threads, held.runs.len(), move |turns| {
+    let parts = parallel_for(threads, points.ranges.len(), move |queue| {
         let mut reader = LabelReader::new(&labels);
         let mut near = vec![Near::default(); places.len()];
-        while let Some(turn) = turns.next() {
-            let run = &rows.runs[turn];
-            rows.rows_of(run, &rows.shelf.read(run.slip)?, |row, place, _| {
+        while let Some(index) = queue.next() {
+            let range = &rows.ranges[index];
+            rows.rows_of(range, &rows.store.read(range.list)?, |row, place, _| {
                 let mut kind = None;
-                cells.around(&place, |chosen| {
+                grid.around(&place, |chosen| {
                     let t = |k: usize| place[k] - places[chosen][k];
                     let squared = (1..D).fold(t(0) * t(0), |sum, k| sum + t(k) * t(k));
                     if squared <= eps_squared {
@@ -163,7 +156,7 @@ fn wrong<const D: usize>(chosen: &Chosen<D>, near: &Near, expected: &str) -> Err
 }
 
 /// Every number has a core row; without ids numbers are in the order of these.
-fn check_numbers(ranges: &Ranges, in_order: bool) -> Result<()> {
+fn check_numbers(ranges: &RowLabels, in_order: bool) -> Result<()> {
     let mut has_core: Vec<bool> = Vec::new();
     let mut others = 0;
     for range in 0..ranges.len() as u64 {
@@ -195,12 +188,12 @@ fn check_numbers(ranges: &Ranges, in_order: bool) -> Result<()> {
 
 /// The label of any row; rows near each other are found soon.
 struct LabelReader<'a> {
-    ranges: &'a Ranges,
-    loaded: Option<(u64, Labels)>,
+    ranges: &'a RowLabels,
+    loaded: Option<(u64, LabelRange)>,
 }
 
 impl<'a> LabelReader<'a> {
-    fn new(ranges: &'a Ranges) -> Self {
+    fn new(ranges: &'a RowLabels) -> Self {
         Self { ranges, loaded: None }
     }
 
@@ -215,22 +208,22 @@ impl<'a> LabelReader<'a> {
 }
 
 /// The chosen rows by cell.
-struct Cells<const D: usize> {
+struct ProbeGrid<const D: usize> {
     lo: [f64; D],
     side: f64,
     rows: HashMap<[i64; D], Vec<usize>>,
 }
 
-impl<const D: usize> Cells<D> {
-    fn new(held: &Held<D>, eps: f64, chosen: &[Chosen<D>]) -> Self {
+impl<const D: usize> ProbeGrid<D> {
+    fn new(points: &Points<D>, eps: f64, chosen: &[Chosen<D>]) -> Self {
         // A hair wider than eps, and never so narrow that rounding could miss a cell.
-        let widest = (0..D).map(|k| held.hi[k] - held.lo[k]).fold(0.0, f64::max);
+        let widest = (0..D).map(|k| points.hi[k] - points.lo[k]).fold(0.0, f64::max);
         let side = (eps * (1.0 + 2f64.powi(-20))).max(widest * 2f64.powi(-30));
-        let mut cells = Self { lo: held.lo, side, rows: HashMap::new() };
+        let mut grid = Self { lo: points.lo, side, rows: HashMap::new() };
         for (number, chosen) in chosen.iter().enumerate() {
-            cells.rows.entry(cells.cell(&chosen.place)).or_default().push(number);
+            grid.rows.entry(grid.cell(&chosen.place)).or_default().push(number);
         }
-        cells
+        grid
     }
 
     #[expect(
