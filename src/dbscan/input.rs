@@ -1,10 +1,10 @@
 //! What a run reads: the coordinates of every row, once, in runs of rows that follow each other.
 //!
 //! A row is known by its number: files in the order of their paths, then its position. A Parquet scan
-//! tells the number, so streams may share files; other rows are read by one stream and counted.
+//! knows the number, so streams may share files; other rows are read by one stream and counted.
 //!
-//! A row with a coordinate that is NULL, NaN or infinite has no place, nor has a declination beyond
-//! ±90°: it is *skipped*, and counted. On the sphere a place is a unit vector. `-0.0` is `0.0`.
+//! A coordinate that is NULL, NaN or infinite, or a declination beyond ±90°, is not a usable position:
+//! the row is *skipped*, and counted. On the sphere a position is a unit vector. `-0.0` is `0.0`.
 
 use std::sync::Arc;
 
@@ -17,9 +17,11 @@ use futures::StreamExt;
 use super::options::{Params, Space};
 use super::points::{Points, RowRange, ordered};
 use super::spill_store::SpillStore;
+use super::threads::{self, BlockingThread};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
+use crate::partition::stored::Stored;
 use crate::session::{Session, quote_identifier};
 use crate::storage::Location;
 use crate::table::{Format, Source, SourceTable};
@@ -55,8 +57,8 @@ impl Input {
     pub(crate) fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
         let table = SourceTable::united(clustered_tables(source))
             .map_err(|unlike| unlike.refused("cluster"))?;
-        let id = params.options.id.clone();
-        for column in params.space.columns() {
+        let id = params.options().id.clone();
+        for column in params.space().columns() {
             match data_type(&table, column)? {
                 found if found.is_numeric() => {}
                 DataType::Dictionary(_, value) if value.is_numeric() => {}
@@ -69,7 +71,7 @@ impl Input {
                 return Err(wrong_type(&table, id, &found, "a whole number"));
             }
         }
-        for column in params.space.columns().iter().chain(&id) {
+        for column in params.space().columns().iter().chain(&id) {
             if table.keys.iter().any(|key| key.name() == column) {
                 return Err(Error::data(format!(
                     "column '{column}' of '{}' is a key of its directories, expected a column of \
@@ -83,12 +85,17 @@ impl Input {
             // The number of a row gives way to its id.
             if LABELS.contains(&column.as_str()) && (column != LABELS[0] || id.is_none()) {
                 return Err(Error::usage(format!(
-                    "column '{column}' cannot be kept: the labels have a column of this name"
+                    "column '{column}' cannot be kept: the table of labels has a column of this name"
                 )));
             }
         }
-        let (location, space) = (source.location.clone(), params.space.clone());
+        let (location, space) = (source.location.clone(), params.space().clone());
         Ok(Self { table, location, session: session.scanning(), space, id })
+    }
+
+    /// The same rows without their ids.
+    pub(crate) fn without_ids(self) -> Self {
+        Self { id: None, ..self }
     }
 
     /// Margin rows of the same dataset, to be read as the input is.
@@ -117,7 +124,7 @@ impl Input {
             Some(table) => {
                 let table = SourceTable::union(&[table], &used);
                 let row = format!("{} + file_row_index()", quote_identifier(FIRST_ROW));
-                // A scan tells the numbers of its rows to a projection right above it only.
+                // A scan gives the numbers of its rows only to a projection right above it.
                 let session = self.session.child(|options| {
                     options.optimizer.enable_round_robin_repartition = false;
                     options.optimizer.repartition_file_min_size = SHARED_FILE_BYTES;
@@ -138,21 +145,28 @@ impl Input {
         let plan = session.state().create_physical_plan(&plan).await?;
         let width = D + usize::from(self.id.is_some());
         let store = Arc::new(SpillStore::new(&self.session, "coordinates"));
+        let reader = Arc::new(Reader::<D> {
+            space: self.space.clone(),
+            id: self.id.clone(),
+            store: Arc::clone(&store),
+        });
         let mut streams = JoinSet::new();
         for mut stream in execute_stream_partitioned(plan, session.state().task_ctx())? {
-            let reader = Reader::<D> {
-                space: self.space.clone(),
-                id: self.id.clone(),
-                store: Arc::clone(&store),
-            };
+            let reader = Arc::clone(&reader);
             streams.spawn(async move {
                 let mut part = Part::default();
                 while let Some(batch) = stream.next().await {
-                    part.add(&reader, &batch?, is_numbered)?;
+                    let (batch, reader) = (batch?, Arc::clone(&reader));
+                    let add = threads::run(move |thread| {
+                        part.add(&reader, &batch, is_numbered, thread)?;
+                        Ok(part)
+                    });
+                    part = add.await?;
                 }
                 Ok::<_, Error>(part)
             });
         }
+        drop(reader);
         let mut whole = Part::<D>::default();
         while let Some(part) = streams.join_next().await {
             let died = |cause| Error::internal("a stream of the scan died").caused_by(cause);
@@ -166,7 +180,7 @@ impl Input {
         Ok(Points { store, ranges, width, rows, skipped, lo, hi })
     }
 
-    /// The table with the number of the first row of each file as a column, if all files tell how
+    /// The table with the number of the first row of each file as a column, if all files say how
     /// many rows they have.
     fn numbered(&self) -> Option<SourceTable> {
         if self.table.format != Format::Parquet || self.table.rows().is_none() {
@@ -193,22 +207,22 @@ impl Input {
 /// What is clustered of a source: of a dataset of blocks the own rows only, each of which is there
 /// once.
 fn clustered_tables(source: &Source) -> &[SourceTable] {
-    let driver = source.manifest.as_ref().and_then(|manifest| manifest.properties.get("driver"));
+    let is_partitioned = source.manifest.as_ref().is_some_and(|manifest| Stored::is_in(manifest));
     let own = source.tables.iter().position(|table| table.name == BLOCKS);
-    match (driver.map(String::as_str), own) {
-        (Some("partition"), Some(own)) => &source.tables[own..=own],
-        _ => &source.tables,
+    match own.filter(|_| is_partitioned) {
+        Some(own) => &source.tables[own..=own],
+        None => &source.tables,
     }
 }
 
 /// The columns of the input that are written: the id, then those asked for.
 pub(crate) fn passthrough(table: &SourceTable, params: &Params) -> Vec<String> {
     let all = table.schema.fields().iter().map(|field| field.name().clone());
-    let asked: Vec<String> = match params.options.keep.as_slice() {
+    let asked: Vec<String> = match params.options().keep.as_slice() {
         [star] if star == "*" => all.collect(),
         some => some.to_vec(),
     };
-    let id = params.options.id.as_ref();
+    let id = params.options().id.as_ref();
     let others = asked.into_iter().filter(|column| Some(column) != id);
     id.into_iter().cloned().chain(others).collect()
 }
@@ -264,7 +278,13 @@ impl<const D: usize> Part<D> {
         self.hi = std::array::from_fn(|k| self.hi[k].max(other.hi[k]));
     }
 
-    fn add(&mut self, reader: &Reader<D>, batch: &RecordBatch, is_numbered: bool) -> Result<()> {
+    fn add(
+        &mut self,
+        reader: &Reader<D>,
+        batch: &RecordBatch,
+        is_numbered: bool,
+        thread: &BlockingThread,
+    ) -> Result<()> {
         let rows = batch.num_rows();
         if rows == 0 {
             return Ok(());
@@ -300,7 +320,7 @@ impl<const D: usize> Part<D> {
             words.extend(ids.map(|ids| ordered(ids[row])));
         }
         self.rows += rows as u64;
-        self.ranges.push(RowRange { list: reader.store.keep(words)?, first_row });
+        self.ranges.push(RowRange { list: reader.store.add(words, thread)?, first_row });
         Ok(())
     }
 }
@@ -309,7 +329,7 @@ fn ids<'a>(name: &str, batch: &'a RecordBatch, column: usize, first: u64) -> Res
     let ids = batch.column(column).as_primitive::<Int64Type>();
     if let Some(row) = (0..ids.len()).find(|row| ids.is_null(*row)) {
         return Err(Error::data(format!(
-            "id column '{name}' is null in row {}: filter such rows, or pass no --id",
+            "id column '{name}' is null in row {}: filter out such rows, or leave out --id",
             first + row as u64
         )));
     }

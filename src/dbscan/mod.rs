@@ -35,14 +35,16 @@ mod threads; // work on all cores
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 pub use check::distances;
 pub use options::{Border, Options, Params, Space, Verify};
 pub use outcome::{BlockSummary, LabelCounts, Outcome};
 pub use plan::resume::{self, Killed};
 pub use result::sample;
 
-use crate::error::{Error, Result};
-use crate::event::{Event, Observer, Silent};
+use crate::error::Result;
+use crate::event::{Event, Observer, Silent, Unit};
 use crate::session::Session;
 use crate::table::{Run, Source, SourceTable};
 use blocks::Work;
@@ -58,6 +60,9 @@ use plan::resume::Checkpoint;
 use plan::{divide, stored};
 use points::Points;
 use result::{clusters, labels, record};
+
+/// The stage in which rows get to their blocks.
+const SENDING: &str = "sending rows to blocks";
 
 /// Clusters `source`; with `run`, publishes its tables; without it, only counts.
 /// `killed` is what a run left that died.
@@ -77,8 +82,8 @@ pub async fn run(
     let margins = stored::margins(source, params, session, watch);
     let job = Job { input: &input, margins, params, watch };
     match params.dimensions() {
-        2 => job.run::<2>(run, killed).await,
-        _ => job.run::<3>(run, killed).await,
+        2 => Box::pin(job.run::<2>(run, killed)).await,
+        _ => Box::pin(job.run::<3>(run, killed)).await,
     }
 }
 
@@ -94,14 +99,14 @@ struct Job<'a> {
 
 /// All rows with their labels, and all clusters.
 struct Clustered<const D: usize> {
-    ranges: RowLabels,
+    labels: Arc<RowLabels>,
     counts: LabelCounts,
     sizes: Vec<ClusterSize<D>>,
     numbers: Arc<Numbers>,
     scale: Scale,
 }
 
-/// What is remembered of the rows once they are shared out.
+/// What is remembered of the rows once they are in their blocks.
 struct Totals {
     rows: u64,
     /// The largest magnitude of a coordinate.
@@ -110,6 +115,7 @@ struct Totals {
 
 /// Blocks with their rows; without, in a dry run.
 struct Divided<const D: usize> {
+    totals: Totals,
     blocks: Vec<BlockSummary>,
     rows: Option<(MarginOwners<D>, RowsByBlock<D>)>,
 }
@@ -125,31 +131,29 @@ impl Job<'_> {
         let points = input.read::<D>(self.watch).await?;
         let (rows, skipped) = (points.rows, points.skipped);
         let (limits, checkpoint) = self.begin(&points, killed)?;
-        let (points, shared) = self.share_out(points, limits, &checkpoint, run.is_none()).await?;
-        let (Some(run), Some((owners, by_block))) = (run, shared.rows) else {
-            let (blocks, counts) = (shared.blocks, LabelCounts::default());
+        let divided = self.divide(points, limits, &checkpoint, run.is_none()).await?;
+        let Divided { totals, blocks, rows: by_block } = divided;
+        let (Some(run), Some((owners, by_block))) = (run, by_block) else {
+            let counts = LabelCounts::default();
             return Ok(Outcome { rows, skipped, counts, clusters: None, blocks });
         };
         if owners.blocks() > 1 {
             let inputs = input.table.input_records();
             resume::keep_plan(&run, self.record(), &inputs, limits).await?;
         }
-        let result = self.cluster(points, owners, by_block, checkpoint, Some(&run)).await?;
-        let ranges = Arc::new(result.ranges);
-        if let Some(verify) = params.options.verify {
-            self.verify::<D>(&ranges, verify, limits).await?;
+        let clustered = self.cluster(totals, owners, by_block, checkpoint, Some(&run)).await?;
+        let (labels, counts) = (Arc::clone(&clustered.labels), clustered.counts);
+        if let Some(verify) = params.options().verify {
+            self.verify::<D>(&labels, verify, limits).await?;
         }
-        let largest = result.sizes.iter().map(|size| size.rows).max().unwrap_or_default();
-        let clusters =
-            clusters::table(params, &result.sizes, result.numbers.first_rows(), result.scale)?;
-        drop((result.sizes, result.numbers));
-        labels::write(input, params, &ranges, &run, self.watch).await?;
+        let (clusters, largest) = clustered.table(params).await?;
+        labels::write(input, params, &labels, &run, self.watch).await?;
         clusters::write(input.session(), clusters.clone(), &run).await?;
         input.check_unchanged().await?;
-        let (counts, blocks) = (result.counts, shared.blocks);
         let outcome = Outcome { rows, skipped, counts, clusters: Some(clusters), blocks };
         self.warn(advise::after(&outcome, largest, params, self.margins.is_some()));
-        run.made_by("dbscan").commit(record::properties(input, params, &outcome)).await?;
+        let properties = record::properties(input, params, &outcome);
+        run.made_by(record::OWN_DRIVER).commit(properties).await?;
         Ok(outcome)
     }
 
@@ -160,7 +164,7 @@ impl Job<'_> {
         killed: Option<Killed>,
     ) -> Result<(Limits, Checkpoint)> {
         let Some(killed) = killed else {
-            let max_rows = self.params.options.max_rows.map(NonZeroU64::get);
+            let max_rows = self.params.options().max_rows.map(NonZeroU64::get);
             let limits = divide::limits::<D>(self.input.session(), points.usable(), max_rows);
             return Ok((limits, Checkpoint::default()));
         };
@@ -180,87 +184,115 @@ impl Job<'_> {
         flags.into_iter().for_each(|flag| self.watch.report(Event::Warning(flag)));
     }
 
-    /// Sends rows to their blocks, stored or planned; says what looks hopeless. In a dry run rows of
-    /// planned blocks stay where they are.
-    async fn share_out<const D: usize>(
+    /// Reports `work` as a stage whose length is not known.
+    async fn stage<T>(&self, name: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let (name, total, unit) = (name.to_owned(), None, Unit::Rows);
+        self.watch.report(Event::Stage { name, total, unit });
+        let answer = work.await?;
+        self.watch.report(Event::Done);
+        Ok(answer)
+    }
+
+    /// Sends rows to their blocks, stored or planned; warns of parameters that look wrong. In a dry
+    /// run rows of planned blocks stay where they are.
+    async fn divide<const D: usize>(
         &self,
         points: Points<D>,
         limits: Limits,
         checkpoint: &Checkpoint,
         is_dry: bool,
-    ) -> Result<(Totals, Divided<D>)> {
+    ) -> Result<Divided<D>> {
         let session = self.input.session();
-        let facts = Totals { rows: points.rows, largest: points.largest() };
+        let totals = Totals { rows: points.rows, largest: points.largest() };
         if let Some(margins) = self.margins {
             let margins = self.input.margins_of(margins);
-            let (stored, by_block) =
-                stored::read(self.input, points, &margins, checkpoint, self.watch).await?;
+            let copies = margins.read::<D>(self.watch).await?;
+            let sorted = stored::sort_rows(self.input, points, &margins, copies, checkpoint);
+            let (owners, by_block) = self.stage(SENDING, sorted).await?;
             let blocks = record::stored(&by_block);
-            let rows = (!is_dry).then_some((MarginOwners::Stored(stored), by_block));
-            return Ok((facts, Divided { blocks, rows }));
+            let rows = (!is_dry).then_some((MarginOwners::Stored(owners), by_block));
+            return Ok(Divided { totals, blocks, rows });
         }
         let points = Arc::new(points);
-        let (plan, flags) = divide::plan(&points, self.params, limits, session.streams()).await?;
+        let planned = divide::plan(&points, self.params, limits, session.streams());
+        let (plan, flags) = self.stage("planning blocks", planned).await?;
         self.warn(flags);
         if is_dry {
-            return Ok((facts, Divided { blocks: record::planned(&plan), rows: None }));
+            return Ok(Divided { totals, blocks: record::planned(&plan), rows: None });
         }
-        let (points, plan) =
-            (Arc::into_inner(points).expect("no phase is running"), Arc::new(plan));
+        let points = Arc::into_inner(points).expect("no phase is running");
         let done = checkpoint.done(plan.blocks().len())?;
-        let by_block = block_rows::scatter(points, &plan, session, done).await?;
+        let plan = Arc::new(plan);
+        let scattered = block_rows::scatter(points, &plan, session, done);
+        let by_block = self.stage(SENDING, scattered).await?;
         let blocks = record::scattered(&plan, &by_block);
-        let owners = MarginOwners::Planned(plan, self.params.density.eps());
-        Ok((facts, Divided { blocks, rows: Some((owners, by_block)) }))
+        let owners = MarginOwners::Planned(plan, self.params.density().eps());
+        Ok(Divided { totals, blocks, rows: Some((owners, by_block)) })
     }
 
     /// Clusters block by block, joins the blocks and labels every row.
     async fn cluster<const D: usize>(
         &self,
-        facts: Totals,
+        totals: Totals,
         owners: MarginOwners<D>,
         by_block: RowsByBlock<D>,
         checkpoint: Checkpoint,
         run: Option<&Run>,
     ) -> Result<Clustered<D>> {
-        let (session, border) = (self.input.session(), self.params.options.border);
-        let scale = Scale::new(facts.largest);
+        let (session, border) = (self.input.session(), self.params.options().border);
+        let scale = Scale::new(totals.largest);
         let work = Work::new(owners, self.params, scale);
         let results =
             blocks::cluster_all(work, by_block, checkpoint, run, session, self.watch).await?;
-        let numbers = Arc::new(join::number::<D>(&results, self.params.options.id.as_deref())?);
-        let sizes = join::sizes::<D>(&results, &numbers, border, scale)?;
-        let labelled = join::label(results, Arc::clone(&numbers), border, facts.rows, session);
-        let (ranges, counts) = labelled.await?;
-        Ok(Clustered { ranges, counts, sizes, numbers, scale })
+        self.stage("merging blocks", async {
+            let id = self.params.options().id.clone();
+            let merged = join::merge::<D>(results, id, border, scale).await?;
+            let join::Merged { results, numbers, sizes } = merged;
+            let (labels, counts) =
+                join::label(results, Arc::clone(&numbers), border, totals.rows, session).await?;
+            Ok(Clustered { labels: Arc::new(labels), counts, sizes, numbers, scale })
+        })
+        .await
     }
 
     /// Checks the labels against the definition, and with `full` against those of other blocks.
     async fn verify<const D: usize>(
         &self,
-        ranges: &Arc<RowLabels>,
+        labels: &Arc<RowLabels>,
         verify: Verify,
         limits: Limits,
     ) -> Result<()> {
         let points = Arc::new(self.input.read::<D>(self.watch).await?);
         let threads = self.input.session().streams();
-        probe::verify(&points, ranges, self.params, verify.rows(), threads).await?;
+        let checked = probe::verify(&points, labels, self.params, verify.rows(), threads);
+        self.stage("checking labels", checked).await?;
         if verify != Verify::Full {
             return Ok(());
         }
         let smaller = limits.thirds(points.usable());
         let points = Arc::into_inner(points).expect("no phase is running");
         let other = Job { margins: None, watch: &Silent, ..*self };
-        let (facts, shared) =
-            other.share_out(points, smaller, &Checkpoint::default(), false).await?;
-        let (owners, by_block) = shared.rows.expect("rows are shared out");
-        let again =
-            other.cluster(facts, owners, by_block, Checkpoint::default(), None).await?.ranges;
-        for range in 0..ranges.len() as u64 {
-            if ranges.range(range)? != again.range(range)? {
-                return Err(Error::internal("the labels of other blocks are not the same"));
-            }
-        }
-        Ok(())
+        self.stage("clustering by other blocks", async {
+            let none = Checkpoint::default();
+            let Divided { totals, rows, .. } = other.divide(points, smaller, &none, false).await?;
+            let (owners, by_block) = rows.expect("rows are in their blocks");
+            let again = other.cluster(totals, owners, by_block, none, None).await?;
+            probe::compare(labels, &again.labels).await
+        })
+        .await
+    }
+}
+
+impl<const D: usize> Clustered<D> {
+    /// The table of clusters, and the rows of the largest one.
+    async fn table(self, params: &Params) -> Result<(RecordBatch, u64)> {
+        let params = params.clone();
+        threads::run(move |thread| {
+            let largest = self.sizes.iter().map(|size| size.rows).max().unwrap_or_default();
+            let first_rows = self.numbers.first_rows();
+            let table = clusters::table(&params, &self.sizes, first_rows, self.scale, thread)?;
+            Ok((table, largest))
+        })
+        .await
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 const VERIFY_ROWS: u64 = 4096;
 
 /// A clustering as the user asks for it; the command and the procedure share this definition.
-#[derive(Args, Debug, Clone, Default)]
+#[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct Options {
     /// Column of the first coordinate
     #[arg(long, value_name = "COLUMN", requires = "y")]
@@ -24,57 +24,57 @@ pub struct Options {
     /// Column of the third coordinate
     #[arg(long, value_name = "COLUMN", requires = "x")]
     pub z: Option<String>,
-    /// How far apart two rows may be to be near, in the unit of the coordinates
+    /// Largest distance between two rows that are near each other, in the unit of the coordinates
     #[arg(long, value_name = "DISTANCE", conflicts_with_all = ["eps_arcsec", "eps_deg"])]
     pub eps: Option<f64>,
-    /// Column of the right ascension, in degrees: rows are on the sphere
+    /// Column of the right ascension, in degrees: rows are clustered on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
     pub ra: Option<String>,
     /// Column of the declination, in degrees
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     pub dec: Option<String>,
-    /// How far apart two rows may be to be near, on the sphere, in arc seconds
+    /// Largest angle between two rows that are near each other, in arc seconds
     #[arg(long, value_name = "ARCSEC", conflicts_with_all = ["eps_deg", "x"])]
     pub eps_arcsec: Option<f64>,
-    /// The same in degrees
+    /// The same angle in degrees
     #[arg(long, value_name = "DEGREES", conflicts_with = "x")]
     pub eps_deg: Option<f64>,
-    /// Rows that must be near a core row, itself included [default: twice the dimensions]
+    /// Smallest number of rows near a core row, counting the row itself [default: twice the
+    /// dimensions]
     #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
     pub min_points: Option<usize>,
-    /// Column of whole numbers that tells rows apart and puts them in order [default: their order in
-    /// the input]
+    /// Column of unique whole numbers that orders the rows and appears in the result [default: the
+    /// rows are numbered in the order of the input]
     #[arg(long, value_name = "COLUMN")]
     pub id: Option<String>,
-    /// What becomes of a row that is not core but near one: a row of the first cluster near it, or
-    /// noise
+    /// Where border rows go: into the first cluster near them, or into the noise
     #[arg(long, value_enum, default_value_t)]
     pub border: Border,
-    /// Columns of the input that are written beside the labels, or '*'
+    /// Columns of the input to write next to the labels, or '*' for all
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub keep: Vec<String>,
-    /// Check the result against the definition: the labels of so many rows, or `full` to cluster once
-    /// more by other blocks and compare every label
-    #[arg(long, value_name = "ROWS|full", num_args = 0..=1, default_missing_value = "4096")]
+    /// Check the labels of N random rows against the definition (4096 if you give no number); `full`
+    /// also clusters again with other blocks and compares every label
+    #[arg(long, value_name = "N|full", num_args = 0..=1, default_missing_value = "4096")]
     pub verify: Option<Verify>,
-    /// Own rows of a block at most [default: what fits the memory]
+    /// Largest number of own rows in a block [default: what fits in memory]
     #[arg(long, value_name = "N")]
     pub max_rows: Option<NonZeroU64>,
-    /// Go on after the last block of a killed run with the same options
+    /// Continue a killed run that had the same options: only cluster the blocks it did not finish
     #[arg(long)]
     pub resume: bool,
-    /// Count only: print the blocks, what they may cost, and what looks wrong, and write nothing
+    /// Only plan: print the blocks, their cost and warnings, and write nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What becomes of border rows.
+/// What becomes of border rows, which are not core but near a core row.
 #[derive(ValueEnum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Border {
-    /// They belong to the cluster near them that has the smallest number.
+    /// Each belongs to the cluster with the smallest number among those near it
     #[default]
     First,
-    /// They are noise: DBSCAN* (Campello, Moulavi and Sander 2013).
+    /// They are noise: DBSCAN* (Campello, Moulavi and Sander 2013)
     Noise,
 }
 
@@ -88,10 +88,10 @@ impl Border {
     }
 }
 
-/// How a result is checked.
+/// How much of a result is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verify {
-    /// The labels of so many rows, and everything that can be counted.
+    /// The labels of this many rows, and everything that can be counted.
     Rows(u64),
     /// That, and every label against those of other blocks.
     Full,
@@ -130,6 +130,10 @@ impl Verify {
     }
 }
 
+const EUCLIDEAN: &str = "euclidean";
+/// What follows an eps on the sphere.
+const ARCSEC: &str = " arcsec";
+
 /// Where rows are and what is near.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Space {
@@ -162,24 +166,14 @@ impl Space {
     pub fn eps(&self) -> String {
         match self {
             Self::Plane { eps, .. } => eps.to_string(),
-            Self::Sky { eps_deg, .. } => format!("{} arcsec", arcsec(*eps_deg)),
-        }
-    }
-
-    /// A distance in the space of the core as eps is written: on the sphere a chord is an angle.
-    pub fn shown(&self, distance: f64) -> String {
-        match self {
-            Self::Plane { .. } => {
-                format!("{distance:.4e}").parse::<f64>().unwrap_or(distance).to_string()
-            }
-            Self::Sky { .. } => format!("{:.3} arcsec", chord_arcsec(distance)),
+            Self::Sky { eps_deg, .. } => format!("{}{ARCSEC}", arcsec(*eps_deg)),
         }
     }
 
     /// The metric's name.
     pub fn metric(&self) -> &'static str {
         match self {
-            Self::Plane { .. } => "euclidean",
+            Self::Plane { .. } => EUCLIDEAN,
             Self::Sky { .. } => "great circle",
         }
     }
@@ -199,12 +193,9 @@ fn arcsec(deg: f64) -> f64 {
 /// Checked parameters.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// As the user wrote them.
-    pub options: Options,
-    /// Where rows are.
-    pub space: Space,
-    /// When a row is core.
-    pub density: Density,
+    options: Options,
+    space: Space,
+    density: Density,
 }
 
 impl Params {
@@ -223,17 +214,46 @@ impl Params {
         if let Some(index) = twice(space.columns()) {
             let name = &space.columns()[index];
             return Err(Error::usage(format!(
-                "column '{name}' is given for two coordinates: each needs one of its own"
+                "column '{name}' is given for two coordinates: pass a different column for each"
             )));
         }
         if let Some(index) = twice(&options.keep) {
             let name = &options.keep[index];
-            return Err(Error::usage(format!("column '{name}' stands twice in --keep")));
+            return Err(Error::usage(format!("column '{name}' appears twice in --keep")));
         }
         if options.keep.len() > 1 && options.keep.iter().any(|name| name == "*") {
-            return Err(Error::usage("'*' in --keep is all columns: leave the others out"));
+            return Err(Error::usage("'*' in --keep means all columns: leave out the other names"));
         }
         Ok(Self { options, space, density })
+    }
+
+    /// The parameters that [`Self::record`] wrote down, by name.
+    ///
+    /// # Errors
+    /// A record that no checked parameters have, as an internal error.
+    pub(crate) fn from_record<'a>(of: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
+        let field = |name: &str| {
+            of(name).ok_or_else(|| Error::internal(format!("a record without '{name}'")))
+        };
+        let wrong = |name: &str| Error::internal(format!("'{name}' of a record cannot be read"));
+        let mut columns = field("columns")?.split(',').map(str::to_owned);
+        let mut options = Options {
+            min_points: Some(field("min_points")?.parse().map_err(|_cause| wrong("min_points"))?),
+            border: Border::from_str(field("border")?, false).map_err(|_cause| wrong("border"))?,
+            id: Some(field("id")?.to_owned()).filter(|id| !id.is_empty()),
+            ..Options::default()
+        };
+        let eps = field("eps")?;
+        let number = eps.strip_suffix(ARCSEC).unwrap_or(eps);
+        let number = Some(number.parse().map_err(|_cause| wrong("eps"))?);
+        if field("metric")? == EUCLIDEAN {
+            (options.x, options.y, options.z) = (columns.next(), columns.next(), columns.next());
+            options.eps = number;
+        } else {
+            (options.ra, options.dec) = (columns.next(), columns.next());
+            options.eps_arcsec = number;
+        }
+        Self::new(options)
     }
 
     /// As [`Self::new`], for what needs no eps: where none is given it is 1.
@@ -247,6 +267,21 @@ impl Params {
             options.eps.get_or_insert(1.0);
         }
         Self::new(options)
+    }
+
+    /// The options, as the user wrote them.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Where rows are and what is near.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// When a row is core.
+    pub fn density(&self) -> Density {
+        self.density
     }
 
     /// The number of dimensions of the core: 3 on the sphere.
@@ -299,7 +334,7 @@ fn space(options: &Options) -> Result<(Space, usize)> {
 
 fn no_eps(option: &str) -> Error {
     Error::usage(format!(
-        "eps is missing, and no value suits all data: pass {option}; `pleiad plot kdist` helps to \
+        "eps is missing, and no value suits all data: pass {option}; `pleiad plot kdist` helps you \
          choose it"
     ))
 }
@@ -314,12 +349,23 @@ mod tests {
     }
 
     #[test]
+    fn no_flags_are_the_default() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: Options,
+        }
+        let line = <Line as clap::Parser>::parse_from(["dbscan"]);
+        assert_eq!(line.options, Options::default());
+    }
+
+    #[test]
     fn min_points_is_twice_the_dimensions_unless_given() {
-        assert_eq!(Params::new(options(Some(1.0))).unwrap().density.min_points(), 4);
+        assert_eq!(Params::new(options(Some(1.0))).unwrap().density().min_points(), 4);
         let deep = Options { z: Some("z".to_owned()), ..options(Some(1.0)) };
-        assert_eq!(Params::new(deep).unwrap().density.min_points(), 6);
+        assert_eq!(Params::new(deep).unwrap().density().min_points(), 6);
         let given = Options { min_points: Some(7), ..options(Some(1.0)) };
-        assert_eq!(Params::new(given).unwrap().density.min_points(), 7);
+        assert_eq!(Params::new(given).unwrap().density().min_points(), 7);
     }
 
     #[test]
@@ -339,10 +385,34 @@ mod tests {
     }
 
     #[test]
+    fn parameters_read_back_from_their_record() {
+        let plane = Options {
+            z: Some("z".to_owned()),
+            id: Some("k".to_owned()),
+            border: Border::Noise,
+            ..options(Some(0.1))
+        };
+        let (ra, dec) = (Some("ra".to_owned()), Some("dec".to_owned()));
+        let sky = Options { ra, dec, eps_deg: Some(0.7), ..Options::default() };
+        for options in [plane, sky] {
+            let params = Params::new(options).unwrap();
+            let record = params.record();
+            let field = |name: &str| {
+                let found = record.iter().find(|(field, _)| field == name);
+                found.map(|(_, value)| value.as_str())
+            };
+            let read = Params::from_record(field).unwrap();
+            assert_eq!(read.record(), record);
+        }
+        assert!(Params::from_record(|_| None).is_err());
+    }
+
+    #[test]
     fn an_angle_reads_back_as_it_was_written() {
         let columns = ["ra".to_owned(), "dec".to_owned()];
         let space = Space::Sky { columns, eps_deg: 30.0 / 3600.0 };
         assert_eq!(space.eps(), "30 arcsec");
-        assert_eq!(space.shown(2.0 * (15f64 / 3600.0).to_radians().sin()), "30.000 arcsec");
+        let chord = 2.0 * (15f64 / 3600.0).to_radians().sin();
+        assert!((chord_arcsec(chord) - 30.0).abs() < 1e-6);
     }
 }

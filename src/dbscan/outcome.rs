@@ -10,9 +10,9 @@ use super::options::Border;
 pub struct Outcome {
     /// All rows of the input.
     pub rows: u64,
-    /// Rows without a place.
+    /// Rows without a usable position.
     pub skipped: u64,
-    /// How many rows are what; nothing in a dry run.
+    /// Rows by kind; zero in a dry run.
     pub counts: LabelCounts,
     /// The table `clusters`; none in a dry run.
     pub clusters: Option<RecordBatch>,
@@ -20,7 +20,7 @@ pub struct Outcome {
     pub blocks: Vec<BlockSummary>,
 }
 
-/// What is told of a block.
+/// What is reported of a block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BlockSummary {
     /// Its number.
@@ -31,7 +31,7 @@ pub struct BlockSummary {
     pub hi: Vec<f64>,
     /// Rows that it owns.
     pub own_rows: u64,
-    /// Rows of others within eps of it; in a dry run as far as counts tell.
+    /// Rows of others within eps of it; in a dry run an estimate.
     pub margin_rows: u64,
     /// What it may take to cluster it, as a part of all.
     pub cost_share: f64,
@@ -51,7 +51,7 @@ impl Outcome {
     }
 }
 
-/// How many rows are what.
+/// Rows by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LabelCounts {
     /// Core rows.

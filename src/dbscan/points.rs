@@ -5,7 +5,7 @@ use super::spill_store::{ListId, SpillStore};
 use crate::error::Result;
 use crate::splitmix;
 
-/// Rows that follow each other: `D` coordinates a row, and its id if there is one.
+/// Rows that follow each other: for each row `D` coordinates, and its id if there is one.
 pub(crate) struct RowRange {
     pub(crate) list: ListId,
     pub(crate) first_row: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Points<const D: usize> {
     pub(crate) width: usize,
     /// All rows.
     pub(crate) rows: u64,
-    /// Rows without a place.
+    /// Rows without a usable position.
     pub(crate) skipped: u64,
     /// The box around the others.
     pub(crate) lo: [f64; D],
@@ -48,7 +48,7 @@ impl<const D: usize> Points<D> {
         (0..D).map(|k| self.lo[k].abs().max(self.hi[k].abs())).fold(0.0, f64::max)
     }
 
-    /// Rows with a place.
+    /// Rows with a usable position.
     pub(crate) fn usable(&self) -> u64 {
         self.rows - self.skipped
     }

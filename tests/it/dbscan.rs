@@ -69,7 +69,7 @@ async fn forty_core_rows_are_one_cluster_in_blocks_of_any_size() {
 }
 
 /// 100,000 rows: clumps, a lattice and noise.
-fn many() -> Vec<[f64; 2]> {
+pub(crate) fn many() -> Vec<[f64; 2]> {
     let mut state = 7_u64;
     let mut random = move || {
         // Knuth's MMIX generator; the upper bits are the good ones.
@@ -397,11 +397,12 @@ async fn two_clusters_with_the_same_smallest_id_are_refused() {
     points.write(vec![("x", Arc::clone(&xs)), ("y", xs), ("k", ids)], 100);
     let error = points.run("--x x --y y --eps 1 --min-points 2 --id k").await.unwrap_err();
     assert_eq!(error.kind().exit_code(), 65);
-    let said = "id column 'k' is not unique: 7 is there twice; pass another column, or no --id";
+    let said =
+        "id column 'k' is not unique: 7 appears twice; pass another column, or leave out --id";
     assert_eq!(error.to_string(), said);
 }
 
-// ---- checks of a result, and what is told of it
+// ---- checks of a result, and what is said about it
 
 #[rstest]
 #[case("--x x --y y --eps 1.5 --min-points 5 --verify", "4096")]
@@ -513,7 +514,7 @@ async fn stored_blocks_are_used_where_their_margins_are_wide_enough() {
     let (stored, told) = done(folder, &format!("dbscan blocks stored {line} --eps-deg 2"));
     assert!(!told.contains("warning") && stored.contains(",location\n"), "{told}");
     assert_eq!(by_id(&points, "stored").await, expected);
-    // As many blocks as were stored, and the copies that stand in the margins.
+    // As many blocks as were stored, and the copies in the margins.
     let dry = format!("dbscan blocks --dry-run {line} --eps-deg 2");
     let (dry, _) = done(folder, &dry);
     let margins = std::fs::read_to_string(points.path("blocks/properties")).unwrap();
@@ -522,7 +523,12 @@ async fn stored_blocks_are_used_where_their_margins_are_wide_enough() {
     // Too narrow: a warning, and the same labels.
     done(folder, "partition sky narrow --margin-arcsec 300 --blocks 40 --max-rows 200");
     let (_, told) = done(folder, &format!("dbscan narrow again {line} --eps-deg 2"));
-    assert!(told.contains("arcsec, below eps 7200 arcsec: rows are shared out again"), "{told}");
+    assert!(
+        told.contains(
+            "arcsec, below eps 7200 arcsec: using planned blocks instead of the stored ones"
+        ),
+        "{told}"
+    );
     assert_eq!(by_id(&points, "again").await, expected);
 }
 
@@ -567,12 +573,12 @@ fn results_and_distances_are_drawn() {
     assert!(stderr.contains("is not the one that was clustered"), "{stderr}");
     let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "points"]).current_dir(folder));
     assert_eq!(code, 65, "{stderr}");
-    assert!(stderr.contains("is not what pleiad dbscan wrote"), "{stderr}");
+    assert!(stderr.contains("was not written by pleiad dbscan"), "{stderr}");
 }
 
 // ---- killed runs
 
-/// Tells when so many blocks are done.
+/// Notifies when this many blocks are done.
 struct UntilBlocks {
     wanted: u64,
     seen: Mutex<(bool, u64)>,

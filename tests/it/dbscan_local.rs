@@ -191,7 +191,7 @@ fn identical_rows_count_each(
     #[case] min_points: usize,
     #[case] expected: (usize, usize, usize, usize, usize),
 ) {
-    // The third place cannot be told from the first two at eps 1e-13, and needs no cells between.
+    // The third place cannot be distinguished from the first two at eps 1e-13, and needs no cells between.
     for place in [[0.0, -0.0], [-1e9, 1e9], [1e3, 1e3]] {
         let rows = vec![place; 20_000];
         assert_eq!(counts(&whole(&rows, &density(1e-13, min_points))), expected);
@@ -246,7 +246,7 @@ fn row_numbers_that_repeat_are_refused() {
     for (local, _) in &halves {
         merge.add(&local.first_rows(&[7]), &local.contacts);
     }
-    assert_eq!(merge.number(), Err(7));
+    assert_eq!(merge.number(&AtomicBool::new(false)), Err(7));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod support {
 mod cli; // the binary from outside: exit codes, streams, signals, help
 mod corrupt; // damaged files are read or refused
 mod dbscan_local; // law 5 in one block and by any blocks, against slow answers
+mod dbscan_cancel; // a dropped driver ends its threads, in every phase
 mod dbscan; // law 5 from files to labels; golden labels; killed runs
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides

@@ -61,7 +61,7 @@ impl Dbscan {
             )
             .into());
         }
-        let out = self.out.as_deref().filter(|_| !params.options.dry_run);
+        let out = self.out.as_deref().filter(|_| !params.options().dry_run);
         let out = out.map(|out| context.stores.parse(out)).transpose()?;
         let session = context.session()?;
         let options =
@@ -69,7 +69,7 @@ impl Dbscan {
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let (mut run, mut killed) = (None, None);
         if let Some(out) = &out {
-            if params.options.resume {
+            if params.options().resume {
                 killed = dbscan::resume::killed(&session, out).await?;
                 match &killed {
                     Some(killed) => {

@@ -29,7 +29,7 @@ pub(crate) fn before<const D: usize>(
     if rows < FEW_ROWS {
         return Vec::new();
     }
-    let (eps, min_points) = (params.density.eps(), params.density.min_points() as u64);
+    let (eps, min_points) = (params.density().eps(), params.density().min_points() as u64);
     let (mut near, mut sure, mut never) = (0.0, 0, 0);
     // Rows of a cell this narrow are all near each other.
     let is_narrow = counts.side() * (D as f64).sqrt() <= eps * (1.0 - 1e-9);
@@ -53,26 +53,26 @@ pub(crate) fn before<const D: usize>(
     let near_share = near / all / all;
     if near_share >= NEAR_SHARE {
         flags.push(format!(
-            "a row has about {:.0} rows within eps of it, {} of the table: eps is {}, take a smaller \
+            "a row has about {:.0} rows within eps of it, {} of the table: eps is {}, use a smaller \
              one",
             near / all,
             percent(near_share),
-            params.space.eps()
+            params.space().eps()
         ));
     }
     if sure as f64 / all >= CORE_SHARE {
         flags.push(format!(
-            "{} of the rows are core for sure, so there will be hardly any noise: take a smaller eps, \
-             or more than {min_points} min-points",
+            "{} of the rows are certain to be core, so hardly any row will be noise: use a smaller \
+             eps, or --min-points above {min_points}",
             percent(sure as f64 / all)
         ));
     }
     if never as f64 / all >= 1.0 - CORE_SHARE_LOW {
         flags.push(format!(
-            "at most {} of the rows can be core, so nearly all will be noise: eps is {}, take a \
-             larger one, or fewer than {min_points} min-points",
+            "at most {} of the rows can be core, so nearly all will be noise: eps is {}, use a \
+             larger one, or --min-points below {min_points}",
             percent(1.0 - never as f64 / all),
-            params.space.eps()
+            params.space().eps()
         ));
     }
     flags
@@ -91,23 +91,23 @@ pub(crate) fn after(
     }
     let counts = &outcome.counts;
     let of = |part: u64, all: u64| part as f64 / all.max(1) as f64;
-    let (eps, min_points) = (params.space.eps(), params.density.min_points());
+    let (eps, min_points) = (params.space().eps(), params.density().min_points());
     let core = of(counts.core, usable);
     let clustered = counts.core + counts.border;
     let mut flags = Vec::new();
     if core >= CORE_SHARE {
         flags.push(format!(
-            "{} of the rows are core: eps {eps} may be too large, or {min_points} min-points too few",
+            "{} of the rows are core: eps {eps} may be too large, or --min-points {min_points} too small",
             percent(core)
         ));
     } else if core <= CORE_SHARE_LOW {
         flags.push(format!(
-            "{} of the rows are core: eps {eps} may be too small, or {min_points} min-points too many",
+            "{} of the rows are core: eps {eps} may be too small, or --min-points {min_points} too large",
             percent(core)
         ));
     } else if of(counts.noise, usable) >= NOISE_SHARE {
         flags.push(format!(
-            "{} of the rows are noise: eps {eps} may be too small, or {min_points} min-points too many",
+            "{} of the rows are noise: eps {eps} may be too small, or --min-points {min_points} too large",
             percent(of(counts.noise, usable))
         ));
     }
@@ -119,8 +119,8 @@ pub(crate) fn after(
     }
     if outcome.margin_rows() > usable && !is_stored {
         flags.push(format!(
-            "{} rows were read as margin rows, more than the {usable} own rows: eps {eps} is wide for \
-             blocks that fit the memory; raise --memory-limit or --max-rows, or take a smaller eps",
+            "{} rows were read as margin rows, more than the {usable} own rows: eps {eps} is large \
+             for blocks that fit in memory; raise --memory-limit or --max-rows, or use a smaller eps",
             outcome.margin_rows()
         ));
     }
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn hopeless_parameters_are_told_before_the_run() {
+    fn hopeless_parameters_are_flagged_before_the_run() {
         assert_eq!(flags(1.5, 5), Vec::<String>::new());
         let large = flags(20.0, 5);
         assert!(
-            large[0].starts_with("a row has about ") && large[0].ends_with("take a smaller one")
+            large[0].starts_with("a row has about ") && large[0].ends_with("use a smaller one")
         );
-        assert!(large[1].starts_with("100.0 % of the rows are core for sure"), "{large:?}");
+        assert!(large[1].starts_with("100.0 % of the rows are certain to be core"), "{large:?}");
         let small = flags(0.4, 20);
         assert!(small[0].starts_with("at most 0.0 % of the rows can be core"), "{small:?}");
     }

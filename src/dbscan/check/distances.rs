@@ -3,8 +3,6 @@
 //!
 //! All coordinates are held in memory: 16 bytes a row in the plane, 24 in space and on the sphere.
 
-use std::sync::Arc;
-
 use datafusion::execution::memory_pool::MemoryConsumer;
 
 use super::advise::{FEW_ROWS, percent};
@@ -12,13 +10,13 @@ use super::tree::KdTree;
 use crate::dbscan::input::Input;
 use crate::dbscan::options::{Params, Space, chord_arcsec};
 use crate::dbscan::points::is_chosen;
-use crate::dbscan::threads::{died, parallel_for};
+use crate::dbscan::threads::{self, parallel_for};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
 use crate::table::Source;
 
-/// Shares of core rows that an eps is told for, in percent.
+/// Shares of core rows, in percent, for which an eps is reported.
 const SHARES: [u32; 5] = [50, 75, 90, 95, 99];
 
 /// So many rows or more that are core for any eps.
@@ -32,14 +30,14 @@ pub struct Curve {
     pub distances: Vec<f64>,
     /// Which nearest row they are of.
     pub min_points: usize,
-    /// Rows of the table that have a place.
+    /// Rows of the table with a usable position.
     pub rows: u64,
     /// `arcsec`, or nothing in the plane.
     pub unit: &'static str,
 }
 
 impl Curve {
-    /// The eps at which so many percent of the rows are core.
+    /// The eps at which this many percent of the rows are core.
     pub fn eps_of(&self, percent: u32) -> f64 {
         let rank = (self.distances.len() * percent as usize).div_ceil(100);
         self.distances[rank.clamp(1, self.distances.len()) - 1]
@@ -50,7 +48,7 @@ impl Curve {
         SHARES.iter().map(|percent| (*percent, self.eps_of(*percent))).collect()
     }
 
-    /// The part of the rows that have so many rows at their very place: core for any eps.
+    /// The share of the rows whose position `min_points` rows share: they are core for any eps.
     pub fn same_place(&self) -> f64 {
         let here = self.distances.partition_point(|distance| *distance <= 0.0);
         here as f64 / self.distances.len() as f64
@@ -96,10 +94,10 @@ async fn measure_in<const D: usize>(
 ) -> Result<Curve> {
     let session = input.session();
     let points = input.read::<D>(watch).await?;
-    let (rows, min_points) = (points.usable(), params.density.min_points());
+    let (rows, min_points) = (points.usable(), params.density().min_points());
     if rows < min_points as u64 {
         return Err(Error::data(format!(
-            "'{}' has {rows} rows with a place, expected at least min-points, {min_points}",
+            "'{}' has {rows} rows with a usable position, expected at least {min_points} (--min-points)",
             input.table.name
         )));
     }
@@ -107,37 +105,43 @@ async fn measure_in<const D: usize>(
     let room = MemoryConsumer::new("dbscan distances").register(&session.memory_pool());
     room.try_grow(bytes).map_err(|cause| {
         let mib = bytes >> 20;
-        let message = format!("distances of {rows} rows need {mib} MiB: raise --memory-limit");
+        let message = format!("the positions of {rows} rows need {mib} MiB: raise --memory-limit");
         Error::new(Kind::Limit, message).caused_by(cause)
     })?;
-    let threads = session.streams();
-    let (mut places, mut chosen) = (Vec::with_capacity(bytes / size_of::<[f64; D]>()), Vec::new());
-    for range in &points.ranges {
-        points.rows_of(range, &points.store.take(range.list)?, |row, place, _| {
-            places.push(place);
-            if is_chosen(row, sample, points.rows) {
-                chosen.push(place);
-            }
-            Ok(())
-        })?;
-    }
-    // A hash may choose no row of a small table.
-    chosen.extend(places.first().copied().filter(|_| chosen.is_empty()));
-    let is_sky = matches!(params.space, Space::Sky { .. });
-    let chosen = Arc::new(chosen);
-    let count = chosen.len();
-    let tree = tokio::task::spawn_blocking(move || KdTree::new(places));
-    let tree = tree.await.map_err(died)?;
-    let parts = parallel_for(threads, count, move |queue| {
+    let (is_sky, total) = (matches!(params.space(), Space::Sky { .. }), points.rows);
+    let (tree, chosen) = threads::run(move |thread| {
+        let mut places = Vec::with_capacity(bytes / size_of::<[f64; D]>());
+        let mut chosen = Vec::new();
+        for range in &points.ranges {
+            points.rows_of(range, &points.store.take(range.list, thread)?, |row, place, _| {
+                places.push(place);
+                if is_chosen(row, sample, total) {
+                    chosen.push(place);
+                }
+                Ok(())
+            })?;
+        }
+        // A hash may choose no row of a small table.
+        chosen.extend(places.first().copied().filter(|_| chosen.is_empty()));
+        Ok((KdTree::new(places, thread.watch())?, chosen))
+    })
+    .await?;
+    let parts = parallel_for(session.streams(), chosen.len(), move |queue| {
         let mut distances = Vec::new();
         while let Some(index) = queue.next() {
-            let distance = tree.nearest(&chosen[index], min_points).sqrt();
+            let squared = tree.nearest(&chosen[index], min_points, queue.thread().watch())?;
+            let distance = squared.sqrt();
             distances.push(if is_sky { chord_arcsec(distance) } else { distance });
         }
         Ok(distances)
     });
-    let mut distances: Vec<f64> = parts.await?.into_iter().flatten().collect();
-    distances.sort_by(f64::total_cmp);
+    let parts = parts.await?;
+    let distances = threads::run(move |_| {
+        let mut distances: Vec<f64> = parts.into_iter().flatten().collect();
+        distances.sort_by(f64::total_cmp);
+        Ok(distances)
+    })
+    .await?;
     drop(room);
     let unit = if is_sky { "arcsec" } else { "" };
     let curve = Curve { distances, min_points, rows, unit };
@@ -152,8 +156,8 @@ fn same_place(curve: &Curve) -> Option<String> {
     let share = curve.same_place();
     (curve.rows >= FEW_ROWS && share >= SAME_PLACE_SHARE).then(|| {
         format!(
-            "{} of the rows have {} rows at their very place and are core for any eps: take more \
-             min-points, or a table in which a place is there once",
+            "{} of the rows are at a position that {} rows or more share, and are core for any eps: \
+             raise --min-points, or remove duplicate positions",
             percent(share),
             curve.min_points
         )
@@ -165,14 +169,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_at_one_place_are_told() {
+    fn rows_at_one_position_are_flagged() {
         let of = |same: usize, rows: u64| {
             let distances = (0..10).map(|row| if row < same { 0.0 } else { 1.0 }).collect();
             same_place(&Curve { distances, min_points: 4, rows, unit: "" })
         };
         assert_eq!((of(0, 1000), of(1, 99)), (None, None));
-        let told = of(3, 1000).expect("a flag");
-        assert!(told.starts_with("30.0 % of the rows have 4 rows at their very place"), "{told}");
+        let flag = of(3, 1000).expect("a flag");
+        assert!(
+            flag.starts_with("30.0 % of the rows are at a position that 4 rows or more share"),
+            "{flag}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `--verify`: the labels of some rows against the definition, and of all rows against each other.
 //!
-//! Rows are chosen by a hash of their number and stand in a plain grid of cells a hair wider than
+//! Rows are chosen by a hash of their number and put into a plain grid of cells a hair wider than
 //! eps; then all rows are read again, and each is compared with the chosen ones in the 3^D cells
 //! around it. Neither blocks nor the core take part. A chosen row must be
 //!
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::dbscan::merge::row_labels::{LabelRange, RANGE_ROWS, RowKind, RowLabels};
 use crate::dbscan::options::{Border, Params};
 use crate::dbscan::points::{Points, is_chosen};
-use crate::dbscan::threads::parallel_for;
+use crate::dbscan::threads::{self, BlockingThread, parallel_for};
 use crate::error::{Error, Result};
 
 /// A row that is looked at.
@@ -43,18 +43,55 @@ struct Near {
 /// The first row whose label is wrong, as a broken promise of this program.
 pub(crate) async fn verify<const D: usize>(
     points: &Arc<Points<D>>,
-    ranges: &Arc<RowLabels>,
+    labels: &Arc<RowLabels>,
     params: &Params,
     wanted: u64,
     threads: usize,
 ) -> Result<()> {
-    let (rows, labels) = (Arc::clone(points), Arc::clone(ranges));
+    let chosen = choose(points, labels, wanted, threads).await?;
+    let grid = ProbeGrid::new(points, params.density().eps());
+    let near = look_around(points, labels, params, grid, chosen, threads).await?;
+    let (labels, params) = (Arc::clone(labels), params.clone());
+    threads::run(move |thread| {
+        for (chosen, near) in &near {
+            judge(chosen, near, &params)?;
+        }
+        check_numbers(&labels, params.options().id.is_none(), thread)
+    })
+    .await
+}
+
+/// Checks that two results label every row alike.
+///
+/// # Errors
+/// They do not: a broken promise of this program.
+pub(crate) async fn compare(labels: &Arc<RowLabels>, others: &Arc<RowLabels>) -> Result<()> {
+    let (labels, others) = (Arc::clone(labels), Arc::clone(others));
+    threads::run(move |thread| {
+        for range in 0..labels.len() as u64 {
+            if labels.range(range, thread)? != others.range(range, thread)? {
+                return Err(Error::internal("the labels of other blocks are not the same"));
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// About `wanted` rows with their labels.
+async fn choose<const D: usize>(
+    points: &Arc<Points<D>>,
+    labels: &Arc<RowLabels>,
+    wanted: u64,
+    threads: usize,
+) -> Result<Vec<Chosen<D>>> {
+    let (rows, labels) = (Arc::clone(points), Arc::clone(labels));
     let chosen = parallel_for(threads, points.ranges.len(), move |queue| {
-        let mut reader = LabelReader::new(&labels);
+        let mut reader = LabelReader::new(&labels, queue.thread());
         let mut chosen = Vec::new();
         while let Some(index) = queue.next() {
             let range = &rows.ranges[index];
-            rows.rows_of(range, &rows.store.read(range.list)?, |row, place, _| {
+            rows.rows_of(range, &rows.store.read(range.list, queue.thread())?, |row, place, _| {
                 if is_chosen(row, wanted, rows.rows) {
                     chosen.push(Chosen { row, place, kind: reader.kind(row)? });
                 }
@@ -63,42 +100,44 @@ pub(crate) async fn verify<const D: usize>(
         }
         Ok(chosen)
     });
-    let chosen: Vec<Chosen<D>> = chosen.await?.into_iter().flatten().collect();
-    let near = look_around(points, ranges, params, &chosen, threads).await?;
-    for (chosen, near) in chosen.iter().zip(&near) {
-        judge(chosen, near, params)?;
-    }
-    check_numbers(ranges, params.options.id.is_none())
+    Ok(chosen.await?.into_iter().flatten().collect())
 }
 
-/// What is near each of the chosen rows.
+/// The chosen rows, each with what is near it.
 async fn look_around<const D: usize>(
     points: &Arc<Points<D>>,
-    ranges: &Arc<RowLabels>,
+    labels: &Arc<RowLabels>,
     params: &Params,
-    chosen: &[Chosen<D>],
+    mut grid: ProbeGrid<D>,
+    chosen: Vec<Chosen<D>>,
     threads: usize,
-) -> Result<Vec<Near>> {
-    let eps_squared = params.density.eps_squared();
-    let grid = Arc::new(ProbeGrid::new(points, params.density.eps(), chosen));
-    let (rows, labels) = (Arc::clone(points), Arc::clone(ranges));
-    let places: Vec<[f64; D]> = chosen.iter().map(|chosen| chosen.place).collect();
+) -> Result<Vec<(Chosen<D>, Near)>> {
+    let eps_squared = params.density().eps_squared();
+    let (rows, labels) = (Arc::clone(points), Arc::clone(labels));
+    let (grid, chosen) = threads::run(move |_| {
+        grid.fill(&chosen);
+        Ok((grid, Arc::new(chosen)))
+    })
+    .await?;
+    let all = Arc::clone(&chosen);
     let parts = parallel_for(threads, points.ranges.len(), move |queue| {
-        let mut reader = LabelReader::new(&labels);
-        let mut near = vec![Near::default(); places.len()];
+        let mut reader = LabelReader::new(&labels, queue.thread());
+        let mut near = vec![Near::default(); chosen.len()];
         while let Some(index) = queue.next() {
             let range = &rows.ranges[index];
-            rows.rows_of(range, &rows.store.read(range.list)?, |row, place, _| {
+            rows.rows_of(range, &rows.store.read(range.list, queue.thread())?, |row, place, _| {
                 let mut kind = None;
-                grid.around(&place, |chosen| {
-                    let t = |k: usize| place[k] - places[chosen][k];
+                grid.around(&place, |number| {
+                    queue.thread().check()?;
+                    let other = chosen[number].place;
+                    let t = |k: usize| place[k] - other[k];
                     let squared = (1..D).fold(t(0) * t(0), |sum, k| sum + t(k) * t(k));
                     if squared <= eps_squared {
                         let kind = match kind {
                             Some(kind) => kind,
                             None => *kind.insert(reader.kind(row)?),
                         };
-                        near[chosen].add(kind);
+                        near[number].add(kind);
                     }
                     Ok(())
                 })
@@ -106,11 +145,15 @@ async fn look_around<const D: usize>(
         }
         Ok(near)
     });
-    let mut all = vec![Near::default(); chosen.len()];
-    for part in parts.await? {
-        all.iter_mut().zip(part).for_each(|(near, part)| near.join(part));
-    }
-    Ok(all)
+    let parts = parts.await?;
+    threads::run(move |_| {
+        let mut near = vec![Near::default(); all.len()];
+        for part in parts {
+            near.iter_mut().zip(part).for_each(|(near, part)| near.join(part));
+        }
+        Ok(all.iter().copied().zip(near).collect())
+    })
+    .await
 }
 
 impl Near {
@@ -131,8 +174,8 @@ impl Near {
 }
 
 fn judge<const D: usize>(chosen: &Chosen<D>, near: &Near, params: &Params) -> Result<()> {
-    let is_core = near.rows >= params.density.min_points() as u64;
-    let expected = match (is_core, near.clusters, params.options.border) {
+    let is_core = near.rows >= params.density().min_points() as u64;
+    let expected = match (is_core, near.clusters, params.options().border) {
         (true, Some((first, last)), _) if first == last => RowKind::Core(first),
         (true, ..) => return Err(wrong(chosen, near, "core rows of one cluster near it")),
         (false, Some((first, _)), Border::First) => RowKind::Border(first),
@@ -156,12 +199,11 @@ fn wrong<const D: usize>(chosen: &Chosen<D>, near: &Near, expected: &str) -> Err
 }
 
 /// Every number has a core row; without ids numbers are in the order of these.
-fn check_numbers(ranges: &RowLabels, in_order: bool) -> Result<()> {
+fn check_numbers(labels: &RowLabels, in_order: bool, thread: &BlockingThread) -> Result<()> {
     let mut has_core: Vec<bool> = Vec::new();
     let mut others = 0;
-    for range in 0..ranges.len() as u64 {
-        let labels = ranges.range(range)?;
-        for kind in labels.kinds() {
+    for range in 0..labels.len() as u64 {
+        for kind in labels.range(range, thread)?.kinds() {
             let (RowKind::Core(cluster) | RowKind::Border(cluster)) = kind else { continue };
             let cluster = usize::try_from(cluster)
                 .map_err(|cause| Error::internal("a cluster below 0").caused_by(cause))?;
@@ -186,22 +228,23 @@ fn check_numbers(ranges: &RowLabels, in_order: bool) -> Result<()> {
     Err(Error::internal(format!("{} clusters have no core row", has_core.len() - others)))
 }
 
-/// The label of any row; rows near each other are found soon.
+/// The label of any row; the labels around it are read with it.
 struct LabelReader<'a> {
-    ranges: &'a RowLabels,
+    labels: &'a RowLabels,
+    thread: &'a BlockingThread,
     loaded: Option<(u64, LabelRange)>,
 }
 
 impl<'a> LabelReader<'a> {
-    fn new(ranges: &'a RowLabels) -> Self {
-        Self { ranges, loaded: None }
+    fn new(labels: &'a RowLabels, thread: &'a BlockingThread) -> Self {
+        Self { labels, thread, loaded: None }
     }
 
     fn kind(&mut self, row: u64) -> Result<RowKind> {
         let range = row / RANGE_ROWS;
         let labels = match &self.loaded {
             Some((loaded, labels)) if *loaded == range => labels,
-            _ => &self.loaded.insert((range, self.ranges.range(range)?)).1,
+            _ => &self.loaded.insert((range, self.labels.range(range, self.thread)?)).1,
         };
         Ok(labels.kind(row % RANGE_ROWS))
     }
@@ -215,15 +258,17 @@ struct ProbeGrid<const D: usize> {
 }
 
 impl<const D: usize> ProbeGrid<D> {
-    fn new(points: &Points<D>, eps: f64, chosen: &[Chosen<D>]) -> Self {
+    fn new(points: &Points<D>, eps: f64) -> Self {
         // A hair wider than eps, and never so narrow that rounding could miss a cell.
         let widest = (0..D).map(|k| points.hi[k] - points.lo[k]).fold(0.0, f64::max);
         let side = (eps * (1.0 + 2f64.powi(-20))).max(widest * 2f64.powi(-30));
-        let mut grid = Self { lo: points.lo, side, rows: HashMap::new() };
+        Self { lo: points.lo, side, rows: HashMap::new() }
+    }
+
+    fn fill(&mut self, chosen: &[Chosen<D>]) {
         for (number, chosen) in chosen.iter().enumerate() {
-            grid.rows.entry(grid.cell(&chosen.place)).or_default().push(number);
+            self.rows.entry(self.cell(&chosen.place)).or_default().push(number);
         }
-        grid
     }
 
     #[expect(

@@ -6,6 +6,10 @@
 
 use std::collections::BinaryHeap;
 
+use crate::dbscan::local::sort::select;
+use crate::dbscan::local::{Watch, stopped};
+use crate::error::Result;
+
 /// Rows that are not divided further.
 const LEAF: usize = 24;
 
@@ -16,27 +20,34 @@ pub(crate) struct KdTree<const D: usize> {
 
 impl<const D: usize> KdTree<D> {
     /// A tree of rows with finite coordinates.
-    pub(crate) fn new(mut rows: Vec<[f64; D]>) -> Self {
+    ///
+    /// # Errors
+    /// It has been asked to stop.
+    pub(crate) fn new(mut rows: Vec<[f64; D]>, watch: Watch<'_>) -> Result<Self> {
         let mut open = vec![(0, rows.len(), 0)];
         while let Some((from, to, axis)) = open.pop() {
             if to - from > LEAF {
                 let middle = usize::midpoint(from, to);
                 let by = |a: &[f64; D], b: &[f64; D]| a[axis].total_cmp(&b[axis]);
-                rows[from..to].select_nth_unstable_by(middle - from, by);
+                select(&mut rows[from..to], middle - from, watch, by).ok_or_else(stopped)?;
                 open.push((from, middle, (axis + 1) % D));
                 open.push((middle + 1, to, (axis + 1) % D));
             }
         }
-        Self { rows }
+        Ok(Self { rows })
     }
 
     /// The squared distance from `p` to the `k`-th nearest row, from 1; of all if there are fewer.
-    pub(crate) fn nearest(&self, p: &[f64; D], k: usize) -> f64 {
+    ///
+    /// # Errors
+    /// It has been asked to stop.
+    pub(crate) fn nearest(&self, p: &[f64; D], k: usize, watch: Watch<'_>) -> Result<f64> {
         // Squares are not negative: their bits are in their order.
         let mut best: BinaryHeap<u64> = BinaryHeap::with_capacity(k + 1);
         // A range, its axis, and how far it is away at least.
         let mut open = vec![(0, self.rows.len(), 0, 0.0)];
         while let Some((from, to, axis, away)) = open.pop() {
+            watch.check()?;
             let farthest = match best.peek() {
                 Some(farthest) if best.len() >= k => f64::from_bits(*farthest),
                 _ => f64::INFINITY,
@@ -58,7 +69,7 @@ impl<const D: usize> KdTree<D> {
             open.push((far.0, far.1, next, f64::max(away, gap * gap)));
             open.push((near.0, near.1, next, away));
         }
-        best.peek().map_or(0.0, |farthest| f64::from_bits(*farthest))
+        Ok(best.peek().map_or(0.0, |farthest| f64::from_bits(*farthest)))
     }
 }
 
@@ -75,6 +86,8 @@ fn offer<const D: usize>(best: &mut BinaryHeap<u64>, k: usize, p: &[f64; D], row
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -85,13 +98,15 @@ mod tests {
             rows in prop::collection::vec(prop::array::uniform3((0i8..9).prop_map(f64::from)), 1..200),
             k in 1usize..30,
         ) {
-            let tree = KdTree::new(rows.clone());
+            let stop = AtomicBool::new(false);
+            let watch = Watch::new(&stop);
+            let tree = KdTree::new(rows.clone(), watch).unwrap();
             let k = k.min(rows.len());
             for p in &rows {
                 let squared = |row: &[f64; 3]| (0..3).map(|i| (row[i] - p[i]).powi(2)).sum::<f64>();
                 let mut all: Vec<f64> = rows.iter().map(squared).collect();
                 all.sort_by(f64::total_cmp);
-                prop_assert_eq!(tree.nearest(p, k).to_bits(), all[k - 1].to_bits());
+                prop_assert_eq!(tree.nearest(p, k, watch).unwrap().to_bits(), all[k - 1].to_bits());
             }
         }
     }

@@ -12,6 +12,7 @@ use super::core::Cores;
 use super::density::Density;
 use super::forest::{CellRows, Forest, Part};
 use super::label::{Cluster, Label, Local};
+use super::sort::sort;
 use super::watch::Watch;
 use super::window::Window;
 
@@ -22,7 +23,7 @@ pub(super) fn label<const D: usize>(
     clusters: &Clusters,
     density: &Density,
     copied: impl Fn(&[f64; D]) -> bool,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<Local<D>> {
     let first = clusters.first.iter();
     let mut collector = Collector {
@@ -36,6 +37,7 @@ pub(super) fn label<const D: usize>(
     for cell in 0..position(cores.len()) {
         let cluster = clusters.of[cell as usize];
         collector.clusters[cluster as usize].cores += position(cores.rows(cell).len());
+        watch.tick()?;
         for row in cores.rows(cell) {
             collector.core(cells.input(row), cells.place(row), cluster, &copied);
         }
@@ -46,13 +48,12 @@ pub(super) fn label<const D: usize>(
         clusters,
         eps_squared: density.eps_squared(),
         window: Window::around(),
-        forest: Forest::new(cells, cores),
+        forest: Forest::new(cells, cores, watch),
         around: Vec::new(),
         near: Vec::new(),
     };
     let mut next = 0; // the next cell of `cores`
     for cell in 0..cells.len() {
-        watch.tick()?;
         let mut rows = cells.rows_of(cell..cell + 1);
         let core = cores.index.get(next).is_some_and(|index| *index == cells.index()[cell]);
         let core = core.then_some(next);
@@ -66,6 +67,7 @@ pub(super) fn label<const D: usize>(
         search.move_to(cell);
         let within = core.map(|core| clusters.of[core]);
         for row in rows {
+            watch.tick()?;
             let place = cells.place(row);
             let near = search.clusters_near(&place, within);
             if cells.is_own(row) {
@@ -75,7 +77,7 @@ pub(super) fn label<const D: usize>(
             }
         }
     }
-    Some(collector.sorted())
+    collector.sorted(watch)
 }
 
 /// Looks for clusters near a row, cell by cell.
@@ -163,12 +165,12 @@ impl<const D: usize> Collector<D> {
     }
 
     /// Sorts the contacts by place and numbers the open places.
-    fn sorted(mut self) -> Local<D> {
-        self.exports.sort_unstable();
+    fn sorted(mut self, watch: Watch<'_>) -> Option<Local<D>> {
+        sort(&mut self.exports, watch)?;
         self.exports.dedup();
-        self.touches.sort_unstable();
+        sort(&mut self.touches, watch)?;
         self.touches.dedup();
-        self.open.sort_unstable();
+        sort(&mut self.open, watch)?;
         let mut open: Vec<Point<D>> = Vec::with_capacity(self.open.len());
         for (place, row) in &self.open {
             if open.last() != Some(place) {
@@ -177,7 +179,7 @@ impl<const D: usize> Collector<D> {
             self.labels[*row as usize] = Label::open(position(open.len() - 1));
         }
         drop(self.open);
-        self.reaches.sort_unstable();
+        sort(&mut self.reaches, watch)?;
         self.reaches.dedup();
         let mut number = 0;
         let mut reaches = Vec::with_capacity(self.reaches.len());
@@ -187,10 +189,10 @@ impl<const D: usize> Collector<D> {
             }
             reaches.push(Reach { open: position(number), cluster: *cluster });
         }
-        Local {
+        Some(Local {
             labels: self.labels,
             clusters: self.clusters,
             contacts: Contacts { exports: self.exports, open, reaches, touches: self.touches },
-        }
+        })
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::density::Density;
 use super::hull::Hull;
 use super::radix;
+use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
 
 /// Rows of a block, so that a row number, a flag and a label's kind fit 32 bits.
@@ -41,35 +42,44 @@ pub(super) struct Cells<const D: usize> {
 }
 
 impl<const D: usize> Cells<D> {
-    /// Sorts `rows`, the first `own` of them own rows.
-    pub(super) fn sort(rows: Vec<[f64; D]>, own: usize, density: &Density) -> Result<Self> {
+    /// Sorts `rows`, the first `own` of them own rows; `None` once it has been asked to stop.
+    pub(super) fn sort(
+        rows: Vec<[f64; D]>,
+        own: usize,
+        density: &Density,
+        watch: Watch<'_>,
+    ) -> Result<Option<Self>> {
         if rows.len() > MAX_ROWS {
             return Err(Error::new(
                 Kind::Limit,
                 format!("a block has {} rows, expected at most {MAX_ROWS}: split it", rows.len()),
             ));
         }
-        let grid = Grid::over(&rows, density)?;
-        let sorted = grid.sort(&rows);
+        let grid = CellIndexer::over(&rows, density)?;
+        let Some(sorted) = grid.sort(&rows, watch) else { return Ok(None) };
         let order: Vec<u32> = sorted.iter().map(|item| row_of(*item)).collect();
         drop(sorted);
-        let columns = std::array::from_fn(|k| {
+        let mut columns = std::array::from_fn(|_| Vec::new());
+        for (k, column) in columns.iter_mut().enumerate() {
+            if watch.is_stopped() {
+                return Ok(None);
+            }
             // Adding zero turns -0.0 into 0.0.
-            order.iter().map(|row| rows[*row as usize][k] + 0.0).collect()
-        });
+            *column = order.iter().map(|row| rows[*row as usize][k] + 0.0).collect();
+        }
         drop(rows);
         let own = u32::try_from(own).expect("rows are at most 2^30");
         let mut cells = Self { columns, order, own, starts: Vec::new(), index: Vec::new() };
-        cells.divide(&grid);
-        Ok(cells)
+        Ok(cells.divide(&grid, watch).map(|()| cells))
     }
 
     /// Finds where cells begin.
-    fn divide(&mut self, grid: &Grid<D>) {
+    fn divide(&mut self, grid: &CellIndexer<D>, watch: Watch<'_>) -> Option<()> {
         let rows = self.order.len();
         let index_at = |i: usize| grid.index_of(&std::array::from_fn(|k| self.columns[k][i]));
         let begins = |i: &usize| *i == 0 || index_at(*i) != index_at(*i - 1);
         let cells = (0..rows).filter(begins).count();
+        watch.tick()?;
         let mut starts = Vec::with_capacity(cells + 1);
         let mut index = Vec::with_capacity(cells);
         for i in (0..rows).filter(begins) {
@@ -78,6 +88,7 @@ impl<const D: usize> Cells<D> {
         }
         starts.push(position(rows));
         (self.starts, self.index) = (starts, index);
+        Some(())
     }
 
     /// Cells that are not empty.
@@ -160,7 +171,7 @@ fn row_of(item: u64) -> u32 {
 }
 
 /// Where cells lie.
-struct Grid<const D: usize> {
+struct CellIndexer<const D: usize> {
     lo: [f64; D],
     /// Cells in a unit of length.
     cells_per_unit: f64,
@@ -168,7 +179,7 @@ struct Grid<const D: usize> {
     last: Index<D>,
 }
 
-impl<const D: usize> Grid<D> {
+impl<const D: usize> CellIndexer<D> {
     fn over(rows: &[[f64; D]], density: &Density) -> Result<Self> {
         let (mut lo, mut hi) = ([f64::INFINITY; D], [f64::NEG_INFINITY; D]);
         for (number, row) in rows.iter().enumerate() {
@@ -218,7 +229,7 @@ impl<const D: usize> Grid<D> {
     }
 
     /// The rows in the order of their cells, in the lower halves of the items.
-    fn sort(&self, rows: &[[f64; D]]) -> Vec<u64> {
+    fn sort(&self, rows: &[[f64; D]], watch: Watch<'_>) -> Option<Vec<u64>> {
         let mut items: Vec<u64> = (0..rows.len() as u64).collect();
         let mut scratch = vec![0; items.len()];
         let width = |k: usize| u32::BITS - self.last[k].leading_zeros();
@@ -237,21 +248,25 @@ impl<const D: usize> Grid<D> {
                 let key = parts.fold(0, |key, k| (key << width(k)) | u64::from(index[k]));
                 *item = (key << 32) | u64::from(row);
             }
-            radix::sort(&mut items, &mut scratch, 32..32 + bits);
+            radix::sort(&mut items, &mut scratch, 32..32 + bits, watch)?;
             end = start;
         }
-        items
+        Some(items)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn sorted<const D: usize>(rows: &[[f64; D]], eps: f64) -> Result<Cells<D>> {
-        Cells::sort(rows.to_vec(), rows.len(), &Density::new(eps, 1).unwrap())
+        let (density, stop) = (Density::new(eps, 1).unwrap(), AtomicBool::new(false));
+        let cells = Cells::sort(rows.to_vec(), rows.len(), &density, Watch::new(&stop))?;
+        Ok(cells.expect("nothing stops it"))
     }
 
     #[test]

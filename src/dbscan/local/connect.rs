@@ -6,11 +6,14 @@
 //! hulls say that they are near, then a glance at a few rows of each, which settles small pairs and
 //! crowded ones with many rows near each other, then the other crowded ones, the largest first.
 
+use std::cmp::Reverse;
+
 use super::cells::{Cells, position};
 use super::core::Cores;
 use super::density::Density;
 use super::forest::{CellRows, Forest, Part};
 use super::hull::any_near;
+use super::sort;
 use super::watch::Watch;
 use super::window::Window;
 
@@ -30,13 +33,13 @@ pub(super) fn connect<const D: usize>(
     cells: &Cells<D>,
     cores: &Cores<D>,
     density: &Density,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<Clusters> {
     let mut sets = Sets::new(cores.len());
     join_by_hulls(cores, density, &mut sets, watch)?;
     let crowded = join_by_glance(cells, cores, density, &mut sets, watch)?;
     join_crowded(cells, cores, density, crowded, &mut sets, watch)?;
-    Some(number(cells, cores, sets))
+    number(cells, cores, sets, watch)
 }
 
 /// Joins the pairs that are near whichever rows are taken.
@@ -44,7 +47,7 @@ fn join_by_hulls<const D: usize>(
     cores: &Cores<D>,
     density: &Density,
     sets: &mut Sets,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<()> {
     let mut window = Window::before();
     for cell in 0..cores.len() {
@@ -66,7 +69,7 @@ fn join_by_glance<const D: usize>(
     cores: &Cores<D>,
     density: &Density,
     sets: &mut Sets,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<Vec<(u32, u32)>> {
     let mut crowded = Vec::new();
     let mut window = Window::before();
@@ -106,11 +109,11 @@ fn join_crowded<const D: usize>(
     density: &Density,
     mut pairs: Vec<(u32, u32)>,
     sets: &mut Sets,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<()> {
     let size = |cell: u32| cores.rows(cell).len();
-    pairs.sort_by_key(|(a, b)| std::cmp::Reverse(size(*a).min(size(*b))));
-    let mut forest = Forest::new(cells, cores);
+    sort::sort_by_key(&mut pairs, watch, |(a, b)| Reverse((size(*a).min(size(*b)), *a, *b)))?;
+    let mut forest = Forest::new(cells, cores, watch);
     for (a, b) in pairs {
         if sets.root(a) != sets.root(b)
             && parts_near(&mut forest, (Part::Cell(a), Part::Cell(b)), density, watch)?
@@ -126,7 +129,7 @@ fn parts_near<const D: usize>(
     forest: &mut Forest<'_, Cores<D>, D>,
     (a, b): (Part, Part),
     density: &Density,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<bool> {
     watch.tick()?;
     let eps = density.eps_squared();
@@ -160,25 +163,31 @@ fn parts_near<const D: usize>(
 }
 
 /// Numbers the sets by their first core rows.
-fn number<const D: usize>(cells: &Cells<D>, cores: &Cores<D>, mut sets: Sets) -> Clusters {
+fn number<const D: usize>(
+    cells: &Cells<D>,
+    cores: &Cores<D>,
+    mut sets: Sets,
+    watch: Watch<'_>,
+) -> Option<Clusters> {
     let count = position(cores.len());
     let roots: Vec<u32> = (0..count).map(|cell| sets.root(cell)).collect();
     drop(sets);
     let mut firsts = vec![u32::MAX; cores.len()];
     for cell in 0..count {
+        watch.tick()?;
         let first = cores.rows(cell).map(|row| cells.input(row)).min().unwrap_or(u32::MAX);
         let of_root = &mut firsts[roots[cell as usize] as usize];
         *of_root = first.min(*of_root);
     }
     let mut clusters: Vec<u32> = (0..count).filter(|cell| roots[*cell as usize] == *cell).collect();
-    clusters.sort_unstable_by_key(|root| firsts[*root as usize]);
+    sort::sort_by_key(&mut clusters, watch, |root| firsts[*root as usize])?;
     let first = clusters.iter().map(|root| firsts[*root as usize]).collect();
     let mut number_of = firsts;
     for (number, root) in clusters.iter().enumerate() {
         number_of[*root as usize] = position(number);
     }
     let of = roots.iter().map(|root| number_of[*root as usize]).collect();
-    Clusters { of, first }
+    Some(Clusters { of, first })
 }
 
 /// Disjoint sets of cells (Tarjan 1975), path halving, the smaller number on top.

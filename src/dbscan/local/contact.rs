@@ -1,17 +1,17 @@
-//! What blocks must tell each other, keyed by place and not by row.
+//! What blocks must know of each other, keyed by position and not by row.
 //!
 //! Rows in one place have the same neighbours, hence the same facts: duplicate rows are safe, and
 //! no row number is needed. The lists are sorted by place, so that merging is a walk along two of
 //! them, and hold each fact once.
 
-/// A place in space, by the bits of its coordinates.
+/// A position in space, by the bits of its coordinates.
 ///
 /// The order is that of the bits, good for sorting only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Point<const D: usize>([u64; D]);
 
 impl<const D: usize> Point<D> {
-    /// The place at finite coordinates; `-0.0` is `0.0`.
+    /// The position at finite coordinates; `-0.0` is `0.0`.
     #[inline]
     pub fn at(coordinates: [f64; D]) -> Self {
         Self(coordinates.map(|x| (x + 0.0).to_bits()))
@@ -56,7 +56,7 @@ pub struct Touch<const D: usize> {
 pub struct Contacts<const D: usize> {
     /// Own core rows that may be margin rows elsewhere.
     pub exports: Vec<Export<D>>,
-    /// Places of own rows that are not core and whose label the block alone cannot tell: other
+    /// Places of own rows that are not core and whose label the block alone does not know: other
     /// blocks may have copied them, or several clusters are near.
     pub open: Vec<Point<D>>,
     /// Own clusters near the open places.

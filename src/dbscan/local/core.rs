@@ -20,15 +20,17 @@ const FEW: usize = 256;
 pub(super) fn mark_cores<const D: usize>(
     cells: &Cells<D>,
     density: &Density,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<Vec<bool>> {
-    let hulls = (0..cells.len()).map(|cell| cells.hull(cells.rows_of(cell..cell + 1))).collect();
+    let hull = |cell| watch.tick().map(|()| cells.hull(cells.rows_of(cell..cell + 1)));
+    let hulls = (0..cells.len()).map(hull).collect::<Option<_>>()?;
     let everyone = Everyone { cells, hulls };
     let mut marker = Marker {
         cells,
         density,
         core: vec![false; cells.rows_of(0..cells.len()).len()],
-        forest: Forest::new(cells, &everyone),
+        forest: Forest::new(cells, &everyone, watch),
+        watch,
         maybe: Vec::new(),
     };
     let mut window = Window::around();
@@ -52,9 +54,9 @@ pub(super) fn mark_cores<const D: usize>(
         }
         if around <= FEW {
             lines.iter_mut().for_each(|line| *line = cells.rows_of(line.clone()));
-            marker.count_lines(rows, &lines);
+            marker.count_lines(rows, &lines)?;
         } else {
-            marker.count_crowd(position(cell), &lines, watch)?;
+            marker.count_crowd(position(cell), &lines)?;
         }
     }
     Some(marker.core)
@@ -66,6 +68,7 @@ struct Marker<'a, const D: usize> {
     density: &'a Density,
     core: Vec<bool>,
     forest: Forest<'a, Everyone<'a, D>, D>,
+    watch: Watch<'a>,
     /// A stack of parts that may hold rows near the part in question.
     maybe: Vec<Part>,
 }
@@ -79,9 +82,10 @@ impl<const D: usize> Marker<'_, D> {
     }
 
     /// Counts the neighbours in `lines` (ranges of rows) for each of `rows`.
-    fn count_lines(&mut self, rows: Range<usize>, lines: &[Range<usize>]) {
+    fn count_lines(&mut self, rows: Range<usize>, lines: &[Range<usize>]) -> Option<()> {
         let enough = self.density.min_points();
         for row in rows.take_while(|row| self.cells.is_own(*row)) {
+            self.watch.tick()?;
             let place = self.cells.place(row);
             let mut near = 0;
             self.core[row] = lines.iter().any(|line| {
@@ -90,18 +94,14 @@ impl<const D: usize> Marker<'_, D> {
                 near >= enough
             });
         }
+        Some(())
     }
 
     /// Decides a cell by the hulls of its neighbours in `lines` (ranges of cells).
-    fn count_crowd(
-        &mut self,
-        cell: u32,
-        lines: &[Range<usize>],
-        watch: &mut Watch<'_>,
-    ) -> Option<()> {
+    fn count_crowd(&mut self, cell: u32, lines: &[Range<usize>]) -> Option<()> {
         let others = lines.iter().cloned().flatten();
         self.maybe.extend(others.map(|other| Part::Cell(position(other))));
-        self.decide(Part::Cell(cell), 0, 0, watch)?;
+        self.decide(Part::Cell(cell), 0, 0)?;
         self.maybe.clear();
         Some(())
     }
@@ -109,14 +109,8 @@ impl<const D: usize> Marker<'_, D> {
     /// Decides a part: `sure` rows are near all of it, those on the stack from `from` may be.
     ///
     /// Leaves the stack as it was.
-    fn decide(
-        &mut self,
-        part: Part,
-        mut sure: usize,
-        from: usize,
-        watch: &mut Watch<'_>,
-    ) -> Option<()> {
-        watch.tick()?;
+    fn decide(&mut self, part: Part, mut sure: usize, from: usize) -> Option<()> {
+        self.watch.tick()?;
         let (enough, to) = (self.density.min_points(), self.maybe.len());
         let hull = *self.forest.hull(part);
         let mut unsure = 0;
@@ -131,10 +125,11 @@ impl<const D: usize> Marker<'_, D> {
         } else if sure + unsure >= enough {
             if let Some(halves) = self.forest.halves(part) {
                 for half in halves {
-                    self.decide(half, sure, to, watch)?;
+                    self.decide(half, sure, to)?;
                 }
             } else {
                 for i in 0..self.forest.len(part) {
+                    self.watch.tick()?;
                     let row = self.forest.row(part, i);
                     self.core[row] = self.cells.is_own(row) && self.is_core(row, sure, to);
                 }
@@ -214,7 +209,8 @@ pub(super) struct Cores<const D: usize> {
 
 impl<const D: usize> Cores<D> {
     /// Moves the rows that are `core` to the front of their cells.
-    pub(super) fn gather(cells: &mut Cells<D>, core: &[bool]) -> Self {
+    /// `None` once it has been asked to stop.
+    pub(super) fn gather(cells: &mut Cells<D>, core: &[bool], watch: Watch<'_>) -> Option<Self> {
         let holds_core = |cell: &usize| cells.rows_of(*cell..cell + 1).any(|row| core[row]);
         let count = (0..cells.len()).filter(holds_core).count();
         let mut cores = Self {
@@ -224,6 +220,7 @@ impl<const D: usize> Cores<D> {
             hulls: Vec::with_capacity(count),
         };
         for cell in 0..cells.len() {
+            watch.tick()?;
             let rows = cells.rows_of(cell..cell + 1);
             let found = cells.bring_forward(rows.clone(), core);
             if found > 0 {
@@ -233,7 +230,7 @@ impl<const D: usize> Cores<D> {
                 cores.hulls.push(cells.hull(rows.start..rows.start + found));
             }
         }
-        cores
+        Some(cores)
     }
 
     /// Cells with core rows.

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use super::cells::{Cells, position};
 use super::hull::{Hull, any_near};
+use super::watch::Watch;
 
 /// Rows of a part that is not split further.
 const LEAF: usize = 64;
@@ -45,6 +46,7 @@ pub(super) struct Forest<'a, G, const D: usize> {
     rows: Vec<u32>,
     nodes: Vec<Node<D>>,
     roots: HashMap<u32, u32>,
+    watch: Watch<'a>,
 }
 
 struct Node<const D: usize> {
@@ -57,7 +59,7 @@ struct Node<const D: usize> {
 }
 
 impl<'a, G: CellRows<D>, const D: usize> Forest<'a, G, D> {
-    pub(super) fn new(cells: &'a Cells<D>, cell_rows: &'a G) -> Self {
+    pub(super) fn new(cells: &'a Cells<D>, cell_rows: &'a G, watch: Watch<'a>) -> Self {
         Self {
             cells,
             cell_rows,
@@ -65,10 +67,12 @@ impl<'a, G: CellRows<D>, const D: usize> Forest<'a, G, D> {
             rows: Vec::new(),
             nodes: Vec::new(),
             roots: HashMap::new(),
+            watch,
         }
     }
 
-    /// Adds the tree over `rows`, which it reorders.
+    /// Adds the tree over `rows`, which it reorders. Once it has been asked to stop, it splits nothing
+    /// more: its user notices before the tree matters.
     fn grow(&mut self, rows: &mut [u32]) {
         let place = |row: &u32| self.cells.place(*row as usize);
         let hull = Hull::around_places(rows.iter().map(place));
@@ -76,7 +80,7 @@ impl<'a, G: CellRows<D>, const D: usize> Forest<'a, G, D> {
         let node = self.nodes.len();
         let start = position(self.rows.len());
         self.nodes.push(Node { hull, start, end: start, second: 0 });
-        if rows.len() <= LEAF || side == 0.0 {
+        if rows.len() <= LEAF || side == 0.0 || self.watch.is_stopped() {
             for k in 0..D {
                 self.columns[k].extend(rows.iter().map(|row| self.cells.place(*row as usize)[k]));
             }

@@ -28,6 +28,7 @@ mod forest;
 mod hull;
 mod label;
 mod radix;
+pub(crate) mod sort; // sorting that can be stopped
 mod watch;
 mod window;
 
@@ -38,11 +39,11 @@ use crate::error::Result;
 use cells::Cells;
 use connect::connect;
 use core::{Cores, mark_cores};
-use watch::Watch;
 
 pub use contact::{Contacts, Export, Point, Reach, Touch};
 pub use density::Density;
 pub use label::{Cluster, Label, LabelKind, Local};
+pub(crate) use watch::{Watch, stopped};
 
 /// Memory that [`cluster`] needs for a row of 2-D at most, its input included.
 ///
@@ -58,7 +59,7 @@ pub const ROW_BYTES_3D: usize = 136;
 /// `copied` says whether a row at this place may be a margin row of another block; saying yes too
 /// often costs memory only. With one block for all, `own` is `rows.len()` and `copied` is never.
 ///
-/// `stop` is read every few thousand cells; once it is true, the answer is `None`.
+/// `stop` is read all the time; once it is true, the answer is `None`, within milliseconds.
 ///
 /// # Errors
 /// A coordinate that is NaN or infinite; a block that is too wide for its eps (2^32 cells) or has
@@ -75,8 +76,9 @@ pub fn cluster<const D: usize>(
 ) -> Result<Option<Local<D>>> {
     const { assert!(D == 2 || D == 3, "cells are made for two and three dimensions") }
     assert!(own <= rows.len(), "own rows are among the rows");
-    let cells = Cells::sort(rows, own, density)?;
-    Ok(phases(cells, density, copied, &mut Watch::new(stop)))
+    let watch = Watch::new(stop);
+    let Some(cells) = Cells::sort(rows, own, density, watch)? else { return Ok(None) };
+    Ok(phases(cells, density, copied, watch))
 }
 
 /// What follows the sort; `None` once it has been asked to stop.
@@ -84,10 +86,10 @@ fn phases<const D: usize>(
     mut cells: Cells<D>,
     density: &Density,
     copied: impl Fn(&[f64; D]) -> bool,
-    watch: &mut Watch<'_>,
+    watch: Watch<'_>,
 ) -> Option<Local<D>> {
     let core = mark_cores(&cells, density, watch)?;
-    let cores = Cores::gather(&mut cells, &core);
+    let cores = Cores::gather(&mut cells, &core, watch)?;
     drop(core);
     let clusters = connect(&cells, &cores, density, watch)?;
     border::label(&cells, &cores, &clusters, density, copied, watch)

@@ -1,30 +1,40 @@
-//! Asking now and then whether to stop.
+//! Looking whether to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Units of work between two looks at the flag. A unit is a cell, or what costs about as much.
-const PATIENCE: u32 = 4096;
+use crate::error::{Error, Result};
 
-/// The flag that stops a block, read every few thousand units of work.
-pub(super) struct Watch<'a> {
-    stop: &'a AtomicBool,
-    left: u32,
-}
+/// The flag that stops a piece of work. Looking at it is one plain load, so that loops look at every
+/// turn whose length is not known to be short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Watch<'a>(&'a AtomicBool);
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(stop: &'a AtomicBool) -> Self {
-        // The first unit looks: a block that is told to stop before it begins does not begin.
-        Self { stop, left: 0 }
+    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+        Self(stop)
     }
 
-    /// A unit is about to be done; `None` once the flag is up.
+    /// Whether the flag is up.
     #[inline]
-    pub(super) fn tick(&mut self) -> Option<()> {
-        if self.left > 0 {
-            self.left -= 1;
-            return Some(());
-        }
-        self.left = PATIENCE;
-        (!self.stop.load(Ordering::Relaxed)).then_some(())
+    pub(crate) fn is_stopped(self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
+
+    /// `None` once the flag is up.
+    #[inline]
+    pub(crate) fn tick(self) -> Option<()> {
+        (!self.is_stopped()).then_some(())
+    }
+
+    /// An error once the flag is up, for work that answers with errors.
+    #[inline]
+    pub(crate) fn check(self) -> Result<()> {
+        self.tick().ok_or_else(stopped)
+    }
+}
+
+/// The error of work that was stopped: no one waits for its answer.
+#[cold]
+pub(crate) fn stopped() -> Error {
+    Error::internal("work of dbscan was stopped")
 }

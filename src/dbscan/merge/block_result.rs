@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
 }
 
 fn damaged() -> Error {
-    Error::data("a kept block is damaged: run without --resume")
+    Error::data("a saved block of the killed run is damaged: run without --resume")
 }
 
 #[cfg(test)]

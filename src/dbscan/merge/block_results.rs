@@ -6,6 +6,7 @@ use super::block_result::{BlockResult, touch_words};
 use crate::dbscan::local::Touch;
 use crate::dbscan::plan::margin_owners::MarginOwners;
 use crate::dbscan::spill_store::{ListId, SpillStore};
+use crate::dbscan::threads::BlockingThread;
 use crate::error::Result;
 
 /// What all blocks found.
@@ -15,7 +16,7 @@ pub(crate) struct BlockResults {
     pub(crate) blocks: Vec<BlockLists>,
 }
 
-/// Where the findings of a block are.
+/// Where what a block found is stored.
 pub(crate) struct BlockLists {
     pub(crate) block: u32,
     /// Positions and labels.
@@ -25,28 +26,28 @@ pub(crate) struct BlockLists {
     pub(crate) touches: Vec<(u32, ListId)>,
 }
 
-impl BlockResults {
+impl BlockLists {
     /// Puts away what a block found; its touches are sorted out by the block they are about.
-    pub(crate) fn add<const D: usize>(
-        &mut self,
+    pub(crate) fn new<const D: usize>(
         block: u32,
-        found: BlockResult<D>,
+        result: BlockResult<D>,
         owners: &MarginOwners<D>,
-    ) -> Result<()> {
-        let BlockResult { rows, mut facts } = found;
+        store: &SpillStore,
+        thread: &BlockingThread,
+    ) -> Result<Self> {
+        let BlockResult { rows, mut facts } = result;
         let mut by_owner: BTreeMap<u32, Vec<Touch<D>>> = BTreeMap::new();
         for touch in std::mem::take(&mut facts.contacts.touches) {
+            thread.check()?;
             let note = |owner| by_owner.entry(owner).or_default().push(touch);
             owners.owners(block, touch.point, note);
         }
-        let keep =
-            |(owner, touches): (u32, Vec<_>)| Ok((owner, self.store.keep(touch_words(&touches))?));
-        self.blocks.push(BlockLists {
-            block,
-            touches: by_owner.into_iter().map(keep).collect::<Result<_>>()?,
-            rows: self.store.keep(rows)?,
-            facts: self.store.keep(facts.to_words())?,
-        });
-        Ok(())
+        let add = |(owner, touches): (u32, Vec<_>)| {
+            Ok((owner, store.add(touch_words(&touches), thread)?))
+        };
+        let touches = by_owner.into_iter().map(add).collect::<Result<_>>()?;
+        let rows = store.add(rows, thread)?;
+        let facts = store.add(facts.to_words(), thread)?;
+        Ok(Self { block, rows, facts, touches })
     }
 }

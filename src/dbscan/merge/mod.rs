@@ -15,11 +15,12 @@ pub(crate) mod block_result; // what a block found, as words
 pub(crate) mod block_results; // what all blocks found
 pub(crate) mod join; // merged numbers to rows
 pub(crate) mod row_labels; // labels in the order of the input
-pub(crate) mod sizes; // what is told of a cluster; pure
+pub(crate) mod sizes; // rows, bounds and mean of a cluster; pure
 
 use std::cmp::Ordering;
+use std::sync::atomic::AtomicBool;
 
-use crate::dbscan::local::{Contacts, Label, LabelKind, Touch};
+use crate::dbscan::local::{Contacts, Label, LabelKind, Touch, Watch, sort};
 use crate::error::{Error, Result};
 
 /// Clusters of all blocks on their way to numbers.
@@ -149,35 +150,41 @@ impl Merge {
         Ok(())
     }
 
-    /// Numbers the clusters by their smallest core rows.
+    /// Numbers the clusters by their smallest core rows; `None` once `stop` is true.
     ///
     /// # Errors
     /// The row number that two clusters begin with: row numbers are not unique.
-    pub fn number(mut self) -> Result<Numbers, u64> {
+    pub fn number(self, stop: &AtomicBool) -> Result<Option<Numbers>, u64> {
+        self.numbers(Watch::new(stop)).transpose()
+    }
+
+    fn numbers(mut self, watch: Watch<'_>) -> Option<Result<Numbers, u64>> {
         let mut roots: Vec<usize> =
             (0..self.parents.len()).filter(|cluster| self.parents[*cluster] == *cluster).collect();
-        roots.sort_unstable_by_key(|root| self.first_rows[*root]);
+        sort::sort_by_key(&mut roots, watch, |root| self.first_rows[*root])?;
         let first_rows: Vec<u64> = roots.iter().map(|root| self.first_rows[*root]).collect();
         if let Some(twice) = first_rows.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(twice[0]);
+            return Some(Err(twice[0]));
         }
         let mut numbers = vec![0; self.parents.len()];
         for (number, root) in (0..).zip(&roots) {
             numbers[*root] = number;
         }
         for cluster in 0..numbers.len() {
+            watch.tick()?;
             numbers[cluster] = numbers[self.root(cluster)];
         }
         let label = |(places, near): (usize, Vec<(u32, usize)>)| {
+            watch.tick()?;
             let mut labels = vec![RowLabel::Noise; places];
             for (open, cluster) in near {
                 let label = &mut labels[open as usize];
                 *label = label.joined_by(numbers[cluster]);
             }
-            labels
+            Some(labels)
         };
-        let open = self.open.into_iter().map(label).collect();
-        Ok(Numbers { blocks: self.blocks, numbers, open, first_rows })
+        let open = self.open.into_iter().map(label).collect::<Option<_>>()?;
+        Some(Ok(Numbers { blocks: self.blocks, numbers, open, first_rows }))
     }
 
     fn root(&mut self, mut cluster: usize) -> usize {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::RowLabel;
 use crate::dbscan::options::Border;
 use crate::dbscan::spill_store::{ListId, SpillStore};
+use crate::dbscan::threads::BlockingThread;
 use crate::error::Result;
 
 /// Rows of a range: rows are put into order range by range. 2^21.
@@ -76,11 +77,11 @@ impl RowLabels {
     }
 
     /// The rows of a range, in order. It stays.
-    pub(crate) fn range(&self, range: u64) -> Result<LabelRange> {
+    pub(crate) fn range(&self, range: u64, thread: &BlockingThread) -> Result<LabelRange> {
         let rows = (self.rows - range * RANGE_ROWS).min(RANGE_ROWS);
         let mut words = vec![0; to_usize(rows)];
         for list in &self.ranges[to_usize(range)] {
-            for word in self.store.read(*list)?.iter() {
+            for word in self.store.read(*list, thread)?.iter() {
                 words[to_usize(word % RANGE_ROWS)] = word >> RANGE_BITS;
             }
         }

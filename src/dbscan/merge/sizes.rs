@@ -1,4 +1,4 @@
-//! What is told of a cluster: rows, cores, the box around it and its mean.
+//! What is known of a cluster: rows, cores, the box around it and its mean.
 //!
 //! Sums are whole numbers: a coordinate is rounded to a multiple of a power of two, 2^-61 of the
 //! largest coordinate or finer. So they are the same in any order, and a mean is off by as little.

@@ -50,12 +50,12 @@ pub(crate) async fn scatter<const D: usize>(
     let to = Arc::clone(&store);
     let parts = parallel_for(session.streams(), points.ranges.len(), move |queue| {
         let mut rows = vec![[0_u64; 2]; blocks];
-        let mut scatter = RowScatter::new(&to, 2 * blocks);
+        let mut scatter = RowScatter::new(&to, 2 * blocks, queue.thread());
         let mut words = Vec::with_capacity(width);
         let mut near = Vec::new();
         while let Some(index) = queue.next() {
             let range = &points.ranges[index];
-            let taken = points.store.take(range.list)?;
+            let taken = points.store.take(range.list, queue.thread())?;
             points.rows_of(range, &taken, |position, place, id| {
                 near.clear();
                 let owner = plan.places(&place, |block| near.push(block as usize)) as usize;

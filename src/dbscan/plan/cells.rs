@@ -59,7 +59,7 @@ impl<const D: usize> CellGrid<D> {
         Self { region, lo: [0.0; D], side: 1.0, edges: std::array::from_fn(|_| Vec::new()) }
     }
 
-    /// A grid over so many rows from `lo` to `hi`, all in `region`, with cells of half an eps or
+    /// A grid over this many rows from `lo` to `hi`, all in `region`, with cells of half an eps or
     /// larger.
     pub(crate) fn over(
         region: Region<D>,

@@ -10,13 +10,13 @@ use super::planner::{Limits, Planner, is_too_wide};
 use crate::dbscan::check::advise;
 use crate::dbscan::options::Params;
 use crate::dbscan::points::Points;
-use crate::dbscan::threads::parallel_for;
+use crate::dbscan::threads::{self, parallel_for};
 use crate::error::Result;
 use crate::session::Session;
 
 /// Own rows of a block at most, where nothing else is asked for.
 const MAX_OWN_ROWS: u64 = 2_000_000;
-/// Below so many rows one block is enough.
+/// With fewer rows than this, one block is enough.
 const FEW_ROWS: u64 = 200_000;
 /// A block that costs more than this share of all, times the threads, is cut.
 const SHARE: f64 = 0.25;
@@ -51,23 +51,33 @@ pub(crate) async fn plan<const D: usize>(
     limits: Limits,
     threads: usize,
 ) -> Result<(BlockPlan<D>, Vec<String>)> {
-    let (usable, eps) = (points.usable(), params.density.eps());
+    let (usable, eps) = (points.usable(), params.density().eps());
     if usable == 0 {
         return Ok((BlockPlan::whole(eps, usable), Vec::new()));
     }
-    let grid = CellGrid::over(Region::EVERYWHERE, (points.lo, points.hi), usable, eps);
-    let counts = count(points, &Arc::new(vec![grid.clone()]), threads, |_| Some(0)).await?;
-    let model = CostModel { eps, min_points: params.density.min_points() };
-    let counts = SummedCells::new(&grid, counts.into_iter().next().unwrap_or_default(), &model);
-    let flags = advise::before(&counts, usable, params);
+    let grids =
+        Arc::new(vec![CellGrid::over(Region::EVERYWHERE, (points.lo, points.hi), usable, eps)]);
+    let counts = count(points, &grids, threads, |_| Some(0)).await?;
     let width = (0..D).map(|k| points.hi[k] - points.lo[k]).fold(0.0, f64::max);
     let is_small = usable <= limits.own_rows.min(limits.rows) && !is_too_wide(width, eps);
-    if is_small && limits.share >= 1.0 {
+    let is_small = is_small && limits.share >= 1.0;
+    let params = params.clone();
+    let (mut planner, flags) = threads::run(move |thread| {
+        let grids = Arc::into_inner(grids).expect("the threads are over");
+        let (grid, counts) = grids.into_iter().zip(counts).next().expect("one grid was counted");
+        let model = CostModel { eps, min_points: params.density().min_points() };
+        let counts = SummedCells::new(&grid, counts, &model);
+        let flags = advise::before(&counts, usable, &params);
+        let mut planner = Planner::new(model, limits);
+        if !is_small {
+            planner.first(grid, &counts, thread.watch())?;
+        }
+        Ok((planner, flags))
+    })
+    .await?;
+    if is_small {
         return Ok((BlockPlan::whole(eps, usable), flags));
     }
-    let mut planner = Planner::new(model, limits);
-    planner.first(grid, &counts);
-    drop(counts);
     while !planner.waiting().is_empty() {
         let shared = Arc::new(planner);
         let which = Arc::clone(&shared);
@@ -77,11 +87,15 @@ pub(crate) async fn plan<const D: usize>(
             waiting.map(|(cell, around)| CellGrid::over(cell.region, around, cell.rows, eps));
         let grids = Arc::new(grids.collect::<Vec<_>>());
         let counts = count(points, &grids, threads, move |p| which.waiting_of(p)).await?;
-        planner = Arc::into_inner(shared).expect("the threads are over");
-        let grids = Arc::into_inner(grids).expect("the threads are over");
-        planner.finer(grids.into_iter().zip(counts).collect());
+        planner = threads::run(move |thread| {
+            let mut planner = Arc::into_inner(shared).expect("the threads are over");
+            let grids = Arc::into_inner(grids).expect("the threads are over");
+            planner.finer(grids.into_iter().zip(counts).collect(), thread.watch())?;
+            Ok(planner)
+        })
+        .await?;
     }
-    Ok((planner.finish()?, flags))
+    Ok((threads::run(move |thread| planner.finish(thread.watch())).await?, flags))
 }
 
 /// The rows of each cell of some grids; `which` names the grid of a row, if it has one.
@@ -96,7 +110,7 @@ async fn count<const D: usize>(
         let mut counts: Vec<_> = shared.iter().map(|grid| vec![0_u64; grid.cells()]).collect();
         while let Some(index) = queue.next() {
             let range = &rows.ranges[index];
-            rows.rows_of(range, &rows.store.read(range.list)?, |_, place, _| {
+            rows.rows_of(range, &rows.store.read(range.list, queue.thread())?, |_, place, _| {
                 if let Some(grid) = which(&place) {
                     counts[grid][shared[grid].cell_of(&place)] += 1;
                 }
@@ -127,7 +141,7 @@ async fn extents<const D: usize>(
         let mut boxes = vec![([NOTHING.0; D], [NOTHING.1; D]); shared.waiting().len()];
         while let Some(index) = queue.next() {
             let range = &rows.ranges[index];
-            rows.rows_of(range, &rows.store.read(range.list)?, |_, place, _| {
+            rows.rows_of(range, &rows.store.read(range.list, queue.thread())?, |_, place, _| {
                 if let Some(waiting) = shared.waiting_of(&place) {
                     let (lo, hi) = &mut boxes[waiting];
                     for k in 0..D {

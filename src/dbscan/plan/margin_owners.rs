@@ -1,6 +1,6 @@
-//! What a block needs to know of the others: which of its rows they copied, and who owns the rows that
-//! it copied. Either blocks were planned, then geometry tells; or they were stored, then the rows
-//! themselves tell: a place that stands in a margin belongs to the block that owns a row there.
+//! What a block needs to know of the others: which of its rows they copied, and which block owns the
+//! rows that it copied. For planned blocks this follows from their bounds. For stored blocks it follows
+//! from the rows: a position in a margin belongs to the block that owns a row there.
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ pub(crate) mod planner; // boxes of cells halved until they are blocks; pure
 pub mod resume; // the blocks of a killed run
 pub(crate) mod stored; // blocks and margins of a dataset
 
+use crate::dbscan::local::Watch;
 use crate::error::{Error, Result};
 use cells::{CellGrid, Region, next_cell};
 
@@ -31,7 +32,7 @@ pub(crate) struct PlannedBlock<const D: usize> {
     pub(crate) region: Region<D>,
     /// Own rows, as they were counted.
     pub(crate) own: u64,
-    /// Margin rows, as far as the counts tell.
+    /// Margin rows, as the counts suggest.
     pub(crate) margin: u64,
     /// What it may take to cluster it, in distances.
     pub(crate) cost: f64,
@@ -103,7 +104,7 @@ impl<const D: usize> BlockPlan<D> {
     }
 
     /// Finds, for each cell, the other blocks within eps of it.
-    fn find_neighbours(&mut self) -> Result<()> {
+    fn find_neighbours(&mut self, watch: Watch<'_>) -> Result<()> {
         let mut boxes: Vec<(Region<D>, u32)> = Vec::new();
         for (number, block) in (0..).zip(&self.blocks) {
             boxes.push((block.region, number));
@@ -111,7 +112,7 @@ impl<const D: usize> BlockPlan<D> {
         // Sorted by their lower edge on the first axis: blocks too far right end a search.
         boxes.sort_by(|a, b| a.0.lo[0].total_cmp(&b.0.lo[0]));
         for lookup in &mut self.grids {
-            lookup.find_neighbours(&boxes, self.eps_squared)?;
+            lookup.find_neighbours(&boxes, self.eps_squared, watch)?;
         }
         Ok(())
     }
@@ -124,13 +125,19 @@ impl<const D: usize> Lookup<D> {
         Self { grid, holders: vec![0; cells], starts: vec![0; cells + 1], near: Vec::new() }
     }
 
-    fn find_neighbours(&mut self, boxes: &[(Region<D>, u32)], eps_squared: f64) -> Result<()> {
+    fn find_neighbours(
+        &mut self,
+        boxes: &[(Region<D>, u32)],
+        eps_squared: f64,
+        watch: Watch<'_>,
+    ) -> Result<()> {
         self.near.clear();
         let shape = self.grid.shape();
         let mut at = [0; D];
         // The blocks near the whole line of cells along the last axis, then near each cell.
         let mut of_line: Vec<(Region<D>, u32)> = Vec::new();
         for cell in 0..self.grid.cells() {
+            watch.check()?;
             if at[D - 1] == 0 {
                 let mut end = at.map(|i| i + 1);
                 end[D - 1] = shape[D - 1];

@@ -4,6 +4,7 @@
 use super::cells::{CellGrid, Region, next_cell};
 use super::count::{CostModel, SummedCells};
 use super::{BlockPlan, FINER, Lookup, PlannedBlock};
+use crate::dbscan::local::Watch;
 use crate::error::Result;
 
 /// When a block is small enough.
@@ -69,35 +70,46 @@ impl<const D: usize> Planner<D> {
     }
 
     /// Takes the first grid with its counts.
-    pub(crate) fn first(&mut self, grid: CellGrid<D>, counts: &SummedCells<D>) {
+    pub(crate) fn first(
+        &mut self,
+        grid: CellGrid<D>,
+        counts: &SummedCells<D>,
+        watch: Watch<'_>,
+    ) -> Result<()> {
         self.cost = counts.cost_of([0; D], grid.shape());
         self.plan.grids.push(Lookup::new(grid));
-        self.cut(0, counts);
+        self.cut(0, counts, watch)
     }
 
     /// Takes the finer grids of the waiting cells, in their order, with their counts.
-    pub(crate) fn finer(&mut self, finer: Vec<(CellGrid<D>, Vec<u64>)>) {
+    pub(crate) fn finer(
+        &mut self,
+        finer: Vec<(CellGrid<D>, Vec<u64>)>,
+        watch: Watch<'_>,
+    ) -> Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         for (waiting, (grid, counts)) in waiting.into_iter().zip(finer) {
             let number = self.plan.grids.len();
             self.plan.grids[waiting.grid].holders[waiting.cell] = FINER + index(number);
             let counts = SummedCells::new(&grid, counts, &self.model);
             self.plan.grids.push(Lookup::new(grid));
-            self.cut(number, &counts);
+            self.cut(number, &counts, watch)?;
         }
+        Ok(())
     }
 
     /// The plan, with the neighbours of every cell.
-    pub(crate) fn finish(mut self) -> Result<BlockPlan<D>> {
-        self.plan.find_neighbours()?;
+    pub(crate) fn finish(mut self, watch: Watch<'_>) -> Result<BlockPlan<D>> {
+        self.plan.find_neighbours(watch)?;
         Ok(self.plan)
     }
 
     /// Halves the boxes of a grid until each is a block, or a cell that waits.
-    fn cut(&mut self, number: usize, counts: &SummedCells<D>) {
+    fn cut(&mut self, number: usize, counts: &SummedCells<D>, watch: Watch<'_>) -> Result<()> {
         let shape = counts.shape();
         let mut open = vec![([0; D], shape)];
         while let Some((lo, hi)) = open.pop() {
+            watch.check()?;
             let (own, margin) = (counts.rows_of(lo, hi), counts.ring_of(lo, hi, self.eps));
             let cost = counts.cost_of(lo, hi);
             let width = (0..D).map(|k| hi[k] - lo[k]).max().unwrap_or(0) as f64 * counts.side();
@@ -126,6 +138,7 @@ impl<const D: usize> Planner<D> {
                 self.add(number, counts, (lo, hi), own, margin, cost);
             }
         }
+        Ok(())
     }
 
     fn add(

@@ -10,11 +10,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::planner::Limits;
-use crate::dbscan::merge::block_result::BlockResult;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::storage::Location;
-use crate::table::{DeadRun, InputRecord, Run};
+use crate::table::{DeadRun, InputRecord, Premises, Run};
 
 const PLAN: &str = "plan.json";
 
@@ -94,20 +93,8 @@ impl Killed {
         options: &[(String, String)],
         inputs: &[InputRecord],
     ) -> Result<Limits> {
-        for ((name, now), (_, then)) in options.iter().zip(&self.record.options) {
-            if now != then {
-                return Err(Error::usage(format!(
-                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
-                )));
-            }
-        }
-        if inputs != self.record.inputs {
-            let other = inputs.iter().zip(&self.record.inputs).find(|(now, then)| now != then);
-            let other = other.map_or("a file".to_owned(), |(now, _)| format!("'{}'", now.location));
-            return Err(Error::usage(format!(
-                "cannot resume: {other} of the input is not one that the killed run read"
-            )));
-        }
+        let killed = Premises { options: &self.record.options, inputs: &self.record.inputs };
+        Premises { options, inputs }.check_resume(killed)?;
         let PlanRecord { own_rows, rows, share, .. } = self.record;
         Ok(Limits { own_rows, rows, share: f64::from_bits(share) })
     }
@@ -125,12 +112,12 @@ impl Checkpoint {
     }
 
     /// What a block found, by its place among the kept ones.
-    pub(crate) async fn read<const D: usize>(&self, at: usize) -> Result<BlockResult<D>> {
+    pub(crate) async fn read(&self, at: usize) -> Result<Bytes> {
         let (block, run) = &self.blocks[at];
-        BlockResult::from_bytes(&run.read(&block_name(*block)).await?)
+        run.read(&block_name(*block)).await
     }
 
-    /// Which of so many blocks are done.
+    /// Which of this many blocks are done.
     pub(crate) fn done(&self, blocks: usize) -> Result<Arc<Vec<bool>>> {
         let mut done = vec![false; blocks];
         for block in self.blocks() {
@@ -160,5 +147,5 @@ pub(crate) async fn keep_plan(
 }
 
 fn damaged() -> Error {
-    Error::data("a kept plan is damaged: run without --resume")
+    Error::data("the saved plan of the killed run is damaged: run without --resume")
 }

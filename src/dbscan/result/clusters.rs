@@ -10,13 +10,14 @@ use super::labels::BATCH;
 use crate::dbscan::merge::sizes::{ClusterSize, Scale};
 use crate::dbscan::options::{Params, Space};
 use crate::dbscan::points::id_of;
+use crate::dbscan::threads::BlockingThread;
 use crate::error::Result;
 use crate::event::Silent;
 use crate::grid::UnitVector;
 use crate::session::Session;
 use crate::table::{Run, TableSpec};
 
-/// The table: a line a cluster.
+/// The table: one line for each cluster.
 ///
 /// On the sphere the mean is the direction of the mean of unit vectors, and there are no bounds of
 /// the right ascension, which would mean nothing across 0/360.
@@ -25,14 +26,18 @@ pub(crate) fn table<const D: usize>(
     sizes: &[ClusterSize<D>],
     first_rows: &[u64],
     scale: Scale,
+    thread: &BlockingThread,
 ) -> Result<RecordBatch> {
-    let whole = |of: &dyn Fn(&ClusterSize<D>) -> u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(sizes.iter().map(|size| of(size).cast_signed())))
+    let whole = |of: &dyn Fn(&ClusterSize<D>) -> u64| -> Result<ArrayRef> {
+        thread.check()?;
+        let numbers = sizes.iter().map(|size| of(size).cast_signed());
+        Ok(Arc::new(Int64Array::from_iter_values(numbers)))
     };
-    let number = |of: &dyn Fn(&ClusterSize<D>) -> f64| -> ArrayRef {
-        Arc::new(Float64Array::from_iter_values(sizes.iter().map(of)))
+    let number = |of: &dyn Fn(&ClusterSize<D>) -> f64| -> Result<ArrayRef> {
+        thread.check()?;
+        Ok(Arc::new(Float64Array::from_iter_values(sizes.iter().map(of))))
     };
-    let first_row = |row: &u64| match params.options.id {
+    let first_row = |row: &u64| match params.options().id {
         Some(_) => id_of(*row),
         None => row.cast_signed(),
     };
@@ -42,17 +47,17 @@ pub(crate) fn table<const D: usize>(
         Arc::new(Int64Array::from_iter_values(first_rows.iter().map(first_row)));
     let mut columns: Vec<(String, ArrayRef)> = vec![
         ("cluster".into(), numbers),
-        ("rows".into(), whole(&|size| size.rows)),
-        ("cores".into(), whole(&|size| size.cores)),
+        ("rows".into(), whole(&|size| size.rows)?),
+        ("cores".into(), whole(&|size| size.cores)?),
         ("first_row".into(), first_rows),
     ];
-    match &params.space {
+    match params.space() {
         Space::Plane { columns: names, .. } => {
             for (k, name) in names.iter().enumerate() {
                 columns.extend([
-                    (format!("{name}_min"), number(&|size| size.lo[k])),
-                    (format!("{name}_max"), number(&|size| size.hi[k])),
-                    (format!("{name}_mean"), number(&|size| size.mean(scale)[k])),
+                    (format!("{name}_min"), number(&|size| size.lo[k])?),
+                    (format!("{name}_max"), number(&|size| size.hi[k])?),
+                    (format!("{name}_mean"), number(&|size| size.mean(scale)[k])?),
                 ]);
             }
         }
@@ -63,10 +68,10 @@ pub(crate) fn table<const D: usize>(
             };
             let declination = |z: f64| z.clamp(-1.0, 1.0).asin().to_degrees();
             columns.extend([
-                (format!("{ra}_mean"), number(&|size| direction(size).lon_deg())),
-                (format!("{dec}_mean"), number(&|size| direction(size).lat_deg())),
-                (format!("{dec}_min"), number(&|size| declination(size.lo[D - 1]))),
-                (format!("{dec}_max"), number(&|size| declination(size.hi[D - 1]))),
+                (format!("{ra}_mean"), number(&|size| direction(size).lon_deg())?),
+                (format!("{dec}_mean"), number(&|size| direction(size).lat_deg())?),
+                (format!("{dec}_min"), number(&|size| declination(size.lo[D - 1]))?),
+                (format!("{dec}_max"), number(&|size| declination(size.hi[D - 1]))?),
             ]);
         }
     }

@@ -1,9 +1,9 @@
-//! The tables of a result: `labels`, a line for each row of the input in its order, and `clusters`.
+//! The table `labels`: one line for each row of the input, in its order.
 //!
-//! A line of `labels` has the row's number (or its id, under its own name), `cluster` (-1 is noise,
-//! NULL a row without a place), `kind` (`core`, `border`, `noise`, `skipped`), and the columns that
-//! are kept. Files hold 2^21 rows and are filed under the Hive keys of the input; with columns of the
-//! input, all rows are in one file.
+//! A line has the number of the row (or its id, under its own name), `cluster` (-1 is noise, NULL a row
+//! without a usable position), `kind` (`core`, `border`, `noise`, `skipped`), and the columns of
+//! `--keep`. Files hold 2^21 rows and lie under the Hive keys of the input; with columns of the input,
+//! all rows are in one file.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -29,6 +29,7 @@ use crate::dbscan::merge::row_labels::{
     LabelRange, RANGE_BITS, RANGE_ROWS, RowKind, RowLabels, to_usize,
 };
 use crate::dbscan::options::Params;
+use crate::dbscan::threads::{self, BlockingThread};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Silent, Unit};
 use crate::session::{Session, quote_identifier};
@@ -54,7 +55,7 @@ pub(crate) async fn write(
         parts.into_iter().map(|(rows, keys)| LabelStream::new(ranges, rows, keys)).collect()
     } else {
         let plan = source(input, &session, &kept).await?;
-        vec![LabelStream::beside(ranges, plan, params.options.id.is_some())]
+        vec![LabelStream::beside(ranges, plan, params.options().id.is_some())]
     };
     let mut done = 0;
     let writes = streams.into_iter().enumerate().map(|(part, stream)| {
@@ -155,7 +156,7 @@ struct LabelStream {
     ranges: Arc<RowLabels>,
     rows: Range<u64>,
     source: Option<Arc<dyn ExecutionPlan>>,
-    /// The first column of the source stands in the place of the row's number.
+    /// The first column of the source takes the place of the row's number.
     has_id: bool,
     /// What the rows are filed under.
     keys: Vec<Key>,
@@ -215,26 +216,27 @@ impl PartitionStream for LabelStream {
         let batches = match source {
             None => {
                 let start = (cursor, self.keys.clone());
-                let lines = stream::try_unfold(start, |(mut cursor, keys)| async move {
-                    let rows = cursor.rows.end - cursor.rows.start;
+                let lines = stream::try_unfold(start, |(cursor, keys)| async move {
+                    let rows = (cursor.rows.end - cursor.rows.start).min(BATCH.get() as u64);
                     if rows == 0 {
                         return Ok(None);
                     }
-                    let rows = rows.min(BATCH.get() as u64);
                     let column = |(_, value): &Key| value.to_array_of_size(to_usize(rows));
                     let columns = keys.iter().map(column).collect::<EngineResult<Vec<_>>>()?;
-                    let batch = cursor.next(rows, &columns)?;
+                    let (batch, cursor) = cursor.next(rows, columns).await?;
                     Ok(Some((batch, (cursor, keys))))
                 });
                 lines.boxed()
             }
             Some(Err(error)) => stream::iter([Err(error)]).boxed(),
             Some(Ok(source)) => {
-                let mut cursor = cursor;
-                let lines = source.map(move |kept| {
-                    let kept = kept?;
-                    Ok(cursor.next(kept.num_rows() as u64, kept.columns())?)
-                });
+                let lines =
+                    stream::try_unfold((cursor, source), |(cursor, mut source)| async move {
+                        let Some(kept) = source.try_next().await? else { return Ok(None) };
+                        let rows = kept.num_rows() as u64;
+                        let (batch, cursor) = cursor.next(rows, kept.columns().to_vec()).await?;
+                        Ok(Some((batch, (cursor, source))))
+                    });
                 lines.boxed()
             }
         };
@@ -254,8 +256,17 @@ struct Cursor {
 }
 
 impl Cursor {
-    /// The next rows with their labels, beside `kept` columns of the input.
-    fn next(&mut self, rows: u64, kept: &[ArrayRef]) -> Result<RecordBatch> {
+    /// The next rows with their labels, beside `kept` columns of the input; and the cursor.
+    async fn next(mut self, rows: u64, kept: Vec<ArrayRef>) -> Result<(RecordBatch, Self)> {
+        threads::run(move |thread| Ok((self.batch(rows, &kept, thread)?, self))).await
+    }
+
+    fn batch(
+        &mut self,
+        rows: u64,
+        kept: &[ArrayRef],
+        thread: &BlockingThread,
+    ) -> Result<RecordBatch> {
         let first = self.rows.start;
         if rows > self.rows.end - first {
             return Err(Error::new(
@@ -266,7 +277,7 @@ impl Cursor {
         let mut kinds: Vec<RowKind> = Vec::with_capacity(BATCH.get());
         while self.rows.start < first + rows {
             let start = self.rows.start;
-            let (range, labels) = self.labels()?;
+            let (range, labels) = self.labels(thread)?;
             let from = start - range * RANGE_ROWS;
             let to = (first + rows - range * RANGE_ROWS).min(RANGE_ROWS);
             kinds.extend(labels.part(from..to));
@@ -288,10 +299,10 @@ impl Cursor {
     }
 
     /// The range of the next row, and its labels.
-    fn labels(&mut self) -> Result<(u64, &LabelRange)> {
+    fn labels(&mut self, thread: &BlockingThread) -> Result<(u64, &LabelRange)> {
         let range = self.rows.start / RANGE_ROWS;
         if self.loaded.as_ref().is_none_or(|(loaded, _)| *loaded != range) {
-            self.loaded = Some((range, self.ranges.range(range)?));
+            self.loaded = Some((range, self.ranges.range(range, thread)?));
         }
         let (range, labels) = self.loaded.as_ref().expect("it was loaded above");
         Ok((*range, labels))

@@ -2,5 +2,5 @@
 
 pub(crate) mod clusters; // the table `clusters`
 pub(crate) mod labels; // the table `labels`
-pub(crate) mod record; // what is told of a run
+pub(crate) mod record; // what a run says about itself
 pub mod sample; // rows of a result for a picture

@@ -1,4 +1,4 @@
-//! What is told of a run: its blocks, and `properties`.
+//! What a run says about itself: its blocks, and the properties of its dataset, written and read.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +7,7 @@ use crate::dbscan::options::Params;
 use crate::dbscan::outcome::{BlockSummary, Outcome};
 use crate::dbscan::plan::BlockPlan;
 use crate::dbscan::plan::block_rows::{RowsByBlock, row_bytes};
+use crate::error::{Error, Result};
 
 /// The blocks of a plan.
 pub(crate) fn planned<const D: usize>(plan: &BlockPlan<D>) -> Vec<BlockSummary> {
@@ -57,7 +58,7 @@ pub(crate) fn stored<const D: usize>(by_block: &RowsByBlock<D>) -> Vec<BlockSumm
     facts.collect()
 }
 
-/// What `properties` says.
+/// The properties that a run publishes; [`Clustering::read`] reads them back.
 pub(crate) fn properties(
     input: &Input,
     params: &Params,
@@ -65,12 +66,12 @@ pub(crate) fn properties(
 ) -> BTreeMap<String, String> {
     let counts = &outcome.counts;
     let own = [
-        ("driver", "dbscan".to_owned()),
-        ("input.location", input.location().to_string()),
+        (DRIVER, OWN_DRIVER.to_owned()),
+        (INPUT, input.location().to_string()),
         ("margin_rows", outcome.margin_rows().to_string()),
         ("blocks.count", outcome.blocks.len().to_string()),
-        ("verify", params.options.verify.map_or("no".to_owned(), |verify| verify.to_string())),
-        ("rows", outcome.rows.to_string()),
+        ("verify", params.options().verify.map_or("no".to_owned(), |verify| verify.to_string())),
+        (ROWS, outcome.rows.to_string()),
         ("skipped", outcome.skipped.to_string()),
         ("clusters", outcome.clusters().to_string()),
         ("core", counts.core.to_string()),
@@ -80,4 +81,86 @@ pub(crate) fn properties(
     ];
     let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
     params.record().into_iter().chain(own).collect()
+}
+
+const DRIVER: &str = "driver";
+/// The name of this driver.
+pub(crate) const OWN_DRIVER: &str = "dbscan";
+const INPUT: &str = "input.location";
+const ROWS: &str = "rows";
+
+/// A published result, as its properties describe it.
+#[derive(Debug, Clone)]
+pub(crate) struct Clustering {
+    /// What was clustered, as [`Source::open`](crate::table::Source::open) takes it.
+    pub(crate) input: String,
+    /// The columns and parameters.
+    pub(crate) params: Params,
+    /// Rows of the input.
+    pub(crate) rows: u64,
+}
+
+impl Clustering {
+    /// The result in the dataset at `location`, which has these properties.
+    ///
+    /// # Errors
+    /// A dataset that another command wrote, as a data error; properties that no run writes, as an
+    /// internal one.
+    pub(crate) fn read(location: &str, properties: &BTreeMap<String, String>) -> Result<Self> {
+        let property = |name: &str| properties.get(name).map(String::as_str);
+        match property(DRIVER) {
+            Some(OWN_DRIVER) => {}
+            Some(other) => {
+                return Err(Error::data(format!(
+                    "dataset '{location}' was not written by pleiad dbscan, but by pleiad {other}"
+                )));
+            }
+            None => {
+                return Err(Error::data(format!(
+                    "dataset '{location}' was not written by pleiad dbscan"
+                )));
+            }
+        }
+        let rows = property(ROWS).and_then(|rows| rows.parse().ok()).ok_or_else(|| {
+            let found = property(ROWS);
+            Error::internal(format!(
+                "property '{ROWS}' of dataset '{location}' is {found:?}, expected a number"
+            ))
+        })?;
+        let input = property(INPUT).ok_or_else(|| {
+            Error::internal(format!("dataset '{location}' has no property '{INPUT}'"))
+        })?;
+        let params = Params::from_record(property)?;
+        Ok(Self { input: input.to_owned(), params, rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dbscan::options::Options;
+    use crate::error::Kind;
+
+    #[test]
+    fn a_result_without_its_rows_is_our_mistake_and_not_an_empty_one() {
+        let column = |name: &str| Some(name.to_owned());
+        let options =
+            Options { x: column("x"), y: column("y"), eps: Some(2.0), ..Options::default() };
+        let params = Params::new(options).unwrap();
+        let written = [(DRIVER, OWN_DRIVER), (INPUT, "points"), (ROWS, "7")];
+        let written = written.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut properties: BTreeMap<_, _> = params.record().into_iter().chain(written).collect();
+        let read = Clustering::read("out", &properties).unwrap();
+        assert_eq!((read.rows, read.input.as_str()), (7, "points"));
+        assert_eq!(read.params.record(), params.record());
+        properties.insert(ROWS.to_owned(), "seven".to_owned());
+        let error = Clustering::read("out", &properties).unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal, "{error}");
+        properties.insert(DRIVER.to_owned(), "kmeans".to_owned());
+        let error = Clustering::read("out", &properties).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "dataset 'out' was not written by pleiad dbscan, but by pleiad kmeans"
+        );
+    }
 }

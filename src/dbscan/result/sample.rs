@@ -8,10 +8,12 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
 
+use super::record::Clustering;
 use crate::dbscan::input::Input;
-use crate::dbscan::options::{Options, Params, Space};
+use crate::dbscan::options::{Params, Space};
 use crate::dbscan::points::is_chosen;
-use crate::error::{Error, Kind, Result};
+use crate::dbscan::threads;
+use crate::error::{Error, Result};
 use crate::event::Observer;
 use crate::grid::UnitVector;
 use crate::session::Session;
@@ -56,46 +58,24 @@ pub async fn sample(
     wanted: u64,
     watch: &dyn Observer,
 ) -> Result<LabelSample> {
-    let property = |name: &str| {
-        manifest.properties.get(name).cloned().ok_or_else(|| {
-            Error::data(format!("dataset '{location}' is not what pleiad dbscan wrote"))
-        })
-    };
-    if property("driver")? != "dbscan" {
-        return Err(Error::data(format!(
-            "dataset '{location}' is not what pleiad dbscan wrote, but pleiad {}",
-            property("driver")?
-        )));
-    }
-    let columns: Vec<String> = property("columns")?.split(',').map(str::to_owned).collect();
-    let column = |k: usize| columns.get(k).cloned();
-    let options = match property("metric")?.as_str() {
-        "euclidean" => Options { x: column(0), y: column(1), z: column(2), ..Options::default() },
-        _ => Options { ra: column(0), dec: column(1), ..Options::default() },
-    };
-    let params = Params::without_eps(options)?;
-    let input = property("input.location")?;
+    let Clustering { input, params, rows, .. } = Clustering::read(location, &manifest.properties)?;
     let options = SourceOptions { allow_incomplete: true, ..SourceOptions::default() };
     let source = Source::open(session.stores(), &input, &options).await?;
-    let input = Input::open(session, &source, &params)?;
+    let input = Input::open(session, &source, &params)?.without_ids();
     let known = &manifest.inputs;
     if let Some(other) = input.table.input_records().iter().find(|file| !known.contains(file)) {
-        return Err(Error::new(
-            Kind::Data,
-            format!(
-                "file '{}' is not the one that was clustered: cluster it again",
-                other.location
-            ),
-        ));
+        return Err(Error::data(format!(
+            "file '{}' is not the one that was clustered: cluster it again",
+            other.location
+        )));
     }
-    let rows = property("rows")?.parse().unwrap_or_default();
     let clusters = clusters(session, location, rows, wanted).await?;
     let dots = match params.dimensions() {
-        2 => dots::<2>(&input, &params, (&clusters, rows), watch).await?,
-        _ => dots::<3>(&input, &params, (&clusters, rows), watch).await?,
+        2 => dots::<2>(&input, &params, (clusters, rows), watch).await?,
+        _ => dots::<3>(&input, &params, (clusters, rows), watch).await?,
     };
-    let is_sky = matches!(params.space, Space::Sky { .. });
-    let axes = [0, 1].map(|k| params.space.columns()[k].clone());
+    let is_sky = matches!(params.space(), Space::Sky { .. });
+    let axes = [0, 1].map(|k| params.space().columns()[k].clone());
     Ok(LabelSample { dots, axes, is_sky, rows })
 }
 
@@ -130,7 +110,7 @@ async fn clusters(
 async fn dots<const D: usize>(
     input: &Input,
     params: &Params,
-    (clusters, rows): (&HashMap<u64, i64>, u64),
+    (clusters, rows): (HashMap<u64, i64>, u64),
     watch: &dyn Observer,
 ) -> Result<Vec<Dot>> {
     let points = input.read::<D>(watch).await?;
@@ -140,21 +120,23 @@ async fn dots<const D: usize>(
             points.rows
         )));
     }
-    let mut dots = Vec::with_capacity(clusters.len());
-    for range in &points.ranges {
-        points.rows_of(range, &points.store.take(range.list)?, |row, place, _| {
-            if let Some(cluster) = clusters.get(&row) {
-                let (x, y) = match &params.space {
-                    Space::Plane { .. } => (place[0], place[1]),
-                    Space::Sky { .. } => {
-                        let direction = UnitVector { x: place[0], y: place[1], z: place[D - 1] };
-                        (direction.lon_deg(), direction.lat_deg())
-                    }
-                };
-                dots.push(Dot { x, y, cluster: *cluster });
-            }
-            Ok(())
-        })?;
-    }
-    Ok(dots)
+    let is_sky = matches!(params.space(), Space::Sky { .. });
+    threads::run(move |thread| {
+        let mut dots = Vec::with_capacity(clusters.len());
+        for range in &points.ranges {
+            points.rows_of(range, &points.store.take(range.list, thread)?, |row, place, _| {
+                if let Some(cluster) = clusters.get(&row) {
+                    let direction = UnitVector { x: place[0], y: place[1], z: place[D - 1] };
+                    let (x, y) = match is_sky {
+                        true => (direction.lon_deg(), direction.lat_deg()),
+                        false => (place[0], place[1]),
+                    };
+                    dots.push(Dot { x, y, cluster: *cluster });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(dots)
+    })
+    .await
 }

@@ -8,7 +8,7 @@ use crate::dbscan_local::{density, unit_vector};
 use crate::support::dbscan::{Region, by_blocks, counts, flood, numbers, split_at, whole};
 use crate::support::shared::{pairs, text};
 
-/// About so many blocks, with cuts on rows.
+/// About this many blocks, with cuts on rows.
 fn blocks_of<const D: usize>(rows: &[[f64; D]], blocks: usize) -> Vec<Region<D>> {
     let cuts: Vec<_> = (1..blocks).map(|i| (i, rows[rows.len() * i / blocks])).collect();
     split_at(&cuts)

@@ -156,7 +156,7 @@ pub(crate) fn by_blocks<const D: usize>(
             merge.meet(owner, &locals[owner].0.contacts, from, &touches).unwrap();
         }
     }
-    let numbers = merge.number().unwrap();
+    let numbers = merge.number(&AtomicBool::new(false)).unwrap().expect("nothing stops it");
     let mut labels = vec![RowLabel::Noise; rows.len()];
     for (block, (local, ids)) in locals.iter().enumerate() {
         for (label, id) in local.labels.iter().zip(ids) {

@@ -60,6 +60,12 @@ impl Points {
         Self { stores, dir: tempfile::tempdir().unwrap(), session }
     }
 
+    /// Bytes that the session has reserved in memory and on the disk for temporary files.
+    pub(crate) fn reserved(&self) -> (usize, u64) {
+        let disk = &self.session.context().runtime_env().disk_manager;
+        (self.session.memory_pool().reserved(), disk.used_disk_space())
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -68,7 +74,7 @@ impl Points {
         self.stores.parse(self.path(name).to_str().unwrap()).unwrap()
     }
 
-    /// Writes columns as Parquet files of at most so many rows in folder `points`.
+    /// Writes columns as Parquet files of at most this many rows in folder `points`.
     pub(crate) fn write(&self, columns: Vec<(&str, ArrayRef)>, file_rows: usize) {
         let columns = columns.into_iter().map(|(name, array)| (name, array, true));
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
@@ -103,11 +109,11 @@ impl Points {
         let source = self.path("points");
         let options = SourceOptions::default();
         let source = Source::open(&self.stores, source.to_str().unwrap(), &options).await?;
-        if params.options.dry_run {
+        if params.options().dry_run {
             return dbscan::run(&self.session, &source, &params, None, None, watch).await;
         }
         let out = self.location("out");
-        let resumed = match params.options.resume {
+        let resumed = match params.options().resume {
             true => killed(&self.session, &out).await?,
             false => None,
         };
