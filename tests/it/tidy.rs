@@ -3,7 +3,7 @@
 //! It reads tokens, so comments do not count, macros do, and nested `use` groups are taken apart.
 //! Unit tests obey the same arrows; what needs more belongs here, in `tests/it`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -221,6 +221,13 @@ impl<'a> Source<'a> {
         self.words.get(at).map_or("", |word| word.text.as_str())
     }
 
+    /// Its module: `::table::scan`; nothing for the root.
+    fn path(&self) -> String {
+        let inside = self.file.trim_start_matches("src/").trim_end_matches(".rs");
+        let inside = inside.strip_suffix("/mod").unwrap_or(inside);
+        if inside == "lib" { String::new() } else { format!("::{}", inside.replace('/', "::")) }
+    }
+
     fn before(&self, at: usize) -> &str {
         if at == 0 { "" } else { self.text(at - 1) }
     }
@@ -283,6 +290,130 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The files of the library by the paths of their modules, and what each takes from which.
+struct Files<'a> {
+    modules: BTreeMap<String, &'a str>,
+    /// What `pub use` gives a module: its path and the name there, and where the name leads.
+    passed_on: BTreeMap<(String, String), String>,
+    /// Every path that a file names, without those of `pub use`.
+    named: Vec<(&'a str, String)>,
+}
+
+impl<'a> Files<'a> {
+    fn read(sources: &'a [Source<'a>]) -> Self {
+        let modules = sources.iter().map(|source| (source.path(), source.file)).collect();
+        let mut files = Self { modules, passed_on: BTreeMap::new(), named: Vec::new() };
+        for source in sources {
+            let here = source.path();
+            for (at, word) in source.words.iter().enumerate() {
+                // `pub(in crate::a)` uses nothing
+                let is_start = !["::", "in"].contains(&source.before(at));
+                if !is_start || source.text(at + 1) != "::" || word.inline > 0 {
+                    continue; // unit tests may use what they like
+                }
+                let root = match word.text.as_str() {
+                    "crate" => String::new(),
+                    "self" => here.clone(),
+                    "super" => parent(&here).to_owned(),
+                    child if files.modules.contains_key(&format!("{here}::{child}")) => {
+                        format!("{here}::{child}")
+                    }
+                    _ => continue,
+                };
+                let mut found = Vec::new();
+                paths(&source.words, at + 1, root, &mut found);
+                let is_use = source.before(at) == "use";
+                let is_passed_on = is_use && at > 1 && ["pub", ")"].contains(&source.text(at - 2));
+                for path in found.iter().map(|path| path.trim_end_matches("::self")) {
+                    match path.rsplit_once("::") {
+                        Some((_, name)) if is_passed_on => {
+                            let name = (here.clone(), name.to_owned());
+                            files.passed_on.insert(name, path.to_owned());
+                        }
+                        _ => files.named.push((source.file, path.to_owned())),
+                    }
+                }
+            }
+        }
+        files
+    }
+
+    /// The file in which `path` ends, past the modules that only pass it on.
+    fn home(&self, path: &str) -> Option<&'a str> {
+        let mut module = String::new();
+        let mut names = path.split("::").skip(1);
+        while let Some(name) = names.next() {
+            let inner = format!("{module}::{name}");
+            if self.modules.contains_key(&inner) {
+                module = inner;
+            } else if let Some(other) = self.passed_on.get(&(module.clone(), name.to_owned())) {
+                let rest = names.map(|name| format!("::{name}")).collect::<String>();
+                return self.home(&format!("{other}{rest}"));
+            } else {
+                break;
+            }
+        }
+        self.modules.get(&module).copied()
+    }
+
+    /// Each circle of files that use one another, directly or through others.
+    fn circles(&self) -> Vec<String> {
+        let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (file, path) in &self.named {
+            if let Some(home) = self.home(path).filter(|home| home != file) {
+                uses.entry(file).or_default().insert(home);
+            }
+        }
+        let mut search =
+            Tarjan { uses: &uses, numbers: BTreeMap::new(), open: Vec::new(), circles: Vec::new() };
+        for file in uses.keys() {
+            if !search.numbers.contains_key(file) {
+                search.visit(file);
+            }
+        }
+        search.circles
+    }
+}
+
+fn parent(module: &str) -> &str {
+    module.rsplit_once("::").map_or("", |(parent, _)| parent)
+}
+
+/// R. Tarjan, Depth-first search and linear graph algorithms, SIAM J. Comput. 1 (1972).
+struct Tarjan<'a> {
+    uses: &'a BTreeMap<&'a str, BTreeSet<&'a str>>,
+    numbers: BTreeMap<&'a str, usize>,
+    open: Vec<&'a str>,
+    circles: Vec<String>,
+}
+
+impl<'a> Tarjan<'a> {
+    /// Visits `file` and all it uses; the lowest number among the open files that are reached.
+    fn visit(&mut self, file: &'a str) -> usize {
+        let number = self.numbers.len();
+        self.numbers.insert(file, number);
+        self.open.push(file);
+        let mut lowest = number;
+        for next in self.uses.get(file).into_iter().flatten() {
+            let reached = match self.numbers.get(next) {
+                None => self.visit(next),
+                Some(reached) if self.open.contains(next) => *reached,
+                Some(_) => continue,
+            };
+            lowest = lowest.min(reached);
+        }
+        if lowest == number {
+            let start = self.open.iter().position(|open| *open == file).unwrap();
+            let mut circle = self.open.split_off(start);
+            circle.sort_unstable();
+            if circle.len() > 1 {
+                self.circles.push(format!("these files use one another: {}", circle.join(" ")));
+            }
+        }
+        lowest
+    }
+}
+
 /// The text files under `folder` of the repository, by their path from its root.
 fn files(folder: &str) -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -310,6 +441,14 @@ fn every_source_keeps_to_its_arrows_and_homes() {
     assert!(sources.contains_key("src/lib.rs"));
     let found = sources.iter().flat_map(|(file, text)| Source::read(file, text).findings());
     expect_none(&found.collect::<Vec<_>>());
+}
+
+#[test]
+fn no_file_uses_itself_through_others() {
+    let sources = files("src");
+    let read = sources.iter().map(|(file, text)| Source::read(file, text));
+    let sources: Vec<_> = read.filter(|source| source.file != "src/main.rs").collect();
+    expect_none(&Files::read(&sources).circles());
 }
 
 #[test]
@@ -420,4 +559,25 @@ fn the_checker_sees_what_it_should() {
         let found = Source::read(&file, source).findings();
         assert_eq!(found, expected, "{source}");
     }
+}
+
+#[test]
+fn circles_are_seen_through_groups_and_names_passed_on() {
+    let check = |files: &[(&str, &str)], expected: &[&str]| {
+        let sources: Vec<_> = files.iter().map(|(file, text)| Source::read(file, text)).collect();
+        let expected: Vec<_> =
+            expected.iter().map(|files| format!("these files use one another: {files}")).collect();
+        assert_eq!(Files::read(&sources).circles(), expected);
+    };
+    let root = ("src/a/mod.rs", "mod b; mod c; pub use b::B; use c::C;");
+    let user = ("src/a/b.rs", "use crate::d::D; mod tests { use crate::a::c::C; }");
+    check(&[root, user, ("src/a/c.rs", "use super::{B as Other};"), ("src/d.rs", "")], &[]);
+    check(
+        &[root, user, ("src/a/c.rs", "fn c() { super::run(); }"), ("src/d.rs", "")],
+        &["src/a/c.rs src/a/mod.rs"],
+    );
+    check(
+        &[root, user, ("src/a/c.rs", ""), ("src/d.rs", "use crate::{x, a::{self, B}};")],
+        &["src/a/b.rs src/d.rs"],
+    );
 }
