@@ -17,11 +17,11 @@ use super::model::{ModelState, Role};
 use super::result::{Diagnosis, ModelResult, PartitionFigures};
 use super::space::FeatureSpace;
 use super::steps::SCORES;
-use super::threads::compute;
 use crate::cancel::CancelFlag;
 use crate::centroids::fixed::Scale;
 use crate::centroids::model::{Model, ModelSet, Spread};
 use crate::centroids::totals::{ClusterTotals, Totals};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::functions::read_cluster_scores;
 
@@ -35,7 +35,7 @@ pub(super) async fn evaluate(
 ) -> Result<Vec<ModelResult>> {
     let one_cluster = overall_mean(work, models).await?.insert_axis(Axis(0));
     let (space, all) = (Arc::clone(&work.space), Arc::clone(models));
-    let bound = compute(move || {
+    let bound = compute(move |_| {
         let centroids = all.iter().map(|model| &model.centroids).chain([&one_cluster]);
         space.set(centroids).map(BoundModels::new)
     });
@@ -47,7 +47,8 @@ pub(super) async fn evaluate(
     };
     let (models, space) = (Arc::clone(models), Arc::clone(&work.space));
     let cancelled = work.cancelled.clone();
-    compute(move || results(&models, &bound.set, &scores, &silhouettes, (&space, &cancelled))).await
+    compute(move |_| results(&models, &bound.set, &scores, &silhouettes, (&space, &cancelled)))
+        .await
 }
 
 /// The mean of all rows, from exact sums: those of any model add up to it.
@@ -57,9 +58,9 @@ async fn overall_mean(work: &Loop<'_>, models: &Arc<Vec<ModelState>>) -> Result<
     }
     let (space, all) = (Arc::clone(&work.space), Arc::clone(models));
     let first = move || all.first().map(|model| model.centroids.clone());
-    let bound = compute(move || space.set(first().iter()).map(BoundModels::new)).await?;
+    let bound = compute(move |_| space.set(first().iter()).map(BoundModels::new)).await?;
     let sums = work.sums(&bound).await?;
-    compute(move || Ok(mean_of(&sums, &bound.set))).await
+    compute(move |_| Ok(mean_of(&sums, &bound.set))).await
 }
 
 async fn scores(work: &Loop<'_>, bound: &BoundModels) -> Result<BTreeMap<usize, Totals>> {
@@ -314,7 +315,7 @@ async fn silhouettes(
 ) -> Result<Vec<Option<f64>>> {
     let (all, set, known) = (Arc::clone(models), Arc::clone(&bound.set), Arc::clone(known));
     let space = Arc::clone(&work.space);
-    let spreads = compute(move || {
+    let spreads = compute(move |_| {
         let measured = measure(&all, &set, &known);
         let models = measured.iter().map(|measured| {
             let model = set.models()[measured.units.model].clone();
@@ -328,7 +329,7 @@ async fn silhouettes(
     let bound = spreads.await?;
     let scores = scores(work, &bound).await?;
     let (all, set) = (Arc::clone(models), bound.set);
-    compute(move || {
+    compute(move |_| {
         let sums = measure(&all, &set, &scores).into_iter().map(|measured| {
             let sum = measured.whole.iter().map(|line| line.silhouette).sum();
             (measured.model.role == Role::Global).then(|| measured.units.number(Scale::UNIT, sum))

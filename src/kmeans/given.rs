@@ -9,7 +9,7 @@ use ndarray::Array2;
 
 use super::params::Params;
 use super::steps::{GIVEN, GIVEN_MODELS};
-use super::threads::compute;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::session::{Session, quote_identifier};
 use crate::table::{Source, SourceOptions, SourceTable};
@@ -28,7 +28,7 @@ pub(super) async fn given(session: &Session, params: &Arc<Params>) -> Result<Arr
     let is_model = table.schema.column_with_name("cluster").is_some();
     let batches = read_all(session, table, params, is_model).await?;
     let params = Arc::clone(params);
-    compute(move || best_of(&text, &batches, &params, is_model)).await
+    compute(move |_| best_of(&text, &batches, &params, is_model)).await
 }
 
 /// The centroids in `batches`; of several models that of lowest cost.

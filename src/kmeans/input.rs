@@ -23,8 +23,8 @@ use futures::TryStreamExt;
 use super::options::Cache;
 use super::params::Params;
 use super::steps::LOAD;
-use super::threads::compute;
 use crate::cancel::CancelFlag;
+use crate::compute::compute;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::session::{Session, quote_identifier};
@@ -189,7 +189,7 @@ impl Input {
         });
         let answered = futures::future::try_join_all(runs).await?;
         let cancelled = self.cancelled.clone();
-        compute(move || {
+        compute(move |_| {
             let mut answers = BTreeMap::new();
             for (only, batches) in answered {
                 for batch in batches {

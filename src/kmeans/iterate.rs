@@ -14,11 +14,11 @@ use super::options::Empty;
 use super::params::Params;
 use super::space::FeatureSpace;
 use super::steps::{FAR, STEP};
-use super::threads::compute;
 use crate::cancel::CancelFlag;
 use crate::centroids::farthest::{FarRow, Farthest};
 use crate::centroids::model::ModelSet;
 use crate::centroids::totals::{ClusterTotals, Totals};
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::functions::{model_literal, read_centroid_sums, read_farthest_rows};
@@ -94,7 +94,7 @@ impl Loop<'_> {
     ) -> Result<(Vec<ModelState>, f64)> {
         let begun = Instant::now();
         let (space, before) = (Arc::clone(&self.space), Arc::clone(models));
-        let bound = compute(move || {
+        let bound = compute(move |_| {
             let moving = before.iter().filter(|model| model.stopped.is_none());
             space.set(moving.map(|model| &model.centroids)).map(BoundModels::new)
         });
@@ -103,7 +103,7 @@ impl Loop<'_> {
         let (before, set) = (Arc::clone(models), Arc::clone(&bound.set));
         let cancelled = self.cancelled.clone();
         let (mut moved, overall) =
-            compute(move || Ok((merged(&before, &sums, &set, &cancelled)?, mean_of(&sums, &set))))
+            compute(move |_| Ok((merged(&before, &sums, &set, &cancelled)?, mean_of(&sums, &set))))
                 .await?;
         self.overall.get_or_init(|| overall);
         let moving = models.iter().filter(|model| model.stopped.is_none());
@@ -114,7 +114,7 @@ impl Loop<'_> {
         let (space, params) = (Arc::clone(&self.space), Arc::clone(&self.params));
         let (before, seconds, is_late) =
             (Arc::clone(models), begun.elapsed().as_secs_f64(), is_late());
-        compute(move || {
+        compute(move |_| {
             let mut after = before.to_vec();
             let moving = after.iter_mut().filter(|model| model.stopped.is_none());
             let mut largest = 0.0_f64;
@@ -189,14 +189,14 @@ impl Loop<'_> {
         limit: usize,
     ) -> Result<Vec<FarRow>> {
         let space = Arc::clone(&self.space);
-        let bound = compute(move || space.set([&centroids]).map(BoundModels::new)).await?;
+        let bound = compute(move |_| space.set([&centroids]).map(BoundModels::new)).await?;
         let values = [bound.parameter(), ("limit", ScalarValue::Int64(i64::try_from(limit).ok()))];
         let set = Arc::clone(&bound.set);
         let read = move |array: &dyn Array, row| read_farthest_rows(&set, limit, array, row);
         let mut parts = self.input.step(FAR, &values, read).await?;
         parts.retain(|partition, _| model.counts(*partition));
         let (set, cancelled) = (bound.set, self.cancelled.clone());
-        compute(move || {
+        compute(move |_| {
             let mut far = Farthest::new(limit, set.columns(), 1);
             for rows in parts.values() {
                 cancelled.check()?;

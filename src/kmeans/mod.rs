@@ -32,7 +32,6 @@ mod seeds; // the models a run begins with
 mod space; // range and factors
 mod start; // first centroids
 mod steps; // the SQL of the steps
-mod threads; // computing away from the async threads
 
 pub use figures::{ClusterFigures, ModelFigures};
 pub use input::InputPartition;
@@ -48,6 +47,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::cancel::CancelOnDrop;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
@@ -57,7 +57,6 @@ use input::Input;
 use iterate::{BoundModels, Loop};
 use model::ModelState;
 use space::FeatureSpace;
-use threads::compute;
 
 /// Clusters the tables of `source`; with `run`, keeps every step and publishes the tables of the
 /// result as one dataset. `resumed` is the last step of a run that died.
@@ -89,7 +88,7 @@ pub async fn run(
     let models = match resumed {
         Some(record) => {
             record.check(&work.params, &inputs)?;
-            compute(move || record.models()).await?
+            compute(move |_| record.models()).await?
         }
         None => seeds::first_models(&work, session).await?,
     };
@@ -99,7 +98,7 @@ pub async fn run(
         let (params, inputs) = (Arc::clone(&work.params), Arc::clone(&inputs));
         let models = Arc::clone(models);
         let record =
-            compute(move || StepRecord::new(step, &params, &inputs, &models).to_bytes()).await?;
+            compute(move |_| StepRecord::new(step, &params, &inputs, &models).to_bytes()).await?;
         run.checkpoint(&format!("steps/{step:05}.json"), Bytes::from(record)).await
     };
     let models = work.run(Arc::new(models), keep).await?;
@@ -138,7 +137,7 @@ pub async fn last_step(session: &Session, out: &Location) -> Result<Option<StepR
     });
     let Some((run, step)) = last else { return Ok(None) };
     let bytes = run.read(step).await?;
-    compute(move || StepRecord::parse(&bytes).map(Some)).await
+    compute(move |_| StepRecord::parse(&bytes).map(Some)).await
 }
 
 /// Given centroids may be more than there are distinct rows, which are not counted.
@@ -155,7 +154,7 @@ fn warn_of_empty(results: &[ModelResult], params: &Params, watch: &dyn Observer)
 async fn recheck(work: &Loop<'_>, session: &Session, models: &Arc<Vec<ModelState>>) -> Result<()> {
     let again = work.input.in_another_order(session, &work.params).await?;
     let (space, models) = (Arc::clone(&work.space), Arc::clone(models));
-    let bound = compute(move || {
+    let bound = compute(move |_| {
         space.set(models.iter().map(|model| &model.centroids)).map(BoundModels::new)
     });
     let bound = bound.await?;
@@ -168,7 +167,7 @@ async fn recheck(work: &Loop<'_>, session: &Session, models: &Arc<Vec<ModelState
         watch: work.watch,
     };
     let (one, two) = (work.sums(&bound).await?, other.sums(&bound).await?);
-    if compute(move || Ok(one == two)).await? {
+    if compute(move |_| Ok(one == two)).await? {
         return Ok(());
     }
     Err(Error::internal("the sums of another order of the rows are not the same"))

@@ -11,7 +11,7 @@ use super::input::Input;
 use super::params::Params;
 use super::result::Outcome;
 use super::steps::ASSIGN;
-use super::threads::compute;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Silent, Unit};
 use crate::session::{Session, quote_identifier};
@@ -28,7 +28,7 @@ pub(super) async fn publish(
 ) -> Result<Outcome> {
     let session = session.child(|_| {});
     let (outcome, tables) =
-        compute(move || outcome.tables().map(|tables| (outcome, tables))).await?;
+        compute(move |_| outcome.tables().map(|tables| (outcome, tables))).await?;
     for (name, batch) in tables {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         let source = provider_as_source(Arc::new(table));

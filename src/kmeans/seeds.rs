@@ -12,8 +12,8 @@ use super::model::{ModelState, Role};
 use super::options::Start;
 use super::start::{self, Chance, Draw, WeightedRows};
 use super::steps::SAMPLE;
-use super::threads::compute;
 use crate::centroids::sample::RowSample;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::functions::{model_literal, read_sample_rows};
@@ -70,7 +70,7 @@ async fn drawn(work: &Loop<'_>, draw: Draw) -> Result<Vec<ModelState>> {
     }
     let (space, params) = (Arc::clone(&work.space), Arc::clone(&work.params));
     let cancelled = work.cancelled.clone();
-    compute(move || {
+    compute(move |_| {
         let mut models = Vec::new();
         for &k in &counts {
             for start in 0..params.starts() {
@@ -97,7 +97,7 @@ async fn sampled(work: &Loop<'_>, largest_k: usize) -> Result<WeightedRows> {
     let read = move |array: &dyn Array, row| read_sample_rows(limit, columns, array, row);
     let parts = work.input.step(SAMPLE, &values, read).await?;
     let cancelled = work.cancelled.clone();
-    compute(move || {
+    compute(move |_| {
         let mut whole = RowSample::new(limit, columns);
         for part in parts.values() {
             cancelled.check()?;

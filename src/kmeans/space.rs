@@ -11,9 +11,9 @@ use super::input::{Input, changed};
 use super::options::{Nulls, Scaling};
 use super::params::Params;
 use super::steps::{EXTENT, STEP};
-use super::threads::compute;
 use crate::centroids::model::{BoundingBox, Model, ModelSet, Weight};
 use crate::centroids::totals::Totals;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::functions::{TableExtent, model_literal, read_centroid_sums, read_extent};
 
@@ -119,7 +119,7 @@ impl FeatureSpace {
         let lows = self.bounds.lows.iter().zip(&self.bounds.highs);
         let middle: Vec<f64> = lows.map(|(lo, hi)| lo / 2.0 + hi / 2.0).collect();
         let (bounds, center) = (self.bounds.clone(), middle.clone());
-        let set = compute(move || {
+        let set = compute(move |_| {
             let models = (0..d).map(|column| Model {
                 factors: Some((0..d).map(|j| f64::from(u8::from(j == column))).collect()),
                 ..Model::new(Array2::from_shape_fn((1, d), |(_, j)| center[j]))
@@ -130,7 +130,7 @@ impl FeatureSpace {
         let (model, of) = (model_literal(&set), Arc::clone(&set));
         let read = move |array: &dyn Array, row| read_centroid_sums(&of, array, row);
         let parts = input.step(STEP, &[("model", model)], read).await?;
-        compute(move || Ok(deviations(&set, &middle, &parts))).await
+        compute(move |_| Ok(deviations(&set, &middle, &parts))).await
     }
 }
 

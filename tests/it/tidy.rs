@@ -33,7 +33,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     // its options and results name locations
     (
         "kmeans",
-        &["session", "table", "functions", "centroids", "cancel", "splitmix", "storage::Location"],
+        &[
+            "session",
+            "table",
+            "functions",
+            "centroids",
+            "cancel",
+            "compute",
+            "splitmix",
+            "storage::Location",
+        ],
     ),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
