@@ -104,13 +104,7 @@ async fn read_all(
         let name = if is_model { format!("c_{column}") } else { column.clone() };
         let field = table.schema.field_with_name(&name).ok();
         if field.is_none_or(|field| !is_number(field.data_type())) {
-            let names: Vec<&str> =
-                table.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            return Err(Error::data(format!(
-                "numeric column '{name}' not found in '{}', which has {}",
-                table.location(),
-                names.join(", ")
-            )));
+            return Err(table.missing(&format!("numeric column '{name}'")));
         }
         names.push(quote_identifier(&name));
     }

@@ -25,7 +25,7 @@ use super::params::Params;
 use super::steps::LOAD;
 use crate::cancel::CancelFlag;
 use crate::compute::compute;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::session::{Session, quote_identifier};
 use crate::table::SourceTable;
@@ -159,9 +159,7 @@ impl Input {
     /// A pinned file that is gone or differs: trying again is safe.
     pub(super) async fn check_unchanged(&self) -> Result<()> {
         for table in &self.tables {
-            if let Some(change) = table.changed().await? {
-                return Err(changed(&change));
-            }
+            table.check_unchanged().await?;
         }
         Ok(())
     }
@@ -277,22 +275,13 @@ fn data_type(table: &SourceTable, column: &str) -> Option<DataType> {
 
 fn check_columns(table: &SourceTable, used: &[String]) -> Result<()> {
     for column in used {
-        match data_type(table, column) {
-            Some(found) if found.is_numeric() => {}
-            Some(DataType::Dictionary(_, value)) if value.is_numeric() => {}
-            Some(found) => {
+        match table.column(column)?.data_type() {
+            found if found.is_numeric() => {}
+            DataType::Dictionary(_, value) if value.is_numeric() => {}
+            found => {
                 return Err(Error::data(format!(
                     "column '{column}' of '{}' is {found}, expected a number",
                     table.name
-                )));
-            }
-            None => {
-                let names: Vec<&str> =
-                    table.schema.fields().iter().map(|field| field.name().as_str()).collect();
-                return Err(Error::data(format!(
-                    "column '{column}' not found in '{}', which has {}",
-                    table.name,
-                    names.join(", ")
                 )));
             }
         }
@@ -369,13 +358,9 @@ fn in_memory_scan(session: &Session, batches: Vec<RecordBatch>) -> Result<Sessio
     Ok(session)
 }
 
-/// The error of an input that is not what it was.
-pub(super) fn changed(what: &str) -> Error {
-    Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::error::Kind;
     use arrow::array::Float64Array;
 
     use super::*;

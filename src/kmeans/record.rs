@@ -10,7 +10,7 @@ use super::bits::{from_bits, to_bits};
 use super::model::{ModelState, Role, StepFacts, StopReason};
 use super::params::Params;
 use crate::error::{Error, Result};
-use crate::table::InputRecord;
+use crate::table::{InputRecord, Premises};
 
 /// One kept step.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -71,28 +71,8 @@ impl StepRecord {
     /// # Errors
     /// The first difference, as a usage error.
     pub(super) fn check(&self, params: &Params, inputs: &[InputRecord]) -> Result<()> {
-        for (name, now) in params.record() {
-            let then = self.options.iter().find(|(known, _)| *known == name);
-            let then = then.map_or("not given", |(_, value)| value);
-            if then != now {
-                return Err(Error::usage(format!(
-                    "cannot resume: '{name}' is '{now}', the killed run had '{then}'"
-                )));
-            }
-        }
-        let differs = |(now, then): &(&InputRecord, &InputRecord)| now != then;
-        let other = inputs.iter().zip(&self.inputs).find(differs).map(|(now, _)| &now.location);
-        match other {
-            Some(location) => Err(Error::usage(format!(
-                "cannot resume: input '{location}' is not the one that the killed run read"
-            ))),
-            None if inputs.len() != self.inputs.len() => Err(Error::usage(format!(
-                "cannot resume: the input has {} files, the killed run read {}",
-                inputs.len(),
-                self.inputs.len()
-            ))),
-            None => Ok(()),
-        }
+        let killed = Premises { options: &self.options, inputs: &self.inputs };
+        Premises { options: &params.record(), inputs }.check_resume(killed)
     }
 }
 

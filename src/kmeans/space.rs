@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use ndarray::Array2;
 
-use super::input::{Input, changed};
+use super::input::Input;
 use super::options::{Nulls, Scaling};
 use super::params::Params;
 use super::steps::{EXTENT, STEP};
@@ -16,6 +16,7 @@ use crate::centroids::totals::Totals;
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::functions::{TableExtent, model_literal, read_centroid_sums, read_extent};
+use crate::table::input_changed;
 
 /// A spread below this (2^-400) counts as none: its inverse would leave the range of the sums.
 const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
@@ -102,7 +103,9 @@ impl FeatureSpace {
             let found = sums.get(partition).map_or(0, |sums| sums.rows() + sums.skipped());
             if found != expected {
                 let name = input.partitions[*partition].name();
-                return Err(changed(&format!("'{name}' has {found} rows now, had {expected}")));
+                return Err(input_changed(&format!(
+                    "'{name}' has {found} rows now, had {expected}"
+                )));
             }
         }
         Ok(())

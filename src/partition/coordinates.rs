@@ -23,16 +23,10 @@ const UNNAMED: [&str; 2] = ["column_7", "column_10"];
 /// The names of right ascension and declination.
 pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]> {
     let fields = || table.schema.fields().iter();
-    let missing = |what: &str| {
-        let names: Vec<_> = fields().map(|field| field.name().as_str()).collect();
-        Error::data(format!("{what} not found in '{}', which has {}", table.name, names.join(", ")))
-    };
     let names = match (&params.options().ra, &params.options().dec) {
         (Some(ra), Some(dec)) => {
-            let absent = [ra, dec].into_iter().find(|name| table.schema.index_of(name).is_err());
-            if let Some(name) = absent {
-                return Err(missing(&format!("column '{name}'")));
-            }
+            table.column(ra)?;
+            table.column(dec)?;
             [ra.clone(), dec.clone()]
         }
         _ => {
@@ -42,7 +36,7 @@ pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]>
             };
             let of = |[ra, dec]: &[&str; 2]| Some([find(ra)?, find(dec)?]);
             KNOWN.iter().chain([&UNNAMED]).find_map(of).ok_or_else(|| {
-                missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
+                table.missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
             })?
         }
     };
