@@ -6,12 +6,12 @@ use std::path::Path;
 use bytes::Bytes;
 use datafusion::common::runtime::SpawnedTask;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::create::{Create, Finished, HiddenObject};
 use super::pending_file::PendingFile;
 use super::sha::hex;
+use crate::cleanup;
 use crate::error::{Error, Result};
 use crate::storage::local::{LocalFiles, blocking};
 use crate::storage::new_file::NewFile;
@@ -24,6 +24,7 @@ static WRITES: Semaphore = Semaphore::const_new(4);
 pub(super) struct LocalUpload {
     state: State,
     size: u64,
+    is_hidden: bool,
 }
 
 enum State {
@@ -48,7 +49,8 @@ impl LocalUpload {
                 Create::Replace => Growing::Pending(PendingFile::create(&files, &path, true)?),
             }))
         };
-        Ok(Self { state: State::Idle(blocking(growing).await?), size: 0 })
+        let is_hidden = how == Create::Hidden;
+        Ok(Self { state: State::Idle(blocking(growing).await?), size: 0, is_hidden })
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -100,12 +102,28 @@ impl LocalUpload {
     }
 }
 
-/// Removes what is not finished, on a thread that may block if there is one.
+/// Removes what is not finished when its last write is, on a thread that may block. A hidden file is
+/// its caller's to remove.
 impl Drop for LocalUpload {
     fn drop(&mut self) {
         let state = mem::replace(&mut self.state, State::Over);
-        if let (State::Idle(growing), Ok(runtime)) = (state, Handle::try_current()) {
-            drop(runtime.spawn_blocking(move || drop(growing)));
+        if self.is_hidden || matches!(state, State::Over) {
+            return;
         }
+        cleanup::spawn(async move {
+            let growing = match state {
+                State::Idle(growing) => growing,
+                State::Busy(task) => match task.await {
+                    Ok(Ok(growing)) => growing,
+                    _ => return, // a write that fails drops the file itself
+                },
+                State::Over => return,
+            };
+            let removed = move || {
+                drop(growing);
+                Ok(())
+            };
+            blocking(removed).await.ok();
+        });
     }
 }

@@ -7,10 +7,11 @@ use object_store::Error as StoreError;
 
 use super::liveness::{self, Holder};
 use super::names;
-use super::place::{DatasetRoot, backoff, blocking};
+use super::place::{DatasetRoot, backoff};
 use super::record::{self, Prepared, StagedFile, UploadRecord};
 use super::versions;
 use crate::error::{Error, Result};
+use crate::storage::blocking;
 use crate::table::manifest::Manifest;
 
 /// How often an abort of an upload is tried.

@@ -6,10 +6,10 @@
 use bytes::Bytes;
 use object_store::{ObjectStore, PutMode, PutOptions};
 
-use super::place::{DatasetRoot, backoff, blocking, is_final};
+use super::place::{DatasetRoot, backoff, is_final};
 use super::probe;
 use crate::error::{Error, Kind, Result};
-use crate::storage::CreateOnly;
+use crate::storage::{CreateOnly, blocking};
 
 /// How often a put is tried that failed and left nothing.
 const TRIES: u32 = 5;

@@ -9,12 +9,12 @@ use object_store::multipart::PartId;
 
 use super::claims::Claimed;
 use super::create::Created;
-use super::place::{DatasetRoot, blocking, listing};
+use super::place::{DatasetRoot, listing};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile};
 use super::versions::{current, published_by};
 use super::{claims, cleanup, names, probe, renderings};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, LocalFiles};
+use crate::storage::{CreateOnly, LocalFiles, blocking};
 use crate::table::manifest::{Manifest, Mode, TableRecord};
 
 /// Uploads completed, and other small calls made, at the same time.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use datafusion::common::runtime::SpawnedTask;
 
-use super::place::{DatasetRoot, blocking};
+use super::place::DatasetRoot;
 use super::record::{self, Intent};
 use super::{names, process};
 use crate::error::Result;
-use crate::storage::Lock;
+use crate::storage::{Lock, blocking};
 
 /// How often a run says that it lives, at most.
 const BEAT: Duration = Duration::from_secs(60);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::check::command;
 use super::liveness::{self, Holder};
-use super::place::{DatasetRoot, blocking};
+use super::place::DatasetRoot;
 use super::record::{self, Decision};
 use super::{claims, cleanup, finalize, names, probe, process, versions};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, Location, Stores};
+use crate::storage::{CreateOnly, Location, Stores, blocking};
 use crate::table::manifest::Manifest;
 
 /// Finishes what was decided and repeats the last step of the current version. With `keep`, of two

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use datafusion::common::runtime::SpawnedTask;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::names;
 use crate::error::{Error, Kind, Result};
-use crate::storage::{LocalFiles, Location, Store, Stores};
+use crate::storage::{LocalFiles, Location, Store, Stores, blocking};
 
 /// A dataset's location, opened.
 #[derive(Clone, Debug)]
@@ -218,13 +217,4 @@ pub(crate) async fn listing<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     if files > LONG_FILES { blocking(work).await } else { work() }
-}
-
-/// Runs file system calls on a thread that may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    SpawnedTask::spawn_blocking(work)
-        .await
-        .map_err(|cause| Error::internal("a file system call did not finish").caused_by(cause))?
 }

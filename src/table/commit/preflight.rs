@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use super::create::Created;
 use super::liveness::{self, Holder};
-use super::place::{DatasetRoot, blocking};
+use super::place::DatasetRoot;
 use super::record::{self, Intent};
 use super::versions::current;
 use super::{finalize, names, probe, process};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, Lock};
+use crate::storage::{CreateOnly, Lock, blocking};
 use crate::table::manifest::{InputRecord, Manifest, Mode};
 
 /// How a run treats its output, and what it says about itself.

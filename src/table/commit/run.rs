@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::common::runtime::SpawnedTask;
 
 use super::finalize::Settled;
-use super::place::{DatasetRoot, blocking};
+use super::place::DatasetRoot;
 use super::preflight::{Preflight, RunOptions};
 use super::record::{self, Prepared, StagedFile};
 use super::{cleanup, finalize, liveness, preflight};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{Location, Lock, Stores};
+use crate::storage::{Location, Lock, Stores, blocking};
 use crate::table::manifest::{FORMAT, Manifest, Mode, TableRecord};
 
 /// What [`Run::begin`] gives.
