@@ -55,6 +55,7 @@ mod docs; // pages made from the code, commands of the README
 mod shared; // what needs data of others
 mod scripts; // the scripts in sql/, and SQL from the command line
 mod slt; // SQL logic tests
+mod prose; // what pages and messages say, as texts
 mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses

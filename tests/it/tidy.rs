@@ -424,7 +424,7 @@ impl<'a> Tarjan<'a> {
 }
 
 /// The text files under `folder` of the repository, by their path from its root.
-fn files(folder: &str) -> BTreeMap<String, String> {
+pub(crate) fn files(folder: &str) -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut open: Vec<PathBuf> = vec![root.join(folder)];
     let mut files = BTreeMap::new();
@@ -440,7 +440,7 @@ fn files(folder: &str) -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn expect_none(findings: &[String]) {
+pub(crate) fn expect_none(findings: &[String]) {
     assert!(findings.is_empty(), "{} findings\n{}", findings.len(), findings.join("\n"));
 }
 

@@ -12,7 +12,7 @@ use crate::dbscan::plan::count::SummedCells;
 pub(super) const FEW_ROWS: u64 = 100;
 /// A row near to this share of all rows or more: eps is too large.
 const NEAR_SHARE: f64 = 0.05;
-/// So many core rows or more: eps may be too large.
+/// This share of core rows or more: eps may be too large.
 const CORE_SHARE: f64 = 0.999;
 /// So few core rows or less: eps is too small.
 const CORE_SHARE_LOW: f64 = 0.01;

@@ -19,7 +19,7 @@ use crate::table::Source;
 /// Shares of core rows, in percent, for which an eps is reported.
 const SHARES: [u32; 5] = [50, 75, 90, 95, 99];
 
-/// So many rows or more that are core for any eps.
+/// This share of rows or more that are core for any eps.
 const SAME_PLACE_SHARE: f64 = 0.1;
 
 /// The curve and what it advises. Distances are in the unit of the coordinates, on the sphere in arc

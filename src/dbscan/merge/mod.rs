@@ -111,7 +111,7 @@ impl Merge {
         self.blocks.len() - 1
     }
 
-    /// Tells block `owner` what block `from` touched: `touches` are those of `from` whose places
+    /// Gives block `owner` what block `from` touched: `touches` are those of `from` whose places
     /// `owner` owns, in their order, and `contacts` the owner's.
     ///
     /// # Errors

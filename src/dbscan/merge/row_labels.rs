@@ -33,7 +33,7 @@ impl RowKind {
         }
     }
 
-    /// The cluster as it is written: noise is -1, and what has no place has none.
+    /// The cluster as it is written: noise is -1, and a row without a usable position has none.
     pub(crate) fn cluster(self) -> Option<i64> {
         match self {
             Self::Skipped => None,

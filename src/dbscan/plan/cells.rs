@@ -2,7 +2,7 @@
 //!
 //! A row is in a box by comparing with its edges, `lo <= x < hi`, everywhere. Whether a box may hold a
 //! row within eps is decided by the distance of the row to it, in the expression of d²: never a no too
-//! much, by monotony of rounding. NaN has no place here.
+//! much, by monotony of rounding. NaN does not occur here.
 
 /// Cells of a grid at most: about a row each, between these.
 const MAX_CELLS: (usize, usize) = (1 << 12, 1 << 20);

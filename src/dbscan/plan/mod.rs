@@ -7,7 +7,7 @@
 //!
 //! A row is owned by comparing with stored edges, `lo <= x < hi`, everywhere. Whether a block may hold
 //! a row within eps is decided by the distance of the row to its box, in the expression of d²: never a
-//! no too much, by monotony of rounding. NaN has no place here.
+//! no too much, by monotony of rounding. NaN does not occur here.
 
 pub(crate) mod block_rows; // the rows of each block
 pub(crate) mod cells; // boxes and grids; pure

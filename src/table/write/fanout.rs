@@ -292,7 +292,7 @@ impl Splitter {
         Ok(self.writers.len() - 1)
     }
 
-    /// Tells the memory pool what is held. If it refuses, or many writers hold much, the fullest row
+    /// Reports to the memory pool what is held. If it refuses, or many writers hold much, the fullest row
     /// group is ended, until that is over.
     async fn account(&mut self) -> Result<()> {
         loop {

@@ -61,7 +61,7 @@ impl Staged {
         let stage = match (self.part, id) {
             (Some(part), _) => Stage::Part(part),
             (None, Some(id)) => Stage::Upload { id, parts: hidden.parts },
-            (None, None) => return Err(Error::internal("a staged file has no place")),
+            (None, None) => return Err(Error::internal("a staged file is nowhere")),
         };
         Ok(StagedBytes { size, sha256: hidden.sha256, stage })
     }
