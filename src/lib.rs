@@ -92,50 +92,27 @@
 //!
 //! # The modules, in reading order
 
-/// One error type, its kinds and exit codes.
-pub mod error;
-/// What a dropped run or upload leaves to be done.
-pub mod cleanup;
-/// What drivers report; nothing here prints.
-pub mod event;
-/// Ends work that no one waits for.
-pub mod cancel;
-/// Work off the threads that serve async code.
-pub mod compute;
-/// Sizes as people write them: 512MiB, 10g, 256MB.
-pub mod sizes;
-/// Random bits from a counter; pure.
-pub mod splitmix;
-/// Loops compiled for each instruction set.
-pub mod isa;
-/// The sphere: frames, angles, half-open blocks, margins, splitting; pure.
-pub mod grid;
-/// k-means without an engine: fixed point, kernel, model, totals; pure.
-pub mod centroids;
-/// Where bytes live: locations, object stores, credentials.
-pub mod storage;
-/// Tables on storage: one sink, one commit, one way to read.
-pub mod table;
-/// Tables made from a seed; any slice alone gives the same rows.
-pub mod generate;
-/// What SQL gains: one file per function.
-pub mod functions;
-/// The only place that builds a session of the engine.
-pub mod session;
-/// Driver: count, split, assign, write.
-pub mod partition;
-/// Driver: start, step until still, evaluate.
-pub mod kmeans;
-/// Driver: blocks, local clustering, merge, labels.
-pub mod dbscan;
-/// Objects and folders: listed, read, copied, removed.
-pub mod objects;
-/// Questions about tables: columns, rows, footers.
-pub mod inspect;
-/// SQL of users: statements, variables, COPY, CALL.
-pub mod script;
-/// Pictures of answers.
-pub mod report;
-/// The command line, the only part that prints.
+pub mod error; // one error type, its kinds and exit codes
+pub mod cleanup; // what a dropped run or upload leaves to be done
+pub mod event; // what drivers report; nothing here prints
+pub mod cancel; // ends work that no one waits for
+pub mod compute; // work off the threads that serve async code
+pub mod sizes; // sizes as people write them: 512MiB, 10g, 256MB
+pub mod splitmix; // random bits from a counter; pure
+pub mod isa; // loops compiled for each instruction set
+pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure
+pub mod centroids; // k-means without an engine: fixed point, kernel, model, totals; pure
+pub mod storage; // where bytes live: locations, object stores, credentials
+pub mod table; // tables on storage: one sink, one commit, one way to read
+pub mod generate; // tables made from a seed; any slice alone gives the same rows
+pub mod functions; // what SQL gains: one file per function
+pub mod session; // the only place that builds a session of the engine
+pub mod partition; // driver: count, split, assign, write
+pub mod kmeans; // driver: start, step until still, evaluate
+pub mod dbscan; // driver: blocks, local clustering, merge, labels
+pub mod objects; // objects and folders: listed, read, copied, removed
+pub mod inspect; // questions about tables: columns, rows, footers
+pub mod script; // SQL of users: statements, variables, COPY, CALL
+pub mod report; // pictures of answers
 #[cfg(feature = "cli")]
-pub mod cli;
+pub mod cli; // the command line, the only part that prints

@@ -1,7 +1,7 @@
 //! Where a command's answer goes: standard output or `-o FILE`, in one of seven formats.
 //!
 //! An answer is one or more named tables. On a terminal the format is `table`, elsewhere `csv`, or
-//! what the ending of FILE says; `--format` wins. The formats themselves are in [`super::formats`].
+//! what the ending of FILE says; `--format` wins. The formats themselves are in `cli/formats`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

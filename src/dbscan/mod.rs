@@ -4,19 +4,19 @@
 //! clusters are the core rows that a chain of such steps connects; a row that is not core belongs to
 //! the first cluster with a core row near it, or is noise.
 //!
-//! 1. Read the coordinates of all rows once ([`input`]).
-//! 2. Count them by cell and cut space into blocks that fit the memory ([`plan`]); send each row to
+//! 1. Read the coordinates of all rows once (`input`).
+//! 2. Count them by cell and cut space into blocks that fit the memory (`plan`); send each row to
 //!    the block that owns it, and a copy to every block within eps of it.
 //! 3. Cluster the blocks one by one on all cores ([`local`]), and keep what each found.
 //! 4. Join the clusters that blocks share, number them by their first core rows ([`merge`]).
-//! 5. Write labels in the order of the input, and a line for each cluster ([`result`]).
+//! 5. Write labels in the order of the input, and a line for each cluster (`result`).
 //!
 //! Exact: the labels are those of `sklearn.cluster.DBSCAN(algorithm="kd_tree")` on the rows in their
 //! order, for any blocks, threads, batches and memory limit; on the sphere for pairs that are not
 //! within 1e-9 of eps.
 //!
 //! Memory: what a phase keeps of each row is in memory while a sixth of the pool holds it and on
-//! disk from then on ([`spill_store`]); a block in work is reserved, and blocks wait for each other's room.
+//! disk from then on (`spill_store`); a block in work is reserved, and blocks wait for each other's room.
 //! A table of all clusters is held beside the pool: about 150 bytes a cluster.
 
 mod blocks; // local clustering, a block at a time on each core

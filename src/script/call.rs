@@ -1,6 +1,6 @@
 //! `CALL name(argument => value, …)`: what the command line runs, from SQL.
 //!
-//! Who runs the commands gives the [`Procedures`]; here their arguments become text, and what they
+//! Who runs the commands gives the [`Procedures`](super::Procedures); here their arguments become text, and what they
 //! answer becomes tables. `into => 'm'` makes the tables of a result known as `m_<table>`: those that
 //! were published, or else those in memory.
 

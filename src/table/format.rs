@@ -1,6 +1,6 @@
 //! The formats of tables: the only list of them, with the words and endings that name them.
 //!
-//! A new format is a [`FormatKind`] with its line in [`FORMATS`]; the compiler then asks for its reader
+//! A new format is a [`FormatKind`] with its line in `FORMATS`; the compiler then asks for its reader
 //! (`read/unmanaged.rs` finds columns, `read/provider.rs` reads rows) and its writer
 //! (`write/single.rs`).
 

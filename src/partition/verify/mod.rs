@@ -4,7 +4,7 @@
 //! The plan is made again from the properties and the records of the blocks, and the positions from
 //! the stored columns. Then, for all rows: the owner of each position is its block; each margin holds
 //! as many rows as the own rows near it, on the same places, and none that lies beyond it; files,
-//! records and properties agree on the counts. And for some rows near borders ([`nearby`]),
+//! records and properties agree on the counts. And for some rows near borders (`nearby`),
 //! by angles alone: all rows within the radius are there. Memory: the counts, and the samples.
 
 mod compare; // what was stored against what must be

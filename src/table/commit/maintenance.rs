@@ -1,4 +1,4 @@
-//! What a user can do about what [`check`](super::check) finds: finish, remove, unlock. Each answers
+//! What a user can do about what [`check`](mod@super::check) finds: finish, remove, unlock. Each answers
 //! with a sentence for each thing it did, or would do.
 
 use std::collections::BTreeSet;
