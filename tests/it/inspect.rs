@@ -100,7 +100,7 @@ fn bytes_are_printed_as_they_are_stored(#[values(On::Files, On::S3)] on: On) {
     assert_eq!(lab.done("cat @empty @x/*"), "one\r\n\u{feff}two");
     check_refused("cat", lab.run("cat @x"), 2, "is a folder: name one of its files");
     check_refused("cat", lab.run("cat @x/3.csv"), 66, "3.csv'");
-    check_refused("cat", lab.run("cat @x/1 --json"), 2, "bytes are printed as they are: leave");
+    check_refused("cat", lab.run("cat @x/1 --json"), 2, "prints bytes as they are stored: leave");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("both");
     lab.done(&format!("cat @x/1 @x/2 -o {}", file.display()));
@@ -899,7 +899,7 @@ fn shells_and_man_are_told_of_every_command() {
         assert!(stdout.contains(said) && stdout.contains("kmeans"), "{line}");
     }
     let (code, _, stderr) = outcome(&mut pleiad(&["man", "kmean"]));
-    assert!(code == 2 && stderr.contains("no command of 'pleiad'"), "{stderr}");
+    assert!(code == 2 && stderr.contains("'kmean' is not a command of 'pleiad'"), "{stderr}");
 }
 
 /// Programs read these keys: a change of one is a change for them.
