@@ -99,8 +99,7 @@ async fn partitioned(lab: &Lab, options: Options, watch: Stages) {
 #[case("reading positions", 0, (700, 500))]
 #[case("counting", 0, (700, 500))]
 #[case("counting", 300, (700, 500))]
-#[case("planning margins", 0, (700, 500))]
-#[case("planning margins", 300, (700, 500))]
+#[case("planning margins", 0, (100, 80))]
 #[case("writing blocks", 0, (70, 50))]
 #[case("writing blocks", 300, (70, 50))]
 fn a_dropped_partitioning_ends_soon(
