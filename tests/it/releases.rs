@@ -8,15 +8,15 @@ use crate::cli::{outcome, pleiad};
 
 /// Each dataset that `make.sh` writes: its rows in all tables, and words that `check --verify` says of it.
 const DATASETS: [(&str, u64, &str); 5] = [
-    ("people", 180, "every byte of 9 files is the one written"),
-    ("clusters", 189, "every byte of 5 files is the one written"),
+    ("people", 180, "all bytes of 9 files are as they were written"),
+    ("clusters", 189, "all bytes of 5 files are as they were written"),
     (
         "blocks",
         217,
-        "200 own rows lie in their blocks, 17 margin rows near them and none is missing",
+        "all 200 own rows are in their blocks, and all 17 margin rows are near theirs and complete",
     ),
-    ("shapes", 60, "every byte of 1 files is the one written"),
-    ("labels", 66, "every byte of 2 files is the one written"),
+    ("shapes", 60, "all bytes of 1 files are as they were written"),
+    ("labels", 66, "all bytes of 2 files are as they were written"),
 ];
 
 fn releases() -> Vec<PathBuf> {

@@ -236,7 +236,7 @@ fn statements_come_from_a_pipe_a_file_and_the_line() {
     assert_eq!(output.status.code(), Some(2));
     let copy = format!("COPY (SELECT 1 AS a) TO '{}'", lab.at("x.csv"));
     let shown = ["sql", "-c", &copy, "--show", "models"];
-    refused(&lab, &shown, 2, "", "--show is for commands that answer with several tables");
+    refused(&lab, &shown, 2, "", "--show is for commands that print several tables");
     assert!(!lab.location("x.csv").local_path().unwrap().exists(), "refused before any work");
 }
 
@@ -402,7 +402,7 @@ fn json_lines_are_read_through_gzip() {
     let (code, head, stderr) = run(&lab, &["head", &format!("{folder}/2.jsonl.gz"), "--json"]);
     assert_eq!((code, head.as_str()), (0, "{\"a\":7}\n"), "{stderr}");
     std::fs::write(format!("{folder}/3.jsonl"), "{\"a\":1}\n").unwrap();
-    refused(&lab, &["sql", "-c", &counted], 65, "", "some are compressed");
+    refused(&lab, &["sql", "-c", &counted], 65, "", "are compressed and some are not");
     std::fs::write(format!("{folder}/4.jsonl.gz"), "{\"a\":1}\n").unwrap();
     let broken = format!("SELECT * FROM '{folder}/4.jsonl.gz'");
     refused(&lab, &["sql", "-c", &broken], 65, "", "is not complete gzip data");
