@@ -8,58 +8,10 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+pub use pleiad_core::error::Kind;
+
 /// The result of everything in this library that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What went wrong, as far as a caller has to tell cases apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// Anything that no other kind describes.
-    Other,
-    /// An option, an argument or a combination of them that makes no sense.
-    Usage,
-    /// Input that cannot be used: corrupt, of another type, a NULL key, a missing column.
-    Data,
-    /// An input object, table or bucket that is not there.
-    InputMissing,
-    /// Storage that cannot be reached: DNS, refused, TLS, timeout.
-    Unreachable,
-    /// A broken promise of this program.
-    Internal,
-    /// A memory or disk limit that was given and reached.
-    Limit,
-    /// The output exists and the mode forbids touching it.
-    OutputExists,
-    /// An operation of the file system failed: disk full, read-only directory.
-    Io,
-    /// A lost race, an input replaced while it was read, throttling: trying again is safe.
-    Retry,
-    /// Wrong or expired credentials, or a missing right.
-    Denied,
-    /// Wrong configuration: region, scheme of the endpoint, unknown setting.
-    Configuration,
-}
-
-impl Kind {
-    /// The exit code of the process, after `sysexits.h`.
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Other => 1,
-            Self::Usage => 2,
-            Self::Data => 65,
-            Self::InputMissing => 66,
-            Self::Unreachable => 69,
-            Self::Internal => 70,
-            Self::Limit => 71,
-            Self::OutputExists => 73,
-            Self::Io => 74,
-            Self::Retry => 75,
-            Self::Denied => 77,
-            Self::Configuration => 78,
-        }
-    }
-}
 
 /// An error with its kind, its sentence and, where there is one, its cause.
 ///
@@ -147,6 +99,12 @@ impl Error {
             next = cause.source();
         }
         None
+    }
+}
+
+impl From<pleiad_core::error::Error> for Error {
+    fn from(error: pleiad_core::error::Error) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 }
 

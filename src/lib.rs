@@ -92,16 +92,15 @@
 //!
 //! # The modules, in reading order
 
+/// The pure core, in a package of its own: what ends work that no one waits for; k-means without an engine;
+/// the sphere; loops compiled for each instruction set; random bits from a counter.
+pub use pleiad_core::{cancel, centroids, grid, isa, splitmix};
+
 pub mod error; // one error type, its kinds and exit codes
 pub mod cleanup; // what a dropped run or upload leaves to be done
 pub mod event; // what drivers report; nothing here prints
-pub mod cancel; // ends work that no one waits for
 pub mod compute; // work off the threads that serve async code
 pub mod sizes; // sizes as people write them: 512MiB, 10g, 256MB
-pub mod splitmix; // random bits from a counter; pure
-pub mod isa; // loops compiled for each instruction set
-pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting; pure
-pub mod centroids; // k-means without an engine: fixed point, kernel, model, totals; pure
 pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod table; // tables on storage: one sink, one commit, one way to read
 pub mod generate; // tables made from a seed; any slice alone gives the same rows

@@ -22,7 +22,6 @@
 mod blocks; // local clustering, a block at a time on each core
 mod check; // red flags, the k-distance curve, `--verify`
 mod input; // columns, and reading them
-pub mod local; // one block: coordinates in, labels and contacts out; pure
 pub mod merge; // contacts of all blocks in, cluster numbers out
 mod options; // as the user wrote them, and checked
 mod outcome; // what a run has found
@@ -31,6 +30,8 @@ mod points; // the rows of the input
 mod result; // what a run publishes
 mod spill_store; // lists of words, in memory or on disk
 mod threads; // work on all cores
+
+pub use pleiad_core::dbscan as local; // one block: coordinates in, labels and contacts out; pure
 
 use std::num::NonZeroU64;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ impl BlockingThread {
     /// An error once the thread has been asked to stop.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        self.watch().check()
+        Ok(self.watch().check()?)
     }
 }
 

@@ -23,8 +23,8 @@ use crate::error::Error;
 use crate::isa::Isa;
 
 /// An error of ours on its way through the engine.
-pub(super) fn failed(error: Error) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+pub(super) fn failed(error: impl Into<Error>) -> DataFusionError {
+    DataFusionError::External(Box::new(error.into()))
 }
 
 /// A user's mistake in a call of `function`.

@@ -57,7 +57,7 @@ impl FunctionContext {
 
     /// The plan of these bytes.
     pub(super) fn plan(&self, bytes: &[u8]) -> Result<Ready<Assigner>> {
-        let decode = |bytes: &[u8]| Assigner::new(Plan::decode(bytes)?);
+        let decode = |bytes: &[u8]| Ok(Assigner::new(Plan::decode(bytes)?)?);
         self.decoded.plans.get(bytes, decode, Assigner::bytes)
     }
 
@@ -65,14 +65,15 @@ impl FunctionContext {
     pub(super) fn cells(&self, bytes: &[u8]) -> Result<Ready<Cells>> {
         let decode = |bytes: &[u8]| match Plan::decode(bytes) {
             Ok(plan) => Ok(Cells::of_blocks(plan)),
-            Err(_) => Cells::decode(bytes),
+            Err(_) => Ok(Cells::decode(bytes)?),
         };
         self.decoded.cells.get(bytes, decode, Cells::bytes)
     }
 
     /// The models of these bytes.
     pub(super) fn models(&self, bytes: &[u8]) -> Result<Ready<ModelSet>> {
-        self.decoded.models.get(bytes, ModelSet::decode, ModelSet::bytes)
+        let decode = |bytes: &[u8]| Ok(ModelSet::decode(bytes)?);
+        self.decoded.models.get(bytes, decode, ModelSet::bytes)
     }
 }
 

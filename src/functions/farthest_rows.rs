@@ -127,7 +127,7 @@ impl Picked for Farthest {
     }
 
     fn merge_bytes(&mut self, bytes: &[u8]) -> crate::error::Result<()> {
-        self.merge_bytes(bytes)
+        Ok(self.merge_bytes(bytes)?)
     }
 }
 

@@ -21,7 +21,7 @@ use super::context::FunctionContext;
 use super::kmeans_model::{coerce_list, matrix, matrix_type};
 use super::sections::CLUSTERING;
 use crate::cancel::CancelFlag;
-use crate::centroids::block::{ColumnSlice, Number, with_values};
+use crate::centroids::block::{Number, with_values};
 use crate::centroids::kernel::{self, BLOCK, Centroids, Lanes, Nearest};
 use crate::centroids::model::{Model, ModelSet};
 use crate::error::Error;

@@ -139,7 +139,7 @@ impl Picked for RowSample {
     }
 
     fn merge_bytes(&mut self, bytes: &[u8]) -> crate::error::Result<()> {
-        self.merge_bytes(bytes)
+        Ok(self.merge_bytes(bytes)?)
     }
 }
 

@@ -324,7 +324,7 @@ async fn silhouettes(
                 _ => model,
             }
         });
-        ModelSet::new(set.bounds().clone(), models.collect()).map(BoundModels::new)
+        Ok(BoundModels::new(ModelSet::new(set.bounds().clone(), models.collect())?))
     });
     let bound = spreads.await?;
     let scores = scores(work, &bound).await?;

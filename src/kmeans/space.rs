@@ -91,7 +91,7 @@ impl FeatureSpace {
             factors: scaled.then(|| self.factors.clone()),
             ..Model::new(centroids.clone())
         });
-        ModelSet::new(self.bounds.clone(), models.collect())
+        Ok(ModelSet::new(self.bounds.clone(), models.collect())?)
     }
 
     /// Checks that a scan saw as many rows in each partition as there were when the run began.

@@ -85,7 +85,7 @@ pub async fn count(
         }
         Some(max_rows) => {
             let rule = params.options().split;
-            let splitting = compute(move |_| Splitting::new(grid, &counts, rule, max_rows));
+            let splitting = compute(move |_| Ok(Splitting::new(grid, &counts, rule, max_rows)?));
             split(input, splitting.await?, margin, watch).await?
         }
     };
@@ -185,7 +185,7 @@ fn grid(
             "the grid is {shape}, which makes long slivers: pass --grid COLSxROWS for another shape"
         )));
     }
-    Grid::new(params.frame().unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)
+    Ok(Grid::new(params.frame().unwrap_or(Frame::Equatorial), seam_deg, bounds, shape)?)
 }
 
 /// What one counting finds.
@@ -242,7 +242,7 @@ async fn split(
         rounds += 1;
         watch.report(Event::Progress { done: rounds });
     }
-    compute(move |stop| splitting.finish(margin, stop)).await
+    compute(move |stop| Ok(splitting.finish(margin, stop)?)).await
 }
 
 /// Decides on crowded blocks by the bounds of their rows.

@@ -156,7 +156,7 @@ impl StoredBlocks {
     pub fn plan(&self, blocks: &[BlockRecord], stop: &CancelFlag) -> Result<Plan> {
         let blocks =
             blocks.iter().map(|block| Block { parent: block.parent, bounds: block.bounds });
-        Plan::unless(stop, self.grid.clone(), self.margin, blocks.collect())
+        Ok(Plan::unless(stop, self.grid.clone(), self.margin, blocks.collect())?)
     }
 
     fn to_properties(&self) -> Vec<(String, String)> {
@@ -283,17 +283,17 @@ impl<'a> Properties<'a> {
             lat_max: self.number("bounds.lat_max")?,
         };
         let shape = GridShape::new(self.number("grid.columns")?, self.number("grid.rows")?)?;
-        Grid::new(frame, self.number("seam_deg")?, bounds, shape)
+        Ok(Grid::new(frame, self.number("seam_deg")?, bounds, shape)?)
     }
 
     fn margin(&self) -> Result<Margin> {
         if !self.has("margin.") {
             return Ok(Margin::None);
         }
-        match self.has("margin.arcsec") {
-            true => Margin::arcsec(self.number("margin.arcsec")?),
-            false => Margin::percent(self.number("margin.percent")?),
-        }
+        Ok(match self.has("margin.arcsec") {
+            true => Margin::arcsec(self.number("margin.arcsec")?)?,
+            false => Margin::percent(self.number("margin.percent")?)?,
+        })
     }
 
     fn split(&self) -> Result<Option<StoredSplit>> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{TokenStream, TokenTree};
 use rstest::rstest;
 
-use crate::tidy::{expect_none, files};
+use crate::tidy::{expect_none, files, sources};
 
 /// Pages for people who use Pleiad or read its code.
 fn pages() -> BTreeMap<String, String> {
@@ -38,7 +38,7 @@ fn is_path(page: &str, name: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./*<>".contains(c);
     let is_below = |top: &&str| name.strip_prefix(*top).is_some_and(|rest| rest.starts_with('/'));
     let is_room = page == "ARCHITECTURE.md" && name.ends_with('/') && !name.starts_with('_');
-    let tops = ["src", "tests", "sql", "docs", "benches", "data", ".ci"];
+    let tops = ["core", "src", "tests", "sql", "docs", "benches", "data", ".ci"];
     let endings = [".rs", ".slt", ".sh"];
     name.chars().all(is_plain)
         && (is_room
@@ -52,7 +52,9 @@ fn found(name: &str) -> bool {
         Some(end) => name[..end].rsplit_once('/').map_or("", |(folder, _)| folder),
         None => name.trim_end_matches('/'),
     };
-    ["", "src", "tests/it"].iter().any(|folder| root().join(folder).join(fixed).exists())
+    ["", "src", "core/src", "tests/it"]
+        .iter()
+        .any(|folder| root().join(folder).join(fixed).exists())
 }
 
 #[test]
@@ -72,7 +74,10 @@ fn files_that_pages_name_exist() {
 
 /// Whether the module path `a::b::Name` leads to a name in the sources.
 fn leads(path: &str) -> bool {
-    let mut place = root().join("src");
+    ["src", "core/src"].iter().any(|package| leads_from(root().join(package), path))
+}
+
+fn leads_from(mut place: PathBuf, path: &str) -> bool {
     for segment in path.split("::") {
         let file = place.join(segment).with_extension("rs");
         if place.join(segment).is_dir() {
@@ -89,7 +94,8 @@ fn leads(path: &str) -> bool {
 
 #[test]
 fn names_in_the_pages_about_the_code_exist() {
-    let code: String = ["src", "tests"].iter().flat_map(|at| files(at).into_values()).collect();
+    let code: String =
+        ["core", "src", "tests"].iter().flat_map(|at| files(at).into_values()).collect();
     let is_name = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_uppercase())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -205,7 +211,7 @@ fn documentation(attribute: &TokenStream) -> Option<String> {
 
 #[test]
 fn texts_for_people_are_in_plain_words() {
-    let sources = files("src").into_iter().flat_map(|(file, source)| {
+    let sources = sources().into_iter().flat_map(|(file, source)| {
         let texts = texts(&source).into_iter();
         texts.map(|(line, text)| (format!("{file}:{line}"), text)).collect::<Vec<_>>()
     });

@@ -96,12 +96,7 @@ const HOMES: &[(&str, &[&str])] = &[
 
 /// Files and folders that take values and return values, and the crates that are not for them.
 const PURE: &[&str] = &[
-    "src/isa.rs",
-    "src/cancel.rs",
-    "src/splitmix.rs",
-    "src/grid",
-    "src/centroids",
-    "src/dbscan/local",
+    "core",
     "src/dbscan/check/advise.rs",
     "src/dbscan/check/tree.rs",
     "src/dbscan/merge/mod.rs",
@@ -196,6 +191,20 @@ fn paths(words: &[Word], mut at: usize, mut path: String, found: &mut Vec<String
     at
 }
 
+/// The folders of the packages: the pure core, and all else.
+const PACKAGES: [&str; 2] = ["core/src", "src"];
+
+/// A file's path in its package, without its ending.
+fn inside(file: &str) -> &str {
+    let inside = PACKAGES.iter().find_map(|package| file.strip_prefix(*package)).unwrap_or(file);
+    inside.trim_start_matches('/').trim_end_matches(".rs")
+}
+
+/// The text files of both packages.
+pub(crate) fn sources() -> BTreeMap<String, String> {
+    PACKAGES.into_iter().flat_map(files).collect()
+}
+
 /// A source file, its path from the root with `/`.
 struct Source<'a> {
     file: &'a str,
@@ -208,7 +217,7 @@ impl<'a> Source<'a> {
         let stream = text.parse().unwrap_or_else(|error| panic!("{file}: {error}"));
         let mut all = Vec::new();
         words(stream, 0, &mut all);
-        let inside = file.trim_start_matches("src/").trim_end_matches(".rs");
+        let inside = inside(file);
         Self { file, module: inside.split('/').next().unwrap_or_default(), words: all }
     }
 
@@ -232,7 +241,7 @@ impl<'a> Source<'a> {
 
     /// Its module: `::table::scan`; nothing for the root.
     fn path(&self) -> String {
-        let inside = self.file.trim_start_matches("src/").trim_end_matches(".rs");
+        let inside = inside(self.file);
         let inside = inside.strip_suffix("/mod").unwrap_or(inside);
         if inside == "lib" { String::new() } else { format!("::{}", inside.replace('/', "::")) }
     }
@@ -260,8 +269,9 @@ impl<'a> Source<'a> {
 
     /// A path that climbs out of its module, past the arrows.
     fn strayed(&self, at: usize) -> Option<String> {
-        let root = [format!("src/{}.rs", self.module), format!("src/{}/mod.rs", self.module)];
-        let climbs = root.contains(&self.file.to_owned()) && self.words[at].inline == 0;
+        let inside = inside(self.file);
+        let is_root = inside == self.module || inside == format!("{}/mod", self.module);
+        let climbs = is_root && self.words[at].inline == 0;
         let leaves = self.text(at) == "super" && (self.before(at) == "::" || climbs);
         leaves.then(|| "'super' leaves the module: write the path from 'crate'".into())
     }
@@ -446,18 +456,20 @@ pub(crate) fn expect_none(findings: &[String]) {
 
 #[test]
 fn every_source_keeps_to_its_arrows_and_homes() {
-    let sources = files("src");
-    assert!(sources.contains_key("src/lib.rs"));
+    let sources = sources();
+    assert!(PACKAGES.iter().all(|package| sources.contains_key(&format!("{package}/lib.rs"))));
     let found = sources.iter().flat_map(|(file, text)| Source::read(file, text).findings());
     expect_none(&found.collect::<Vec<_>>());
 }
 
 #[test]
 fn no_file_uses_itself_through_others() {
-    let sources = files("src");
-    let read = sources.iter().map(|(file, text)| Source::read(file, text));
-    let sources: Vec<_> = read.filter(|source| source.file != "src/main.rs").collect();
-    expect_none(&Files::read(&sources).circles());
+    for package in PACKAGES {
+        let sources = files(package);
+        let read = sources.iter().map(|(file, text)| Source::read(file, text));
+        let sources: Vec<_> = read.filter(|source| source.file != "src/main.rs").collect();
+        expect_none(&Files::read(&sources).circles());
+    }
 }
 
 #[test]
@@ -479,7 +491,8 @@ fn every_step_is_included_once_and_every_script_is_tested() {
 #[test]
 fn nothing_is_left_to_do() {
     let marks = [["TO", "DO"].concat(), ["FIX", "ME"].concat()];
-    let folders = ["src", "tests", "benches", "sql", "docs", ".ci", "justfile", "Cargo.toml"];
+    let folders =
+        ["core", "src", "tests", "benches", "sql", "docs", ".ci", "justfile", "Cargo.toml"];
     let found = folders.iter().flat_map(|folder| files(folder)).flat_map(|(file, text)| {
         let marked = |line: &str| marks.iter().any(|mark| line.contains(mark));
         let lines = text.lines().enumerate().filter(|(_, line)| marked(line));
@@ -529,15 +542,16 @@ fn the_checker_sees_what_it_should() {
             &["'kmeans' may not use 'crate::storage::Stores'"],
         ),
         (
-            "grid/a.rs",
+            "core/grid/a.rs",
             "//! no `arrow::array`: `AWS_`\nuse super::b; mod tests { use super::*; }",
             &[],
         ),
         ("session.rs", "mod tests { use super::*; }", &[]),
         ("session.rs", "use super::grid;", &[leaves]),
-        ("grid/a/b.rs", "use super::super::c;", &[leaves]),
+        ("core/grid/a/b.rs", "use super::super::c;", &[leaves]),
+        ("core/isa.rs", "use super::c;", &[leaves]),
         (
-            "grid/a.rs",
+            "core/grid/a.rs",
             "fn f(x: arrow::array::ArrayRef) {}",
             &["this file is pure: no 'arrow', values in and values out"],
         ),
@@ -563,7 +577,10 @@ fn the_checker_sees_what_it_should() {
         ),
         ("surprise.rs", "", &["'surprise' has no line in ARROWS of tidy.rs"]),
     ] {
-        let file = format!("src/{file}");
+        let file = match file.strip_prefix("core/") {
+            Some(file) => format!("core/src/{file}"),
+            None => format!("src/{file}"),
+        };
         let expected: Vec<_> = expected.iter().map(|rule| format!("{file}:1: {rule}")).collect();
         let found = Source::read(&file, source).findings();
         assert_eq!(found, expected, "{source}");

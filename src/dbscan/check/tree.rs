@@ -6,9 +6,9 @@
 
 use std::collections::BinaryHeap;
 
-use crate::dbscan::local::sort::select;
-use crate::dbscan::local::{Watch, stopped};
 use crate::error::Result;
+use pleiad_core::dbscan::sort::select;
+use pleiad_core::dbscan::{Watch, stopped};
 
 /// Rows that are not divided further.
 const LEAF: usize = 24;

@@ -2,10 +2,10 @@
 //! another was killed.
 
 use super::sizes::{ClusterSize, Scale};
-use crate::dbscan::local::LabelKind;
-use crate::dbscan::local::{Contacts, Export, Label, Local, Point, Reach, Touch};
 use crate::dbscan::options::Border;
 use crate::error::{Error, Result};
+use pleiad_core::dbscan::LabelKind;
+use pleiad_core::dbscan::{Contacts, Export, Label, Local, Point, Reach, Touch};
 
 /// The facts of a block, without its labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,7 +200,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::dbscan::local::{Density, cluster};
+    use pleiad_core::dbscan::{Density, cluster};
 
     #[test]
     fn a_block_reads_back_and_half_a_block_does_not() {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::block_result::{BlockResult, touch_words};
-use crate::dbscan::local::Touch;
 use crate::dbscan::plan::margin_owners::MarginOwners;
 use crate::dbscan::spill_store::{ListId, SpillStore};
 use crate::dbscan::threads::BlockingThread;
 use crate::error::Result;
+use pleiad_core::dbscan::Touch;
 
 /// What all blocks found.
 pub(crate) struct BlockResults {

@@ -8,7 +8,6 @@ use super::block_results::{BlockLists, BlockResults};
 use super::row_labels::{RANGE_BITS, RANGE_ROWS, RowLabels, to_usize, word};
 use super::sizes::{ClusterSize, Scale};
 use super::{Merge, Numbers, RowLabel};
-use crate::dbscan::local::stopped;
 use crate::dbscan::options::Border;
 use crate::dbscan::outcome::LabelCounts;
 use crate::dbscan::points::id_of;
@@ -16,6 +15,7 @@ use crate::dbscan::spill_store::{ListId, RowScatter, SpillStore};
 use crate::dbscan::threads::{self, BlockingThread, parallel_for};
 use crate::error::{Error, Result};
 use crate::session::Session;
+use pleiad_core::dbscan::stopped;
 
 /// The results of all blocks with the numbers of their clusters, and the clusters themselves.
 pub(crate) struct Merged<const D: usize> {
@@ -84,7 +84,7 @@ fn number<const D: usize>(
         )),
         None => Error::internal(format!("row {twice} appears twice")),
     })?;
-    numbers.ok_or_else(stopped)
+    Ok(numbers.ok_or_else(stopped)?)
 }
 
 /// The clusters by their number.

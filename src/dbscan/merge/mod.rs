@@ -20,8 +20,8 @@ pub(crate) mod sizes; // rows, bounds and mean of a cluster; pure
 use std::cmp::Ordering;
 use std::sync::atomic::AtomicBool;
 
-use crate::dbscan::local::{Contacts, Label, LabelKind, Touch, Watch, sort};
 use crate::error::{Error, Result};
+use pleiad_core::dbscan::{Contacts, Label, LabelKind, Touch, Watch, sort};
 
 /// Clusters of all blocks on their way to numbers.
 ///
@@ -98,7 +98,7 @@ impl Merge {
     }
 
     /// Adds a block: the smallest row number of each of its clusters
-    /// ([`Local::first_rows`](crate::dbscan::local::Local::first_rows)), and its contacts. Answers its
+    /// ([`Local::first_rows`](pleiad_core::dbscan::Local::first_rows)), and its contacts. Answers its
     /// number, counted from 0.
     pub fn add<const D: usize>(&mut self, first_rows: &[u64], contacts: &Contacts<D>) -> usize {
         let begin = self.parents.len();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::BlockPlan;
-use crate::dbscan::local::{ROW_BYTES_2D, ROW_BYTES_3D};
 use crate::dbscan::points::Points;
 use crate::dbscan::spill_store::{ListId, RowScatter, SpillStore};
 use crate::dbscan::threads::parallel_for;
 use crate::error::Result;
 use crate::session::Session;
+use pleiad_core::dbscan::{ROW_BYTES_2D, ROW_BYTES_3D};
 
 /// The bytes that a row in work takes, its words and its contacts included.
 pub(crate) const fn row_bytes<const D: usize>() -> u64 {

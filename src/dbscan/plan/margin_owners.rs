@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::execution::memory_pool::MemoryReservation;
 
 use super::BlockPlan;
-use crate::dbscan::local::Point;
+use pleiad_core::dbscan::Point;
 
 /// Blocks, planned or stored.
 pub(crate) enum MarginOwners<const D: usize> {

@@ -18,9 +18,9 @@ pub(crate) mod planner; // boxes of cells halved until they are blocks; pure
 pub mod resume; // the blocks of a killed run
 pub(crate) mod stored; // blocks and margins of a dataset
 
-use crate::dbscan::local::Watch;
 use crate::error::{Error, Result};
 use cells::{CellGrid, Region, next_cell};
+use pleiad_core::dbscan::Watch;
 
 /// A cell that is this number, and above, of a finer grid.
 const FINER: u32 = 1 << 31;

@@ -4,8 +4,8 @@
 use super::cells::{CellGrid, Region, next_cell};
 use super::count::{CostModel, SummedCells};
 use super::{BlockPlan, FINER, Lookup, PlannedBlock};
-use crate::dbscan::local::Watch;
 use crate::error::Result;
+use pleiad_core::dbscan::Watch;
 
 /// When a block is small enough.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -12,8 +12,6 @@ use super::divide::rows_in_memory;
 use super::margin_owners::StoredOwners;
 use super::resume::Checkpoint;
 use crate::dbscan::input::{BLOCKS, Input};
-use crate::dbscan::local::sort::sort;
-use crate::dbscan::local::{Point, stopped};
 use crate::dbscan::options::{Params, Space};
 use crate::dbscan::points::Points;
 use crate::dbscan::spill_store::SpillStore;
@@ -24,6 +22,8 @@ use crate::partition::options::AngleUnit;
 use crate::partition::stored::Stored;
 use crate::session::Session;
 use crate::table::{Source, SourceTable};
+use pleiad_core::dbscan::sort::sort;
+use pleiad_core::dbscan::{Point, stopped};
 
 /// The table of margin rows.
 const MARGINS: &str = "margins";

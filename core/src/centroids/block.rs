@@ -26,23 +26,24 @@ pub enum ColumnSlice<'a> {
 }
 
 /// Runs `$body` with `$values` bound to the slice of whichever type the column has.
+#[macro_export]
 macro_rules! with_values {
     ($column:expr, $values:ident => $body:expr) => {
         match $column {
-            ColumnSlice::I8($values) => $body,
-            ColumnSlice::I16($values) => $body,
-            ColumnSlice::I32($values) => $body,
-            ColumnSlice::I64($values) => $body,
-            ColumnSlice::U8($values) => $body,
-            ColumnSlice::U16($values) => $body,
-            ColumnSlice::U32($values) => $body,
-            ColumnSlice::U64($values) => $body,
-            ColumnSlice::F32($values) => $body,
-            ColumnSlice::F64($values) => $body,
+            $crate::centroids::block::ColumnSlice::I8($values) => $body,
+            $crate::centroids::block::ColumnSlice::I16($values) => $body,
+            $crate::centroids::block::ColumnSlice::I32($values) => $body,
+            $crate::centroids::block::ColumnSlice::I64($values) => $body,
+            $crate::centroids::block::ColumnSlice::U8($values) => $body,
+            $crate::centroids::block::ColumnSlice::U16($values) => $body,
+            $crate::centroids::block::ColumnSlice::U32($values) => $body,
+            $crate::centroids::block::ColumnSlice::U64($values) => $body,
+            $crate::centroids::block::ColumnSlice::F32($values) => $body,
+            $crate::centroids::block::ColumnSlice::F64($values) => $body,
         }
     };
 }
-pub(crate) use with_values;
+pub use with_values;
 
 /// A type of column.
 pub trait Number: Copy {

@@ -12,12 +12,12 @@ const PART: usize = 1 << 18;
 const SAMPLE: usize = 65;
 
 /// Sorts; equal items end up in any order. `None` once it has been asked to stop.
-pub(crate) fn sort<T: Copy + Ord>(items: &mut [T], watch: Watch<'_>) -> Option<()> {
+pub fn sort<T: Copy + Ord>(items: &mut [T], watch: Watch<'_>) -> Option<()> {
     sort_by(items, watch, T::cmp)
 }
 
 /// Sorts by a key, as [`sort`].
-pub(crate) fn sort_by_key<T: Copy, K: Ord>(
+pub fn sort_by_key<T: Copy, K: Ord>(
     items: &mut [T],
     watch: Watch<'_>,
     key: impl Fn(&T) -> K,
@@ -36,7 +36,7 @@ fn sort_by<T: Copy>(
 
 /// Puts item `nth` where sorting would, what is less before it and what is greater behind it.
 /// `None` once it has been asked to stop.
-pub(crate) fn select<T: Copy>(
+pub fn select<T: Copy>(
     items: &mut [T],
     nth: usize,
     watch: Watch<'_>,

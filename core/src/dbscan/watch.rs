@@ -7,34 +7,38 @@ use crate::error::{Error, Result};
 /// The flag that stops a piece of work. Looking at it is one plain load, so that loops look at every
 /// turn whose length is not known to be short.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Watch<'a>(&'a AtomicBool);
+pub struct Watch<'a>(&'a AtomicBool);
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+    /// Watches `stop`.
+    pub fn new(stop: &'a AtomicBool) -> Self {
         Self(stop)
     }
 
     /// Whether the flag is up.
     #[inline]
-    pub(crate) fn is_stopped(self) -> bool {
+    pub fn is_stopped(self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// `None` once the flag is up.
     #[inline]
-    pub(crate) fn tick(self) -> Option<()> {
+    pub fn tick(self) -> Option<()> {
         (!self.is_stopped()).then_some(())
     }
 
-    /// An error once the flag is up, for work that answers with errors.
+    /// Goes on while the flag is down, for work that answers with errors.
+    ///
+    /// # Errors
+    /// Once the flag is up.
     #[inline]
-    pub(crate) fn check(self) -> Result<()> {
+    pub fn check(self) -> Result<()> {
         self.tick().ok_or_else(stopped)
     }
 }
 
 /// The error of work that was stopped: no one waits for its answer.
 #[cold]
-pub(crate) fn stopped() -> Error {
+pub fn stopped() -> Error {
     Error::internal("work of dbscan was stopped")
 }

@@ -198,7 +198,7 @@ fn blocks(size: u64, block: u64) -> Result<u32> {
         _ => quotient + 1,
     };
     u32::try_from(blocks)
-        .map_err(|cause| Error::usage(format!("size is {size}: too many blocks")).caused_by(cause))
+        .map_err(|cause| Error::usage(format!("size is {size}: too many blocks: {cause}")))
 }
 
 fn is_prime(number: u64) -> bool {

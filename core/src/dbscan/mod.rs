@@ -28,7 +28,7 @@ mod forest;
 mod hull;
 mod label;
 mod radix;
-pub(crate) mod sort; // sorting that can be stopped
+pub mod sort; // sorting that can be stopped
 mod watch;
 mod window;
 
@@ -43,7 +43,7 @@ use core::{Cores, mark_cores};
 pub use contact::{Contacts, Export, Point, Reach, Touch};
 pub use density::Density;
 pub use label::{Cluster, Label, LabelKind, Local};
-pub(crate) use watch::{Watch, stopped};
+pub use watch::{Watch, stopped};
 
 /// Memory that [`cluster`] needs for a row of 2-D at most, its input included.
 ///
