@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use super::local::{Density, cluster, stopped};
+use pleiad_core::dbscan::{Density, cluster, stopped};
 use super::merge::block_result::BlockResult;
 use super::merge::block_results::{BlockLists, BlockResults};
 use super::merge::sizes::Scale;

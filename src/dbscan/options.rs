@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::local::Density;
+use pleiad_core::dbscan::Density;
 use crate::error::{Error, Result};
 
 /// Rows that `--verify` looks at where no number is given.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use datafusion::common::runtime::JoinSet;
 
-use super::local::Watch;
+use pleiad_core::dbscan::Watch;
 use crate::error::{Error, Result};
 
 /// A thread that may block. Only the functions of this file hand one out, so who has one is not on a
