@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 
-use pleiad_core::dbscan::{Density, cluster, stopped};
 use super::merge::block_result::BlockResult;
 use super::merge::block_results::{BlockLists, BlockResults};
 use super::merge::sizes::Scale;
@@ -20,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::session::Session;
 use crate::table::Run;
+use pleiad_core::dbscan::{Density, cluster, stopped};
 
 /// What blocks are clustered by.
 pub(crate) struct Work<const D: usize> {

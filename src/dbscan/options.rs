@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use pleiad_core::dbscan::Density;
 use crate::error::{Error, Result};
+use pleiad_core::dbscan::Density;
 
 /// Rows that `--verify` looks at where no number is given.
 const VERIFY_ROWS: u64 = 4096;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use datafusion::common::runtime::JoinSet;
 
-use pleiad_core::dbscan::Watch;
 use crate::error::{Error, Result};
+use pleiad_core::dbscan::Watch;
 
 /// A thread that may block. Only the functions of this file hand one out, so who has one is not on a
 /// thread that the engine polls its futures on.

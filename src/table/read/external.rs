@@ -14,6 +14,8 @@ use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTable
 use datafusion::common::{Result as EngineResult, Statistics};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::options::SourceOptions;
 use super::provider::DatasetTable;
@@ -39,14 +41,19 @@ impl ExternalTables {
     }
 }
 
-#[async_trait]
+// Written out, for the reason at `DatasetTable::scan`.
 impl TableProviderFactory for ExternalTables {
-    async fn create(
-        &self,
-        _: &dyn Session,
-        statement: &CreateExternalTable,
-    ) -> EngineResult<Arc<dyn TableProvider>> {
-        Ok(Arc::new(ExternalTable::create(&self.stores, statement).await?))
+    fn create<'a, 'b, 'c, 'f>(
+        &'a self,
+        _: &'b dyn Session,
+        statement: &'c CreateExternalTable,
+    ) -> BoxFuture<'f, EngineResult<Arc<dyn TableProvider>>>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+    {
+        ExternalTable::provider(&self.stores, statement)
     }
 }
 
@@ -101,6 +108,13 @@ pub struct ExternalTable {
 }
 
 impl ExternalTable {
+    fn provider<'f>(
+        stores: &'f Arc<Stores>,
+        statement: &'f CreateExternalTable,
+    ) -> BoxFuture<'f, EngineResult<Arc<dyn TableProvider>>> {
+        async move { Ok(Arc::new(Self::create(stores, statement).await?) as _) }.boxed()
+    }
+
     async fn create(stores: &Arc<Stores>, statement: &CreateExternalTable) -> Result<Self> {
         let [text] = &statement.locations[..] else {
             return Err(Error::usage(
@@ -183,9 +197,18 @@ impl ExternalTable {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&newest);
         Ok(newest)
     }
+
+    fn scan_newest<'f>(
+        &'f self,
+        state: &'f dyn Session,
+        projection: Option<&'f Vec<usize>>,
+        filters: &'f [Expr],
+        limit: Option<usize>,
+    ) -> BoxFuture<'f, EngineResult<Arc<dyn ExecutionPlan>>> {
+        async move { self.newest().await?.scan(state, projection, filters, limit).await }.boxed()
+    }
 }
 
-#[async_trait]
 impl TableProvider for ExternalTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -206,14 +229,20 @@ impl TableProvider for ExternalTable {
         self.known().supports_filters_pushdown(filters)
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
+    fn scan<'a, 'b, 'c, 'd, 'f>(
+        &'a self,
+        state: &'b dyn Session,
+        projection: Option<&'c Vec<usize>>,
+        filters: &'d [Expr],
         limit: Option<usize>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        self.newest().await?.scan(state, projection, filters, limit).await
+    ) -> BoxFuture<'f, EngineResult<Arc<dyn ExecutionPlan>>>
+    where
+        'a: 'f,
+        'b: 'f,
+        'c: 'f,
+        'd: 'f,
+    {
+        self.scan_newest(state, projection, filters, limit)
     }
 }
 
