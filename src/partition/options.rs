@@ -58,7 +58,7 @@ pub struct Options {
     /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     pub dec: Option<String>,
-    /// AngleUnit of both columns; `hour` is for the right ascension only
+    /// Unit of both columns; `hour` is for the right ascension only
     #[arg(long, value_enum, default_value_t)]
     pub unit: AngleUnit,
     /// What to do with rows that have no usable position

@@ -60,13 +60,12 @@ impl Check {
             .column("remedy", column(|finding| finding.remedy.as_deref()))
             .done();
         context.print(&[answer])?;
-        match checkup.damages() {
-            0 => Ok(()),
-            damages => Err(Error::data(format!(
-                "'{location}' is damaged: see the {damages} findings above"
-            ))
-            .into()),
-        }
+        let where_to_look = match checkup.damages() {
+            0 => return Ok(()),
+            1 => "see the finding above".to_owned(),
+            damages => format!("see the {damages} findings above"),
+        };
+        Err(Error::data(format!("'{location}' is damaged: {where_to_look}")).into())
     }
 }
 
