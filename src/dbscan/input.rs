@@ -21,6 +21,8 @@ use super::threads::{self, BlockingThread};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
+use crate::partition::coordinates::in_degrees;
+use crate::partition::options::AngleUnit;
 use crate::partition::stored::Stored;
 use crate::session::{Session, quote_identifier};
 use crate::storage::Location;
@@ -46,7 +48,22 @@ pub(crate) struct Input {
     location: Location,
     session: Session,
     space: Space,
+    unit: AngleUnit,
     id: Option<String>,
+}
+
+/// `params` in the unit of the coordinates of `source`: the one that is given, else that of a dataset of
+/// blocks which was cut by the same columns, else degrees.
+///
+/// # Errors
+/// A dataset of blocks that does not say its unit.
+pub(crate) fn in_unit_of(source: &Source, params: &Params) -> Result<Params> {
+    let (Space::Sky { columns, .. }, None) = (params.space(), params.options().unit) else {
+        return Ok(params.clone());
+    };
+    let stored = source.manifest.as_deref().map(Stored::read).transpose()?.flatten();
+    let stored = stored.filter(|stored| stored.columns == *columns).and_then(|found| found.blocks);
+    Ok(params.clone().in_unit(stored.map_or_else(AngleUnit::default, |blocks| blocks.unit)))
 }
 
 impl Input {
@@ -55,7 +72,7 @@ impl Input {
     /// # Errors
     /// Tables with other columns than the first; a column that is missing or holds no numbers.
     pub(crate) fn open(session: &Session, source: &Source, params: &Params) -> Result<Self> {
-        let table = SourceTable::united(clustered_tables(source))
+        let table = SourceTable::united(&source.tables_of_rows())
             .map_err(|unlike| unlike.refused("cluster"))?;
         let id = params.options().id.clone();
         for column in params.space().columns() {
@@ -90,7 +107,7 @@ impl Input {
             }
         }
         let (location, space) = (source.location.clone(), params.space().clone());
-        Ok(Self { table, location, session: session.scanning(), space, id })
+        Ok(Self { table, location, session: session.scanning(), space, unit: params.unit(), id })
     }
 
     /// The same rows without their ids.
@@ -137,9 +154,19 @@ impl Input {
             }
         };
         session.register("points", table.provider())?;
-        let coordinates = self.space.columns().iter().map(|c| cast(c, "DOUBLE"));
-        let coordinates: Vec<String> =
-            coordinates.chain(self.id.iter().map(|id| cast(id, "BIGINT"))).collect();
+        let numbers = |columns: &[String]| columns.iter().map(|c| cast(c, "DOUBLE")).collect();
+        let coordinates: Vec<String> = match &self.space {
+            Space::Plane { columns, .. } => numbers(columns),
+            Space::Sky { columns: [ra, dec], .. } => {
+                in_degrees([cast(ra, "DOUBLE"), cast(dec, "DOUBLE")], self.unit).into()
+            }
+        };
+        let values = coordinates.into_iter().chain(self.id.iter().map(|id| cast(id, "BIGINT")));
+        let named = values.zip(&used).map(|(value, name)| {
+            let name = quote_identifier(name);
+            format!("{value} AS {name}")
+        });
+        let coordinates: Vec<String> = named.collect();
         let parts = [("coordinates", &*coordinates.join(", ")), ("row", &*row)];
         let plan = session.plan(ROWS, &parts, Vec::new()).await?;
         let plan = session.state().create_physical_plan(&plan).await?;
@@ -204,17 +231,6 @@ impl Input {
     }
 }
 
-/// What is clustered of a source: of a dataset of blocks the own rows only, each of which is there
-/// once.
-fn clustered_tables(source: &Source) -> &[SourceTable] {
-    let is_partitioned = source.manifest.as_ref().is_some_and(|manifest| Stored::is_in(manifest));
-    let own = source.tables.iter().position(|table| table.name == BLOCKS);
-    match own.filter(|_| is_partitioned) {
-        Some(own) => &source.tables[own..=own],
-        None => &source.tables,
-    }
-}
-
 /// The columns of the input that are written: the id, then those asked for.
 pub(crate) fn passthrough(table: &SourceTable, params: &Params) -> Vec<String> {
     let all = table.schema.fields().iter().map(|field| field.name().clone());
@@ -228,8 +244,7 @@ pub(crate) fn passthrough(table: &SourceTable, params: &Params) -> Vec<String> {
 }
 
 fn cast(column: &str, to: &str) -> String {
-    let column = quote_identifier(column);
-    format!("CAST({column} AS {to}) AS {column}")
+    format!("CAST({} AS {to})", quote_identifier(column))
 }
 
 fn data_type(table: &SourceTable, column: &str) -> Result<DataType> {

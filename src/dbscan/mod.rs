@@ -50,7 +50,7 @@ use crate::session::Session;
 use crate::table::{Run, Source, SourceTable};
 use blocks::Work;
 use check::{advise, probe};
-use input::Input;
+use input::{Input, in_unit_of};
 use merge::row_labels::RowLabels;
 use merge::sizes::{ClusterSize, Scale};
 use merge::{Numbers, join};
@@ -79,6 +79,7 @@ pub async fn run(
     killed: Option<Killed>,
     watch: &dyn Observer,
 ) -> Result<Outcome> {
+    let params = &in_unit_of(source, params)?;
     let input = Input::open(session, source, params)?;
     let margins = stored::margins(source, params, session, watch);
     let job = Job { input: &input, margins, params, watch };

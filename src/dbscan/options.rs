@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use crate::error::{Error, Result};
+use crate::partition::options::AngleUnit;
 use pleiad_core::dbscan::Density;
 
 /// Rows that `--verify` looks at where no number is given.
@@ -27,12 +28,16 @@ pub struct Options {
     /// Largest distance between two rows that are near each other, in the unit of the coordinates
     #[arg(long, value_name = "DISTANCE", conflicts_with_all = ["eps_arcsec", "eps_deg"])]
     pub eps: Option<f64>,
-    /// Column of the right ascension, in degrees: rows are clustered on the sphere
+    /// Column of the right ascension: rows are clustered on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
     pub ra: Option<String>,
-    /// Column of the declination, in degrees
+    /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     pub dec: Option<String>,
+    /// Unit of both columns; `hour` is for the right ascension only [default: what the dataset of blocks
+    /// says, else deg]
+    #[arg(long, value_enum, requires = "ra")]
+    pub unit: Option<AngleUnit>,
     /// Largest angle between two rows that are near each other, in arc seconds
     #[arg(long, value_name = "ARCSEC", conflicts_with_all = ["eps_deg", "x"])]
     pub eps_arcsec: Option<f64>,
@@ -252,6 +257,8 @@ impl Params {
         } else {
             (options.ra, options.dec) = (columns.next(), columns.next());
             options.eps_arcsec = number;
+            let unit = of("columns.unit").map(|unit| AngleUnit::from_str(unit, false));
+            options.unit = unit.transpose().map_err(|_cause| wrong("columns.unit"))?;
         }
         Self::new(options)
     }
@@ -267,6 +274,17 @@ impl Params {
             options.eps.get_or_insert(1.0);
         }
         Self::new(options)
+    }
+
+    /// The same with coordinates in `unit`.
+    pub(super) fn in_unit(mut self, unit: AngleUnit) -> Self {
+        self.options.unit = Some(unit);
+        self
+    }
+
+    /// The unit of the coordinates on the sphere.
+    pub(super) fn unit(&self) -> AngleUnit {
+        self.options.unit.unwrap_or_default()
     }
 
     /// The options, as the user wrote them.
@@ -302,7 +320,9 @@ impl Params {
             ("border", self.options.border.name().to_owned()),
             ("id", self.options.id.clone().unwrap_or_default()),
         ];
-        all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        let unit = Some(self.unit()).filter(|unit| *unit != AngleUnit::Deg);
+        let unit = unit.map(|unit| ("columns.unit", unit.name().to_owned()));
+        all.into_iter().chain(unit).map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 

@@ -84,16 +84,18 @@ fn results(
     let mut whole = ClusterSums::default();
     scores.values().filter_map(|totals| totals.clusters().nth(last)).for_each(|t| whole.add(&t));
     let one_cluster_cost = Units { set, model: models.len() }.cluster(&whole).cost;
-    let mut results = Vec::new();
+    let (mut globals, mut results) = (Vec::new(), Vec::new());
     for (of, &silhouette) in measured.iter().zip(silhouettes) {
         if of.model.role == Role::Global {
             let known = Known { scores, one_cluster_cost, silhouette };
-            let mut result = of.result(&known, space, cancelled)?;
-            result.diagnosis = diagnosis(of, &measured);
-            results.push(result);
+            globals.push(of);
+            results.push(of.result(&known, space, cancelled)?);
         }
     }
     mark_best(&mut results);
+    for (of, result) in globals.into_iter().zip(&mut results).filter(|(_, result)| result.best) {
+        result.diagnosis = diagnosis(of, &measured);
+    }
     Ok(results)
 }
 
@@ -266,15 +268,13 @@ impl Measured<'_> {
         self.units.totals(&self.whole, 0.0, None)
     }
 
-    /// True for the models that were started with this one to compare it to.
+    /// True for the models of as many clusters that run beside the global ones.
     fn compares_to(&self, other: &Self) -> bool {
-        other.model.role != Role::Global
-            && other.model.k() == self.model.k()
-            && other.model.start == self.model.start
+        other.model.role != Role::Global && other.model.k() == self.model.k()
     }
 }
 
-/// What the models that run beside a global one say about it, if there are any.
+/// What the models that run beside the global ones say about the best of these, if there are any.
 fn diagnosis(global: &Measured<'_>, all: &[Measured<'_>]) -> Option<Diagnosis> {
     let beside = || all.iter().filter(|other| global.compares_to(other));
     let unweighted = beside().find(|other| other.model.role == Role::Unweighted)?.totals();

@@ -94,8 +94,10 @@ impl Input {
             check_columns(table, &used)?;
         }
         let mut partitions = Vec::new();
-        let numbered: Vec<SourceTable> =
-            tables.iter().map(|table| number(table, &mut partitions)).collect::<Result<_>>()?;
+        let numbered: Vec<SourceTable> = tables
+            .iter()
+            .map(|table| number(table, &used, &mut partitions))
+            .collect::<Result<_>>()?;
         let quoted: Vec<String> = used.iter().map(|column| quote_identifier(column)).collect();
         let mut input = Self {
             partitions,
@@ -240,8 +242,12 @@ impl Input {
     }
 }
 
-/// Gives each partition of `table` the next number and makes that number the only key.
-fn number(table: &SourceTable, partitions: &mut Vec<InputPartition>) -> Result<SourceTable> {
+/// Gives each partition of `table` the next number and makes that number a key, beside those `used`.
+fn number(
+    table: &SourceTable,
+    used: &[String],
+    partitions: &mut Vec<InputPartition>,
+) -> Result<SourceTable> {
     let found = table.partitions();
     let numbers: HashMap<&[ScalarValue], usize> =
         found.iter().map(Vec::as_slice).zip(partitions.len()..).collect();
@@ -249,7 +255,7 @@ fn number(table: &SourceTable, partitions: &mut Vec<InputPartition>) -> Result<S
         table: table.name.clone(),
         keys: table.keys.iter().cloned().zip(values.iter().cloned()).collect(),
     }));
-    table.rekeyed(Field::new(NUMBER, DataType::Int32, false), |values| {
+    table.rekeyed(Field::new(NUMBER, DataType::Int32, false), used, |values| {
         let number = numbers.get(values);
         let number = number.ok_or_else(|| Error::internal("a file is of an unknown partition"))?;
         Ok(ScalarValue::Int32(Some(small(*number)?)))

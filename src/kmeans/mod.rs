@@ -81,7 +81,7 @@ pub async fn run(
     let params = &Arc::new(params.clone());
     let inputs = source.input_records();
     let how = (params.cache(), &cancelled);
-    let input = Input::open(session, source.tables, params, how, watch).await?;
+    let input = Input::open(session, source.tables_of_rows(), params, how, watch).await?;
     let space = Arc::new(FeatureSpace::measure(&input, params).await?);
     let (params, overall) = (Arc::clone(params), OnceLock::new());
     let work = Loop { input: &input, space, params, watch, cancelled, overall };

@@ -33,7 +33,7 @@ pub(super) async fn publish(
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         let source = provider_as_source(Arc::new(table));
         let plan = LogicalPlanBuilder::scan(name, source, None)?.build()?;
-        let spec = TableSpec { name: name.to_owned(), ..TableSpec::default() };
+        let spec = TableSpec { name: name.to_owned(), aside: true, ..TableSpec::default() };
         run.write(&session.state(), plan, spec, &Silent).await?;
     }
     if params.assign() {

@@ -94,7 +94,8 @@ pub(super) fn fault(written: &[String; 2], numbers: &[String; 2]) -> String {
     )
 }
 
-pub(super) fn in_degrees([ra, dec]: [String; 2], unit: AngleUnit) -> [String; 2] {
+/// Right ascension and declination as SQL, in degrees.
+pub(crate) fn in_degrees([ra, dec]: [String; 2], unit: AngleUnit) -> [String; 2] {
     match unit {
         AngleUnit::Deg => [ra, dec],
         AngleUnit::Rad => [format!("degrees({ra})"), format!("degrees({dec})")],

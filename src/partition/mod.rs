@@ -18,7 +18,7 @@
 
 pub mod block_record; // what is said of each block
 pub mod catalogue; // columns, coordinates, positions
-mod coordinates; // their columns, and their values as SQL
+pub(crate) mod coordinates; // their columns, and their values as SQL
 pub mod count; // extent, grid, counts, splitting
 pub mod options; // as the user wrote them, and checked
 pub mod output; // the full read, in a layout
@@ -100,7 +100,7 @@ pub async fn run(
     run: Option<Run>,
     watch: &dyn Observer,
 ) -> Result<Outcome> {
-    let mut input = Catalogue::open(session, &source.tables, params, schema)?;
+    let mut input = Catalogue::open(session, &source.tables_of_rows(), params, schema)?;
     if let Some(name) = input.imprecise() {
         watch.report(Event::Warning(format!(
             "column '{name}' is a 32-bit float: its positions are only accurate to a tenth of an arc \

@@ -97,6 +97,10 @@ pub struct TableRecord {
     /// The columns that rows of a file are sorted by.
     #[serde(default)]
     pub order: Vec<String>,
+    /// Whether it is aside ([`TableSpec::aside`](crate::table::TableSpec::aside)); older versions do not
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aside: Option<bool>,
 }
 
 /// A column: its name and type. Types are written as Arrow prints them.
@@ -184,6 +188,17 @@ impl Manifest {
         self.grows.unwrap_or_else(|| self.made_by().is_none() && self.blocks.is_empty())
     }
 
+    /// Whether the table `name` holds no rows of the dataset's own: copies, refused rows, or figures.
+    pub fn is_aside(&self, name: &str) -> bool {
+        let said = self.table(name).and_then(|table| table.aside);
+        said.unwrap_or_else(|| match self.made_by() {
+            Some("partition") => ["margins", "quarantine"].contains(&name),
+            Some("dbscan") => name == "clusters",
+            Some("kmeans") => name != "assignments",
+            _ => false,
+        })
+    }
+
     /// The table `name`.
     pub fn table(&self, name: &str) -> Option<&TableRecord> {
         self.tables.iter().find(|table| table.name == name)
@@ -220,6 +235,7 @@ impl TableRecord {
         file_schema: &Schema,
         keys: &[Field],
         order: &[String],
+        aside: bool,
     ) -> Result<Self> {
         let columns = |fields: &mut dyn Iterator<Item = &Field>| {
             fields.map(ColumnRecord::new).collect::<Result<Vec<_>>>()
@@ -229,6 +245,7 @@ impl TableRecord {
             schema: columns(&mut file_schema.fields().iter().map(AsRef::as_ref))?,
             keys: columns(&mut keys.iter())?,
             order: order.to_vec(),
+            aside: Some(aside),
         })
     }
 
@@ -274,6 +291,7 @@ impl TableRecord {
             schema: merged("column", &self.schema, &other.schema)?,
             keys: merged("key", &self.keys, &other.keys)?,
             order: if self.order == other.order { self.order.clone() } else { Vec::new() },
+            aside: self.aside,
         })
     }
 }
@@ -319,7 +337,7 @@ mod tests {
             |(name, data_type): &(&str, DataType)| Field::new(*name, data_type.clone(), true);
         let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
         let keys: Vec<_> = keys.iter().map(field).collect();
-        TableRecord::new("people", &schema, &keys, &[]).unwrap()
+        TableRecord::new("people", &schema, &keys, &[], false).unwrap()
     }
 
     #[test]
@@ -377,6 +395,30 @@ mod tests {
             assert_eq!((manifest.made_by(), manifest.grows()), (made_by, grows), "{members}");
             let again = Manifest::parse(&manifest.to_bytes(), "m").unwrap();
             assert_eq!(again, manifest, "{members}");
+        }
+    }
+
+    #[test]
+    fn what_is_aside_is_known_of_older_versions_too() {
+        let record = |name: &str, more: &str| {
+            format!(r#"{{"name": "{name}", "schema": [], "keys": []{more}}}"#)
+        };
+        for (made_by, table, more, aside) in [
+            ("partition", "blocks", "", false),
+            ("partition", "margins", "", true),
+            ("dbscan", "clusters", "", true),
+            ("kmeans", "assignments", "", false),
+            ("generate", "margins", "", false),
+            ("generate", "margins", r#", "aside": true"#, true),
+        ] {
+            let text = format!(
+                r#"{{"format": 1, "version": 1, "run": "r", "base": 0, "mode": "error",
+                "location": "memory://b/out", "created": "2026-01-01T00:00:00Z", "arguments": [],
+                "tables": [{}], "files": [], "properties": {{}}, "made_by": "{made_by}"}}"#,
+                record(table, more)
+            );
+            let manifest = Manifest::parse(text.as_bytes(), "m").unwrap();
+            assert_eq!(manifest.is_aside(table), aside, "{made_by} {table}{more}");
         }
     }
 

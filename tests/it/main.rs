@@ -39,6 +39,7 @@ mod generate; // law 1: the same rows from any slice, batch size and number of s
 mod grid; // law 4 on random skies
 mod grid_golden; // blocks and margins, against tables computed by independent scripts
 mod data_lab; // the exercise of the data-lab course, as far as it looks at files
+mod inputs;
 mod inspect; // objects and folders, first rows, columns, footers: on files and on S3
 mod interrupt; // Ctrl-C in each stage of each driver
 mod killed; // the program killed at its calls

@@ -8,6 +8,7 @@ use crate::cli::context::{Context, Done};
 use crate::dbscan::distances::{Curve, measure};
 use crate::dbscan::{Options, Params};
 use crate::error::Result;
+use crate::partition::options::AngleUnit;
 use crate::table::{Source, SourceOptions};
 
 /// Measure how far the nearest rows are, to choose eps for `pleiad dbscan`
@@ -48,13 +49,18 @@ pub(super) struct CurveArgs {
     #[arg(long, value_name = "COLUMN", requires = "x")]
     z: Option<String>,
 
-    /// Column of the right ascension in degrees, for rows on the sphere
+    /// Column of the right ascension, for rows on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
     ra: Option<String>,
 
-    /// Column of the declination in degrees
+    /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     dec: Option<String>,
+
+    /// Unit of both columns; `hour` is for the right ascension only [default: what the dataset of blocks
+    /// says, else deg]
+    #[arg(long, value_enum, requires = "ra")]
+    unit: Option<AngleUnit>,
 
     /// Rows within eps that make a core row, itself included [default: twice the dimensions]
     #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
@@ -74,6 +80,7 @@ impl CurveArgs {
             z: self.z.clone(),
             ra: self.ra.clone(),
             dec: self.dec.clone(),
+            unit: self.unit,
             min_points: self.min_points,
             ..Options::default()
         })?;

@@ -73,6 +73,15 @@ impl Kmeans {
         let options =
             SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
         let source = Source::open(&context.stores, &self.input, &options).await?;
+        if let Some(out) = self.out.as_ref().filter(|out| source.has_column(out)) {
+            return Err(Error::usage(format!(
+                "output '{out}' is the name of a column of '{}': separate columns by commas, as in \
+                 --columns {},{out}; or write ./{out} for a folder of this name",
+                self.input,
+                self.options.columns.join(",")
+            ))
+            .into());
+        }
         let mut resumed = None;
         let mut run = None;
         if let Some(out) = &out {

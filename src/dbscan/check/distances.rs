@@ -7,7 +7,7 @@ use datafusion::execution::memory_pool::MemoryConsumer;
 
 use super::advise::{FEW_ROWS, percent};
 use super::tree::KdTree;
-use crate::dbscan::input::Input;
+use crate::dbscan::input::{Input, in_unit_of};
 use crate::dbscan::options::{Params, Space, chord_arcsec};
 use crate::dbscan::points::is_chosen;
 use crate::dbscan::threads::{self, parallel_for};
@@ -79,6 +79,7 @@ pub async fn measure(
     sample: u64,
     watch: &dyn Observer,
 ) -> Result<Curve> {
+    let params = &in_unit_of(source, params)?;
     let input = Input::open(session, source, params)?;
     match params.dimensions() {
         2 => measure_in::<2>(&input, params, sample, watch).await,

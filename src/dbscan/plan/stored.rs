@@ -18,7 +18,6 @@ use crate::dbscan::spill_store::SpillStore;
 use crate::dbscan::threads::{self, BlockingThread};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
-use crate::partition::options::AngleUnit;
 use crate::partition::stored::Stored;
 use crate::session::Session;
 use crate::table::{Source, SourceTable};
@@ -66,7 +65,7 @@ fn usable(
 ) -> Option<Result<(), String>> {
     let blocks = stored.blocks.as_ref()?;
     let Space::Sky { columns, eps_deg } = params.space() else { return None };
-    let is_same = stored.columns == *columns && blocks.unit == AngleUnit::Deg;
+    let is_same = stored.columns == *columns && blocks.unit == params.unit();
     if !is_same || params.options().max_rows.is_some() || margins.rows_by_file().is_none() {
         return None;
     }

@@ -88,7 +88,7 @@ pub(crate) async fn write(session: &Session, clusters: RecordBatch, run: &Run) -
     let table = MemTable::try_new(clusters.schema(), vec![vec![clusters]])?;
     session.register("clusters", Arc::new(table))?;
     let plan = session.plan("SELECT * FROM clusters", &[], Vec::new()).await?;
-    let spec = TableSpec { name: "clusters".to_owned(), ..TableSpec::default() };
+    let spec = TableSpec { name: "clusters".to_owned(), aside: true, ..TableSpec::default() };
     run.write(&session.state(), plan, spec, &Silent).await?;
     Ok(())
 }

@@ -19,7 +19,7 @@ pub async fn write(job: Job<'_>, run: &Run) -> Result<()> {
     }
     job.stage("writing quarantine", bad);
     let plan = job.catalogue.plan(QUARANTINE, &[], Vec::new()).await?;
-    let spec = TableSpec { name: "quarantine".to_owned(), ..TableSpec::default() };
+    let spec = TableSpec { name: "quarantine".to_owned(), aside: true, ..TableSpec::default() };
     let state = job.catalogue.session().state();
     let written = run.write(&state, plan, spec, job.watch).await?;
     job.watch.report(Event::Done);

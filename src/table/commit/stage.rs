@@ -98,7 +98,8 @@ impl Run {
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut records = Vec::new();
         for name in spec.tables() {
-            let record = TableRecord::new(name, &file_schema, &keys, &spec.order)?;
+            let aside = spec.aside || spec.beside.contains(name);
+            let record = TableRecord::new(name, &file_schema, &keys, &spec.order, aside)?;
             if let (Mode::Append, Some(base)) = (self.options.mode, &self.base)
                 && let Some(before) = base.table(name)
             {

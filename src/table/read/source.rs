@@ -39,6 +39,21 @@ impl Source {
         self.tables.iter().flat_map(SourceTable::input_records).collect()
     }
 
+    /// Whether a table of it has a column `name`.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table.schema.field_with_name(name).is_ok())
+    }
+
+    /// The tables that hold its rows: all but those aside ([`Manifest::is_aside`]), where it names any
+    /// other.
+    pub fn tables_of_rows(&self) -> Vec<SourceTable> {
+        let is_aside = |table: &&SourceTable| {
+            self.manifest.as_ref().is_some_and(|manifest| manifest.is_aside(&table.name))
+        };
+        let rows: Vec<_> = self.tables.iter().filter(|table| !is_aside(table)).cloned().collect();
+        if rows.is_empty() { self.tables.clone() } else { rows }
+    }
+
     /// Resolves `text`.
     ///
     /// # Errors

@@ -215,22 +215,27 @@ impl SourceTable {
         )
     }
 
-    /// The same files under one key, whose value each file gets from its own key values. The keys of
-    /// before are no longer columns.
+    /// The same files under a new key, whose value each file gets from its own key values, and then those
+    /// of its keys that `kept` names. The other keys are not columns of it.
     ///
     /// # Errors
     /// Those of `value`.
     pub fn rekeyed(
         &self,
         key: Field,
+        kept: &[String],
         value: impl Fn(&[ScalarValue]) -> Result<ScalarValue>,
     ) -> Result<Self> {
+        let is_kept = |key: &&Field| kept.contains(key.name());
         let rekey = |file: &SourceFile| -> Result<SourceFile> {
-            Ok(SourceFile { partition: vec![value(&file.partition)?], ..file.clone() })
+            let values = self.keys.iter().zip(&file.partition);
+            let values = values.filter(|(key, _)| is_kept(key)).map(|(_, value)| value.clone());
+            let partition = std::iter::once(value(&file.partition)?).chain(values).collect();
+            Ok(SourceFile { partition, ..file.clone() })
         };
         Ok(Self::new(
             self.name.clone(),
-            vec![key],
+            std::iter::once(key).chain(self.keys.iter().filter(is_kept).cloned()).collect(),
             Arc::clone(&self.file_schema),
             self.files.iter().map(rekey).collect::<Result<_>>()?,
             self.format.clone(),
@@ -265,20 +270,19 @@ impl SourceTable {
         differences.into_iter().find_map(|(differs, what)| differs.then_some(what))
     }
 
-    /// The rows of tables that [unite](Self::unites_with), with the columns of `columns` only; of
-    /// CSV with all, since a line names none.
+    /// The rows of tables that [unite](Self::unites_with), with their keys and, of the columns of their
+    /// files, those of `columns` only; of CSV with all, since a line names none.
     ///
     /// # Panics
-    /// Without tables, or with a column that is not in the files of all.
+    /// Without tables, or with a column that is neither in the files of all nor a key.
     pub fn union(tables: &[Self], columns: &[String]) -> Self {
         let first = tables.first().expect("there is a table to read");
-        let all: Vec<String>;
-        let columns = match first.format {
-            Format::Parquet | Format::Json { .. } => columns,
-            Format::Csv(_) => {
-                all = first.file_columns();
-                &all
+        let is_key = |column: &&String| first.keys.iter().any(|key| key.name() == *column);
+        let columns: Vec<String> = match first.format {
+            Format::Parquet | Format::Json { .. } => {
+                columns.iter().filter(|column| !is_key(column)).cloned().collect()
             }
+            Format::Csv(_) => first.file_columns(),
         };
         let places = |table: &Self| -> Vec<usize> {
             let place = |name: &String| table.file_schema.index_of(name).expect("a known column");

@@ -17,6 +17,9 @@ pub struct TableSpec {
     /// number, is then a route: the number of tables times the key of the row there, plus the place of
     /// its table, 0 for `name`.
     pub beside: Vec<String>,
+    /// Whether it is a table aside: copies of rows, refused rows, or figures. Drivers that read the
+    /// dataset as a whole leave it out. Tables `beside` always are.
+    pub aside: bool,
     /// Whether numbers hardly repeat: floats and integers of 64 bits are then written without
     /// dictionary, floats byte by byte.
     pub high_cardinality: bool,

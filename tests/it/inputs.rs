@@ -1,0 +1,132 @@
+//! What drivers take for the rows of a dataset, and in which unit.
+
+use rstest::rstest;
+
+use crate::commands::{Lab, check_refused};
+use crate::support::scratch::On;
+
+/// The values of column `name` of a CSV answer.
+fn column(csv: &str, name: &str) -> Vec<String> {
+    let mut lines = csv.lines();
+    let place = lines.next().unwrap().split(',').position(|column| column == name).unwrap();
+    lines.map(|line| line.split(',').nth(place).unwrap().to_owned()).collect()
+}
+
+/// 3,000 sources in blocks with margins, and two rows without a position in the quarantine.
+fn blocks(lab: &Lab) {
+    lab.done("generate sky @sky --rows 3000");
+    let sky = lab.at("sky/sky");
+    let query = format!(
+        "COPY (SELECT ra, decl, ra / 15 AS hours FROM '{sky}' \
+         UNION ALL VALUES (40.0, 99.0, 4.0), (NULL, 1.0, NULL)) TO '{}'",
+        lab.at("rows.parquet")
+    );
+    let (code, _, stderr) = crate::cli::outcome(&mut crate::cli::pleiad(&["sql", "-c", &query]));
+    assert_eq!(code, 0, "{stderr}");
+    lab.done("partition @rows.parquet @blocks --ra ra --dec decl --grid 4x2 --margin-percent 5");
+}
+
+#[test]
+fn copies_and_refused_rows_are_not_clustered_by_kmeans() {
+    let lab = Lab::new(On::Files);
+    blocks(&lab);
+    let rows = |line: &str| {
+        let shown = lab.done(&format!("kmeans {line} --columns ra,decl --k 2 --show partitions"));
+        column(&shown, "rows").iter().map(|rows| rows.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    assert_eq!(rows("@blocks"), 3000);
+    assert_eq!(rows("@blocks/blocks"), 3000);
+    // What is named is clustered.
+    let counted = lab.done("count @blocks/margins");
+    let margins = column(&counted, "rows")[0].parse::<u64>().unwrap();
+    assert!(margins > 0);
+    assert_eq!(rows("@blocks/margins"), margins);
+}
+
+#[test]
+fn a_result_of_kmeans_is_clustered_again_by_its_rows() {
+    let lab = Lab::new(On::Files);
+    lab.people(1000);
+    lab.done("kmeans @people/table1 @found --columns age,weight --k 3 --assign");
+    let again = lab.done("kmeans @found --columns age,weight --k 2 --show partitions");
+    let rows = column(&again, "rows").iter().map(|rows| rows.parse::<u64>().unwrap()).sum::<u64>();
+    assert_eq!(rows, 1000);
+}
+
+#[test]
+fn the_unit_of_a_dataset_of_blocks_is_that_of_its_coordinates() {
+    let lab = Lab::new(On::Files);
+    blocks(&lab);
+    let cut = "--dec decl --grid 4x2 --margin-arcsec 8000";
+    lab.done(&format!("partition @rows.parquet @hours --ra hours --unit hour {cut}"));
+    let found = |line: &str| {
+        let line = format!(
+            "dbscan {line} @labels --mode overwrite --dec decl --eps-deg 2 --min-points 4 --show dbscan"
+        );
+        let shown = lab.done(&line);
+        ["clusters", "core", "border", "noise"].map(|name| column(&shown, name))
+    };
+    let degrees = found("@blocks --ra ra");
+    assert_ne!(degrees[1], ["0"]);
+    assert_eq!(found("@hours --ra hours"), degrees, "the unit of the dataset");
+    assert_eq!(found("@hours --ra hours --max-rows 500"), degrees, "in other blocks");
+    assert_eq!(found("@hours --ra ra --unit deg"), degrees, "another column of it");
+    assert_eq!(found("@rows.parquet --ra hours --unit hour"), degrees, "a unit that is given");
+    assert_ne!(found("@hours --ra hours --unit deg"), degrees, "a unit that is given wins");
+
+    let knee = |line: &str| lab.done(&format!("kdistance {line} --dec decl --show shares"));
+    assert_eq!(knee("@hours --ra hours"), knee("@rows.parquet --ra hours --unit hour"));
+    assert_ne!(knee("@rows.parquet --ra hours --unit deg"), knee("@hours --ra hours"));
+}
+
+#[test]
+fn hive_keys_that_are_numbers_are_columns_of_kmeans() {
+    let lab = Lab::new(On::Files);
+    lab.people(2000);
+    for cache in ["auto", "never"] {
+        let costs = |table: &str| {
+            let line = format!("kmeans {table} --columns id_pref,age --k 2 --cache {cache}");
+            column(&lab.done(&format!("{line} --show models")), "cost")
+        };
+        let copy = format!(
+            "COPY (SELECT id_pref + 0 AS id_pref, age FROM '{}') TO '{}'",
+            lab.at("people/table3"),
+            lab.at(&format!("flat_{cache}.parquet"))
+        );
+        let (code, _, stderr) = crate::cli::outcome(&mut crate::cli::pleiad(&["sql", "-c", &copy]));
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(
+            costs("@people/table3"),
+            costs(&format!("@flat_{cache}.parquet")),
+            "--cache {cache}"
+        );
+    }
+}
+
+#[rstest]
+#[case("@people/table1 age", "is the name of a column of")]
+#[case("@people/table1 weight", "--columns age,weight")]
+fn an_output_named_as_a_column_is_a_forgotten_comma(#[case] places: &str, #[case] says: &str) {
+    let lab = Lab::new(On::Files);
+    lab.people(100);
+    let line = format!("kmeans {places} --columns age --k 2");
+    check_refused(&line, lab.run(&line), 2, says);
+}
+
+#[test]
+fn the_diagnosis_is_that_of_the_best_model() {
+    let lab = Lab::new(On::Files);
+    lab.people(3000);
+    let run = "kmeans @people --columns age,weight --k 2..4 --starts 4 --diagnose --show";
+    let models = lab.done(&format!("{run} models"));
+    let diagnosis = lab.done(&format!("{run} diagnosis"));
+    let best: Vec<_> = column(&models, "best")
+        .into_iter()
+        .zip(column(&models, "cost"))
+        .filter_map(|(best, cost)| (best == "true").then_some(cost))
+        .collect();
+    assert_eq!(column(&diagnosis, "cost"), best);
+    for excess in column(&diagnosis, "unweighted_excess") {
+        assert!(excess.parse::<f64>().unwrap() > -1e-12, "{diagnosis}");
+    }
+}
