@@ -23,8 +23,8 @@ use crate::storage::{Environment, ShownSetting};
 const PREFIX: &str = "PLEIAD_";
 
 /// Settings with a value.
-const VALUES: [&str; 6] =
-    ["disk-limit", "endpoint-url", "memory-limit", "profile", "region", "threads"];
+const VALUES: [&str; 7] =
+    ["disk-limit", "endpoint-url", "memory-limit", "profile", "region", "threads", "timeout"];
 
 /// Settings that are true or false.
 const SWITCHES: [&str; 2] = ["no-progress", "virtual-host"];
@@ -161,6 +161,7 @@ impl Config {
                 "disk-limit" => {
                     flags.disk_limit_bytes = flags.disk_limit_bytes.or(set.disk_limit_bytes);
                 }
+                "timeout" => flags.storage.timeout = flags.storage.timeout.or(set.storage.timeout),
                 "no-progress" => flags.terminal.no_progress |= set.terminal.no_progress,
                 "virtual-host" => flags.storage.virtual_host |= set.storage.virtual_host,
                 _ => drop(flags.storage.defaults.insert(name, (text, origin))),

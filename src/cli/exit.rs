@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use datafusion::error::DataFusionError;
 
-use super::process::{End, INTERRUPTED, TERMINATED};
+use super::process::{End, HUNG_UP, INTERRUPTED, TERMINATED};
 use super::terminal::{Terminal, variable};
 use crate::error::{Error, Kind, is_guarded};
 
@@ -29,6 +29,7 @@ pub const CODES: &[(u8, &str)] = &[
         "access denied: wrong key, expired token, missing right, wrong clock",
     ),
     (Kind::Configuration.exit_code(), "wrong configuration: region, endpoint, unknown setting"),
+    (HUNG_UP, "the terminal is gone (SIGHUP)"),
     (INTERRUPTED, "interrupted (SIGINT)"),
     (TERMINATED, "terminated (SIGTERM)"),
 ];

@@ -46,10 +46,11 @@ use terminal::{Color, Terminal, TerminalEnv};
 ///
 /// Results go to standard output, everything else to standard error.
 ///
-/// You can set --threads, --memory-limit, --disk-limit, --no-progress, --endpoint-url, --region,
-/// --profile and --virtual-host once for all commands: as a variable (PLEIAD_MEMORY_LIMIT=10g), in
-/// ./pleiad.toml, or in ~/.config/pleiad/config.toml (memory-limit = "10g"). Flags win over variables,
-/// variables over files. `pleiad config show --origin` shows which value is used.
+/// You can set --threads, --memory-limit, --disk-limit, --timeout, --no-progress, --endpoint-url,
+/// --region, --profile and --virtual-host once for all commands: as a variable
+/// (PLEIAD_MEMORY_LIMIT=10g), in ./pleiad.toml, or in ~/.config/pleiad/config.toml
+/// (memory-limit = "10g"). Flags win over variables, variables over files. `pleiad config show --origin`
+/// shows which value is used.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 struct Cli {

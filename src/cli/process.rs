@@ -1,7 +1,7 @@
 //! The life of the process around a command: its threads, and the signals that end it early.
 //!
-//! Signals have a thread of their own, which no work keeps from listening. The first SIGINT or
-//! SIGTERM drops the command's future; a run or an upload that is dropped before it has committed
+//! Signals have a thread of their own, which no work keeps from listening. The first SIGINT, SIGTERM or
+//! SIGHUP drops the command's future; a run or an upload that is dropped before it has committed
 //! leaves its [`cleanup`] behind, which has ten seconds. A command that fails cleans up too. Other
 //! threads have 300 ms to leave, and a command that cannot be dropped within
 //! half a second is left as it is: the next run on the same output cleans up. A second signal ends
@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 pub const INTERRUPTED: u8 = 130;
 /// The exit code after SIGTERM.
 pub const TERMINATED: u8 = 143;
+/// The exit code after SIGHUP: the terminal is gone.
+pub const HUNG_UP: u8 = 129;
 
 /// How long clean-up may take.
 const CLEAN_UP: Duration = Duration::from_secs(10);
@@ -126,17 +128,24 @@ fn listen(interrupts: Interrupts, terminal: Terminal) -> Result<Signals> {
     let failed = |cause| Error::io("listen to signals", cause);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut signals = Listened {
+        interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
+        terminate: signal(SignalKind::terminate()).map_err(failed)?,
+        hangup: match is_hangup_ignored() {
+            true => None,
+            false => Some(signal(SignalKind::hangup()).map_err(failed)?),
+        },
+    };
+    fail_at_the_largest_file().map_err(failed)?;
     drop(entered);
     let (first, stopped) = oneshot::channel();
     let (dropped, is_dropped) = oneshot::channel();
     let work = async move {
-        let code = next(&mut interrupt, &mut terminate, interrupts).await;
+        let code = signals.next(interrupts).await;
         if first.send(code).is_err() {
             return code; // the command is over, but the process still is not
         }
-        let mut second = std::pin::pin!(next(&mut interrupt, &mut terminate, Interrupts::End));
+        let mut second = std::pin::pin!(signals.next(Interrupts::End));
         tokio::select! {
             code = &mut second => return code,
             _ = is_dropped => {}
@@ -152,13 +161,58 @@ fn listen(interrupts: Interrupts, terminal: Terminal) -> Result<Signals> {
     Ok(Signals { stopped, dropped })
 }
 
-async fn next(interrupt: &mut Signal, terminate: &mut Signal, interrupts: Interrupts) -> u8 {
-    loop {
-        tokio::select! {
-            _ = interrupt.recv() => if interrupts == Interrupts::End { return INTERRUPTED },
-            _ = terminate.recv() => return TERMINATED,
+/// The signals that end a command.
+struct Listened {
+    interrupt: Signal,
+    terminate: Signal,
+    /// `None` if it is ignored.
+    hangup: Option<Signal>,
+}
+
+impl Listened {
+    /// Waits for one; the exit code that it means.
+    async fn next(&mut self, interrupts: Interrupts) -> u8 {
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.interrupt.recv() => {
+                    if interrupts == Interrupts::End {
+                        return INTERRUPTED;
+                    }
+                }
+                _ = self.terminate.recv() => return TERMINATED,
+                _ = hangup => return HUNG_UP,
+            }
         }
     }
+}
+
+/// Whether who started this process wants it to outlive its terminal, as `nohup` does. Where the system
+/// does not say, it is left as it is.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status");
+    let ignored = status.ok().and_then(|status| {
+        let (_, mask) = status.split_once("\nSigIgn:")?;
+        u64::from_str_radix(mask.lines().next()?.trim(), 16).ok()
+    });
+    ignored.is_none_or(|mask| mask & 1 == 1) // SIGHUP is 1, the first bit
+}
+
+/// Makes a write beyond `ulimit -f` an error of that write; without a handler its signal would end the
+/// process at once.
+#[cfg(target_os = "linux")]
+fn fail_at_the_largest_file() -> std::io::Result<()> {
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fail_at_the_largest_file() -> std::io::Result<()> {
+    Ok(())
 }
 
 #[expect(clippy::exit, reason = "a signal asks to leave whatever is still going on")]

@@ -16,7 +16,7 @@ use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::storage::{Create, Finished, Location, Store, Stores, Upload, blocking};
+use crate::storage::{Create, Finished, Location, Store, Stores, Upload, blocking, is_upload_note};
 use crate::table::dataset_around;
 
 /// Bytes asked for at a time.
@@ -195,7 +195,9 @@ async fn jobs(
     refuse_unlisted(stores, from, &base).await?;
     let mut found = entries::objects_below(stores, &base).await?;
     let roots = Roots::of(found.iter().map(|(name, _)| name.as_str()));
-    found.retain(|(name, _)| is_meant(from, &base, name, options) && !roots.is_of_runs(name));
+    found.retain(|(name, _)| {
+        is_meant(from, &base, name, options) && !roots.is_of_runs(name) && !is_upload_note(name)
+    });
     if found.is_empty() && from.glob().is_some() {
         return Err(entries::no_match(from));
     }

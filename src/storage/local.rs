@@ -1,13 +1,13 @@
 //! The calls on local files that publishing a dataset needs and an object store does not offer:
-//! create-only writes that are durable, renames, and locks that end with their process.
+//! create-only writes that are durable, and renames.
 //!
 //! Every call of the commit protocol passes through here, and each is counted, so that a test can
 //! stop a process before and after any of them. All of them block: call them where blocking is
 //! allowed. A name below that ends in `#<digits>` is a temporary file; listings of the object store
 //! leave such names out. Its writer holds a lock on it, so those of dead writers are recognised.
 
-use std::fs::{self, File, FileType, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, FileType, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,12 +23,8 @@ pub struct LocalFiles {
     calls: Arc<AtomicU64>,
     /// Behaves as a file system without hard links, for tests.
     without_links: bool,
-}
-
-/// A lock on a file, held until it is dropped or the process ends, however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
+    /// Behaves as a file system of several machines, for tests.
+    are_shared: bool,
 }
 
 /// A file of this machine, or a link.
@@ -56,7 +52,7 @@ impl LocalFile {
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
-    lock: Lock,
+    file: File,
 }
 
 impl Temporary {
@@ -68,7 +64,16 @@ impl Temporary {
 impl LocalFiles {
     /// Files whose calls are added to `calls`.
     pub(super) fn counted_by(calls: Arc<AtomicU64>) -> Self {
-        Self { calls, without_links: false }
+        Self { calls, ..Self::default() }
+    }
+
+    /// The same files, which other machines may have too.
+    pub(super) fn shared(self) -> Self {
+        Self { are_shared: true, ..self }
+    }
+
+    pub(super) fn are_shared(&self) -> bool {
+        self.are_shared
     }
 
     /// Writes a new file: it is there whole and durable, or not at all. `false` means that the name
@@ -201,6 +206,21 @@ impl LocalFiles {
         opened.map_err(|cause| failed("create", shown, cause))
     }
 
+    /// Makes a file of so many bytes that stand for others: it need not be durable. If that fails, it is
+    /// not there.
+    ///
+    /// # Errors
+    /// If it exists, or the disk is full or fails.
+    pub fn fill(&self, path: &Path, bytes: u64) -> Result<()> {
+        let mut file = self.create_empty(path, path)?;
+        self.count();
+        let filled = io::copy(&mut io::repeat(b' ').take(bytes), &mut file);
+        if filled.is_err() {
+            drop(fs::remove_file(path)); // the first failure is the one to report
+        }
+        filled.map(drop).map_err(|cause| failed("write", path, cause))
+    }
+
     /// Gives a file another name on the same file system. Missing directories are made; the new
     /// name is durable after [`LocalFiles::sync_dir`] of its directory.
     ///
@@ -276,23 +296,6 @@ impl LocalFiles {
         gone(fs::remove_dir_all(dir)).map_err(|cause| failed("remove", dir, cause))
     }
 
-    /// Takes the lock of a file, which is made if need be. `None` means that a living process has
-    /// it; the kernel frees it when that one dies.
-    ///
-    /// # Errors
-    /// If a call fails, for instance because the file system knows no locks.
-    pub fn lock(&self, path: &Path) -> Result<Option<Lock>> {
-        self.make_dir(parent(path))?;
-        self.count();
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|cause| failed("lock", path, cause))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(cause)) => Err(failed("lock", path, cause)),
-        }
-    }
-
     /// The one place every call passes: a test that stops the process stops it here.
     #[cfg_attr(feature = "test-hooks", track_caller)]
     pub(super) fn count(&self) {
@@ -300,7 +303,7 @@ impl LocalFiles {
         crash::point();
     }
 
-    fn make_dir(&self, dir: &Path) -> Result<()> {
+    pub(super) fn make_dir(&self, dir: &Path) -> Result<()> {
         if dir.is_dir() {
             return Ok(());
         }
@@ -314,14 +317,14 @@ impl LocalFiles {
         let file = self.create_empty(&temporary, path)?;
         // Where there are no locks, no one takes the file for a dead writer's either.
         drop(file.try_lock());
-        Ok(Temporary { path: temporary, lock: Lock { file } })
+        Ok(Temporary { path: temporary, file })
     }
 
     /// Writes a durable temporary file in the directory of `path`.
     fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<Temporary> {
         let temporary = self.temporary(path)?;
         self.count();
-        let mut file = &temporary.lock.file;
+        let mut file = &temporary.file;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         if written.is_err() {
             // The first failure is the one to report; without space there may be no second name.
@@ -400,7 +403,7 @@ fn is_free(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-fn parent(path: &Path) -> &Path {
+pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
 

@@ -10,8 +10,9 @@ mod crash; // where a test may end this process
 mod environment; // variables of the process, or of a test
 mod errors; // errors of the libraries below, as ours
 mod explain; // what a server answers, as a sentence
-mod local; // durable files, renames and locks, each call counted
+mod local; // durable files and renames, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
+mod lock; // locks on files, and whom they keep out
 mod new_file; // a file that grows, past the page cache
 mod registry; // stores by bucket, for the engine and for us
 mod s3; // servers, settings, keys, requests
@@ -21,12 +22,15 @@ mod upload; // the one writer of a new object
 
 pub use environment::Environment;
 pub(crate) use local::blocking;
-pub use local::{LocalFile, LocalFiles, Lock};
+pub use local::{LocalFile, LocalFiles};
 pub use location::{Glob, Location};
+pub use lock::Lock;
 pub use new_file::NewFile;
 pub use registry::Stores;
 pub use s3::buckets::Server;
 pub use s3::settings::StorageOptions;
 pub use s3::shown::ShownSetting;
+pub use s3::uploads::UnfinishedUpload;
 pub use store::{CreateOnly, Pause, Store};
-pub use upload::{Create, Finished, HiddenObject, PendingFile, Upload};
+pub(crate) use upload::{BEAT, SILENCE, abort_upload, is_upload_note};
+pub use upload::{Create, Finished, HiddenObject, NotedUpload, PendingFile, Upload};

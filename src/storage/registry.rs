@@ -21,7 +21,7 @@ use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
 use super::s3::http::CountingConnector;
-use super::s3::settings::StorageOptions;
+use super::s3::settings::{Settings, StorageOptions};
 use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
 use super::store::{Explained, Pause, Store};
@@ -43,6 +43,8 @@ static IO: LazyLock<Runtime> = LazyLock::new(|| {
 pub struct Stores {
     options: StorageOptions,
     connector: Option<Arc<dyn HttpConnector>>,
+    /// Local files behave as those of several machines, for tests.
+    shares_files: bool,
     opened: Mutex<HashMap<String, Store>>,
     calls: Arc<AtomicU64>,
 }
@@ -74,8 +76,19 @@ impl Stores {
         stores
     }
 
+    /// Stores whose local files other machines may have too: for tests on one machine.
+    #[doc(hidden)]
+    pub fn with_shared_files(options: StorageOptions) -> Arc<Self> {
+        Arc::new(Self { shares_files: true, ..Self::plain(options, None) })
+    }
+
     fn build(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Arc<Self> {
-        Arc::new(Self { options, connector, opened: Mutex::default(), calls: Arc::default() })
+        Arc::new(Self::plain(options, connector))
+    }
+
+    fn plain(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Self {
+        let (opened, calls) = (Mutex::default(), Arc::default());
+        Self { options, connector, shares_files: false, opened, calls }
     }
 
     /// Reads a location with the variables of these options.
@@ -124,7 +137,9 @@ impl Stores {
                     Backend::Files,
                     Some(Arc::clone(&calls)),
                 );
-                Store::local(explained, LocalFiles::counted_by(calls))
+                let files = LocalFiles::counted_by(calls);
+                let files = if self.shares_files { files.shared() } else { files };
+                Store::local(explained, files)
             }
             Some(Scheme::Memory) => {
                 let backend = Backend::Memory(url.host_str().unwrap_or_default().to_owned());
@@ -149,7 +164,7 @@ impl Stores {
             tracing::warn!("--no-verify-ssl: the certificate of the S3 server is not checked");
         }
         let retries = Arc::new(AtomicU64::new(0));
-        let connector = self.counting(Arc::clone(&retries));
+        let connector = self.counting(&settings, Arc::clone(&retries));
         let first_wait = match self.connector {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
@@ -159,12 +174,22 @@ impl Stores {
     }
 
     /// What makes clients whose requests are counted.
-    pub(crate) fn counting(&self, retries: Arc<AtomicU64>) -> CountingConnector {
+    pub(crate) fn counting(
+        &self,
+        settings: &Settings,
+        retries: Arc<AtomicU64>,
+    ) -> CountingConnector {
         let base = match &self.connector {
             Some(connector) => Arc::clone(connector),
             None => Arc::new(SpawnedReqwestConnector::new(IO.handle().clone())),
         };
-        CountingConnector { base, calls: Arc::clone(&self.calls), retries }
+        CountingConnector {
+            base,
+            calls: Arc::clone(&self.calls),
+            retries,
+            server: settings.server().to_string(),
+            timeout: settings.timeout,
+        }
     }
 
     fn opened(&self) -> MutexGuard<'_, HashMap<String, Store>> {

@@ -42,11 +42,14 @@ mod data_lab; // the exercise of the data-lab course, as far as it looks at file
 mod inputs;
 mod inspect; // objects and folders, first rows, columns, footers: on files and on S3
 mod interrupt; // Ctrl-C in each stage of each driver
+mod liveness; // runs that died on another machine
+mod lost_answers; // answers that are lost, cut short or never come
 mod killed; // the program killed at its calls
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
+mod orphans; // uploads whose processes died
 mod partition; // the sky partitioner, whole jobs
 mod partition_stops; // dropped in each stage, its threads end
 mod partition_limits; // what it reads, its memory, its warnings

@@ -146,7 +146,7 @@ impl Acting {
 
 #[test]
 fn the_first_signal_cancels_the_command_and_lets_it_clean_up() {
-    for (name, expected) in [("INT", 130), ("TERM", 143)] {
+    for (name, expected) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let mut acting = Acting::start("wait");
         acting.until("ready");
         acting.signal(name);

@@ -19,13 +19,18 @@ use crate::support::seeded::CreateOnly;
 
 /// One stream, so that the files of two runs are the same.
 async fn write(stores: &Arc<Stores>, out: &Location) -> pleiad::error::Result<Manifest> {
+    staged(stores, out).await?.commit(BTreeMap::new()).await
+}
+
+/// A run that has written its rows.
+async fn staged(stores: &Arc<Stores>, out: &Location) -> pleiad::error::Result<Box<Run>> {
     let session = session(stores, 1, 8192);
     let Begin::Run(run) = Run::begin(stores, out, RunOptions::default()).await? else { panic!() };
     let sql = "SELECT value AS id, CAST(value % 5 AS INT) AS k FROM generate_series(1, 5000)";
     let plan = session.sql(sql).await?.into_optimized_plan()?;
     let spec = TableSpec { name: "t".into(), keys: vec!["k".into()], ..TableSpec::default() };
     run.write(&session.state(), plan, spec, &Silent).await?;
-    run.commit(BTreeMap::new()).await
+    Ok(run)
 }
 
 /// The requests that were sent again, by the report of the run.
@@ -99,7 +104,9 @@ async fn a_dataset_lives_on_every_server(#[case] create_only: Option<CreateOnly>
         let checkup = commit::check(&stores, &at, true, &Silent).await.unwrap();
         assert_eq!(checkup.damages(), 0, "{}: {checkup:?}", endpoint.name);
         let says = |text: &str| checkup.findings.iter().any(|finding| finding.what.contains(text));
-        assert_eq!(says("claims"), create_only.is_some(), "{}: {checkup:?}", endpoint.name);
+        let needs_claims =
+            create_only.is_some() || endpoint.create_only().await != CreateOnly::Enforced;
+        assert_eq!(says("claims"), needs_claims, "{}: {checkup:?}", endpoint.name);
     }
 }
 
@@ -205,6 +212,56 @@ fn a_full_disk_is_74_and_leaves_nothing() {
     assert_eq!(ended.status.code(), Some(74), "{ended:?}");
     assert!(ended.stderr.contains("No space left"), "{}", ended.stderr);
     assert!(!out.exists(), "what was staged is removed");
+}
+
+/// Another program takes all but so much of the disk between the last row and the decision.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_at_the_decision_leaves_a_whole_version_or_nothing() {
+    let Some(disk) = SmallDisk::new("8m") else { return };
+    let stores = Stores::new(pleiad::storage::StorageOptions::default());
+    let (mut published, mut undone) = (0, 0);
+    for free_kib in (0..=240).step_by(8) {
+        let folder = disk.0.path().join(format!("out-{free_kib}"));
+        let out = Location::parse(folder.to_str().unwrap()).unwrap();
+        let run = staged(&stores, &out).await.unwrap();
+        let others = disk.0.path().join("others");
+        let mut file = std::fs::File::create(&others).unwrap();
+        std::io::copy(&mut std::io::repeat(0), &mut file).unwrap_err();
+        file.set_len(file.metadata().unwrap().len() - (free_kib << 10)).unwrap();
+        match run.commit(BTreeMap::new()).await {
+            Ok(manifest) => {
+                published += 1;
+                assert_eq!(manifest.rows(), 5000);
+                assert!(folder.join("_SUCCESS").exists(), "{free_kib} KiB");
+                let checkup = commit::check(&stores, &out, true, &Silent).await.unwrap();
+                assert_eq!(checkup.damages(), 0, "{free_kib} KiB: {checkup:?}");
+            }
+            Err(error) => {
+                undone += 1;
+                assert_eq!(error.kind(), pleiad::error::Kind::Io, "{free_kib} KiB: {error}");
+                assert!(error.to_string().contains("No space left"), "{error}");
+                crate::commands::until("the end of the run", || !folder.exists());
+            }
+        }
+        std::fs::remove_file(others).unwrap();
+        std::fs::remove_dir_all(folder).ok();
+    }
+    assert!(published > 5 && undone > 5, "{published} published, {undone} undone");
+}
+
+/// `ulimit -f`: the system has a signal for it that ends a process which does not listen.
+#[test]
+fn a_file_larger_than_allowed_is_74_and_leaves_nothing() {
+    let output = Output::files();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -f 64 && exec \"$@\"", "sh"]);
+    command.arg(assert_cmd::cargo::cargo_bin!("pleiad"));
+    command.args(["generate", "people", &output.out, "--rows", "60000"]);
+    output.lead(&mut command);
+    let ended = children::run(command, &Kill::Never);
+    assert_eq!(ended.status.code(), Some(74), "{ended:?}");
+    assert!(ended.stderr.contains("File too large"), "{}", ended.stderr);
+    assert!(output.names().is_empty(), "{:?}", output.names());
 }
 
 /// A process that may open 64 files writes to hundreds at once, and reads them.

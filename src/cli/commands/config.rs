@@ -65,6 +65,7 @@ fn own(context: &Context) -> Vec<ShownSetting> {
         ("threads", Some(cores.as_str())),
         ("memory-limit", None),
         ("disk-limit", None),
+        ("timeout", Some("60")),
         ("no-progress", Some("false")),
         ("virtual-host", Some("false")),
     ];

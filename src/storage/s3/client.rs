@@ -13,6 +13,9 @@ use crate::error::{Error, Kind, Result};
 use crate::storage::explain::{Backend, Bucket};
 use crate::storage::schemes::Scheme;
 
+/// How long a connection may take to be made, at most.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A bucket for the sentences of errors; without a name the server.
 pub(crate) fn backend(settings: &Settings, alias: Option<&str>, bucket: &str) -> Backend {
     Backend::Bucket(Box::new(Bucket {
@@ -48,13 +51,13 @@ pub(crate) fn patience(first_wait: Duration) -> RetryConfig {
 /// How requests are sent.
 pub(crate) fn http_options(settings: &Settings) -> Result<ClientOptions> {
     let plain = settings.endpoint.as_ref().is_some_and(|e| e.value.starts_with("http://"));
-    // The client's default of 30 s covers a whole request: a part of 8 MiB over a slow line.
+    // How long a whole request takes says nothing: a part of 8 MiB over a slow line. Silence is watched.
     let mut http = ClientOptions::new()
         .with_user_agent(concat!("pleiad/", env!("CARGO_PKG_VERSION")).parse().expect("ASCII"))
         .with_allow_http(plain)
         .with_allow_invalid_certificates(!settings.verify_tls)
-        .with_connect_timeout(Duration::from_secs(10))
-        .with_timeout(Duration::from_secs(120));
+        .with_connect_timeout(CONNECT_TIMEOUT.min(settings.timeout / 2))
+        .with_timeout_disabled();
     if let Some(bundle) = &settings.ca_bundle {
         for certificate in certificates(bundle)? {
             http = http.with_root_certificate(certificate);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -13,6 +14,7 @@ use super::credentials::{KeySource, NamedProfile};
 use super::keys::Sourced;
 use super::mc;
 use super::profile::Files;
+use super::silence::DEFAULT_TIMEOUT;
 use crate::error::{Error, Kind, Result};
 use crate::storage::environment::Environment;
 use crate::storage::location::Location;
@@ -41,6 +43,9 @@ pub struct StorageOptions {
     /// Put the bucket in the host name instead of the path
     #[arg(long, global = true)]
     pub virtual_host: bool,
+    /// How long a server may be silent, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, global = true)]
+    pub timeout: Option<Duration>,
     /// The variables that settings and aliases are read from.
     #[arg(skip)]
     pub environment: Environment,
@@ -137,6 +142,7 @@ impl StorageOptions {
                 .map(|file| Sourced::new(PathBuf::from(file), "AWS_CA_BUNDLE")),
             verify_tls: !self.no_verify_ssl,
             virtual_host: self.virtual_host,
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
         })
     }
 }
@@ -151,6 +157,8 @@ pub(crate) struct Settings {
     pub(crate) ca_bundle: Option<Sourced<PathBuf>>,
     pub(crate) verify_tls: bool,
     pub(crate) virtual_host: bool,
+    /// How long the server may be silent.
+    pub(crate) timeout: Duration,
 }
 
 impl Settings {
@@ -161,6 +169,13 @@ impl Settings {
             Sourced::new(endpoint, "the default, as no endpoint is set")
         })
     }
+}
+
+/// A time of some seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| *seconds > 0.);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "expected a number of seconds above 0, such as 60".to_owned())
 }
 
 /// A region without blanks around it; it becomes part of a header.

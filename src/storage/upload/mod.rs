@@ -4,7 +4,8 @@
 //! - A local file is written beside its place and linked or renamed when it is durable.
 //! - On an object store up to 8 MiB are put at once, create-only if it must not replace. More are a
 //!   multipart upload, which becomes visible when it is completed; whether it would replace something
-//!   is looked up right before that, so another writer may still come between.
+//!   is looked up right before that, so another writer may still come between. A note beside the object
+//!   leads to the upload as long as it is open.
 //! - A hidden object is durable when it is finished and has no name: a local file lies where its
 //!   caller keeps such files, an upload stays open. Its caller notes where it is *before* it writes,
 //!   so that a later run can remove it.
@@ -15,6 +16,9 @@
 mod create; // how an object gets its name
 mod local; // a new local file
 mod multipart; // an upload in parts
+mod naming; // how an object gets its name, and what an error left
+mod note; // where an upload in parts is found if its process dies
+mod noted; // uploads with a note, and their end
 mod parts; // how large the parts of an upload are
 mod pending_file; // a local file beside its place
 mod remote; // a new object in a store
@@ -30,6 +34,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 pub use create::{Create, Finished, HiddenObject};
+pub(crate) use note::{BEAT, SILENCE, is_upload_note};
+pub use noted::NotedUpload;
+pub(crate) use noted::abort_upload;
 pub use pending_file::PendingFile;
 
 use self::local::LocalUpload;

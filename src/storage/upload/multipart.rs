@@ -10,6 +10,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{MultipartId, PutPayload};
 
+use super::note::OpenNote;
 use super::parts::PART_BYTES;
 use crate::cleanup;
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ pub(super) struct OpenUpload {
     pub(super) id: String,
     /// Whether it is aborted when this is dropped.
     is_ours: bool,
+    note: Option<OpenNote>,
     parts: Vec<Option<PartId>>,
     in_flight: JoinSet<object_store::Result<SentPart>>,
     bytes_in_flight: u64,
@@ -51,9 +53,10 @@ impl OpenUpload {
         path: Path,
         id: String,
         is_ours: bool,
+        note: Option<OpenNote>,
     ) -> Self {
         let (parts, in_flight) = (Vec::new(), JoinSet::new());
-        Self { uploads, path, id, is_ours, parts, in_flight, bytes_in_flight: 0 }
+        Self { uploads, path, id, is_ours, note, parts, in_flight, bytes_in_flight: 0 }
     }
 
     /// Sends a part when others have made room for it.
@@ -106,15 +109,23 @@ impl OpenUpload {
         Ok(mem::take(&mut self.parts).into_iter().flatten().collect())
     }
 
-    pub(super) async fn complete(mut self, parts: Vec<PartId>) -> Result<()> {
+    pub(super) async fn complete(&mut self, parts: Vec<PartId>) -> Result<()> {
         self.uploads.complete_multipart(&self.path, &self.id, parts).await?;
-        self.is_ours = false;
+        self.forget().await;
         Ok(())
     }
 
-    pub(super) async fn abort(mut self) {
+    pub(super) async fn abort(&mut self) {
         self.is_ours = false;
-        abort(&*self.uploads, &self.path, &self.id).await;
+        abort(&*self.uploads, &self.path, &self.id, self.note.take()).await;
+    }
+
+    /// There is no upload any more.
+    pub(super) async fn forget(&mut self) {
+        self.is_ours = false;
+        if let Some(note) = self.note.take() {
+            note.remove().await;
+        }
     }
 }
 
@@ -122,14 +133,24 @@ impl Drop for OpenUpload {
     fn drop(&mut self) {
         if self.is_ours {
             let (uploads, path) = (Arc::clone(&self.uploads), self.path.clone());
-            let id = mem::take(&mut self.id);
-            cleanup::spawn(async move { abort(&*uploads, &path, &id).await });
+            let (id, note) = (mem::take(&mut self.id), self.note.take());
+            cleanup::spawn(async move { abort(&*uploads, &path, &id, note).await });
         }
     }
 }
 
-async fn abort(uploads: &dyn MultipartStore, path: &Path, id: &MultipartId) {
-    if let Err(error) = uploads.abort_multipart(path, id).await {
-        tracing::warn!("the unfinished upload of '{path}' was not removed: {error}");
+/// Aborts an upload; its note stays if that fails.
+async fn abort(
+    uploads: &dyn MultipartStore,
+    path: &Path,
+    id: &MultipartId,
+    note: Option<OpenNote>,
+) {
+    match (uploads.abort_multipart(path, id).await, note) {
+        (Ok(()), Some(note)) => note.remove().await,
+        (Ok(()), None) => {}
+        (Err(error), _) => {
+            tracing::warn!("the unfinished upload of '{path}' was not removed: {error}");
+        }
     }
 }

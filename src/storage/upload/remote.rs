@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use object_store::PutPayload;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use sha2::{Digest, Sha256};
 
 use super::create::{Create, Finished, HiddenObject};
 use super::multipart::{MAX_PARTS_IN_FLIGHT, OpenUpload, Part};
+use super::naming::{Unnamed, Whole};
+use super::note::OpenNote;
+use super::noted;
 use super::parts::{PartSizes, check_size};
 use super::sha::{Hash, hex};
 use crate::error::{Error, Result};
@@ -32,13 +35,16 @@ pub(super) struct RemoteUpload {
     how: Create,
     sizes: PartSizes,
     max_in_flight: usize,
+    /// Whether parts stay when this process is killed.
+    leaves_parts: bool,
     size: u64,
     part: Part,
     /// Bytes gathered and on their way.
     held: Arc<AtomicUsize>,
     /// `None` as long as one put may be enough.
     multipart: Option<OpenUpload>,
-    sha: Option<Hash>,
+    /// Of the parts that were sent.
+    sha: Hash,
 }
 
 impl RemoteUpload {
@@ -64,14 +70,14 @@ impl RemoteUpload {
                 Scheme::Memory => 1,
                 Scheme::S3 | Scheme::File => MAX_PARTS_IN_FLIGHT,
             },
+            leaves_parts: location.scheme() != Scheme::Memory,
             size: 0,
             part: Part::default(),
             held: Arc::default(),
             multipart: None,
-            sha: None,
+            sha: Hash::Idle(Sha256::new()),
         };
         if how == Create::Hidden {
-            upload.sha = Some(Hash::Idle(Sha256::new()));
             upload.open().await?;
         }
         Ok(upload)
@@ -110,9 +116,7 @@ impl RemoteUpload {
     /// Sends the part that is gathered.
     async fn send(&mut self) -> Result<()> {
         let part = mem::take(&mut self.part);
-        if let Some(sha) = &mut self.sha {
-            sha.update(&part).await?;
-        }
+        self.sha.update(&part).await?;
         let (held, max) = (Arc::clone(&self.held), self.max_in_flight);
         self.open().await?.send(part, held, max).await
     }
@@ -123,68 +127,44 @@ impl RemoteUpload {
             Some(opened) => opened,
             None => {
                 let id = self.uploads.create_multipart(&self.path).await?;
+                let is_ours = self.how != Create::Hidden;
+                let note = match is_ours && self.leaves_parts {
+                    true => OpenNote::put(&self.store, &self.path, &id).await,
+                    false => None,
+                };
+                if let Some(note) = &note {
+                    noted::end_others(&self.store, &self.path, note.path()).await;
+                }
                 let uploads = Arc::clone(&self.uploads);
-                OpenUpload::new(uploads, self.path.clone(), id, self.how != Create::Hidden)
+                OpenUpload::new(uploads, self.path.clone(), id, is_ours, note)
             }
         };
         Ok(self.multipart.insert(opened))
     }
 
     pub(super) async fn finish(mut self) -> Result<Finished> {
-        if self.multipart.is_none() {
-            return self.put().await;
-        }
-        if self.part.bytes > 0 {
+        if self.multipart.is_some() && self.part.bytes > 0 {
             self.send().await?;
         }
-        let mut opened = self.multipart.take().expect("there is one, see above");
-        let parts = opened.sent().await?;
-        if let Some(sha) = self.sha {
-            let sha256 = hex(sha.idle().await?);
-            let parts = parts.into_iter().map(|part| part.content_id).collect();
-            return Ok(Finished::Hidden(HiddenObject { sha256, parts }));
-        }
-        if self.how == Create::New && is_there(&self.store, &self.path).await? {
-            opened.abort().await;
-            return Ok(Finished::Taken);
-        }
-        opened.complete(parts).await?;
-        Ok(Finished::Named)
-    }
-
-    /// Puts a small object at once.
-    async fn put(self) -> Result<Finished> {
-        let objects = self.store.objects();
-        let bytes = PutPayload::from_iter(self.part.chunks);
-        let put =
-            |mode: PutMode| objects.put_opts(&self.path, bytes.clone(), PutOptions::from(mode));
-        if self.how == Create::New {
-            match put(PutMode::Create).await {
-                Ok(_) => return Ok(Finished::Named),
-                // A put that was sent again meets its own success.
-                Err(object_store::Error::AlreadyExists { .. }) => {
-                    let found = objects.get(&self.path).await?.bytes().await?;
-                    let is_ours = found == Bytes::from(bytes);
-                    return Ok(if is_ours { Finished::Named } else { Finished::Taken });
+        let whole = match self.multipart {
+            None => Whole::Here(PutPayload::from_iter(self.part.chunks)),
+            Some(mut upload) => {
+                let parts = upload.sent().await?;
+                let sha256 = hex(self.sha.idle().await?);
+                if self.how == Create::Hidden {
+                    let parts = parts.into_iter().map(|part| part.content_id).collect();
+                    return Ok(Finished::Hidden(HiddenObject { sha256, parts }));
                 }
-                // There is no better on such a store than to look.
-                Err(object_store::Error::NotSupported { .. }) => {
-                    if is_there(&self.store, &self.path).await? {
-                        return Ok(Finished::Taken);
-                    }
-                }
-                Err(error) => return Err(error.into()),
+                Whole::Sent { upload: Box::new(upload), parts, sha256 }
             }
-        }
-        put(PutMode::Overwrite).await?;
-        Ok(Finished::Named)
-    }
-}
-
-async fn is_there(store: &Store, path: &Path) -> Result<bool> {
-    match store.objects().head(path).await {
-        Ok(_) => Ok(true),
-        Err(object_store::Error::NotFound { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+        };
+        let unnamed = Unnamed {
+            store: &self.store,
+            path: &self.path,
+            shown: &self.shown,
+            replaces: self.how == Create::Replace,
+            size: self.size,
+        };
+        unnamed.name(whole).await
     }
 }

@@ -112,10 +112,18 @@ pub async fn check(
     let place = DatasetRoot::at(stores, location)?;
     let mut checkup = version_at_rest(&place, verify, watch).await?;
     reached(&mut checkup, stores, location);
-    let now = store(&mut checkup, &place).await;
-    runs(&mut checkup, &place, now).await?;
+    store(&mut checkup, &place).await;
+    runs(&mut checkup, &place).await?;
     for path in place.leftovers().await? {
         let what = format!("'{path}' was left by a writer that died; no reader sees it");
+        checkup.note(Subject::File, what, Some(command("gc", &place, "")));
+    }
+    for upload in liveness::dead_uploads(&place).await? {
+        let object = place.show(&upload.object);
+        let what = format!(
+            "an upload of '{object}' was left by a process that died: its parts take space, and no \
+             reader sees them"
+        );
         checkup.note(Subject::File, what, Some(command("gc", &place, "")));
     }
     for path in place.list(names::CLAIMS).await? {
@@ -370,16 +378,13 @@ fn reached(checkup: &mut Checkup, stores: &Stores, location: &Location) {
     }
 }
 
-/// What an object store does with two writers; the server's time.
-async fn store(checkup: &mut Checkup, place: &DatasetRoot) -> Option<i64> {
+/// What an object store does with two writers.
+async fn store(checkup: &mut Checkup, place: &DatasetRoot) {
     if place.store.is_local() {
-        return None;
+        return;
     }
     match probe::create_only(place).await {
-        Err(error) => {
-            checkup.note(Subject::Store, format!("not writable: {error}"), None);
-            None
-        }
+        Err(error) => checkup.note(Subject::Store, format!("not writable: {error}"), None),
         Ok(answer) => {
             let what = match answer {
                 CreateOnly::Enforced => {
@@ -403,14 +408,15 @@ async fn store(checkup: &mut Checkup, place: &DatasetRoot) -> Option<i64> {
                     checkup.note(Subject::Store, what, None);
                 }
             }
-            probe::server_time(place).await.ok().flatten()
         }
     }
 }
 
 /// The runs that are not over.
-async fn runs(checkup: &mut Checkup, place: &DatasetRoot, now: Option<i64>) -> Result<()> {
-    for (run, names) in record::runs(place).await? {
+async fn runs(checkup: &mut Checkup, place: &DatasetRoot) -> Result<()> {
+    let runs = record::runs(place).await?;
+    let now = liveness::now(place, &runs).await.ok().flatten(); // where nothing can be put there is none
+    for (run, names) in runs {
         if record::is_over(&names) {
             if names.iter().any(|name| names::is_staged(name)) {
                 let what = format!("run {run} has ended and left staged bytes");

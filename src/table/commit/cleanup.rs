@@ -3,19 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use object_store::Error as StoreError;
-
 use super::liveness::{self, Holder};
 use super::names;
-use super::place::{DatasetRoot, backoff};
+use super::place::DatasetRoot;
 use super::record::{self, Prepared, StagedFile, UploadRecord};
 use super::versions;
 use crate::error::{Error, Result};
-use crate::storage::blocking;
+use crate::storage::{self, blocking};
 use crate::table::manifest::Manifest;
-
-/// How often an abort of an upload is tried.
-const ABORTS: u32 = 3;
 
 /// How many records of ended runs are kept.
 const KEPT_RECORDS: usize = 20;
@@ -102,34 +97,21 @@ pub(super) async fn remove_rest(
 }
 
 /// Aborts the upload of a journal entry; false if it may still be there, so that the entry has to
-/// stay for the next who cleans. One that is gone already is fine: servers then answer "not found",
-/// or that it may not be aborted.
+/// stay for the next who cleans.
 async fn abort_upload(place: &DatasetRoot, path: &str) -> Result<bool> {
-    let (Some(uploads), Some(bytes)) = (place.store.uploads(), place.read(path).await?) else {
-        return Ok(true);
-    };
+    let Some(bytes) = place.read(path).await? else { return Ok(true) };
     let Ok(upload) = serde_json::from_slice::<UploadRecord>(&bytes) else { return Ok(true) };
-    for attempt in 0..ABORTS {
-        match uploads.abort_multipart(&place.key(&upload.path), &upload.id).await {
-            Ok(())
-            | Err(
-                StoreError::NotFound { .. }
-                | StoreError::PermissionDenied { .. }
-                | StoreError::Unauthenticated { .. },
-            ) => return Ok(true),
-            Err(error) => {
-                tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
-                place.store.pause(backoff(attempt)).await;
-            }
-        }
+    let aborted = storage::abort_upload(&place.store, &place.key(&upload.path), &upload.id).await;
+    if let Err(error) = &aborted {
+        tracing::debug!("upload of '{}' was not aborted: {error}", upload.path);
     }
-    Ok(false)
+    Ok(aborted.is_ok())
 }
 
-/// Removes what a void run left. On an object store its process may live after all: the decision
-/// stays there, or it could take another.
+/// Removes what a void run left. Where no lock proves that its process is dead, that may live after all:
+/// the decision stays there, or it could take another.
 pub(super) async fn remove_void(place: &DatasetRoot, run: &str) -> Result<()> {
-    if place.store.is_local() {
+    if place.is_of_one_machine().await? {
         return remove_run(place, run).await;
     }
     remove_stage(place, run, &[]).await?;

@@ -26,6 +26,16 @@ pub(crate) enum Created {
 impl DatasetRoot {
     /// Puts a small file if there is none of this name, durable on return.
     pub(crate) async fn create(&self, relative: &str, bytes: Vec<u8>) -> Result<Created> {
+        self.create_or(relative, bytes, |cause| cause).await
+    }
+
+    /// As [`Self::create`], for a file that decides: `in_doubt` makes the error if it may be there or not.
+    pub(super) async fn create_or(
+        &self,
+        relative: &str,
+        bytes: Vec<u8>,
+        in_doubt: impl FnOnce(Error) -> Error,
+    ) -> Result<Created> {
         let bytes = Bytes::from(bytes);
         for attempt in 0..TRIES {
             let failure = match self.try_create(relative, bytes.clone()).await {
@@ -33,14 +43,10 @@ impl DatasetRoot {
                 Ok(false) => None,
                 Err(error) => Some(error),
             };
-            let found = self.read(relative).await.map_err(|cause| {
-                let message = format!(
-                    "outcome unknown: '{}' was put and cannot be read back ({cause}); run the \
-                     command again, which finishes or removes this run",
-                    self.location.join(relative)
-                );
-                Error::new(Kind::Io, message).caused_by(cause)
-            })?;
+            let found = match self.read(relative).await {
+                Ok(found) => found,
+                Err(cause) => return Err(in_doubt(cause)),
+            };
             match (found, failure) {
                 (Some(found), _) if found == bytes => return Ok(Created::Ours),
                 (Some(found), _) => return Ok(Created::Theirs(found)),

@@ -12,7 +12,7 @@ use super::create::Created;
 use super::place::{DatasetRoot, listing};
 use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile};
 use super::versions::{current, published_by};
-use super::{claims, cleanup, names, probe, renderings};
+use super::{claims, cleanup, names, probe, renderings, reserve};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, LocalFiles, blocking};
 use crate::table::manifest::{Manifest, Mode, TableRecord};
@@ -33,22 +33,57 @@ pub(super) enum Settled {
     Refused(Error),
 }
 
-/// Step 5: the decision, taken once. From here on the run is finished, not undone.
-pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<Prepared> {
+/// What became of the decision.
+pub(super) enum Decided {
+    /// It is taken: from here on the run is finished, not undone.
+    Publish(Box<Prepared>),
+    /// Another has taken it: the run is void.
+    Void(Error),
+    /// It is not taken, for sure: the run can be undone.
+    Not(Error),
+}
+
+/// Step 5: the decision, taken once.
+///
+/// # Errors
+/// If it may be taken or not.
+pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<Decided> {
     let run = prepared.manifest.run.clone();
     let files = prepared.manifest.files.len();
     let decision = Decision::Publish(Box::new(prepared));
     let encoding = listing(files, move || Ok((record::to_bytes(&decision), decision)));
     let (bytes, decision) = encoding.await?;
-    match (place.create(&names::of_run(&run, names::DECISION), bytes).await?, decision) {
-        (Created::Ours, Decision::Publish(prepared)) => Ok(*prepared),
-        _ => Err(Error::new(
+    let path = names::of_run(&run, names::DECISION);
+    if let Err(error) = reserve::set_aside(place, &run, bytes.len(), files).await {
+        return Ok(Decided::Not(error));
+    }
+    let mut is_in_doubt = false;
+    let in_doubt = |cause: Error| {
+        is_in_doubt = true;
+        let message = format!(
+            "outcome unknown: '{}' was put and cannot be read back ({cause}); run the command again, \
+             which finishes or removes this run",
+            place.location.join(&path)
+        );
+        Error::new(Kind::Io, message).caused_by(cause)
+    };
+    match (place.create_or(&path, bytes, in_doubt).await, decision) {
+        (Ok(Created::Ours), Decision::Publish(prepared)) => Ok(Decided::Publish(prepared)),
+        (Ok(_), _) => Ok(Decided::Void(Error::new(
             Kind::Retry,
             format!(
                 "run '{run}' was declared dead by another writer of '{}': run it again",
                 place.location
             ),
-        )),
+        ))),
+        // A put that a store has not answered may still be done.
+        (Err(error), _) if place.store.is_local() && !is_in_doubt => {
+            if let Err(cause) = reserve::give_back(place, &run).await {
+                tracing::debug!("room that was set aside is not given back: {cause}");
+            }
+            Ok(Decided::Not(error))
+        }
+        (Err(error), _) => Err(error),
     }
 }
 
@@ -76,6 +111,7 @@ pub(super) async fn settle(place: &DatasetRoot, mut prepared: Prepared) -> Resul
 }
 
 async fn reveal_and_publish(place: &DatasetRoot, prepared: &mut Prepared) -> Result<Settled> {
+    reserve::give_back(place, &prepared.manifest.run).await?;
     if prepared.manifest.base > 0 {
         // Readers that only list trust a listing beside this file.
         place.delete([names::SUCCESS.to_owned()]).await?;

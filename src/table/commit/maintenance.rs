@@ -103,10 +103,14 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
         place.remove_leftovers(leftovers.clone()).await?;
         cleanup::remove_empty_dirs(&place, leftovers).await?;
     }
+    found.extend(end_uploads(&place, dry_run).await?);
     let current = versions::current(&place).await?;
-    let enforced = probe::create_only(&place).await? == CreateOnly::Enforced;
-    let now = probe::server_time(&place).await?;
-    for (run, names) in record::runs(&place).await? {
+    let runs = record::runs(&place).await?;
+    // Nothing is put below a location that may be an object.
+    let are_open = runs.values().any(|names| record::is_open(names));
+    let enforced = are_open && probe::create_only(&place).await? == CreateOnly::Enforced;
+    let now = liveness::now(&place, &runs).await?;
+    for (run, names) in runs {
         if record::is_over(&names) {
             if names
                 .iter()
@@ -139,6 +143,19 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
         found.extend(gone.iter().map(|path| format!("'{path}', of an old version")));
         if !dry_run {
             cleanup::delete_files(&place, gone).await?;
+        }
+    }
+    Ok(found)
+}
+
+/// Ends the uploads of single files whose processes died, of the location and below it.
+async fn end_uploads(place: &DatasetRoot, dry_run: bool) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for upload in liveness::dead_uploads(place).await? {
+        let object = place.show(&upload.object);
+        found.push(format!("the upload of '{object}', left by a process that died"));
+        if !dry_run {
+            upload.end(&place.store).await?;
         }
     }
     Ok(found)
@@ -190,8 +207,9 @@ pub async fn unlock(stores: &Arc<Stores>, out: &Location) -> Result<Vec<String>>
     paths.extend(local);
     place.delete(paths).await?;
     if probe::create_only(&place).await? != CreateOnly::Enforced {
-        let now = probe::server_time(&place).await?;
-        for (run, names) in record::runs(&place).await? {
+        let runs = record::runs(&place).await?;
+        let now = liveness::now(&place, &runs).await?;
+        for (run, names) in runs {
             if !record::is_open(&names) {
                 continue;
             }

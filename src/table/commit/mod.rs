@@ -27,6 +27,7 @@ mod claims; // publishing where a store ignores create-only puts
 mod run; // a run, from its begin to its commit
 mod preflight; // steps 1 and 2
 mod stage; // steps 3 and 4
+mod reserve; // room on the disk for what follows the decision
 mod finalize; // steps 5 to 7, and the order of all
 mod renderings; // step 8: what other tools and people read
 mod cleanup; // step 8: what runs and old versions leave

@@ -1,6 +1,8 @@
 //! Every name in a dataset that is not a table's: directories of the commit, files of a run's
 //! record, renderings for other tools. Nothing else spells them.
 
+use crate::storage::is_upload_note;
+
 /// The manifests: `_manifest/00000001.json`.
 pub(crate) const MANIFESTS: &str = "_manifest";
 /// The records of runs: `_runs/<run>/…`.
@@ -29,6 +31,8 @@ pub(crate) const REPORT: &str = "report.json";
 pub(crate) const LOCK: &str = "lock";
 /// Put again every minute while the run lives, on an object store.
 pub(crate) const ALIVE: &str = "alive";
+/// Room on a local disk for what follows the decision.
+pub(crate) const RESERVE: &str = "reserve";
 /// Local bytes that have no name yet.
 const STAGE: &str = "stage/";
 /// The journal of uploads, one file each.
@@ -44,7 +48,7 @@ pub(crate) const DATA_ENDING: &str = ".parquet";
 
 /// Whether a path of the dataset belongs to commits that may not have published anything.
 pub(crate) fn is_of_commits(path: &str) -> bool {
-    [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours))
+    [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours)) || is_upload_note(path)
 }
 
 /// Whether a path of the dataset is in a run's record.

@@ -55,6 +55,14 @@ impl DatasetRoot {
         Some((files, self.location.join(relative).local_path()?.to_owned()))
     }
 
+    /// Whether all who can write here are on this machine, so that a lock is seen by all of them.
+    pub(super) async fn is_of_one_machine(&self) -> Result<bool> {
+        match self.local("") {
+            Some((files, root)) => blocking(move || Ok(files.is_of_one_machine(&root))).await,
+            None => Ok(false),
+        }
+    }
+
     /// Puts a small file, whatever was there.
     pub(crate) async fn replace(&self, relative: &str, bytes: Vec<u8>) -> Result<()> {
         if let Some((files, path)) = self.local(relative) {

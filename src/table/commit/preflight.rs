@@ -119,6 +119,7 @@ pub(super) async fn intent(
         }
         None => None,
     };
+    liveness::begin(place, run).await?;
     let intent = Intent {
         run: run.to_owned(),
         mode: options.mode,

@@ -24,18 +24,6 @@ pub(crate) async fn create_only(place: &DatasetRoot) -> Result<CreateOnly> {
     place.store.create_only().get_or_try_init(|| ask(place)).await.copied()
 }
 
-/// The server's time, by a file put for it; `None` for local files.
-pub(crate) async fn server_time(place: &DatasetRoot) -> Result<Option<i64>> {
-    if place.store.is_local() {
-        return Ok(None);
-    }
-    let path = names::probe();
-    place.replace(&path, b"time".to_vec()).await?;
-    let time = place.time_of(&path).await?;
-    place.delete([path]).await?;
-    Ok(time)
-}
-
 /// Whether an upload in parts can be begun and given up; `false` where there are none. It gets no
 /// part: if this process dies in between, what is left holds no bytes.
 ///

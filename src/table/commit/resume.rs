@@ -110,14 +110,19 @@ impl Run {
     pub async fn resumable(stores: &Arc<Stores>, out: &Location) -> Result<Vec<DeadRun>> {
         let place = DatasetRoot::open(stores, out)?;
         let mut dead = Vec::new();
-        for (id, names) in record::runs(&place).await? {
+        let runs = record::runs(&place).await?;
+        let now = match place.store.is_local() {
+            true => liveness::now(&place, &runs).await?,
+            false => None,
+        };
+        for (id, names) in runs {
             let kept = names.iter().filter_map(|name| names::checkpoint_of(name));
             let mut kept: Vec<_> = kept.map(str::to_owned).collect();
             if kept.is_empty() || !record::is_open(&names) {
                 continue;
             }
             if place.store.is_local()
-                && matches!(liveness::holder(&place, &id, None).await?, Holder::Alive)
+                && matches!(liveness::holder(&place, &id, now).await?, Holder::Alive)
             {
                 continue;
             }

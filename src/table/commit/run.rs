@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::common::runtime::SpawnedTask;
 
-use super::finalize::Settled;
+use super::finalize::{Decided, Settled};
 use super::place::DatasetRoot;
 use super::preflight::{Preflight, RunOptions};
 use super::record::{self, Prepared, StagedFile};
@@ -81,7 +81,7 @@ impl Run {
         }
         let base_version = base.as_ref().map_or(0, |base| base.version);
         let lock = preflight::intent(&place, &id, base_version, &options).await?;
-        let beat = (!place.store.is_local()).then(|| liveness::beat(place.clone(), &id));
+        let beat = liveness::beat(&place, &id).await?;
         let open = Some(Open { _lock: lock, _beat: beat, made_root });
         let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
         let run = Self { id, place, options, made_by: None, base, written, keeps, open };
@@ -135,13 +135,15 @@ impl Run {
         let prepared = self.prepared(tables, files, properties, blocks)?;
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
-        let _open = self.open.take();
-        let prepared = match finalize::prepare(&self.place, prepared).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                if error.kind() == Kind::Retry {
-                    cleanup::remove_stage(&self.place, &self.id, &[]).await?; // it is void
-                }
+        let open = self.open.take();
+        let prepared = match finalize::prepare(&self.place, prepared).await? {
+            Decided::Publish(prepared) => *prepared,
+            Decided::Void(error) => {
+                cleanup::remove_stage(&self.place, &self.id, &[]).await?;
+                return Err(error);
+            }
+            Decided::Not(error) => {
+                self.open = open; // it is undone as it is dropped
                 return Err(error);
             }
         };

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +77,11 @@ impl Output {
     /// OUT as a location.
     pub(crate) fn location(&self) -> Location {
         Location::parse(&self.out).unwrap()
+    }
+
+    /// The directory behind OUT.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// The names under OUT, sorted: of files, or of objects as any listing shows them. They are read

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     ServerErrorAfter,
     /// The connection is lost after so many bytes of the answer's body.
     CutBody(usize),
+    /// Nothing comes after so many bytes of the answer's body, and the connection stays.
+    StopBody(usize),
     /// This bit of the answer's body is flipped.
     FlipBit(usize),
     /// Done; the answer's body is not XML.
@@ -138,6 +140,11 @@ impl FaultHttp {
     /// `fault` befalls call `number`.
     pub(crate) fn at(self, number: usize, fault: Fault) -> Self {
         self.rule(move |call| call.number == number, (0, 1), fault)
+    }
+
+    /// `fault` befalls call `number` and all that follow.
+    pub(crate) fn from(self, number: usize, fault: Fault) -> Self {
+        self.rule(move |call| call.number >= number, (0, usize::MAX), fault)
     }
 
     /// `fault` befalls the `nth` call, counted from 1 and from now, of `method` on a key that
@@ -305,6 +312,7 @@ impl FaultService {
                 Ok(answers::error(500, "InternalError"))
             }
             Fault::CutBody(kept) => answers::cut(self.perform(request).await?, kept).await,
+            Fault::StopBody(kept) => answers::stop(self.perform(request).await?, kept).await,
             Fault::FlipBit(bit) => {
                 let answer = self.perform(request).await?;
                 answers::with_body(answer, |body| answers::flip(body, bit)).await

@@ -41,22 +41,37 @@ pub(super) async fn with_body(
 
 /// `answer` whose connection is reset after `kept` bytes of its body.
 pub(super) async fn cut(answer: HttpResponse, kept: usize) -> Result<HttpResponse, HttpError> {
+    part(answer, kept, Poll::Ready(())).await
+}
+
+/// `answer` whose body stops after `kept` bytes.
+pub(super) async fn stop(answer: HttpResponse, kept: usize) -> Result<HttpResponse, HttpError> {
+    part(answer, kept, Poll::Pending).await
+}
+
+async fn part(
+    answer: HttpResponse,
+    kept: usize,
+    then: Poll<()>,
+) -> Result<HttpResponse, HttpError> {
     let (head, body) = answer.into_parts();
     let body = body.bytes().await?;
     if body.len() <= kept {
         return Ok(HttpResponse::from_parts(head, body.into()));
     }
-    let cut = CutBody { length: body.len() as u64, kept: Some(body.slice(..kept)) };
-    Ok(HttpResponse::from_parts(head, HttpResponseBody::new(cut)))
+    let kept = Some(body.slice(..kept)).filter(|kept| !kept.is_empty());
+    let part = PartOfBody { length: body.len() as u64, kept, then };
+    Ok(HttpResponse::from_parts(head, HttpResponseBody::new(part)))
 }
 
-/// Some bytes, then an error.
-struct CutBody {
+/// Some bytes, then an error, or nothing any more.
+struct PartOfBody {
     length: u64,
     kept: Option<Bytes>,
+    then: Poll<()>,
 }
 
-impl Body for CutBody {
+impl Body for PartOfBody {
     type Data = Bytes;
     type Error = HttpError;
 
@@ -64,10 +79,10 @@ impl Body for CutBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        Poll::Ready(Some(match self.kept.take() {
-            Some(bytes) => Ok(Frame::data(bytes)),
-            None => Err(no_answer(HttpErrorKind::Interrupted)),
-        }))
+        match self.kept.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => self.then.map(|()| Some(Err(no_answer(HttpErrorKind::Interrupted)))),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,15 +2,15 @@
 //!
 //! [`TestS3::stores`] reaches it without a socket, through the client's own HTTP seam;
 //! [`TestS3::serve`] puts the same server on a port for child processes. s3s-fs does a conditional
-//! put as "look, then rename", so those calls take one lock per key here. It has no
-//! ListMultipartUploads, answers 403 to an unknown upload, and counts its temporary files, so there
-//! is one server per directory.
+//! put as "look, then rename", so those calls take one lock per key here. It does not list uploads,
+//! which is done here, answers 403 to an unknown upload, and counts its temporary files, so there is
+//! one server per directory.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -48,11 +48,12 @@ impl TestS3 {
         }
         let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(dir.path()).unwrap());
         builder.set_auth(SimpleAuth::from_single(KEY, SECRET));
-        Self { dir, server: Server { service: builder.build(), locks: Arc::default() } }
+        let (service, root) = (builder.build(), dir.path().to_owned());
+        Self { dir, server: Server { service, root, locks: Arc::default(), begun: Arc::default() } }
     }
 
     /// The files behind a bucket.
-    pub(crate) fn bucket(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn bucket(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -144,6 +145,9 @@ impl Drop for Served {
 #[derive(Clone)]
 struct Server {
     service: S3Service,
+    root: PathBuf,
+    /// Address and id of each upload that was begun.
+    begun: Arc<Mutex<Vec<(String, String)>>>,
     locks: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
@@ -166,7 +170,42 @@ impl Server {
             Some(lock) => Some(lock.lock().await),
             None => None,
         };
-        self.service.call(request).await.map_err(|error| io::Error::other(format!("{error:?}")))
+        let (address, query) = (request.uri().path().to_owned(), request.uri().query());
+        let begins = request.method() == "POST" && query.is_some_and(|q| q.starts_with("uploads"));
+        if request.method() == "GET" && query.is_some_and(|query| query.starts_with("uploads")) {
+            return Ok(s3s::HttpResponse::new(self.list_uploads(&address).into()));
+        }
+        let answer = self.service.call(request).await;
+        let answer = answer.map_err(|error| io::Error::other(format!("{error:?}")))?;
+        if !begins {
+            return Ok(answer);
+        }
+        let (parts, mut body) = answer.into_parts();
+        let body = body.store_all_limited(1 << 20).await.map_err(io::Error::other)?;
+        let text = String::from_utf8_lossy(&body);
+        if let Some((_, rest)) = text.split_once("<UploadId>") {
+            let id = rest.split_once('<').unwrap().0.to_owned();
+            self.begun.lock().unwrap().push((address, id));
+        }
+        Ok(s3s::HttpResponse::from_parts(parts, body.into()))
+    }
+
+    /// The uploads of a bucket that are neither completed nor aborted, as S3 lists them.
+    fn list_uploads(&self, bucket: &str) -> String {
+        let begun = self.begun.lock().unwrap();
+        let is_open = |id: &str| self.root.join(format!(".upload-{id}.json")).exists();
+        let uploads = begun.iter().filter_map(|(address, id)| {
+            let key = address.strip_prefix(bucket)?.trim_start_matches('/');
+            let key = object_store::path::Path::from_url_path(key).unwrap();
+            let key = key.as_ref().replace('&', "&amp;");
+            let upload = format!(
+                "<Upload><Key>{key}</Key><UploadId>{id}</UploadId>\
+                 <Initiated>2026-01-01T00:00:00.000Z</Initiated></Upload>"
+            );
+            is_open(id).then_some(upload)
+        });
+        let uploads: String = uploads.collect();
+        format!("<ListMultipartUploadsResult>{uploads}</ListMultipartUploadsResult>")
     }
 
     fn listen(&self, listener: std::net::TcpListener, stopped: oneshot::Receiver<()>) {

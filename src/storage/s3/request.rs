@@ -1,0 +1,105 @@
+//! Requests of our own, which the client has no call for: what a server, or a bucket, lists.
+
+use std::sync::Arc;
+
+use object_store::Error as StoreError;
+use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
+};
+
+use super::client::{backend, http_options};
+use super::credentials::KeySource;
+use super::http::WEB_PAGE;
+use crate::error::{Error, Kind, Result};
+use crate::storage::explain::{Backend, Verb};
+use crate::storage::registry::Stores;
+
+/// How often a request is sent whose answer is lost or cut short.
+const TRIES: usize = 3;
+
+/// A server, or a bucket of it, that is asked for lists.
+pub(super) struct Lister {
+    region: String,
+    keys: Option<AwsCredentialProvider>,
+    backend: Backend,
+    client: HttpClient,
+    /// The address of the server or bucket.
+    address: String,
+}
+
+impl Lister {
+    /// Asks a bucket, or without a name the server.
+    pub(super) fn open(stores: &Stores, alias: Option<&str>, bucket: &str) -> Result<Self> {
+        let settings = stores.options().settle(alias)?;
+        let backend = backend(&settings, alias, bucket);
+        let client =
+            stores.counting(&settings, Arc::default()).connect(&http_options(&settings)?)?;
+        let endpoint = settings.server().value;
+        let address = match (bucket, settings.virtual_host) {
+            ("", _) => format!("{endpoint}/"),
+            (bucket, true) => endpoint.replacen("://", &format!("://{bucket}."), 1) + "/",
+            (bucket, false) => format!("{endpoint}/{bucket}"),
+        };
+        let (region, keys) = (settings.region.value, settings.keys.map(KeySource::provider));
+        Ok(Self { region, keys, backend, client, address })
+    }
+
+    /// The list that answers `query`, whose element is `name`.
+    pub(super) async fn list(&self, query: &str, name: &str) -> Result<String> {
+        let explained = |source| {
+            Error::from(self.backend.explain(
+                Verb::List,
+                "",
+                StoreError::Generic { store: "S3", source },
+            ))
+        };
+        let address = format!("{}{query}", self.address);
+        let mut others = 1..TRIES;
+        let (status, body) = loop {
+            match self.ask(&address).await? {
+                Ok(answer) => break answer,
+                Err(error) if error.kind() != HttpErrorKind::Unknown && others.next().is_some() => {
+                    tracing::debug!("'{address}' is asked again: {error}");
+                }
+                Err(error) => return Err(explained(error.into())),
+            }
+        };
+        if !(200..300).contains(&status) {
+            return Err(explained(format!("status code: {status} {body}").into()));
+        }
+        if !body.contains(&format!("<{name}")) {
+            return Err(explained(format!("<Code>{WEB_PAGE}</Code>").into()));
+        }
+        Ok(body)
+    }
+
+    /// Sends one request; status and body of its answer.
+    async fn ask(&self, address: &str) -> Result<Result<(u16, String), HttpError>> {
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = address.parse().map_err(|cause| {
+            let what = format!("'{address}' is not an address");
+            Error::new(Kind::Configuration, what).caused_by(cause)
+        })?;
+        if let Some(keys) = &self.keys {
+            let credential = keys.get_credential().await?;
+            AwsAuthorizer::new(&credential, "s3", &self.region).authorize(&mut request, None);
+        }
+        let answered = async {
+            let answer = self.client.execute(request).await?;
+            let status = answer.status().as_u16();
+            let body = answer.into_body().bytes().await?;
+            Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        };
+        Ok(answered.await)
+    }
+}
+
+/// The text of the first element `name` in `xml`, as a person would write it.
+pub(super) fn text_of(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    let marks = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'")];
+    let text = marks.iter().fold(text.to_owned(), |text, (mark, sign)| text.replace(mark, sign));
+    Some(text.replace("&#13;", "\r").replace("&#10;", "\n").replace("&amp;", "&"))
+}
