@@ -6,7 +6,8 @@
 //! where and how fast; what a command computes is said on the command line only.
 //!
 //! How S3 is reached has more layers (`aws` and `mc` have theirs): `storage` reads those variables
-//! itself, and what a file says comes after all of them.
+//! itself, and what a file says comes after all of them. `./pleiad.toml` may say it if it is trusted
+//! (`cli/trust.rs`), else a command that would use it ends with an error.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -16,6 +17,7 @@ use clap::Parser;
 
 use super::context::Flags;
 use super::settings::nearest;
+use super::trust::{self, is_trusted};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Environment, ShownSetting};
 
@@ -32,6 +34,12 @@ const SWITCHES: [&str; 2] = ["no-progress", "virtual-host"];
 /// Settings whose variables `storage` reads.
 const STORAGE: [&str; 3] = ["endpoint-url", "profile", "region"];
 
+/// Settings that say where data and signed requests go.
+const NEED_TRUST: [&str; 4] = ["endpoint-url", "profile", "region", "virtual-host"];
+
+/// The settings of the directory in which a command runs.
+const PROJECT_FILE: &str = "pleiad.toml";
+
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     VALUES.into_iter().chain(SWITCHES)
 }
@@ -45,12 +53,24 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 pub fn fill(flags: &mut Flags) -> Result<Vec<ShownSetting>> {
     let environment = flags.storage.environment.clone();
     let config = Config::read(&environment, Path::new("."))?;
-    let settings = config.0.iter();
-    let shown = settings
-        .map(|(name, s)| ShownSetting::new(name, Some(s.text.clone()), &*s.origin))
-        .collect();
+    let shown = config.shown();
     config.fill(flags);
     Ok(shown)
+}
+
+/// Trusts `./pleiad.toml` as it is now; what it says, and its path.
+///
+/// # Errors
+/// If there is none, if it is not a file of settings, or if trust cannot be recorded.
+pub(super) fn trust(environment: &Environment) -> Result<(Vec<ShownSetting>, PathBuf)> {
+    let path = Path::new(".").join(PROJECT_FILE);
+    let shown = path.display().to_string();
+    let text = read(&path)?.ok_or_else(|| Error::missing(format!("'{shown}' not found")))?;
+    let mut config = Config::default();
+    config.read_text(&text, &shown, false)?;
+    trust::trust(environment, &path, &text)?;
+    let whole = std::path::absolute(&path).unwrap_or(path);
+    Ok((config.shown(), whole))
 }
 
 /// Settings by name, each with what it sets.
@@ -61,6 +81,8 @@ struct Config(BTreeMap<&'static str, Setting>);
 struct Setting {
     text: String,
     origin: String,
+    /// Why it may not be used.
+    refused: Option<Error>,
     /// Flags with this setting only.
     flags: Flags,
 }
@@ -71,25 +93,22 @@ impl Config {
         let home = home.or_else(|| environment.below_home(".config"));
         let mut config = Self::default();
         if let Some(home) = home {
-            config.read_file(&home.join("pleiad/config.toml"))?;
+            let path = home.join("pleiad/config.toml");
+            if let Some(text) = read(&path)? {
+                config.read_text(&text, &path.display().to_string(), false)?;
+            }
         }
-        config.read_file(&directory.join("pleiad.toml"))?;
+        let path = directory.join(PROJECT_FILE);
+        if let Some(text) = read(&path)? {
+            let untrusted = !is_trusted(environment, &path, &text)?;
+            config.read_text(&text, &path.display().to_string(), untrusted)?;
+        }
         config.read_variables(environment)?;
         Ok(config)
     }
 
-    /// A file that is not there says nothing.
-    fn read_file(&mut self, path: &Path) -> Result<()> {
-        let shown = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(cause)
-                if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Ok(());
-            }
-            Err(cause) => return Err(wrong(format!("cannot read '{shown}'")).caused_by(cause)),
-        };
+    /// Reads the text of the file `shown`; `untrusted` may not say how storage is reached.
+    fn read_text(&mut self, text: &str, shown: &str, untrusted: bool) -> Result<()> {
         let table: toml::Table = text.parse().map_err(|cause: toml::de::Error| {
             let start = cause.span().map_or(0, |span| span.start);
             let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
@@ -115,7 +134,9 @@ impl Config {
                 };
                 return Err(wrong(format!("setting '{key}' of '{shown}' is not known: {remedy}")));
             };
-            self.set(name, text, shown.clone())?;
+            let refused =
+                (untrusted && NEED_TRUST.contains(&name)).then(|| not_trusted(name, shown));
+            self.set(name, text, shown.to_owned(), refused)?;
         }
         Ok(())
     }
@@ -128,7 +149,7 @@ impl Config {
                 (Some(name), _) if STORAGE.contains(&name) => {}
                 (Some(name), _) => {
                     let text = environment.get(&variable).unwrap_or_default();
-                    self.set(name, text, variable)?;
+                    self.set(name, text, variable, None)?;
                 }
                 (None, Some(near)) => {
                     let near = near.to_uppercase().replace('-', "_");
@@ -142,16 +163,31 @@ impl Config {
         Ok(())
     }
 
-    fn set(&mut self, name: &'static str, text: String, origin: String) -> Result<()> {
+    fn set(
+        &mut self,
+        name: &'static str,
+        text: String,
+        origin: String,
+        refused: Option<Error>,
+    ) -> Result<()> {
         let flags = flags_with(name, &text).map_err(|reason| {
             wrong(format!("setting '{name}' (from {origin}) is '{text}': {reason}"))
         })?;
-        self.0.insert(name, Setting { text, origin, flags });
+        self.0.insert(name, Setting { text, origin, refused, flags });
         Ok(())
     }
 
+    fn shown(&self) -> Vec<ShownSetting> {
+        let setting = |(name, setting): (&&'static str, &Setting)| {
+            let trust = if setting.refused.is_some() { " (not trusted)" } else { "" };
+            let origin = format!("{}{trust}", setting.origin);
+            ShownSetting::new(name, Some(setting.text.clone()), origin)
+        };
+        self.0.iter().map(setting).collect()
+    }
+
     fn fill(self, flags: &mut Flags) {
-        for (name, Setting { text, origin, flags: set }) in self.0 {
+        for (name, Setting { text, origin, refused, flags: set }) in self.0 {
             match name {
                 "threads" if flags.master.is_some() => {}
                 "threads" => flags.threads = flags.threads.or(set.threads),
@@ -163,8 +199,10 @@ impl Config {
                 }
                 "timeout" => flags.storage.timeout = flags.storage.timeout.or(set.storage.timeout),
                 "no-progress" => flags.terminal.no_progress |= set.terminal.no_progress,
-                "virtual-host" => flags.storage.virtual_host |= set.storage.virtual_host,
-                _ => drop(flags.storage.defaults.insert(name, (text, origin))),
+                _ => {
+                    let setting = refused.map_or(Ok((text, origin)), Err);
+                    flags.storage.defaults.insert(name, setting);
+                }
             }
         }
     }
@@ -190,6 +228,32 @@ fn flags_with(name: &str, text: &str) -> Result<Flags, String> {
         let line = text.lines().next().unwrap_or_default();
         line.rsplit_once("': ").map_or(line, |(_, reason)| reason).to_owned()
     })
+}
+
+/// The text of a file; one that is not there says nothing.
+fn read(path: &Path) -> Result<Option<String>> {
+    let cannot = || wrong(format!("cannot read '{}'", path.display()));
+    let absent = |cause: &std::io::Error| {
+        matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+    };
+    match path.metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(wrong(format!("'{}' is not a file", path.display()))),
+        Err(cause) if absent(&cause) => return Ok(None),
+        Err(cause) => return Err(cannot().caused_by(cause)),
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(cause) if absent(&cause) => Ok(None),
+        Err(cause) => Err(cannot().caused_by(cause)),
+    }
+}
+
+fn not_trusted(name: &str, file: &str) -> Error {
+    wrong(format!(
+        "setting '{name}' of '{file}' decides where data and signed requests go, and you have not \
+         trusted this file: read it, then run pleiad config trust"
+    ))
 }
 
 fn wrong(message: String) -> Error {

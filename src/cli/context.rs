@@ -11,6 +11,7 @@ use futures::Stream;
 use super::answer::Answer;
 use super::output::{Output, OutputFlags, Results};
 use super::progress::Progress;
+use super::secrets::{HIDDEN, Secrets, names_secret, recorded_sql};
 use super::settings::{self, Master};
 use super::terminal::{Terminal, TerminalFlags};
 use super::{exit, process};
@@ -18,6 +19,11 @@ use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
 use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
+
+/// The arguments whose values may hold secrets: variables, secret variables, and SQL.
+pub(super) const VARIABLES: &str = "set";
+pub(super) const SECRETS: &str = "set-secret";
+pub(super) const STATEMENTS: &str = "sql";
 
 /// What a command did.
 #[derive(Debug, Default)]
@@ -166,9 +172,24 @@ impl Context {
         Ok(begun)
     }
 
+    /// What is hidden in messages, logs and records.
+    pub(super) fn secrets(&self) -> &Secrets {
+        self.terminal.secrets()
+    }
+
     /// Writes a line on standard error, unless quiet.
     pub fn note(&self, message: &str) {
         self.terminal.note(message);
+    }
+
+    /// Says what listings left out.
+    pub(super) fn warn_of_skipped(&self) {
+        let Some((count, example)) = self.stores.skipped() else { return };
+        let (names, are) = if count == 1 { ("name", "is") } else { ("names", "are") };
+        self.terminal.warning(&format!(
+            "{count} {names} {are} left out of listings, such as '{example}': an empty segment, '.', \
+             '..', a control character or bytes that are not UTF-8"
+        ));
     }
 
     /// Prints the answer of the command: once, at its end.
@@ -213,7 +234,11 @@ impl Context {
 }
 
 /// The command line as names and values; see [`Context::arguments`].
-pub(super) fn recorded(root: &clap::Command, matches: &ArgMatches) -> Vec<(String, String)> {
+pub(super) fn recorded(
+    root: &clap::Command,
+    matches: &ArgMatches,
+    secrets: &Secrets,
+) -> Vec<(String, String)> {
     let mut words = Vec::new();
     let mut values = Vec::new();
     let (mut parser, mut matches) = (root, matches);
@@ -226,7 +251,8 @@ pub(super) fn recorded(root: &clap::Command, matches: &ArgMatches) -> Vec<(Strin
                 continue; // a global flag at its default says nothing about the run
             }
             for value in matches.get_raw(id).into_iter().flatten() {
-                values.push((name.to_owned(), exit::redacted(&value.to_string_lossy())));
+                let value = recorded_value(id, &value.to_string_lossy());
+                values.push((name.to_owned(), secrets.hide(&value).into_owned()));
             }
         }
         let Some((word, inner)) = matches.subcommand() else { break };
@@ -236,4 +262,18 @@ pub(super) fn recorded(root: &clap::Command, matches: &ArgMatches) -> Vec<(Strin
     }
     values.insert(0, ("command".to_owned(), words.join(" ")));
     values
+}
+
+/// The value of the argument `id` without what is secret.
+fn recorded_value(id: &str, value: &str) -> String {
+    let value = match (id, value.split_once('=')) {
+        (SECRETS, variable) => {
+            let name = variable.map_or(value, |(name, _)| name);
+            format!("{name}={HIDDEN}")
+        }
+        (VARIABLES, Some((name, _))) if names_secret(name) => format!("{name}={HIDDEN}"),
+        (STATEMENTS, _) => recorded_sql(value),
+        _ => value.to_owned(),
+    };
+    exit::redacted(&value)
 }

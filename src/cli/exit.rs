@@ -64,6 +64,14 @@ impl fmt::Display for AlreadyReported {
 
 impl StdError for AlreadyReported {}
 
+/// An error of printing what was `done`, which stays done.
+pub(super) fn after(done: &str, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<StdoutClosed>() {
+        return error;
+    }
+    error.context(format!("{done}, but this cannot be shown"))
+}
+
 /// Runs `work` to its end, says on the terminal what went wrong, and gives the exit code.
 pub fn code_of<E: Into<anyhow::Error>>(
     terminal: &Terminal,

@@ -62,7 +62,8 @@ struct LogLine<'a> {
 
 impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.terminal.write(bytes); // the subscriber formats a whole line before it writes
+        // The subscriber formats a whole line before it writes.
+        self.terminal.log(&String::from_utf8_lossy(bytes));
         Ok(bytes.len())
     }
 

@@ -17,11 +17,15 @@ pub mod output; // where the answer of a command goes
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
 pub mod settings; // `--conf`, and habits of spark-submit
+pub mod secrets; // what is hidden in messages and records
 mod sink; // standard output, or a file
 mod stages; // stages as tests see them
 pub mod terminal; // who reads standard error
+mod trust; // which project files may say how storage is reached
+mod visible; // text that steers no terminal
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -34,8 +38,11 @@ use commands::{
     meta, plot, recover, rm, run, schema, show, sql, stat, summary, tree, unlock,
 };
 use context::{Context, Flags, recorded};
+use exit::after;
 use output::{AnswerKind, Output};
+use secrets::Secrets;
 use terminal::{Color, Terminal, TerminalEnv};
+use visible::{Visible, visible_line};
 
 /// Partition and cluster tables kept as Parquet on S3-compatible storage or local disks
 ///
@@ -50,7 +57,7 @@ use terminal::{Color, Terminal, TerminalEnv};
 /// --region, --profile and --virtual-host once for all commands: as a variable
 /// (PLEIAD_MEMORY_LIMIT=10g), in ./pleiad.toml, or in ~/.config/pleiad/config.toml
 /// (memory-limit = "10g"). Flags win over variables, variables over files. `pleiad config show --origin`
-/// shows which value is used.
+/// shows which value is used. The last four count in ./pleiad.toml only after `pleiad config trust`.
 #[derive(Debug, Parser)]
 #[command(name = "pleiad", version, max_term_width = 100, after_long_help = exit::help())]
 struct Cli {
@@ -107,11 +114,26 @@ impl Command {
         }
     }
 
+    fn secrets(&self) -> Secrets {
+        match self {
+            Self::Run(command) => command.script.secrets(),
+            Self::Sql(command) => command.script.secrets(),
+            _ => Secrets::default(),
+        }
+    }
+
     async fn run(&self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Procedure(procedure) => {
                 let done = procedure.work(context).await?;
-                if done.answers.is_empty() { Ok(()) } else { context.print(&done.answers) }
+                if done.answers.is_empty() {
+                    return Ok(());
+                }
+                let printed = context.print(&done.answers);
+                match done.published {
+                    Some(out) => printed.map_err(|e| after(&format!("'{out}' is published"), e)),
+                    None => printed,
+                }
             }
             Self::Run(command) => command.run(context).await,
             Self::Sql(command) => command.run(context).await,
@@ -147,16 +169,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let program = arguments.first().map_or_else(String::new, |name| name.display().to_string());
     let parser = command().color(around.clap_color(color_asked_for(&arguments)));
-    let matches = match parser.try_get_matches_from(arguments) {
+    let matches = match parser.try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &arguments),
     };
     let mut cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &arguments),
     };
     let configured = config::fill(&mut cli.flags);
-    let terminal = Terminal::new(&cli.flags.terminal, around);
+    let secrets = cli.command.secrets();
+    let terminal = Terminal::new(&cli.flags.terminal, around).hiding(secrets);
     let work = || {
         configured
             .and_then(|configured| start(program, cli, configured, &matches, around, &terminal))
@@ -178,13 +201,17 @@ fn start(
     settings::check(&cli.flags.settings)?;
     let threads = cli.flags.threads();
     let output = Output::new(&cli.flags.output, around, terminal, cli.command.answer())?;
-    let arguments = recorded(&command(), matches);
+    let arguments = recorded(&command(), matches, terminal.secrets());
     let context = Context::new(program, cli.flags, arguments, configured, terminal, output);
     let interrupts = match &cli.command {
         Command::Sql(sql) if sql.asks() => process::Interrupts::Stay,
         _ => process::Interrupts::End,
     };
-    let work = async move { cli.command.run(&context).await };
+    let work = async move {
+        let ran = cli.command.run(&context).await;
+        context.warn_of_skipped();
+        ran
+    };
     process::run(threads, terminal, interrupts, Box::pin(work))
 }
 
@@ -194,8 +221,15 @@ pub fn command() -> clap::Command {
 }
 
 /// Wrong usage, or the text of `--help` and `--version`; a reader who left early is not an error.
-fn usage(error: &clap::Error) -> ExitCode {
-    error.print().ok();
+fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    // A message repeats arguments, which may be names that a shell found; in colour both look alike.
+    let is_plain = |word: &OsString| word.to_str().is_some_and(|text| visible_line(text) == text);
+    if error.use_stderr() && !arguments.iter().all(is_plain) {
+        let message = error.render().to_string();
+        Visible::new(std::io::stderr()).write_all(message.as_bytes()).ok();
+    } else {
+        error.print().ok();
+    }
     let code = u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.exit_code());
     ExitCode::from(code)
 }
@@ -262,7 +296,7 @@ mod tests {
             ("slice", "1/1"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(recorded(&command(), &matches), expected);
+        assert_eq!(recorded(&command(), &matches, &Secrets::default()), expected);
     }
 
     #[test]

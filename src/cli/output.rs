@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::formats::{self, OutputFormat};
 use super::sink::Sink;
 use super::terminal::{Terminal, TerminalEnv};
+use super::visible::Visible;
 use crate::error::{Error, Result};
 
 /// How to print the answer of a command.
@@ -93,6 +94,7 @@ pub struct Output {
     file: Option<PathBuf>,
     max_rows: usize,
     show: Option<String>,
+    on_terminal: bool,
     terminal: Terminal,
 }
 
@@ -147,7 +149,8 @@ impl Output {
         }
         let max_rows = flags.maxrows.0;
         let show = flags.show.clone();
-        Ok(Self { answers, format, file, max_rows, show, terminal: terminal.clone() })
+        let terminal = terminal.clone();
+        Ok(Self { answers, format, file, max_rows, show, on_terminal, terminal })
     }
 
     /// Begins an answer of several results, one after the other.
@@ -180,7 +183,12 @@ impl Output {
     pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
             Some(path) => write_text(path, text),
-            None => send(Sink::stdout(), text),
+            None if self.on_terminal => {
+                let mut seen = Vec::new();
+                Visible::new(&mut seen).write_all(text.as_bytes())?;
+                send(Sink::stdout(), &seen)
+            }
+            None => send(Sink::stdout(), text.as_bytes()),
         }
     }
 
@@ -202,6 +210,14 @@ impl Output {
             sink.settle(written.map_err(|cause| Error::io("cannot write the bytes", cause)))?;
         }
         sink.finish()
+    }
+
+    /// Where the bytes of the format go: what people read steers no terminal.
+    fn place<'a>(&self, sink: &'a mut Sink) -> Box<dyn Write + 'a> {
+        match self.format.is_for_people() || self.on_terminal {
+            true => Box::new(Visible::new(sink.writer())),
+            false => Box::new(sink.writer()),
+        }
     }
 
     /// The tables to print, after `--show` and what the format can hold.
@@ -251,7 +267,9 @@ impl Results<'_> {
         let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
         let answers = self.output.chosen(answers)?;
         self.begin()?;
-        let written = formats::write(format, answers, several, max_rows, self.sink.writer());
+        let mut out = self.output.place(&mut self.sink);
+        let written = formats::write(format, answers, several, max_rows, &mut *out);
+        drop(out);
         let left_out = self.sink.settle(written)?;
         self.not_finite |= left_out.not_finite;
         self.note_rest(left_out.rows);
@@ -266,10 +284,11 @@ impl Results<'_> {
         self.begin()?;
         let Output { format, max_rows, .. } = *self.output;
         let cannot = |cause| anyhow::Error::from(formats::cannot(format, cause));
-        let (sink, not_finite) = (&mut self.sink, &mut self.not_finite);
+        let (output, sink, not_finite) = (self.output, &mut self.sink, &mut self.not_finite);
         let written = async {
             let schema = rows.schema();
-            let mut writer = format.begin(schema, max_rows, sink.writer()).map_err(cannot)?;
+            let mut out = output.place(sink);
+            let mut writer = format.begin(schema, max_rows, &mut *out).map_err(cannot)?;
             while let Some(batch) = rows.try_next().await? {
                 *not_finite |= format.loses_values(&batch);
                 writer.push(&batch).map_err(cannot)?;
@@ -331,11 +350,11 @@ impl Results<'_> {
 /// # Errors
 /// If a call fails.
 pub(super) fn write_text(path: &Path, text: &str) -> anyhow::Result<()> {
-    send(Sink::file(path)?, text)
+    send(Sink::file(path)?, text.as_bytes())
 }
 
-fn send(mut sink: Sink, text: &str) -> anyhow::Result<()> {
-    let written = sink.writer().write_all(text.as_bytes());
+fn send(mut sink: Sink, text: &[u8]) -> anyhow::Result<()> {
+    let written = sink.writer().write_all(text);
     sink.settle(written.map_err(|cause| Error::io("cannot write the text", cause)))?;
     sink.finish()
 }

@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyl
 
 use super::stages;
 use super::terminal::{ProgressMode, Terminal};
+use super::visible::visible_line;
 use crate::event::{Event, Observer, Unit};
 
 /// The time between two lines of a stage in a log.
@@ -48,9 +49,13 @@ impl Observer for Progress {
         if let Event::Warning(message) = &event {
             return self.terminal.warning(message);
         }
-        if let Event::Stage { name, .. } = &event {
-            stages::begun(name);
-        }
+        let event = match event {
+            Event::Stage { name, total, unit } => {
+                stages::begun(&name);
+                Event::Stage { name: visible_line(&name).into_owned(), total, unit }
+            }
+            other => other,
+        };
         match &mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner) {
             Drawn::Bars(bar) => draw(bar, event, &self.terminal),
             Drawn::Lines(stage) => {

@@ -9,6 +9,9 @@ use std::io::{IsTerminal, Write};
 use clap::{Args, ColorChoice, ValueEnum};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::secrets::Secrets;
+use super::visible::visible;
+
 /// What is shown besides the data.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TerminalFlags {
@@ -135,6 +138,7 @@ pub struct Terminal {
     progress: ProgressMode,
     colored: bool,
     quiet: bool,
+    secrets: Secrets,
 }
 
 impl Terminal {
@@ -157,7 +161,20 @@ impl Terminal {
             progress,
             colored: around.colored(flags.color),
             quiet: flags.quiet,
+            secrets: Secrets::default(),
         }
+    }
+
+    /// The same terminal, which never shows these.
+    #[must_use]
+    pub fn hiding(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// What it does not show.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// How progress is shown.
@@ -173,37 +190,49 @@ impl Terminal {
     /// `error: …`, and the lines below it.
     pub fn error(&self, lines: &[String]) {
         let Some((first, more)) = lines.split_first() else { return };
-        let mut text = format!("{} {first}\n", self.label("error:", "1;31"));
+        let mut text = format!("{} {}\n", self.label("error:", "1;31"), paragraph(first));
         for line in more {
             text.push_str("  ");
-            text.push_str(line);
+            text.push_str(&paragraph(line));
             text.push('\n');
         }
-        self.write(text.as_bytes());
+        self.write(&text);
     }
 
     /// `warning: …`, unless quiet.
     pub fn warning(&self, message: &str) {
         if !self.quiet {
-            self.write(format!("{} {message}\n", self.label("warning:", "1;33")).as_bytes());
+            let message = paragraph(message);
+            self.write(&format!("{} {message}\n", self.label("warning:", "1;33")));
         }
     }
 
     /// A line of its own, unless quiet.
     pub fn note(&self, message: &str) {
         if !self.quiet {
-            self.write(format!("{message}\n").as_bytes());
+            self.write(&format!("{}\n", visible(message)));
         }
     }
 
-    /// Bytes as they are, in one piece and beside any bar.
-    pub fn write(&self, bytes: &[u8]) {
-        self.bars.suspend(|| std::io::stderr().lock().write_all(bytes).ok());
+    /// A line of the log, with its end.
+    pub fn log(&self, line: &str) {
+        self.write(&visible(line));
+    }
+
+    /// Writes in one piece and beside any bar.
+    fn write(&self, text: &str) {
+        let text = self.secrets.hide(text);
+        self.bars.suspend(|| std::io::stderr().lock().write_all(text.as_bytes()).ok());
     }
 
     fn label(&self, word: &str, color: &str) -> String {
         if self.colored { format!("\x1b[{color}m{word}\x1b[0m") } else { word.to_owned() }
     }
+}
+
+/// A message of others' making: what comes after the end of a line cannot be taken for a message.
+fn paragraph(message: &str) -> String {
+    visible(message).replace('\n', "\n  ")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt};
 
 use super::entries::{self, ObjectOrFolder};
-use super::roots::{LAST_RANK, Roots, rank};
+use super::roots::{LAST_RANK, MANIFESTS, Roots, rank};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{Create, Finished, Location, Store, Stores, Upload, blocking, is_upload_note};
@@ -126,7 +126,7 @@ pub async fn copy(
     if to.glob().is_some() {
         return Err(Error::usage(format!("target '{to}' is a pattern, expected one location")));
     }
-    let jobs = jobs(stores, from, to, options).await?;
+    let Plan { jobs, datasets } = plan(stores, from, to, options).await?;
     if !options.force {
         for job in &jobs {
             refuse_to_replace(stores, &job.to).await?;
@@ -145,6 +145,11 @@ pub async fn copy(
     let mut made = Vec::with_capacity(jobs.len());
     // What publishes a dataset waits for what it names.
     for rank in 0..=LAST_RANK {
+        if rank == 1 {
+            for dataset in &datasets {
+                dataset.refuse_if_changed(stores).await?;
+            }
+        }
         let jobs = jobs.iter().filter(|job| job.rank == rank).cloned();
         let (small, large): (Vec<_>, Vec<_>) = jobs.partition(|job| job.meta.size <= PIECE_BYTES);
         for (jobs, at_once) in [(small, SMALL_AT_ONCE), (large, 1)] {
@@ -166,12 +171,43 @@ struct Job {
 }
 
 /// What is to be copied where.
-async fn jobs(
+struct Plan {
+    jobs: Vec<Job>,
+    datasets: Vec<Dataset>,
+}
+
+/// A dataset to copy, with its manifests as they were listed.
+struct Dataset {
+    location: Location,
+    manifests: BTreeSet<String>,
+}
+
+impl Dataset {
+    /// Refuses to publish the copy of a version that was replaced meanwhile: its files were listed one by
+    /// one, and some may be of another version, or gone.
+    async fn refuse_if_changed(&self, stores: &Stores) -> Result<()> {
+        let listed = entries::objects_below(stores, &self.location.join(MANIFESTS)).await?;
+        let now: BTreeSet<_> = listed.into_iter().map(|(name, _)| name).collect();
+        match now == self.manifests {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Retry,
+                format!(
+                    "dataset '{}' got a new version while it was copied: run the command again \
+                     with --force, which replaces what is copied so far",
+                    self.location
+                ),
+            )),
+        }
+    }
+}
+
+async fn plan(
     stores: &Arc<Stores>,
     from: &Location,
     to: &Location,
     options: CopyOptions,
-) -> Result<Vec<Job>> {
+) -> Result<Plan> {
     let found = match from.glob() {
         Some(_) => None,
         None => Some(entries::look(stores, from).await?),
@@ -183,7 +219,8 @@ async fn jobs(
             if from.url() == to.url() {
                 return Err(Error::usage(format!("cannot copy '{from}' onto itself")));
             }
-            return Ok(vec![Job { from: from.clone(), meta, to, rank: 0 }]);
+            let job = Job { from: from.clone(), meta, to, rank: 0 };
+            return Ok(Plan { jobs: vec![job], datasets: Vec::new() });
         }
         Some(ObjectOrFolder::Folder) if !options.recursive => {
             let remedy = "pass --recursive to copy all of it";
@@ -201,16 +238,61 @@ async fn jobs(
     if found.is_empty() && from.glob().is_some() {
         return Err(entries::no_match(from));
     }
+    let found = without_empty_folders(&stores.open(&base)?, found).await?;
+    if to.local_path().is_some() {
+        refuse_two_in_one(&base, &found)?;
+    }
     let published = found.iter().filter(|(name, _)| rank(name) == 1);
     let datasets: BTreeSet<_> = published.flat_map(|(name, _)| roots.around(name).last()).collect();
-    for dataset in datasets {
+    for dataset in &datasets {
         refuse_to_mix(stores, &to.join(dataset)).await?;
     }
+    let datasets = datasets.into_iter().map(|root| {
+        let start = format!("{root}{MANIFESTS}/");
+        let manifests = found.iter().filter_map(|(name, _)| name.strip_prefix(&start));
+        Dataset { location: base.join(root), manifests: manifests.map(str::to_owned).collect() }
+    });
+    let datasets = datasets.collect();
     let job = |(name, meta): (String, ObjectMeta)| {
         let rank = rank(&name);
         Job { from: base.join(&name), meta, to: to.join(&name), rank }
     };
-    Ok(found.into_iter().map(job).collect())
+    Ok(Plan { jobs: found.into_iter().map(job).collect(), datasets })
+}
+
+/// Leaves out empty objects whose keys end in `/`, as some programs make them to show a folder. A listing
+/// shows the rest of the key, under which there is nothing.
+async fn without_empty_folders(
+    store: &Store,
+    found: Vec<(String, ObjectMeta)>,
+) -> Result<Vec<(String, ObjectMeta)>> {
+    let check = |(name, meta): (String, ObjectMeta)| async {
+        if meta.size > 0 || store.is_local() {
+            return Ok(Some((name, meta)));
+        }
+        match store.objects().head(&meta.location).await {
+            Ok(_) => Ok(Some((name, meta))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::from(error)),
+        }
+    };
+    let checked = stream::iter(found).map(check).buffered(SMALL_AT_ONCE);
+    Ok(checked.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+}
+
+/// Refuses what a disk cannot hold: an object that has the name of a folder.
+fn refuse_two_in_one(base: &Location, found: &[(String, ObjectMeta)]) -> Result<()> {
+    let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+    let folders =
+        names.iter().flat_map(|name| name.match_indices('/').map(|(end, _)| &name[..end]));
+    let Some(both) = folders.into_iter().find(|folder| names.contains(folder)) else {
+        return Ok(());
+    };
+    let both = base.join(both);
+    Err(Error::usage(format!(
+        "'{both}' is an object and also a folder, and a disk cannot hold both under one name: copy \
+         '{both}/*' and '{both}' to two different places"
+    )))
 }
 
 /// Whether an object below `base` is to be copied: all of a folder; of a pattern what it matches, and
@@ -273,6 +355,15 @@ fn exists(to: &Location) -> Error {
 }
 
 impl Job {
+    /// That an object is gone which was listed.
+    fn changed(&self, cause: Error) -> Error {
+        if cause.kind() != Kind::InputMissing {
+            return cause;
+        }
+        let message = format!("'{}' was removed while it was copied: try again", self.from);
+        Error::new(Kind::Retry, message).caused_by(cause)
+    }
+
     /// Copies one object; `count` gets the bytes as they come.
     async fn run(
         self,
@@ -284,7 +375,7 @@ impl Job {
         let target = stores.open(&self.to)?;
         let mut copy = Upload::create(&target, &self.to, how, Some(self.meta.size)).await?;
         let mut pieces = pieces(&stores.open(&self.from)?, &self.meta);
-        while let Some(piece) = pieces.try_next().await? {
+        while let Some(piece) = pieces.try_next().await.map_err(|cause| self.changed(cause))? {
             count(piece.len() as u64);
             copy.write(piece).await?;
         }

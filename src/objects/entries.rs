@@ -193,11 +193,20 @@ pub(super) async fn objects_below(
     stores: &Stores,
     folder: &Location,
 ) -> Result<Vec<(String, ObjectMeta)>> {
-    let store = stores.open(folder)?;
+    let found = objects_in(&stores.open(folder)?, folder).await?;
+    Ok(without_markers(found.into_iter().collect()))
+}
+
+/// Every object below a folder of `store`, markers too.
+pub(super) async fn objects_in(
+    store: &Store,
+    folder: &Location,
+) -> Result<Vec<(String, ObjectMeta)>> {
     let listed = store.objects().list(Some(folder.path()));
     let listed: Vec<ObjectMeta> = listed.try_collect().await?;
     let named = listed.into_iter().map(|meta| (relative(folder, &meta.location), meta));
-    Ok(without_markers(named.collect()))
+    let sorted: BTreeMap<_, _> = named.collect();
+    Ok(sorted.into_iter().collect())
 }
 
 /// Leaves out the empty objects that are folders of others.

@@ -4,7 +4,8 @@
 //! and so has anything of a dataset: its files belong together, and [`gc`](crate::table::commit::gc)
 //! removes what is left over. A dataset loses its name first, so that no reader finds half of it.
 //! Symbolic links are removed, never followed; a pattern that would have to is refused. A local folder
-//! goes with all that is in it, what listings leave out too, and all of that is counted.
+//! goes with all that is in it, what listings leave out too, and all of that is counted; of a folder of a
+//! bucket objects go, too, whose names other listings leave out.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -97,7 +98,7 @@ fn objects(found: Vec<(String, ObjectMeta)>) -> Targets {
 /// What a pattern matches.
 async fn matching(stores: &Stores, location: &Location) -> Result<Targets> {
     let base = location.join("");
-    let all = entries::objects_below(stores, &base).await?;
+    let all = entries::objects_in(&stores.open_every(&base)?, &base).await?;
     let roots = Roots::of(all.iter().map(|(name, _)| name.as_str()));
     let (mut matching, mut folders) = (Vec::new(), BTreeSet::new());
     for (name, meta) in all {
@@ -140,12 +141,9 @@ async fn refuse_links(base: &Location, names: impl Iterator<Item = &str>) -> Res
 /// What is in a folder.
 async fn folder(stores: &Stores, location: &Location) -> Result<Targets> {
     let Some((files, folder)) = local(&stores.open(location)?, location) else {
-        let found = entries::objects_below(stores, location).await?;
+        let found = entries::objects_in(&stores.open_every(location)?, location).await?;
         if found.is_empty() {
-            return Err(Error::usage(format!(
-                "'{location}' is an empty object that marks a folder: remove it with the \
-                 program that made it"
-            )));
+            return Err(entries::missing(location));
         }
         return Ok(objects(found));
     };

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 /// The rank of what says that a dataset is whole.
 pub(super) const LAST_RANK: u8 = 2;
 
+/// The folder of a dataset's manifests.
+pub(super) const MANIFESTS: &str = "_manifest";
+
 /// Where the datasets are in a listing: the paths to their folders, each with a `/` at its end; of
 /// the listed folder itself the empty path.
 pub(super) struct Roots(BTreeSet<String>);
@@ -14,7 +17,7 @@ impl Roots {
     pub(super) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let root = |name: &str| {
             let (folder, file) = name.rsplit_once('/')?;
-            let root = folder.strip_suffix("_manifest")?;
+            let root = folder.strip_suffix(MANIFESTS)?;
             let is_manifest = file.ends_with(".json") && (root.is_empty() || root.ends_with('/'));
             is_manifest.then(|| root.to_owned())
         };
@@ -41,7 +44,7 @@ pub(super) fn rank(name: &str) -> u8 {
     let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
     match file {
         "_SUCCESS" => LAST_RANK,
-        _ if folder == "_manifest" || folder.ends_with("/_manifest") => 1,
+        _ if folder.rsplit('/').next() == Some(MANIFESTS) => 1,
         _ => 0,
     }
 }

@@ -13,4 +13,4 @@ mod statements; // a text into statements
 
 pub use procedure::{Call, CallResult, NamedTable, Procedures};
 pub use run::{Script, StatementResult};
-pub use statements::{Statement, Variables, is_name, is_unfinished, split};
+pub use statements::{Statement, Variables, is_name, is_unfinished, split, without_literals};

@@ -72,6 +72,48 @@ pub fn is_unfinished(text: &str) -> bool {
     }
 }
 
+/// `text` with `other` in the place of each constant that follows a name or a string of which `is_meant` is
+/// true, as in `name = 'x'`, `name => 1` and `'name' 'x'`; nothing if it is not made of tokens of SQL.
+pub fn without_literals(
+    text: &str,
+    is_meant: impl Fn(&str) -> bool,
+    other: &str,
+) -> Option<String> {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).with_unescape(false).tokenize().ok()?;
+    let mut kept = String::with_capacity(text.len());
+    let mut after_name = false;
+    for token in tokens {
+        let is_text = token_text(&token).is_some() && !matches!(token, Token::Word(_));
+        if after_name && (is_text || matches!(token, Token::Number(..))) {
+            kept.extend(["'", other, "'"]);
+            after_name = false;
+            continue;
+        }
+        match &token {
+            Token::Whitespace(_) => {}
+            Token::Eq | Token::DoubleEq | Token::Neq | Token::RArrow | Token::Assignment => {}
+            other => after_name = token_text(other).is_some_and(&is_meant),
+        }
+        kept.push_str(&token.to_string());
+    }
+    Some(kept)
+}
+
+/// The text of a name or of a string.
+fn token_text(token: &Token) -> Option<&str> {
+    match token {
+        Token::Word(word) => Some(&word.value),
+        Token::SingleQuotedString(text)
+        | Token::DoubleQuotedString(text)
+        | Token::NationalStringLiteral(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::UnicodeStringLiteral(text)
+        | Token::HexStringLiteral(text) => Some(text),
+        Token::DollarQuotedString(quoted) => Some(&quoted.value),
+        _ => None,
+    }
+}
+
 fn index(one_based: u64) -> usize {
     usize::try_from(one_based.saturating_sub(1)).unwrap_or(usize::MAX)
 }

@@ -10,6 +10,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use super::errors::causes;
 use super::s3::http::WEB_PAGE;
 use super::s3::keys::Sourced;
+use super::s3::odd_keys;
 use super::schemes::Scheme;
 use crate::error::{Error, Kind};
 
@@ -97,12 +98,17 @@ impl Backend {
         }
     }
 
+    /// What comes before a key in a location.
+    pub(crate) fn shown(&self) -> String {
+        self.show("").trim_end_matches('/').to_owned()
+    }
+
     /// The object as a location.
     fn show(&self, path: &str) -> String {
         match self {
             Self::Files => format!("/{path}"),
             Self::Memory(name) => format!("{}://{name}/{path}", Scheme::Memory),
-            Self::Bucket(bucket) => format!("{}/{path}", bucket.shown),
+            Self::Bucket(bucket) => format!("{}/{}", bucket.shown, odd_keys::real(path)),
         }
     }
 

@@ -37,14 +37,18 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    /// Whether listings of the object store leave it out although it is not a temporary file of ours:
-    /// its name has `#` and digits at the end.
+    /// Whether listings of the object store leave it out although it is not a temporary file of ours.
     pub fn is_unlisted(&self) -> bool {
+        self.is_hidden() && !is_temporary(&self.path)
+    }
+
+    /// Whether listings of the object store leave it out: its name has `#` and digits at the end.
+    pub(super) fn is_hidden(&self) -> bool {
         let name = self.path.file_name().and_then(|name| name.to_str());
         let digits = name.and_then(|name| Some(name.split_once('#')?.1));
         digits.is_some_and(|digits| {
             !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-        }) && !is_temporary(&self.path)
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::environment::Environment;
 use super::local::blocking;
-use super::s3::mc;
+use super::s3::{mc, odd_keys};
 use super::schemes::Scheme;
 use crate::error::{Error, Result};
 
@@ -87,6 +87,42 @@ impl Location {
             Some(Scheme::File) => Self::file_url(text, rest),
             None => Err(unknown_scheme(scheme, text)),
         }
+    }
+
+    /// [`Location::parse_in`] for what is there already: on S3 a key may also have empty segments and
+    /// control characters, as other programs make them.
+    ///
+    /// # Errors
+    /// As [`Location::parse`].
+    pub fn parse_existing_in(text: &str, environment: &Environment) -> Result<Self> {
+        let refused = match Self::parse_in(text, environment) {
+            Ok(location) => return Ok(location),
+            Err(refused) => refused,
+        };
+        let remote = match text.split_once("://") {
+            Some((scheme, rest)) if Scheme::named(scheme) == Some(Scheme::S3) => {
+                split_user(rest, environment).ok()
+            }
+            Some(_) => None,
+            None => mc::split_alias(text, environment).map(|(alias, rest)| (Some(alias), rest)),
+        };
+        let named = remote.and_then(|(alias, rest)| Some((alias, rest.split_once('/')?)));
+        let Some((alias, (bucket, key))) = named else { return Err(refused) };
+        let Some(key) = unescape(key).filter(|key| odd_keys::is_odd(key)) else {
+            return Err(refused);
+        };
+        if !odd_keys::is_sendable(&key) {
+            return Err(Error::usage(format!(
+                "'{text}' has a segment '.' or '..', which no address of a request can have: rename or \
+                 remove the object with a program that sends keys in another way, such as \
+                 aws s3api delete-objects"
+            )));
+        }
+        let mut location = Self::remote(Scheme::S3, alias, bucket, text)?;
+        for segment in odd_keys::held(&key).split('/') {
+            location.push(&PathPart::parse(segment).map_err(|_invalid| refused.clone())?);
+        }
+        Ok(location)
     }
 
     fn remote(scheme: Scheme, alias: Option<&str>, rest: &str, text: &str) -> Result<Self> {
@@ -272,7 +308,7 @@ impl fmt::Display for Location {
         if self.local.is_some() || !self.path.is_root() {
             f.write_str("/")?;
         }
-        f.write_str(&escape(self.path.as_ref()))?;
+        f.write_str(&escape(&odd_keys::real(self.path.as_ref())))?;
         match &self.glob {
             Some(glob) if self.path.is_root() && self.local.is_some() => f.write_str(&glob.tail),
             Some(glob) => write!(f, "/{}", glob.tail),

@@ -10,17 +10,19 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use object_store::ObjectStore;
 use object_store::client::{HttpConnector, SpawnedReqwestConnector};
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::multipart::MultipartStore;
 use tokio::runtime::Runtime;
 use url::Url;
 
 use super::explain::Backend;
+use super::files_store::FilesStore;
 use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
+use super::s3::credentials::KeySource;
 use super::s3::http::CountingConnector;
+use super::s3::odd_keys::{OddKeys, OddKeysConnector, Signer, Skipped};
 use super::s3::settings::{Settings, StorageOptions};
 use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
@@ -45,7 +47,8 @@ pub struct Stores {
     connector: Option<Arc<dyn HttpConnector>>,
     /// Local files behave as those of several machines, for tests.
     shares_files: bool,
-    opened: Mutex<HashMap<String, Store>>,
+    opened: Mutex<HashMap<StoreKey, Store>>,
+    skipped: Arc<Skipped>,
     calls: Arc<AtomicU64>,
 }
 
@@ -72,7 +75,8 @@ impl Stores {
         let stores = Self::new(StorageOptions::default());
         let (backend, calls) = (Backend::Memory(name.to_owned()), Some(Arc::clone(&stores.calls)));
         let store = Store::remote(Explained::new(store, backend, calls)).pausing(pause);
-        stores.opened().insert(format!("{}://{name}", Scheme::Memory), store);
+        let key = format!("{}://{name}", Scheme::Memory);
+        stores.opened().insert((OddKeys::Skipped, key), store);
         stores
     }
 
@@ -87,8 +91,8 @@ impl Stores {
     }
 
     fn plain(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Self {
-        let (opened, calls) = (Mutex::default(), Arc::default());
-        Self { options, connector, shares_files: false, opened, calls }
+        let (opened, skipped, calls) = (Mutex::default(), Arc::default(), Arc::default());
+        Self { options, connector, shares_files: false, opened, skipped, calls }
     }
 
     /// Reads a location with the variables of these options.
@@ -97,6 +101,15 @@ impl Stores {
     /// As [`Location::parse`].
     pub fn parse(&self, text: &str) -> Result<Location> {
         Location::parse_in(text, &self.options.environment)
+    }
+
+    /// Reads the location of something that is there: on S3 also one that [`Self::parse`] refuses, as other
+    /// programs make them, such as `s3://bucket/a//b`.
+    ///
+    /// # Errors
+    /// As [`Location::parse`].
+    pub fn parse_existing(&self, text: &str) -> Result<Location> {
+        Location::parse_existing_in(text, &self.options.environment)
     }
 
     /// How the server of `location` is reached; nothing if it is not on S3.
@@ -112,7 +125,24 @@ impl Stores {
     /// # Errors
     /// If the options and the environment make no sense together or give no keys.
     pub fn open(&self, location: &Location) -> Result<Store> {
-        self.open_url(location.url())
+        self.open_url(location.url(), OddKeys::Skipped)
+    }
+
+    /// The store that holds `location`, whose listings leave nothing out that a request can name.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_every(&self, location: &Location) -> Result<Store> {
+        let how = match location.scheme() {
+            Scheme::S3 => OddKeys::Kept,
+            Scheme::File | Scheme::Memory => OddKeys::Skipped,
+        };
+        self.open_url(location.url(), how)
+    }
+
+    /// What listings left out, as its name cannot be used: how many, and one of them.
+    pub fn skipped(&self) -> Option<(usize, String)> {
+        self.skipped.noted()
     }
 
     /// Requests sent so far: HTTP requests to S3, retries included; calls of other stores.
@@ -120,11 +150,11 @@ impl Stores {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn open_url(&self, url: &Url) -> Result<Store> {
+    fn open_url(&self, url: &Url, how: OddKeys) -> Result<Store> {
         if url.password().is_some() {
             return Err(credentials_in_location());
         }
-        let key = store_key(url);
+        let key = (how, store_key(url));
         if let Some(store) = self.opened().get(&key) {
             return Ok(store.clone());
         }
@@ -132,11 +162,9 @@ impl Stores {
         let store = match Scheme::of(url) {
             Some(Scheme::File) => {
                 let calls = Arc::clone(&self.calls);
-                let explained = Explained::new(
-                    LocalFileSystem::new(),
-                    Backend::Files,
-                    Some(Arc::clone(&calls)),
-                );
+                let (files, skipped) = (Arc::default(), Arc::clone(&self.skipped));
+                let files = FilesStore { files, skipped };
+                let explained = Explained::new(files, Backend::Files, Some(Arc::clone(&calls)));
                 let files = LocalFiles::counted_by(calls);
                 let files = if self.shares_files { files.shared() } else { files };
                 Store::local(explained, files)
@@ -146,7 +174,7 @@ impl Stores {
                 let calls = Some(Arc::clone(&self.calls));
                 Store::remote(Explained::new(InMemory::new(), backend, calls))
             }
-            Some(Scheme::S3) => self.open_bucket(url)?,
+            Some(Scheme::S3) => self.open_bucket(url, how)?,
             None => {
                 let scheme = url.scheme();
                 return Err(Error::usage(format!("no store is known for '{scheme}://'")));
@@ -155,7 +183,7 @@ impl Stores {
         Ok(self.opened().entry(key).or_insert(store).clone())
     }
 
-    fn open_bucket(&self, url: &Url) -> Result<Store> {
+    fn open_bucket(&self, url: &Url, how: OddKeys) -> Result<Store> {
         let alias = Some(url.username()).filter(|alias| !alias.is_empty());
         let bucket = url.host_str().unwrap_or_default();
         let settings = self.options.settle(alias)?;
@@ -169,6 +197,13 @@ impl Stores {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
+        let signer = Signer {
+            bucket: backend.shown(),
+            region: settings.region.value.clone(),
+            keys: settings.keys.clone().map(KeySource::provider),
+        };
+        let skipped = Arc::clone(&self.skipped);
+        let connector = OddKeysConnector { base: connector, how, skipped, signer };
         let client = client(bucket, settings, connector, patience(first_wait))?;
         Ok(Store::remote(Explained::new(client, backend, None)).counting(retries))
     }
@@ -192,7 +227,7 @@ impl Stores {
         }
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<String, Store>> {
+    fn opened(&self) -> MutexGuard<'_, HashMap<StoreKey, Store>> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -200,6 +235,9 @@ impl Stores {
         &self.options
     }
 }
+
+/// What its listings do with odd keys; scheme, alias and bucket.
+type StoreKey = (OddKeys, String);
 
 /// Scheme, alias and bucket.
 fn store_key(url: &Url) -> String {
@@ -215,7 +253,7 @@ fn store_key(url: &Url) -> String {
 
 impl fmt::Debug for Stores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.opened().keys()).finish()
+        f.debug_set().entries(self.opened().keys().map(|(_, name)| name)).finish()
     }
 }
 
@@ -225,12 +263,13 @@ impl ObjectStoreRegistry for Stores {
         url: &Url,
         store: Arc<dyn ObjectStore>,
     ) -> Option<Arc<dyn ObjectStore>> {
-        let replaced = self.opened().insert(store_key(url), Store::foreign(store));
+        let key = (OddKeys::Skipped, store_key(url));
+        let replaced = self.opened().insert(key, Store::foreign(store));
         replaced.map(|store| Arc::clone(store.objects()))
     }
 
     fn deregister_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
-        let removed = self.opened().remove(&store_key(url));
+        let removed = self.opened().remove(&(OddKeys::Skipped, store_key(url)));
         match removed {
             Some(store) => Ok(Arc::clone(store.objects())),
             None => Err(DataFusionError::from(Error::internal(format!(
@@ -241,6 +280,6 @@ impl ObjectStoreRegistry for Stores {
     }
 
     fn get_store(&self, url: &Url) -> datafusion::common::Result<Arc<dyn ObjectStore>> {
-        Ok(Arc::clone(self.open_url(url)?.objects()))
+        Ok(Arc::clone(self.open_url(url, OddKeys::Skipped)?.objects()))
     }
 }

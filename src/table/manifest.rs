@@ -9,12 +9,27 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::commit::names;
 use crate::error::{Error, Result};
 
 /// The format this program writes and reads.
 pub const FORMAT: u32 = 1;
+
+/// How the file ends.
+const END: &[u8] = b"\n}\n";
+
+/// What comes before the checksum of the file.
+const CHECKSUM: &[u8] = b",\n  \"checksum\": \"";
+
+/// The bytes from there on.
+const END_BYTES: usize = CHECKSUM.len() + 64 + 1 + END.len();
+
+fn checksum(begin: &[u8], end: &[u8]) -> String {
+    let sha = Sha256::new().chain_update(begin).chain_update(end).finalize();
+    sha.iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// What to do when the output already holds a version. The names are Spark's.
 #[derive(
@@ -168,11 +183,21 @@ impl Manifest {
         serde_json::from_slice(bytes).map_err(broken)
     }
 
-    /// The bytes of the file.
+    /// The bytes of the file. Its last member is the SHA-256 of the file without that member.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
         bytes.push(b'\n');
+        let checksum = checksum(&bytes, &[]);
+        bytes.truncate(bytes.len() - END.len());
+        bytes.extend([CHECKSUM, checksum.as_bytes(), b"\"", END].concat());
         bytes
+    }
+
+    /// Whether the file holds what was written; `None` if it has no checksum, as those of version 0.1.0.
+    pub fn is_as_written(bytes: &[u8]) -> Option<bool> {
+        let (before, rest) = bytes.split_at_checked(bytes.len().checked_sub(END_BYTES)?)?;
+        let (written, after) = rest.strip_prefix(CHECKSUM)?.split_at_checked(64)?;
+        Some(after == [b"\"", END].concat() && checksum(before, END).as_bytes() == written)
     }
 
     /// The driver that made this version as a whole: `partition`, `kmeans` or `dbscan`.
@@ -420,6 +445,23 @@ mod tests {
             let manifest = Manifest::parse(text.as_bytes(), "m").unwrap();
             assert_eq!(manifest.is_aside(table), aside, "{made_by} {table}{more}");
         }
+    }
+
+    #[test]
+    fn every_edit_of_the_file_is_seen_and_older_files_have_no_checksum() {
+        let manifest = manifest(r#""properties": {"checksum": "\",\n  \"checksum\": \"x"}"#);
+        let bytes = manifest.to_bytes();
+        assert_eq!(Manifest::is_as_written(&bytes), Some(true));
+        assert_eq!(Manifest::parse(&bytes, "m").unwrap(), manifest);
+        for at in 0..bytes.len() {
+            let mut edited = bytes.clone();
+            edited[at] ^= 1;
+            assert_ne!(Manifest::is_as_written(&edited), Some(true), "byte {at}");
+        }
+        assert_eq!(Manifest::is_as_written(b"{}"), None);
+        let mut older = serde_json::to_vec_pretty(&manifest).unwrap();
+        older.push(b'\n');
+        assert_eq!(Manifest::is_as_written(&older), None);
     }
 
     #[test]

@@ -144,6 +144,10 @@ fn the_examples_of_help_run() {
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/people.sql");
         std::fs::copy(script, folder.path().join("people.sql")).expect("a script");
+        if words == ["config", "trust"] {
+            std::fs::write(folder.path().join("pleiad.toml"), "region = \"eu-west-3\"\n")
+                .expect("a file");
+        }
         for line in prepared {
             let words: Vec<&str> = line.split(' ').collect();
             assert_eq!(outcome(pleiad(&words).current_dir(folder.path())).0, 0);
@@ -155,7 +159,8 @@ fn the_examples_of_help_run() {
             let words = words_of(example);
             let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
             let mut command = pleiad(&words);
-            let (code, stdout, stderr) = outcome(command.args(fewer).current_dir(folder.path()));
+            command.args(fewer).current_dir(folder.path()).env("XDG_STATE_HOME", folder.path());
+            let (code, stdout, stderr) = outcome(&mut command);
             let answers = !stdout.is_empty() || example.contains(" -o ");
             assert!(code == 0 && answers, "{example}: {stderr}");
             assert!(!stderr.contains("error") && !stderr.contains("warning"), "{stderr}");
@@ -330,4 +335,89 @@ fn help_for_a_reader_who_left_is_a_quiet_success() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn names_and_values_of_others_steer_no_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let evil = "\x1b]0;owned\x07\u{9b}2J\u{202e}";
+    let run = |arguments: &[&str]| outcome(pleiad(arguments).current_dir(folder.path()));
+    let table = format!("k{evil}.csv");
+    std::fs::write(folder.path().join(&table), format!("a{evil},b\n1,{evil}\n")).expect("written");
+    let missing = format!("no{evil}\nerror: forged");
+    let bad_sql = format!("SELECT \"{evil}\"");
+    let lines: &[&[&str]] = &[
+        &["head", &table, "--format", "markdown"],
+        &["head", &table, "--format", "table"],
+        &["schema", &table, "--format", "table"],
+        &["ls", ".", "--format", "table"],
+        &["tree", ".", "--format", "markdown"],
+        &["cat", &missing],
+        &["sql", "-c", &bad_sql],
+    ];
+    // The parser of arguments leaves sequences out of what it repeats.
+    let parsed: &[&[&str]] = &[&["head", &table, evil], &["head", &table, "--column", evil]];
+    for line in lines.iter().chain(parsed) {
+        let (_, stdout, stderr) = run(line);
+        let shown = format!("{stdout}{stderr}");
+        assert!(!shown.contains(['\x1b', '\x07', '\u{9b}', '\u{202e}']), "{line:?}: {shown:?}");
+        assert!(!shown.contains("\nerror: forged"), "{line:?}: {shown:?}");
+        let written_out = shown.contains("\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}");
+        assert!(written_out || parsed.contains(line), "{line:?}: {shown}");
+    }
+    // What a program reads is what is stored.
+    std::fs::write(folder.path().join("k.csv"), format!("a{evil},b\n1,{evil}\n")).expect("written");
+    let (code, stdout, _) = run(&["head", "k.csv"]);
+    assert_eq!((code, stdout), (0, format!("a{evil},b\n1,{evil}\n")));
+}
+
+#[test]
+fn a_project_file_says_where_requests_go_only_if_it_is_trusted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().join("home");
+    let file = folder.path().join("pleiad.toml");
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = pleiad(arguments);
+        command.current_dir(folder.path()).env("HOME", &home).env("XDG_STATE_HOME", &home);
+        command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "secret");
+        outcome(command.envs(variables.iter().copied()))
+    };
+    let text = "endpoint-url = \"http://127.0.0.1:1\"\nthreads = 1\n";
+    std::fs::write(&file, text).expect("a file");
+    let refused = |arguments: &[&str]| {
+        let (code, _, stderr) = run(arguments, &[]);
+        assert_eq!(code, 78, "{stderr}");
+        assert!(stderr.starts_with("error: setting 'endpoint-url' of './pleiad.toml'"), "{stderr}");
+        assert!(stderr.ends_with("then run pleiad config trust\n"), "{stderr}");
+    };
+    refused(&["cat", "s3://bucket/key"]);
+    // What does not use it is not held up, nor is a flag or a variable that wins over it.
+    assert_eq!(run(&["ls", "."], &[]).0, 0);
+    assert_eq!(run(&["config", "show"], &[]).0, 0);
+    let own = [("AWS_ENDPOINT_URL", "http://127.0.0.1:2")];
+    assert_eq!(run(&["cat", "s3://bucket/key", "--endpoint-url", "http://127.0.0.1:2"], &[]).0, 69);
+    assert_eq!(run(&["cat", "s3://bucket/key"], &own).0, 69);
+
+    let (code, stdout, stderr) = run(&["config", "trust"], &[]);
+    let expected = "setting,value\nendpoint-url,http://127.0.0.1:1\nthreads,1\n";
+    assert_eq!((code, stdout.as_str()), (0, expected), "{stderr}");
+    assert!(stderr.ends_with("/pleiad.toml' is trusted as it is now\n"), "{stderr}");
+    let (code, _, stderr) = run(&["cat", "s3://bucket/key"], &[]);
+    assert_eq!(code, 69, "{stderr}");
+    assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+    // Another content, or another place, is another file.
+    std::fs::write(&file, text.replace(":1\"", ":3\"")).expect("a file");
+    refused(&["cat", "s3://bucket/key"]);
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(run(&["config", "trust"], &[]).0, 66);
+}
+
+#[test]
+fn settings_are_read_from_files_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pleiad.toml");
+    let made = Process::new("mkfifo").arg(&pipe).status().expect("a program of every system");
+    assert!(made.success());
+    let (code, _, stderr) = outcome(pleiad(&["ls", "."]).current_dir(folder.path()));
+    assert_eq!((code, stderr.as_str()), (78, "error: './pleiad.toml' is not a file\n"));
 }

@@ -49,6 +49,8 @@ mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
+mod manifests; // manifests that were edited, removed, or replaced by others
+mod odd_names; // names that no listing may stumble over; markers of folders
 mod orphans; // uploads whose processes died
 mod partition; // the sky partitioner, whole jobs
 mod partition_stops; // dropped in each stage, its threads end

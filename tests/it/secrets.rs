@@ -84,3 +84,33 @@ fn nothing_that_fails_tells_a_secret() {
         assert!(found == code || (code != 0 && found != 0), "{line}: {found} {}", ended.stderr);
     }
 }
+
+/// Values of variables and literals of SQL are not in the manifest, the properties or a message.
+#[test]
+fn a_script_keeps_its_secrets() {
+    let output = Output::s3();
+    let sql = |sql: &str| sql.replace(' ', "\t"); // `run` cuts its line at blanks
+    let copy =
+        sql("CREATE TABLE t AS SELECT '${api_token}' <> '${pass}' AS a, 'x' AS secret_name; \
+         COPY (SELECT a FROM t WHERE secret_name <> 'hushed') TO 's3://bucket/out'");
+    let set = "--set api_token=canary-1 --set-secret pass=canary-2 --set-secret OTHER";
+    let variables = [("OTHER", "canary-3")];
+    let ended = run(&output, &format!("sql -c {copy} {set}"), &variables);
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let manifest = output.names().into_iter().find(|name| name.contains("_manifest/"));
+    let manifest = output.read(&manifest.unwrap()).unwrap();
+    let manifest = String::from_utf8(manifest).unwrap();
+    assert!(!manifest.contains("hushed"), "{manifest}");
+    for recorded in ["api_token=***", "pass=***", "OTHER=***", "'***'"] {
+        assert!(manifest.contains(recorded), "{recorded}: {manifest}");
+    }
+    for failing in ["SELECT CAST('${pass}' AS INT)", "SELECT '${OTHER}' + unknown_column"] {
+        let ended = run(&output, &format!("sql -c {} {set}", sql(failing)), &variables);
+        assert!(!ended.status.success(), "{failing}");
+    }
+    let ended = run(&output, "sql -c SELECT\t1 --set-secret 1=canary", &[]);
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    let ended = run(&output, "sql -c SELECT\t1 --set-secret NOT_SET_ANYWHERE", &[]);
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("or pass --set-secret NOT_SET_ANYWHERE=VALUE"));
+}

@@ -60,7 +60,7 @@ impl Procedures for Calls {
         if call.named.iter().any(|(name, _)| name == "mode") {
             context.flags.mode = line.flags.mode;
         }
-        context.arguments = recorded(&root, &matches);
+        context.arguments = recorded(&root, &matches, context.secrets());
         let done = Box::pin(line.procedure.work(&context)).await.map_err(ours)?;
         let Done { answers, tables, published } = done;
         let named =

@@ -29,7 +29,7 @@ impl Cat {
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let mut objects = Vec::new();
         for text in &self.locations {
-            let location = context.stores.parse(text)?;
+            let location = context.stores.parse_existing(text)?;
             objects.extend(copy::named(&context.stores, &location).await?);
         }
         let pieces = stream::iter(objects).then(|object| {

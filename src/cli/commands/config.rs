@@ -1,13 +1,14 @@
-//! `pleiad config show`: the settings in use, and where each comes from.
+//! `pleiad config`: the settings in use, where each comes from, and whether a project file may set them.
 
 use arrow::array::StringArray;
 use clap::{Args, Subcommand};
 
 use crate::cli::answer::Answer;
+use crate::cli::config;
 use crate::cli::context::Context;
 use crate::storage::ShownSetting;
 
-/// Show the settings in use
+/// Show the settings in use, or trust ./pleiad.toml
 #[derive(Debug, Args)]
 pub(crate) struct Config {
     #[command(subcommand)]
@@ -17,6 +18,7 @@ pub(crate) struct Config {
 #[derive(Debug, Subcommand)]
 enum Action {
     Show(Show),
+    Trust(Trust),
 }
 
 /// Show the settings in use, and with --origin where each comes from
@@ -34,25 +36,49 @@ struct Show {
     origin: bool,
 }
 
+/// Trust ./pleiad.toml, and show what it sets
+///
+/// The file then decides how S3 is reached from this directory: endpoint-url, region, profile and
+/// virtual-host say where your data and signed requests go, so read the file first. The other settings need
+/// no trust. If the file is edited or moved, you are asked again.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  pleiad config trust
+  pleiad config trust --format table")]
+struct Trust;
+
 impl Config {
-    /// Prints.
+    /// Does it and prints.
     ///
     /// # Errors
-    /// A failed write.
+    /// No file to trust, or a failed write.
     pub(crate) fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let Action::Show(Show { origin }) = &self.action;
-        let mut settings = own(context);
-        settings.extend(context.flags.storage.show(None));
-        let text = |text: fn(&ShownSetting) -> Option<&str>| {
-            StringArray::from_iter(settings.iter().map(text))
-        };
-        let mut answer = Answer::build("settings")
-            .column("setting", text(|setting| Some(&setting.name)))
-            .column("value", text(|setting| setting.value.as_deref()));
-        if *origin {
-            answer = answer.column("origin", text(|setting| Some(&setting.origin)));
+        match &self.action {
+            Action::Show(Show { origin }) => {
+                let mut settings = own(context);
+                settings.extend(context.flags.storage.show(None));
+                context.print(&[table(&settings, *origin)])
+            }
+            Action::Trust(Trust) => {
+                let (settings, path) = config::trust(&context.flags.storage.environment)?;
+                context.print(&[table(&settings, false)])?;
+                context.note(&format!("'{}' is trusted as it is now", path.display()));
+                Ok(())
+            }
         }
-        context.print(&[answer.done()])
+    }
+}
+
+fn table(settings: &[ShownSetting], with_origin: bool) -> Answer {
+    let text =
+        |text: fn(&ShownSetting) -> Option<&str>| StringArray::from_iter(settings.iter().map(text));
+    let answer = Answer::build("settings")
+        .column("setting", text(|setting| Some(&setting.name)))
+        .column("value", text(|setting| setting.value.as_deref()));
+    match with_origin {
+        true => answer.column("origin", text(|setting| Some(&setting.origin))).done(),
+        false => answer.done(),
     }
 }
 

@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
+use crate::cli::exit::after;
 use crate::objects::copy::{self, CopyOptions};
 
 /// Copy objects and files, from or to S3
@@ -43,7 +44,8 @@ impl Cp {
     /// # Errors
     /// See [`copy::copy`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let (from, to) = (context.stores.parse(&self.from)?, context.stores.parse(&self.to)?);
+        let from = context.stores.parse_existing(&self.from)?;
+        let to = context.stores.parse(&self.to)?;
         let options = CopyOptions {
             force: self.force,
             recursive: self.recursive,
@@ -58,6 +60,6 @@ impl Cp {
             .column("from", texts(|copy| copy.from.to_string()))
             .column("to", texts(|copy| copy.to.to_string()))
             .done();
-        context.print(&[answer])
+        context.print(&[answer]).map_err(|error| after("the copy is made", error))
     }
 }

@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
+use crate::cli::exit::after;
 use crate::objects::remove::{self, Allowed};
 
 /// Remove objects and files
@@ -44,7 +45,7 @@ impl Rm {
         let allowed = Allowed { many: self.yes, datasets: self.dataset };
         let mut removals = Vec::new();
         for text in &self.locations {
-            let location = context.stores.parse(text)?;
+            let location = context.stores.parse_existing(text)?;
             removals.push(remove::look(&context.stores, &location, allowed).await?);
         }
         let locations = removals.iter().map(|removal| removal.location.to_string());
@@ -55,11 +56,11 @@ impl Rm {
             .done();
         if self.dry_run {
             context.note("nothing was removed (--dry-run)");
-        } else {
-            for removal in removals {
-                remove::remove(&context.stores, removal).await?;
-            }
+            return context.print(&[answer]);
         }
-        context.print(&[answer])
+        for removal in removals {
+            remove::remove(&context.stores, removal).await?;
+        }
+        context.print(&[answer]).map_err(|error| after("all of it is removed", error))
     }
 }

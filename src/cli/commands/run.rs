@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use datafusion::error::DataFusionError;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::call::Calls;
 use crate::cli::answer::Answer;
-use crate::cli::context::Context;
-use crate::cli::exit::{AlreadyReported, StdoutClosed};
+use crate::cli::context::{Context, SECRETS, VARIABLES};
+use crate::cli::exit::{AlreadyReported, StdoutClosed, after};
 use crate::cli::output::Results;
+use crate::cli::secrets::Secrets;
+use crate::cli::terminal;
 use crate::error::{Error, Result};
 use crate::script::{self, Script, Statement, StatementResult, Variables};
 
@@ -35,15 +38,23 @@ pub(crate) struct Run {
     file: PathBuf,
 
     #[command(flatten)]
-    pub(super) script: ScriptFlags,
+    pub(crate) script: ScriptFlags,
 }
 
 /// What all scripts understand.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ScriptFlags {
     /// Set a variable of the script, which is written ${NAME} there; may be repeated
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable)]
+    #[arg(id = VARIABLES, long, value_name = "NAME=VALUE", value_parser = variable)]
     pub variables: Vec<(String, String)>,
+
+    /// Set a variable whose value is shown in no message, log or record; may be repeated
+    ///
+    /// NAME alone takes the value of the environment variable NAME, so that it is not in the list of
+    /// processes. Values of --set are kept out of records, too, if NAME contains `password`, `token`,
+    /// `secret`, `key` or `credential`.
+    #[arg(id = SECRETS, long, value_name = "NAME[=VALUE]", hide_short_help = true)]
+    pub secrets: Vec<SecretString>,
 
     /// Continue after a statement that fails; the exit code is that of the first failure
     #[arg(long)]
@@ -56,6 +67,49 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if script::is_name(name) => Ok((name.to_owned(), value.to_owned())),
         Some((name, _)) => Err(format!("'{name}' is not a name: use letters, digits and '_'")),
         None => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+impl ScriptFlags {
+    /// All variables.
+    ///
+    /// # Errors
+    /// A secret one that has no name, or no value.
+    pub(super) fn variables(&self) -> Result<Variables> {
+        let mut variables: Variables = self.variables.iter().cloned().collect();
+        for given in &self.secrets {
+            let given = given.expose_secret();
+            let name = given.split_once('=').map_or(given, |(name, _)| name);
+            if !script::is_name(name) {
+                return Err(Error::usage(
+                    "--set-secret has something that is not a name before '=': use letters, digits \
+                     and '_'",
+                ));
+            }
+            let value = secret_value(given).ok_or_else(|| {
+                Error::usage(format!(
+                    "--set-secret {name} takes its value from the variable {name} of the \
+                     environment, which is not set: set it, or pass --set-secret {name}=VALUE"
+                ))
+            })?;
+            variables.insert(name.to_owned(), value);
+        }
+        Ok(variables)
+    }
+
+    /// The values that are shown to no one.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let given = self.secrets.iter().filter_map(|given| secret_value(given.expose_secret()));
+        let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Secrets::of(given.map(SecretString::from), variables)
+    }
+}
+
+/// The value of `NAME=VALUE`, or that of the environment variable `NAME`.
+fn secret_value(given: &str) -> Option<String> {
+    match given.split_once('=') {
+        Some((_, value)) => Some(value.to_owned()),
+        None => terminal::variable(given),
     }
 }
 
@@ -96,7 +150,7 @@ pub(super) async fn run_texts(
     flags: &ScriptFlags,
     texts: &[(String, String)],
 ) -> anyhow::Result<()> {
-    let variables: Variables = flags.variables.iter().cloned().collect();
+    let variables = flags.variables()?;
     let mut statements = Vec::new();
     for (origin, text) in texts {
         statements.extend(script::split(origin, text, &variables)?);
@@ -139,7 +193,7 @@ pub(super) async fn run_one(
             let tables: Vec<Answer> = tables
                 .map(|table| Answer::rows(table.name, table.rows.schema(), vec![table.rows]))
                 .collect();
-            results.tables(&tables)
+            results.tables(&tables).map_err(|e| after("the statement has done its work", e))
         }
         StatementResult::Rows(rows) => {
             let printed = results.rows(rows).await;

@@ -20,9 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::run::{ScriptFlags, run_one, start};
 use crate::cli::context::Context;
 use crate::cli::exit::{StdoutClosed, redacted};
-use crate::cli::terminal::variable;
+use crate::cli::trust::state_directory;
+use crate::cli::visible::visible_line;
 use crate::error::Error;
-use crate::script::{self, Script, Variables};
+use crate::script::{self, Script};
 
 /// What the prompt completes besides tables, functions and words of the user's own.
 const KEYWORDS: &[&str] = &[
@@ -99,7 +100,7 @@ pub(super) async fn run(
     init: Option<(String, String)>,
 ) -> anyhow::Result<()> {
     let script = start(context)?;
-    let variables: Variables = flags.variables.iter().cloned().collect();
+    let variables = flags.variables()?;
     let mut results = context.results()?;
     if let Some((origin, text)) = init {
         for statement in script::split(&origin, &text, &variables)? {
@@ -108,7 +109,7 @@ pub(super) async fn run(
     }
     let config = Config::builder().auto_add_history(false).history_ignore_space(true).build();
     let mut editor: Editor<Words, FileHistory> = Editor::with_config(config).map_err(cannot_ask)?;
-    let history = history_file();
+    let history = history_file(context);
     if let Some(file) = &history {
         editor.load_history(file).ok(); // none yet
     }
@@ -170,10 +171,8 @@ fn cannot_ask(cause: ReadlineError) -> Error {
 }
 
 /// Where the history is kept; made if it is not there.
-fn history_file() -> Option<PathBuf> {
-    let state = variable("XDG_STATE_HOME").map(PathBuf::from);
-    let state = state.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")))?;
-    let folder = state.join("pleiad");
+fn history_file(context: &Context) -> Option<PathBuf> {
+    let folder = state_directory(&context.flags.storage.environment)?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("history"))
 }
@@ -203,6 +202,7 @@ impl Words {
         words.extend(state.scalar_functions().keys().cloned());
         words.extend(state.aggregate_functions().keys().cloned());
         words.extend(state.window_functions().keys().cloned());
+        words.retain(|word| visible_line(word) == word.as_str());
         words.extend(KEYWORDS.iter().map(|word| (*word).to_owned()));
         Self { words }
     }

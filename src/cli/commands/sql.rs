@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::run::{ScriptFlags, read, run_texts};
 use super::shell;
-use crate::cli::context::Context;
+use crate::cli::context::{Context, STATEMENTS};
 
 /// Run SQL from the command line, a file or a pipe, or open a prompt
 ///
@@ -22,7 +22,8 @@ Examples:
   pleiad sql --set k=3 -c 'CREATE VIEW t AS SELECT 1 AS a' -c 'SELECT a + ${k} FROM t'")]
 pub(crate) struct Sql {
     /// SQL to run; may be repeated
-    #[arg(short = 'c', long = "command", visible_short_alias = 'e', value_name = "SQL")]
+    #[arg(id = STATEMENTS, short = 'c', long = "command", visible_short_alias = 'e')]
+    #[arg(value_name = "SQL")]
     commands: Vec<String>,
 
     /// A script to run, before the SQL of -c
@@ -30,11 +31,11 @@ pub(crate) struct Sql {
     file: Option<PathBuf>,
 
     /// A script to run before the prompt opens
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["commands", "file"])]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = [STATEMENTS, "file"])]
     init: Option<PathBuf>,
 
     #[command(flatten)]
-    script: ScriptFlags,
+    pub(crate) script: ScriptFlags,
 }
 
 impl Sql {

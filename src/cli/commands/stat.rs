@@ -32,7 +32,7 @@ impl Stat {
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let mut rows = Vec::new();
         for text in &self.locations {
-            let location = context.stores.parse(text)?;
+            let location = context.stores.parse_existing(text)?;
             if location.glob().is_some() {
                 let list = "use pleiad ls to list what matches";
                 return Err(Error::usage(format!("'{location}' is a pattern: {list}")).into());

@@ -20,6 +20,11 @@ pub(super) struct TextFlags {
     /// Type of one CSV column, such as code:text; may be repeated
     #[arg(long = "column", value_name = "NAME:TYPE", value_parser = typed_column, hide_short_help = true)]
     declared: Vec<(String, DataType)>,
+
+    /// Read a directory even if it looks like the output of an unfinished job, or a dataset without its
+    /// manifest
+    #[arg(long, hide_short_help = true)]
+    allow_incomplete: bool,
 }
 
 /// Reads `name:TYPE`.
@@ -53,6 +58,7 @@ impl TextFlags {
             },
             text: self.types == Types::Text,
             types: self.declared.clone(),
+            allow_incomplete: self.allow_incomplete,
             ..SourceOptions::default()
         }
     }

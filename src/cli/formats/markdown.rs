@@ -36,7 +36,7 @@ impl Format for Markdown {
     }
 
     fn title(&self, name: &str) -> String {
-        format!("## {name}\n\n")
+        format!("## {}\n\n", escaped(name))
     }
 
     fn begin<'a>(

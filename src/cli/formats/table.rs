@@ -9,6 +9,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use super::text::texts;
 use super::{Format, OutputFormat, RowWriter};
+use crate::cli::visible::visible;
 
 pub(in crate::cli) const TABLE: OutputFormat = &TableFormat;
 
@@ -73,29 +74,20 @@ impl RowWriter for Rows<'_> {
 
 fn draw(schema: &Schema, batches: &[RecordBatch], out: &mut dyn Write) -> Result<(), ArrowError> {
     let fields = schema.fields();
-    let cell = |field: &Field, text: String| {
+    // What is written out takes its place in the line.
+    let cell = |field: &Field, text: &str| {
         let is_number = field.data_type().is_numeric();
         let side = if is_number { CellAlignment::Right } else { CellAlignment::Left };
-        Cell::new(text).set_alignment(side)
+        Cell::new(visible(text)).set_alignment(side)
     };
     let mut table = Table::new();
     table.load_preset("||--+-++|    ++++++");
-    table.set_header(fields.iter().map(|field| cell(field, field.name().clone())));
+    table.set_header(fields.iter().map(|field| cell(field, field.name())));
     for batch in batches {
         for row in texts(batch)? {
             let cells = fields.iter().zip(row);
-            table.add_row(cells.map(|(field, text)| cell(field, harmless(&text))));
+            table.add_row(cells.map(|(field, text)| cell(field, &text)));
         }
     }
     Ok(writeln!(out, "{table}")?)
-}
-
-/// Text without the control characters that would steer the terminal of its reader.
-fn harmless(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n';
-    if !text.contains(steers) {
-        return text.to_owned();
-    }
-    let escape = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
 }

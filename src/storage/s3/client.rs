@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::HttpConnector;
 use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
 
-use super::http::CountingConnector;
 use super::keys::Sourced;
 use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
@@ -70,7 +70,7 @@ pub(crate) fn http_options(settings: &Settings) -> Result<ClientOptions> {
 pub(crate) fn client(
     bucket: &str,
     settings: Settings,
-    connector: CountingConnector,
+    connector: impl HttpConnector,
     retries: RetryConfig,
 ) -> Result<AmazonS3> {
     let http = http_options(&settings)?;

@@ -49,10 +49,10 @@ pub struct StorageOptions {
     /// The variables that settings and aliases are read from.
     #[arg(skip)]
     pub environment: Environment,
-    /// What holds for `endpoint-url`, `region` or `profile` where nothing else says it, and the
-    /// file it was read from.
+    /// What holds for `endpoint-url`, `region`, `profile` or `virtual-host` where nothing else says it,
+    /// and the file it was read from; or why it may not be used.
     #[arg(skip)]
-    pub defaults: BTreeMap<&'static str, (String, String)>,
+    pub defaults: BTreeMap<&'static str, Result<(String, String)>>,
 }
 
 impl StorageOptions {
@@ -77,16 +77,17 @@ impl StorageOptions {
     /// Settles everything for the buckets of `alias`, or for those without one.
     pub(crate) fn settle(&self, alias: Option<&str>) -> Result<Settings> {
         let environment = &self.environment;
-        let default = |name: &str| {
-            self.defaults.get(name).map(|(value, file)| Sourced::new(value.clone(), file))
+        let default = |name: &str| match self.defaults.get(name) {
+            Some(Ok((value, file))) => Ok(Some(Sourced::new(value.clone(), file))),
+            Some(Err(refused)) => Err(refused.clone()),
+            None => Ok(None),
         };
         let by_variable = |names: &[&str]| {
             environment.first(names).map(|(name, value)| Sourced::new(value, name))
         };
         let asked = self.profile.clone().map(|name| Sourced::new(name, "--profile"));
-        let asked = asked
-            .or_else(|| by_variable(&["PLEIAD_PROFILE", "AWS_PROFILE"]))
-            .or_else(|| default("profile"));
+        let asked = asked.or_else(|| by_variable(&["PLEIAD_PROFILE", "AWS_PROFILE"]));
+        let asked = or_else(asked, || default("profile"))?;
         let (name, asked_by) = match asked {
             Some(Sourced { value, origin }) => (value, Some(origin)),
             None => ("default".to_owned(), None),
@@ -121,18 +122,20 @@ impl StorageOptions {
             (None, Some(keys)) if keys.keys.origin.starts_with(mc::PREFIX) => {
                 Some(mc::find(&keys.keys.origin[mc::PREFIX.len()..], environment)?.endpoint)
             }
-            (None, _) => profile
-                .as_ref()
-                .and_then(|profile| profile.endpoint.clone())
-                .or_else(|| default("endpoint-url")),
+            (None, _) => {
+                let of_profile = profile.as_ref().and_then(|profile| profile.endpoint.clone());
+                or_else(of_profile, || default("endpoint-url"))?
+            }
         };
         let region = self.region.clone().map(|region| Sourced::new(region, "--region"));
         let region = region
             .or_else(|| by_flag.and_then(|profile| profile.region.clone()))
             .or_else(|| by_variable(&["PLEIAD_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"]))
-            .or_else(|| profile.as_ref().and_then(|profile| profile.region.clone()))
-            .or_else(|| default("region"))
+            .or_else(|| profile.as_ref().and_then(|profile| profile.region.clone()));
+        let region = or_else(region, || default("region"))?
             .unwrap_or_else(|| Sourced::new("us-east-1".to_owned(), "the default"));
+        let virtual_host = self.virtual_host
+            || default("virtual-host")?.is_some_and(|setting| setting.value == "true");
         Ok(Settings {
             endpoint: endpoint.map(|endpoint| checked_endpoint(&endpoint)).transpose()?,
             region: checked_region(region)?,
@@ -141,9 +144,17 @@ impl StorageOptions {
                 .get("AWS_CA_BUNDLE")
                 .map(|file| Sourced::new(PathBuf::from(file), "AWS_CA_BUNDLE")),
             verify_tls: !self.no_verify_ssl,
-            virtual_host: self.virtual_host,
+            virtual_host,
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
         })
+    }
+}
+
+/// What is known, or else what `default` says.
+fn or_else<T>(known: Option<T>, default: impl FnOnce() -> Result<Option<T>>) -> Result<Option<T>> {
+    match known {
+        Some(known) => Ok(Some(known)),
+        None => default(),
     }
 }
 

@@ -185,7 +185,7 @@ fn a_configuration_file_speaks_last_and_its_variables_first() {
     let with_defaults = |variables: &[(&str, &str)]| {
         let mut options = options(&[KEYS.as_slice(), variables].concat());
         for (name, value) in [("endpoint-url", "http://file:1"), ("region", "file-1")] {
-            options.defaults.insert(name, (value.to_owned(), "pleiad.toml".to_owned()));
+            options.defaults.insert(name, Ok((value.to_owned(), "pleiad.toml".to_owned())));
         }
         let settings = options.settle(None).unwrap();
         (settings.endpoint.unwrap().to_string(), settings.region.to_string())
@@ -203,7 +203,22 @@ fn a_configuration_file_speaks_last_and_its_variables_first() {
     assert_eq!(found.1, "'ours-1' (from PLEIAD_REGION)");
 
     let mut options = options(&KEYS);
-    options.defaults.insert("profile", ("lab".to_owned(), "pleiad.toml".to_owned()));
+    options.defaults.insert("profile", Ok(("lab".to_owned(), "pleiad.toml".to_owned())));
     let error = options.settle(None).err().unwrap().to_string();
     assert!(error.contains("profile 'lab' (from pleiad.toml) not found"), "{error}");
+}
+
+#[test]
+fn what_a_file_may_not_say_is_refused_where_it_would_count() {
+    let settled = |name: &'static str, variables: &[(&str, &str)]| {
+        let mut options = options(&[KEYS.as_slice(), variables].concat());
+        options.defaults.insert(name, Err(Error::usage("not trusted")));
+        options.settle(None).map(drop).map_err(|error| error.to_string())
+    };
+    let refused = Err("not trusted".to_owned());
+    for name in ["endpoint-url", "region", "profile", "virtual-host"] {
+        assert_eq!(settled(name, &[]), refused, "{name}");
+    }
+    assert_eq!(settled("endpoint-url", &[("AWS_ENDPOINT_URL", "http://aws:1")]), Ok(()));
+    assert_eq!(settled("region", &[("AWS_REGION", "aws-1")]), Ok(()));
 }

@@ -17,7 +17,7 @@ use super::{claims, probe, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
-use crate::table::hive::is_hidden;
+use crate::table::hive::{is_hidden, is_of_a_run};
 use crate::table::manifest::{FileRecord, Manifest};
 
 /// How often a look at a dataset is repeated if the dataset is overwritten meanwhile.
@@ -188,6 +188,7 @@ async fn current_version(
             Ok(manifest) => {
                 version(&mut checkup, place, &manifest, &listed);
                 if verify {
+                    verify_manifest(&mut checkup, place, name).await?;
                     verify_files(&mut checkup, place, &manifest, &listed, watch).await?;
                     verify_renderings(&mut checkup, place, &manifest).await?;
                 }
@@ -228,6 +229,14 @@ fn is_data(path: &str) -> bool {
 
 fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<String, u64>) {
     let files = listed.keys().filter(|path| !names::is_of_runs(path)).count();
+    if listed.keys().any(|path| is_data(path) && is_of_a_run(path)) {
+        let what = format!(
+            "'{}' holds files of a dataset and no manifest: it was removed, or the listing misses it",
+            place.location
+        );
+        checkup.damage(Subject::Dataset, what, None);
+        return;
+    }
     let what = match files {
         0 if listed.is_empty() => format!("nothing is stored at '{}' yet", place.location),
         0 => format!("no version of '{}' is published", place.location),
@@ -290,6 +299,23 @@ fn version(
             Some(command("recover", place, "")),
         );
     }
+}
+
+/// Compares the manifest with its checksum.
+async fn verify_manifest(checkup: &mut Checkup, place: &DatasetRoot, name: &str) -> Result<()> {
+    let path = names::manifest(name);
+    match versions::is_as_written(place, name).await? {
+        Some(true) => {}
+        Some(false) => {
+            let what = format!("'{path}' is not as it was written: its checksum differs");
+            checkup.damage(Subject::Dataset, what, None);
+        }
+        None => {
+            let what = format!("'{path}' has no checksum, as pleiad 0.1.0 wrote none");
+            checkup.note(Subject::Dataset, what, None);
+        }
+    }
+    Ok(())
 }
 
 /// Reads every byte of the files that have their size.

@@ -1,11 +1,15 @@
 //! Which versions of a dataset there are: the names under `_manifest/`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::names;
 use super::place::{DatasetRoot, parsing};
 use crate::error::{Error, Result};
 use crate::table::manifest::Manifest;
+
+/// Numbers of versions: a version each microsecond takes thirty years to leave them.
+const POSSIBLE: Range<u64> = 1..1_000_000_000_000_000;
 
 /// The current version of the dataset at `place`; `None` if there is no manifest.
 pub(crate) async fn current(place: &DatasetRoot) -> Result<Option<Manifest>> {
@@ -49,6 +53,12 @@ pub(super) async fn published_by(
 pub(super) async fn names(place: &DatasetRoot) -> Result<BTreeMap<u64, String>> {
     let mut names = BTreeMap::new();
     for (version, mut found) in all_names(place).await? {
+        if !POSSIBLE.contains(&version) {
+            let shown = place.location.join(&names::manifest(&found.concat()));
+            return Err(Error::data(format!(
+                "'{shown}' is not a version that pleiad has written: remove this file"
+            )));
+        }
         if let [first, second, ..] = found.as_slice() {
             return Err(Error::data(format!(
                 "dataset '{}' has two manifests of version {version}, '{first}' and '{second}': \
@@ -66,8 +76,7 @@ pub(super) async fn all_names(place: &DatasetRoot) -> Result<BTreeMap<u64, Vec<S
     let mut all: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for path in place.list(names::MANIFESTS).await? {
         let name = path.trim_start_matches(names::MANIFESTS).trim_start_matches('/');
-        let number = name.strip_suffix(".json").and_then(|stem| stem.split('-').next());
-        if let Some(version) = number.and_then(|number| number.parse().ok()) {
+        if let Some(version) = number(name) {
             all.entry(version).or_default().push(name.to_owned());
         }
     }
@@ -80,5 +89,27 @@ pub(super) async fn read(place: &DatasetRoot, name: &str) -> Result<Manifest> {
     let shown = place.location.join(&path).to_string();
     let bytes = place.read(&path).await?;
     let bytes = bytes.ok_or_else(|| Error::data(format!("'{shown}' is listed but not there")))?;
-    parsing(bytes.len(), move || Manifest::parse(&bytes, &shown)).await
+    let manifest = parsing(bytes.len(), {
+        let shown = shown.clone();
+        move || Manifest::parse(&bytes, &shown)
+    });
+    let manifest = manifest.await?;
+    match number(name) {
+        Some(version) if version != manifest.version => Err(Error::data(format!(
+            "'{shown}' says that it is version {}: it was edited or copied from another name",
+            manifest.version
+        ))),
+        _ => Ok(manifest),
+    }
+}
+
+/// Whether the manifest of a listed name holds what was written, where it has a checksum.
+pub(super) async fn is_as_written(place: &DatasetRoot, name: &str) -> Result<Option<bool>> {
+    let bytes = place.read(&names::manifest(name)).await?.unwrap_or_default();
+    parsing(bytes.len(), move || Ok(Manifest::is_as_written(&bytes))).await
+}
+
+/// The version that is in the name of a manifest.
+fn number(name: &str) -> Option<u64> {
+    name.strip_suffix(".json")?.split('-').next()?.parse().ok()
 }

@@ -61,7 +61,7 @@ impl Source {
     /// [`Data`](crate::error::Kind::Data) if there is what cannot be read as tables or looks
     /// unfinished; or if storage fails.
     pub async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<Self> {
-        let location = stores.parse(text)?;
+        let location = stores.parse_existing(text)?;
         let alone =
             |table| Self { tables: vec![table], manifest: None, location: location.clone() };
         let mut source = match dataset_above(stores, &location).await? {
@@ -193,7 +193,9 @@ async fn dataset_above(
 fn parent(stores: &Arc<Stores>, location: &Location) -> Result<Option<Location>> {
     let text = location.to_string();
     match text.rsplit_once('/') {
-        Some((parent, _)) if location.path().parts().count() > 1 => stores.parse(parent).map(Some),
+        Some((parent, _)) if location.path().parts().count() > 1 => {
+            stores.parse_existing(parent).map(Some)
+        }
         _ => Ok(None),
     }
 }

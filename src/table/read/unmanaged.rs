@@ -2,7 +2,8 @@
 //!
 //! Keys of a directory are text: nothing says what else they are. Columns come from the footers
 //! of all files (of the first, if there are more than 1000), which also give rows and bounds. What looks
-//! like the output of a job that has not ended is refused.
+//! like the output of a job that has not ended is refused, and so are files of a dataset of ours: without
+//! the manifest no one knows which of them belong together.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ use crate::table::write::encode::plain_field;
 
 /// The most files whose footers are read beforehand.
 const MAX_FOOTERS: usize = 1000;
+
+/// Text files looked at at a time: on an object store, small ones wait most of their time.
+const SMALL_AT_ONCE: usize = 64;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -107,6 +111,13 @@ async fn files_under(
             return Err(Error::data(format!(
                 "directory '{}' looks unfinished: '{path}' is {mark}; pass --allow-incomplete to \
                  read it anyway",
+                place.location
+            )));
+        }
+        if hive::is_of_a_run(&path) && !options.allow_incomplete {
+            return Err(Error::data(format!(
+                "directory '{}' holds '{path}', a file of a dataset, and there is no manifest that lists \
+                 it: files may be missing; pass --allow-incomplete to read what is there",
                 place.location
             )));
         }
@@ -294,9 +305,12 @@ async fn inspect_csv(
     let mut columns = Columns::default();
     let mut format: Option<CsvFormat> = None;
     let mut rows = Vec::with_capacity(files.len());
-    for (meta, _) in files {
+    let looks = files.iter().map(|(meta, _)| async move {
         let shown = place.show(&meta.location);
-        let facts = csv::inspect(store, meta, &shown, options.look()).await?;
+        Ok::<_, Error>((csv::inspect(store, meta, &shown, options.look()).await?, shown))
+    });
+    let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(SMALL_AT_ONCE);
+    while let Some((facts, shown)) = looks.try_next().await? {
         rows.push(facts.rows);
         let fields = facts.fields.into_iter();
         let declared = |field: Field| match options.types.iter().find(|(n, _)| n == field.name()) {
@@ -350,12 +364,16 @@ async fn inspect_json(
     let mut columns = Columns::default();
     let mut rows = Vec::with_capacity(files.len());
     let gzip = files.first().is_some_and(|(meta, _)| decoded::is_gzip(&meta.location));
-    for (meta, _) in files {
-        let shown = place.show(&meta.location);
-        let facts = json::inspect(store, &meta.location, meta.size, &shown, options.sample).await?;
+    let looks = files.iter().map(|(meta, _)| async move {
+        let (shown, path) = (place.show(&meta.location), &meta.location);
+        let facts = json::inspect(store, path, meta.size, &shown, options.sample).await?;
+        Ok::<_, Error>((facts, path, shown))
+    });
+    let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(SMALL_AT_ONCE);
+    while let Some((facts, path, shown)) = looks.try_next().await? {
         rows.push(facts.rows);
         columns.add(&shown, facts.fields)?;
-        if decoded::is_gzip(&meta.location) != gzip {
+        if decoded::is_gzip(path) != gzip {
             return Err(differs_in_gzip(place, &shown));
         }
     }

@@ -57,10 +57,17 @@ impl Moto {
 
     /// The S3 client makes no buckets.
     fn make_bucket(&self, bucket: &str) {
+        self.put(bucket, "");
+    }
+
+    /// Puts a bucket, or an object at a path with a percent-encoded key, which the client may not hold.
+    pub(crate) fn put(&self, path: &str, body: &str) {
         let host = self.endpoint.trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).unwrap();
+        let length = body.len();
         let request = format!(
-            "PUT /{bucket} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            "PUT /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
