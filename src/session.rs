@@ -15,10 +15,12 @@ use datafusion::catalog::{
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SessionContext, SessionState};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
+use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 
@@ -98,6 +100,9 @@ impl Session {
             .build();
         let functions = FunctionContext::new(&state.runtime_env().memory_pool);
         register_functions(&mut state, &functions)?;
+        // EXTRACT, and SUBSTRING and POSITION as the standard writes them.
+        state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
+        state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
         Ok(Self { stores, context: context(state), functions, pool_bytes })
     }
 
@@ -308,7 +313,6 @@ fn settings(streams: usize, given: &[(String, String)]) -> Result<SessionConfig>
 }
 
 fn register_functions(state: &mut SessionState, context: &FunctionContext) -> Result<()> {
-    use datafusion::execution::FunctionRegistry;
     for function in functions::scalars(context) {
         state.register_udf(Arc::new(function))?;
     }

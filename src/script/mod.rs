@@ -7,6 +7,7 @@
 
 mod call; // CALL name(argument => value)
 mod copy; // COPY … TO, INSERT INTO
+mod dialect; // where SQL differs from the engine's
 mod procedure; // what a script calls
 mod run; // one statement
 mod statements; // a text into statements

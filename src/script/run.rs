@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, interval_at};
 
+use super::dialect::{self, Form, form_of, with_select};
 use super::procedure::{NamedTable, Procedures};
 use super::statements::Statement;
 use crate::error::{Error, Result};
@@ -58,7 +59,9 @@ impl Script {
         arguments: Vec<(String, String)>,
         watch: Arc<dyn Observer>,
     ) -> Self {
-        Self { session: session.scripting(), procedures, mode, arguments, watch }
+        let session = session.scripting();
+        dialect::teach(&session);
+        Self { session, procedures, mode, arguments, watch }
     }
 
     /// The session in which statements run.
@@ -72,7 +75,19 @@ impl Script {
     /// What is wrong, below the place and first line of the statement.
     pub async fn run(&self, statement: &Statement) -> Result<StatementResult> {
         let _ended = Ended(self.watch.as_ref());
-        match self.parse(statement).map_err(|cause| statement.failed(cause))? {
+        let parsed = self.parse(statement).map_err(|cause| statement.failed(cause))?;
+        let parsed = match form_of(parsed).map_err(|cause| statement.refused(cause))? {
+            Form::Runs(parsed) => parsed,
+            Form::Transaction => {
+                self.watch.report(Event::Warning(
+                    "there are no transactions: BEGIN and COMMIT do nothing, and each statement is \
+                     final when it has run"
+                        .to_owned(),
+                ));
+                return Ok(StatementResult::Nothing);
+            }
+        };
+        match parsed {
             Parsed::Statement(parsed) => match *parsed {
                 ast::Statement::Call(call) => {
                     self.call(&call).await.map_err(|cause| statement.refused(cause))
@@ -97,7 +112,8 @@ impl Script {
 
     fn parse(&self, statement: &Statement) -> Result<Parsed, DataFusionError> {
         let limit = self.session.state().config().options().sql_parser.recursion_limit.get();
-        let parser = DFParserBuilder::new(statement.tokens.clone()).with_recursion_limit(limit);
+        let tokens = with_select(&statement.tokens);
+        let parser = DFParserBuilder::new(tokens).with_recursion_limit(limit);
         let mut parsed = parser.build()?.parse_statements()?;
         match (parsed.pop_front(), parsed.is_empty()) {
             (Some(parsed), true) => Ok(parsed),

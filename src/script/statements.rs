@@ -5,6 +5,7 @@
 //! `'…'` and `"…"` it is part of that text, whatever quotes it holds; alone it is a number, or else a
 //! string. Inside quotes `$${` is `${` itself. Comments are left alone.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{
     Location, Span, Token, TokenWithSpan, Tokenizer, TokenizerError,
 };
 
+use super::dialect::in_our_words;
 use crate::error::{Error, Kind, Result};
 
 /// Characters of a statement that an error shows.
@@ -40,7 +42,7 @@ pub struct Statement {
 pub fn split(origin: &str, text: &str, variables: &Variables) -> Result<Vec<Statement>> {
     let origin: Arc<str> = origin.into();
     // sqlparser takes a byte order mark for an unknown character.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = &with_line_ends(text.strip_prefix('\u{feff}').unwrap_or(text));
     let tokens = Tokenizer::new(&GenericDialect {}, text)
         .with_unescape(true)
         .tokenize_with_location()
@@ -59,6 +61,40 @@ pub fn split(origin: &str, text: &str, variables: &Variables) -> Result<Vec<Stat
         statements.push(statement);
     }
     Ok(statements)
+}
+
+/// `text` with ends of lines that sqlparser knows: a comment does not end at a carriage return alone. Those
+/// in quotes stay.
+fn with_line_ends(text: &str) -> Cow<'_, str> {
+    if !text.contains('\r') {
+        return Cow::Borrowed(text);
+    }
+    let mut known = String::with_capacity(text.len());
+    let mut letters = text.chars().peekable();
+    // What ends the quote or the comment.
+    let mut inside = None;
+    while let Some(letter) = letters.next() {
+        let next = letters.peek().copied();
+        if letter == '\r' && next != Some('\n') && matches!(inside, None | Some('\n')) {
+            known.push('\n');
+            inside = None;
+            continue;
+        }
+        known.push(letter);
+        inside = match (inside, letter, next) {
+            (None, '-', Some('-')) => Some('\n'),
+            (None, '/', Some('*')) => {
+                known.extend(letters.next());
+                Some('*')
+            }
+            (None, '\'' | '"' | '`', _) => Some(letter),
+            (Some('*'), '*', Some('/')) => None,
+            (Some('*'), ..) => Some('*'),
+            (Some(end), ..) if end == letter => None,
+            (inside, ..) => inside,
+        };
+    }
+    Cow::Owned(known)
 }
 
 /// Whether `text` ends within a statement: no `;` after its last token, or something is open.
@@ -310,8 +346,8 @@ fn reported_place(text: &str) -> (String, Option<Location>) {
         Some((said, Location::new(line.parse().ok()?, column.parse().ok()?)))
     });
     match parts {
-        Some((said, place)) => (lowered(said), Some(place)),
-        None => (lowered(&text), None),
+        Some((said, place)) => (in_our_words(&lowered(said)), Some(place)),
+        None => (in_our_words(&lowered(&text)), None),
     }
 }
 

@@ -29,6 +29,8 @@ fn texts(text: &str, set: &[(&str, &str)]) -> Result<Vec<String>> {
 #[case("SELECT ';' -- ; no\n, \"a;b\" /* ; */; SELECT 2;", &["SELECT ';' , \"a;b\"", "SELECT 2"])]
 #[case("SELECT $$a;b$$", &["SELECT $$a;b$$"])]
 #[case("\u{feff}SELECT 1", &["SELECT 1"])]
+#[case("-- old\rSELECT 1;\r/* a\r*/SELECT '--\r' -- end", &["SELECT 1", "SELECT '--\r'"])]
+#[case("-- new\r\nSELECT 1", &["SELECT 1"])]
 fn statements_end_at_semicolons_that_are_tokens(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(texts(text, &[]).unwrap(), expected);
 }

@@ -117,9 +117,49 @@ async fn found(script: &Script, record: &str, variables: &Variables) -> String {
     }
 }
 
+fn script() -> Script {
+    let stores = Stores::new(StorageOptions::default());
+    let options = SessionOptions { threads: std::num::NonZeroUsize::new(3), ..Default::default() };
+    let session = Session::new(stores, &options).unwrap();
+    let (mode, watch) = (Mode::Error, Arc::new(Silent));
+    Script::new(&session, Arc::new(Nothing), mode, Vec::new(), watch)
+}
+
+/// Each function that SHOW FUNCTIONS lists is run once, by a line `name TYPE: SELECT …` of the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_function_runs() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/every_function.txt");
+    let text = fs::read_to_string(file).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap().to_owned();
+    let variables: Variables = [("dir".to_owned(), dir)].into();
+    let script = script();
+    let rows = "(1.0, 2.0, 1, 'a'), (2.0, 4.5, 3, 'b'), (4.0, 1.0, 2, 'c')";
+    let tables = format!(
+        "CREATE TABLE t AS SELECT * FROM (VALUES {rows}) t(x, y, i, s); \
+         COPY (SELECT 1 AS a) TO '${{dir}}/x.parquet'"
+    );
+    lines(&script, &tables, &variables).await.unwrap();
+    let listed = "SELECT DISTINCT routine_name, function_type FROM information_schema.routines";
+    let mut listed = lines(&script, listed, &variables).await.unwrap();
+    listed.sort();
+    let mut run = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with("--")) {
+        let (function, sql) = line.split_once(": ").unwrap();
+        match lines(&script, sql, &variables).await {
+            Ok(rows) => assert!(!rows.is_empty(), "{line}"),
+            Err(error) => panic!("{line}\n  found: {error}"),
+        }
+        run.push(function.to_owned());
+    }
+    run.sort();
+    assert_eq!(run, listed);
+}
+
 #[rstest]
 #[case("copy")]
 #[case("csv")]
+#[case("dialect")]
 #[case("kmeans")]
 #[case("sky")]
 #[case("tables")]
@@ -130,11 +170,7 @@ async fn logic(#[case] name: &str) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap().to_owned();
     let variables: Variables = [("dir".to_owned(), dir)].into();
-    let stores = Stores::new(StorageOptions::default());
-    let options = SessionOptions { threads: std::num::NonZeroUsize::new(3), ..Default::default() };
-    let session = Session::new(stores, &options).unwrap();
-    let (mode, watch) = (Mode::Error, Arc::new(Silent));
-    let script = Script::new(&session, Arc::new(Nothing), mode, Vec::new(), watch);
+    let script = script();
     let mut records = Vec::new();
     for record in text.trim_end().split("\n\n") {
         records.push(found(&script, record, &variables).await);
