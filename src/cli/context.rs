@@ -17,7 +17,7 @@ use super::{exit, process};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
-use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
+use crate::table::{Begin, Mode, OwnInput, Run, RunOptions, Source, SourceOptions, finish_decided};
 
 /// What a command did.
 #[derive(Debug, Default)]
@@ -147,17 +147,38 @@ impl Context {
         Ok(self.session.get_or_init(|| session).clone())
     }
 
-    /// Begins a run on `out`; says so if the version that is there stays.
+    /// Opens what a run on `out` reads; without `out` nothing is written.
+    ///
+    /// # Errors
+    /// See [`finish_decided`] and [`Source::open`].
+    pub(super) async fn open(
+        &self,
+        input: &str,
+        options: &SourceOptions,
+        out: Option<&Location>,
+    ) -> crate::error::Result<Source> {
+        if let Some(out) = out {
+            finish_decided(&self.stores, out).await?;
+        }
+        Source::open(&self.stores, input, options).await
+    }
+
+    /// Begins a run on `out` that reads `source`; says so if the version that is there stays.
     ///
     /// # Errors
     /// See [`Run::begin`].
     pub(super) async fn begin(
         &self,
         out: &Location,
-        inputs: Vec<InputRecord>,
+        source: Option<&Source>,
     ) -> crate::error::Result<Begin> {
-        let options =
-            RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
+        let options = RunOptions {
+            mode: self.flags.mode,
+            arguments: self.arguments.clone(),
+            inputs: source.map(Source::input_records).unwrap_or_default(),
+            reads: source.map(Source::reads).unwrap_or_default(),
+            own_input: OwnInput::Kept,
+        };
         let begun = Run::begin(&self.stores, out, options).await?;
         if let Begin::AlreadyThere(manifest) = &begun {
             let version = manifest.version;

@@ -106,6 +106,12 @@ impl Script {
     }
 
     async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<StatementResult> {
+        if let Parsed::Statement(inner) = &parsed
+            && let ast::Statement::Insert(insert) = inner.as_ref()
+        {
+            let finished = self.before_insert(insert).await;
+            finished.map_err(|cause| self.explained(statement, cause))?;
+        }
         let planned = self.session.state().statement_to_plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;

@@ -20,6 +20,7 @@ use super::explain::Backend;
 use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
+use super::s3::get::SignedGet;
 use super::s3::http::CountingConnector;
 use super::s3::settings::StorageOptions;
 use super::s3::shown::ShownSetting;
@@ -154,8 +155,11 @@ impl Stores {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
+        let asked = self.counting(Arc::clone(&retries));
+        let asked = SignedGet::new(settings.clone(), alias, bucket, asked);
         let client = client(bucket, settings, connector, patience(first_wait))?;
-        Ok(Store::remote(Explained::new(client, backend, None)).counting(retries))
+        let store = Store::remote(Explained::new(client, backend, None));
+        Ok(store.counting(retries).asking(Arc::new(asked)))
     }
 
     /// What makes clients whose requests are counted.

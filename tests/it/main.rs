@@ -23,6 +23,7 @@ mod support {
     pub(crate) mod partition; // the sky partitioner in a folder of its own
     pub(crate) mod shared; // data of others, where it is
     pub(crate) mod sky; // the sky partitioner in memory
+    pub(crate) mod sql; // statements in this process
     pub(crate) mod simulation; // several actors, in an order that a seed decides
 }
 
@@ -33,6 +34,7 @@ mod dbscan_cancel; // a dropped driver ends its threads, in every phase
 mod dbscan; // law 5 from files to labels; golden labels; killed runs
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
+mod history; // several processes whose statements must be one after the other
 mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
@@ -47,10 +49,12 @@ mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
+mod own_input; // runs that read what they write to
 mod partition; // the sky partitioner, whole jobs
 mod partition_stops; // dropped in each stage, its threads end
 mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
+mod removed; // objects that are gone, in each state of a run
 mod sky_functions; // the functions of the sky in SQL
 mod docs; // pages made from the code, commands of the README
 mod shared; // what needs data of others

@@ -604,7 +604,7 @@ async fn the_greatest_float_may_be_nan() {
 }
 
 /// Polls `work` until it is done or was polled `polls` times; then drops it.
-async fn stopped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn stopped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut left = polls;
     std::future::poll_fn(move |context| match work.as_mut().poll(context) {

@@ -1,17 +1,13 @@
-//! The buckets of a server: one signed request of ours, as the client has none for it. It is sent once.
+//! The buckets of a server.
 
 use std::sync::Arc;
 
-use object_store::Error as StoreError;
-use object_store::aws::AwsAuthorizer;
-use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody};
 use strsim::levenshtein;
 
-use super::client::{backend, http_options};
+use super::get::SignedGet;
 use super::http::WEB_PAGE;
 use super::mc;
 use crate::error::{Error, Kind, Result};
-use crate::storage::explain::Verb;
 use crate::storage::location::Location;
 use crate::storage::registry::Stores;
 use crate::storage::schemes::Scheme;
@@ -44,32 +40,13 @@ impl Stores {
     pub async fn buckets(&self, server: &Server) -> Result<Vec<String>> {
         let alias = server.alias.as_deref();
         let settings = self.options().settle(alias)?;
-        let backend = backend(&settings, alias, "");
-        let explained = |source| {
-            let error = StoreError::Generic { store: "S3", source };
-            Error::from(backend.explain(Verb::List, "", error))
-        };
-        let endpoint = settings.server().value;
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.uri_mut() = format!("{endpoint}/").parse().map_err(|cause| {
-            let what = format!("the endpoint '{endpoint}' is not an address");
-            Error::new(Kind::Configuration, what).caused_by(cause)
-        })?;
-        let client = self.counting(Arc::default()).connect(&http_options(&settings)?)?;
-        if let Some(keys) = settings.keys {
-            let credential = keys.provider().get_credential().await?;
-            let region = &settings.region.value;
-            AwsAuthorizer::new(&credential, "s3", region).authorize(&mut request, None);
-        }
-        let answer = client.execute(request).await.map_err(|cause| explained(cause.into()))?;
-        let status = answer.status();
-        let body = answer.into_body().bytes().await.map_err(|cause| explained(cause.into()))?;
-        let body = String::from_utf8_lossy(&body);
-        if !status.is_success() {
-            return Err(explained(format!("status code: {} {body}", status.as_u16()).into()));
+        let server = SignedGet::new(settings, alias, "", self.counting(Arc::default()));
+        let (status, body) = server.get("", "").await?;
+        if !(200..300).contains(&status) {
+            return Err(server.refused("", status, &body));
         }
         if !body.contains("<ListAllMyBucketsResult") {
-            return Err(explained(format!("<Code>{WEB_PAGE}</Code>").into()));
+            return Err(server.unexpected("", WEB_PAGE));
         }
         let name =
             |bucket: &str| Some(bucket.split_once("<Name>")?.1.split_once('<')?.0.to_owned());

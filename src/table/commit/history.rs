@@ -20,6 +20,8 @@ pub enum Fate {
     Lost,
     /// What others published first could not be appended to.
     Refused,
+    /// Bytes of it were lost before it was published.
+    Revoked,
     /// It decided to publish and is not finished.
     Decided,
     /// Its process was dead, and another run ended it.
@@ -37,6 +39,7 @@ impl Fate {
             Self::Published => "published",
             Self::Lost => "lost",
             Self::Refused => "refused",
+            Self::Revoked => "revoked",
             Self::Decided => "decided",
             Self::Ended => "ended",
             Self::Dead => "dead",
@@ -107,6 +110,7 @@ async fn of_record(place: &DatasetRoot, run: &str, names: &[String]) -> Result<P
             Outcome::Published => Fate::Published,
             Outcome::Lost => Fate::Lost,
             Outcome::Refused => Fate::Refused,
+            Outcome::Revoked => Fate::Revoked,
         },
         None => fate_of_open(place, run, names).await?,
     };

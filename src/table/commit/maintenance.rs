@@ -4,44 +4,79 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::check::command;
+use super::finalize::Ended;
+use super::findings::command;
 use super::liveness::{self, Holder};
 use super::place::DatasetRoot;
 use super::record::{self, Decision};
+use super::revive::revive;
 use super::{claims, cleanup, finalize, names, probe, process, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Location, Stores, blocking};
 use crate::table::manifest::Manifest;
 
-/// Finishes what was decided and repeats the last step of the current version. With `keep`, of two
-/// manifests of one version the one of that run stays.
+/// What a person decides about an output.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Settle<'a> {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Of two manifests of one version, the one of this run stays.
+    Keep(&'a str),
+    /// This run was decided, and shall not be published.
+    Revoke(&'a str),
+}
+
+/// Finishes what was decided, or revokes it if bytes of it are lost, puts a manifest again that was
+/// removed, and repeats the last step of the current version.
 ///
 /// # Errors
-/// If one version has two manifests and `keep` names none of their runs; or if storage fails.
+/// If one version has two manifests and `settle` names none of their runs; if it names a run to revoke
+/// that is not decided; or if storage fails.
 pub async fn recover(
     stores: &Arc<Stores>,
     out: &Location,
-    keep: Option<&str>,
+    settle: Settle<'_>,
 ) -> Result<Vec<String>> {
     let place = DatasetRoot::open(stores, out)?;
+    let (keep, revoked) = match settle {
+        Settle::Nothing => (None, None),
+        Settle::Keep(run) => (Some(run), None),
+        Settle::Revoke(run) => (None, Some(run)),
+    };
     let mut done = Vec::new();
     for (version, names) in versions::all_names(&place).await? {
         if names.len() > 1 {
             done.push(settle_twins(&place, version, names, keep).await?);
         }
     }
-    for (run, names) in record::runs(&place).await? {
-        if !record::is_decided(&names) {
-            continue;
-        }
-        let is_void = matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. }));
-        finalize::roll_forward(&place, &run).await?;
-        done.push(match is_void {
-            true => format!("removed what run {run} left"),
-            false => format!("finished run {run}"),
+    let mut decided = record::runs(&place).await?;
+    decided.retain(|_, names| record::is_decided(names));
+    if let Some(run) = revoked.filter(|run| !decided.contains_key(*run)) {
+        return Err(Error::usage(format!(
+            "no run '{run}' of '{}' is decided and unfinished: see pleiad show '{}' --history",
+            place.location, place.location
+        )));
+    }
+    for run in decided.keys() {
+        let ended = match revoked == Some(run.as_str()) {
+            true => finalize::revoke_decided(&place, run).await?,
+            false => finalize::roll_forward(&place, run).await?,
+        };
+        done.push(match ended {
+            Ended::Finished => format!("finished run {run}"),
+            Ended::Void => format!("removed what run {run} left"),
+            Ended::Revoked(lost) if lost.is_empty() => format!("revoked run {run}"),
+            Ended::Revoked(lost) => {
+                format!("revoked run {run}, of which '{}' is lost", lost.join("', '"))
+            }
         });
     }
-    match versions::current(&place).await? {
+    let version = versions::current_version(&place).await?.unwrap_or(0);
+    if let Some(manifest) = revive(&place, version).await? {
+        done.push(format!("put the manifest of version {} again", manifest.version));
+    }
+    match versions::current(&place).await?.filter(|manifest| !manifest.holds_nothing()) {
         Some(manifest) => {
             finalize::refinish(&place, &manifest).await?;
             done.push(format!(
@@ -97,6 +132,11 @@ async fn settle_twins(
 pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
     let place = DatasetRoot::open(stores, out)?;
     let mut found = Vec::new();
+    // Files get their names while their runs have records, so they are listed first.
+    let listed = place.sizes().await?;
+    let runs = record::runs(&place).await?;
+    let is_over = |run: &str| runs.get(run).is_none_or(|names| record::is_over(names));
+    let orphans = cleanup::unnamed(&place, listed.into_keys(), is_over).await?;
     let leftovers = place.leftovers().await?;
     found.extend(leftovers.iter().map(|path| format!("'{path}', left by a writer that died")));
     if !dry_run {
@@ -133,6 +173,10 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
                 finalize::void(&place, &run, &[], "gc").await?;
             }
         }
+    }
+    found.extend(orphans.iter().map(|path| format!("'{path}', of no version")));
+    if !dry_run {
+        cleanup::delete_files(&place, orphans).await?;
     }
     if let Some(current) = &current {
         let gone = replaced(&place, current).await?;

@@ -42,6 +42,19 @@ pub(crate) const CLAIM_ENDING: &str = ".claim";
 /// How the names of data files end.
 pub(crate) const DATA_ENDING: &str = ".parquet";
 
+/// How the names of the data files of `run` begin; those of text are named by their readers.
+pub(crate) fn data_of(run: &str) -> String {
+    format!("part-{run}-")
+}
+
+/// The run of a data file by its path; `None` for other files.
+pub(crate) fn run_of_data(path: &str) -> Option<&str> {
+    let name = path.rsplit('/').next()?.strip_suffix(DATA_ENDING)?;
+    let (run, _) = name.strip_prefix("part-")?.split_once('-')?;
+    let is_id = run.len() == 32 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_id && !path.starts_with('_')).then_some(run)
+}
+
 /// Whether a path of the dataset belongs to commits that may not have published anything.
 pub(crate) fn is_of_commits(path: &str) -> bool {
     [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours))
@@ -50,11 +63,6 @@ pub(crate) fn is_of_commits(path: &str) -> bool {
 /// Whether a path of the dataset is in a run's record.
 pub(crate) fn is_of_runs(path: &str) -> bool {
     is_in(path, RUNS)
-}
-
-/// Whether a path is the intent of a run.
-pub(crate) fn is_intent(path: &str) -> bool {
-    is_of_runs(path) && path.rsplit('/').next() == Some(INTENT)
 }
 
 fn is_in(path: &str, directory: &str) -> bool {

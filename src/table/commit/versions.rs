@@ -28,15 +28,23 @@ pub(super) async fn version(place: &DatasetRoot, version: u64) -> Result<Option<
     }
 }
 
-/// The version that the run of `prepared` has published, if it has.
-pub(super) async fn published_by(
-    place: &DatasetRoot,
-    prepared: &Manifest,
-) -> Result<Option<Manifest>> {
-    for (_, name) in names(place).await?.range(prepared.base + 1..) {
+/// How a decided run ended, as the versions after its base say.
+pub(super) enum Fate {
+    /// It is published as this.
+    Published(Manifest),
+    /// It is revoked by this.
+    Revoked(Manifest),
+}
+
+/// How the run that started from version `base` ended, if it has.
+pub(super) async fn fate_of(place: &DatasetRoot, run: &str, base: u64) -> Result<Option<Fate>> {
+    for (_, name) in names(place).await?.range(base + 1..) {
         let manifest = read(place, name).await?;
-        if manifest.run == prepared.run {
-            return Ok(Some(manifest));
+        if manifest.run == run {
+            return Ok(Some(Fate::Published(manifest)));
+        }
+        if manifest.revokes.as_deref() == Some(run) {
+            return Ok(Some(Fate::Revoked(manifest)));
         }
     }
     Ok(None)

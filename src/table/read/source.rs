@@ -13,9 +13,9 @@ use super::table::SourceTable;
 use super::unmanaged;
 use crate::error::{Error, Result};
 use crate::storage::{Location, Stores};
-use crate::table::commit::current;
 use crate::table::commit::names;
 use crate::table::commit::place::{DatasetRoot, listing};
+use crate::table::commit::{ReadFrom, current};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 
@@ -54,6 +54,11 @@ impl Source {
         if rows.is_empty() { self.tables.clone() } else { rows }
     }
 
+    /// What a run that reads this source reads, as far as its output is concerned.
+    pub fn reads(&self) -> Vec<ReadFrom> {
+        self.tables.iter().map(SourceTable::reads).collect()
+    }
+
     /// Resolves `text`.
     ///
     /// # Errors
@@ -66,13 +71,10 @@ impl Source {
             |table| Self { tables: vec![table], manifest: None, location: location.clone() };
         let mut source = match dataset_above(stores, &location).await? {
             // It holds text only; what is published is whole.
-            Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
+            Some((place, manifest)) if is_text_of(&place, &manifest, &location) => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
-            }
-            Some((place, _)) if place.relative(location.path()) == names::BLOCKS => {
-                let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
+                let text = unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?;
+                alone(SourceTable { within: Some((place.location, manifest.version)), ..text })
             }
             Some((place, manifest)) => {
                 let location = location.clone();
@@ -138,6 +140,7 @@ impl Source {
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is none; or if storage fails.
 pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
     let manifest = current(&DatasetRoot::at(stores, location)?).await?;
+    let manifest = manifest.filter(|manifest| !manifest.holds_nothing());
     manifest.ok_or_else(|| Error::missing(format!("'{location}' is not a pleiad dataset")))
 }
 
@@ -164,6 +167,13 @@ pub async fn dataset_around(stores: &Arc<Stores>, location: &Location) -> Result
     }))
 }
 
+/// Whether `location` names text of a dataset, which is in no table: all of a dataset that holds nothing
+/// else, or its list of blocks. What is published is whole.
+fn is_text_of(place: &DatasetRoot, manifest: &Manifest, location: &Location) -> bool {
+    let is_text_only = manifest.tables.is_empty() && location.glob().is_none();
+    is_text_only || place.relative(location.path()) == names::BLOCKS
+}
+
 /// Whether `path` is `root` or something in it; everything is in the root ''.
 fn is_at_or_under(path: &str, root: &str) -> bool {
     match path.strip_prefix(root) {
@@ -181,7 +191,7 @@ async fn dataset_above(
     for _ in 0..LEVELS_UP {
         let Some(location) = next else { break };
         let place = DatasetRoot::at(stores, &location)?;
-        if let Some(manifest) = current(&place).await? {
+        if let Some(manifest) = current(&place).await?.filter(|found| !found.holds_nothing()) {
             return Ok(Some((place, manifest)));
         }
         next = parent(stores, &location)?;
@@ -220,7 +230,7 @@ async fn open_pattern(
     let mut tables: BTreeMap<String, SourceTable> = BTreeMap::new();
     for root in &roots {
         let place = DatasetRoot::at(stores, &base.location.join(root))?;
-        let found = match current(&place).await? {
+        let found = match current(&place).await?.filter(|found| !found.holds_nothing()) {
             Some(manifest) => Source::of_dataset(&place, manifest, &place.location)?.tables,
             None => vec![unmanaged::open(place, options).await?],
         };
