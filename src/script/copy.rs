@@ -180,7 +180,8 @@ impl Script {
         let (plan, reads) = pinned(plan).await?;
         let arguments = self.arguments.clone();
         let own_input = OwnInput::Replaced;
-        let options = RunOptions { mode, arguments, inputs: Vec::new(), reads, own_input };
+        let (inputs, keep) = (Vec::new(), self.keep);
+        let options = RunOptions { mode, arguments, inputs, reads, own_input, keep };
         let run = match Run::begin(self.session.stores(), location, options).await? {
             Begin::Run(run) => run,
             Begin::AlreadyThere(_) => return Ok(StatementResult::Nothing),

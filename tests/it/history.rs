@@ -5,8 +5,9 @@
 //! `PLEIAD_TEST_SEEDS` sets how many seeds a mode gets; `just soak` gives 1,000.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
@@ -16,9 +17,12 @@ use pleiad::cli::terminal::variable;
 use pleiad::error::{Kind, Result};
 use pleiad::event::Silent;
 use pleiad::storage::{Location, Stores};
-use pleiad::table::{Manifest, Source, SourceOptions, commit};
+use pleiad::table::{
+    Begin, Manifest, Mode, Run, RunOptions, Source, SourceOptions, TableSpec, commit,
+};
 use rstest::rstest;
 
+use crate::support::children::{self, Kill, Output};
 use crate::support::fault_store::Bucket;
 use crate::support::scratch::session;
 use crate::support::seeded::{Chance, CreateOnly, Moment};
@@ -29,9 +33,6 @@ const OUT: &str = "memory://bucket/out";
 
 /// What is added to ids, so that no two rows of a history are the same.
 const FAR: i64 = 1 << 32;
-
-/// A deed with its number, and the call at which its process dies.
-type Step = (i64, Deed, Option<(usize, Moment)>);
 
 /// The ids of a version, sorted.
 type Ids = Vec<i64>;
@@ -51,6 +52,8 @@ enum Deed {
     Copy,
     /// Inserts a copy of some rows by way of a named table.
     Insert,
+    /// Replaces all rows by themselves, and does not say that it has read them.
+    Forget,
     Recover,
     Gc,
     Read,
@@ -90,7 +93,7 @@ impl Deed {
                 "CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION '{out}';
                  INSERT INTO t SELECT id + {far} FROM t WHERE id % 3 = 0"
             ),
-            Self::Recover | Self::Gc | Self::Read => unreachable!("no statements"),
+            Self::Forget | Self::Recover | Self::Gc | Self::Read => unreachable!("no SQL"),
         }
     }
 
@@ -102,7 +105,7 @@ impl Deed {
         let mut after: Ids = match self {
             Self::Append => before.iter().copied().chain(series).collect(),
             Self::Replace => series.collect(),
-            Self::Rewrite => before.clone(),
+            Self::Rewrite | Self::Forget => before.clone(),
             Self::Halve => before.iter().copied().filter(|id| id % 2 == 0).collect(),
             Self::Copy => before.iter().copied().chain(copied(|_| true)).collect(),
             Self::Insert => before.iter().copied().chain(copied(|id| **id % 3 == 0)).collect(),
@@ -187,12 +190,26 @@ async fn read(stores: &Arc<Stores>) -> Result<(u64, Ids)> {
     Ok((version, ids.copied().collect()))
 }
 
+/// A writer as it must not be: what it reads is not known to its run.
+async fn forget(stores: &Arc<Stores>, out: &Location, number: i64) -> Result<()> {
+    let source = Source::open(stores, OUT, &SourceOptions::default()).await?;
+    let session = session(stores, 2, 8192);
+    session.register_table("t", source.tables[0].provider())?;
+    let plan = session.sql("SELECT * FROM t").await?.into_optimized_plan()?;
+    let arguments = vec![("name".to_owned(), number.to_string())];
+    let options = RunOptions { mode: Mode::Overwrite, arguments, ..RunOptions::default() };
+    let Begin::Run(run) = Run::begin(stores, out, options).await? else { panic!("it writes") };
+    run.write(&session.state(), plan, TableSpec::default(), &Silent).await?;
+    run.commit(BTreeMap::new()).await.map(drop)
+}
+
 /// Does a deed in a process of its own.
 async fn act(stores: Arc<Stores>, deed: Deed, number: i64) -> Result<Answer> {
     let out = Location::parse(OUT).unwrap();
     match deed {
         Deed::Recover => commit::recover(&stores, &out, commit::Settle::Nothing).await.map(drop)?,
-        Deed::Gc => commit::gc(&stores, &out, false).await.map(drop)?,
+        Deed::Gc => commit::gc(&stores, &out, false, None).await.map(drop)?,
+        Deed::Forget => forget(&stores, &out, number).await?,
         Deed::Read => return read(&stores).await.map(|(version, ids)| Answer::Seen(version, ids)),
         _ => {
             let script = sql::script(&stores, &number.to_string());
@@ -221,27 +238,39 @@ async fn live(simulation: &Simulation, bucket: &Bucket, deeds: Vec<Step>) -> Vec
     told
 }
 
-fn history(seed: u64, create_only: CreateOnly) -> usize {
+/// A deed with its number, and the call at which its process dies.
+type Step = (i64, Deed, Option<(usize, Moment)>);
+
+/// The deeds of several processes.
+type Lives = Vec<Vec<Step>>;
+
+/// What three processes do, some of them to their deaths.
+fn random_lives(chance: &mut Chance) -> Lives {
+    let mut number = 0;
+    let mut deed = || {
+        number += 1;
+        let deed = Deed::ALL[chance.below(Deed::ALL.len())];
+        let moments = [Moment::Before, Moment::After, Moment::Late];
+        let death = (1 + chance.below(90), moments[chance.below(3)]);
+        (number, deed, chance.hits(25.).then_some(death))
+    };
+    (0..3).map(|_| (0..3).map(|_| deed()).collect()).collect()
+}
+
+/// The versions that such lives make, each as it has to be.
+fn history(seed: u64, create_only: CreateOnly, lives: Option<Lives>) -> usize {
     simulate(seed, async |simulation| {
         let mut chance = Chance::of(seed ^ 0x0BAD_CAFE);
         let bucket = Bucket::new(create_only);
         let versions = watch(simulation, &bucket);
-        let mut number = 0;
-        let mut deeds = |chance: &mut Chance, deaths: f64| {
-            number += 1;
-            let deed = Deed::ALL[chance.below(Deed::ALL.len())];
-            let moments = [Moment::Before, Moment::After, Moment::Late];
-            let death = (1 + chance.below(90), moments[chance.below(3)]);
-            (number, deed, chance.hits(deaths).then_some(death))
-        };
-        let lives: Vec<Vec<_>> =
-            (0..3).map(|_| (0..3).map(|_| deeds(&mut chance, 25.)).collect()).collect();
         let first = vec![(100, Deed::Append, None)];
         let mut told = live(simulation, &bucket, first).await;
-        if chance.hits(40.) {
+        let has_faults = lives.is_none() && chance.hits(40.);
+        if has_faults {
             simulation.rate(1., Fate::Fails);
             simulation.rate(1., Fate::Unanswered);
         }
+        let lives = lives.unwrap_or_else(|| random_lives(&mut chance));
         let lives = lives.into_iter().map(|deeds| live(simulation, &bucket, deeds));
         told.extend(join_all(lives).await.into_iter().flatten());
         simulation.settle().await;
@@ -249,7 +278,7 @@ fn history(seed: u64, create_only: CreateOnly) -> usize {
         let last = simulation.actor("last");
         Box::pin(come_to_rest(simulation, &bucket, &last, create_only)).await;
         let (version, ids) = last.run(read(&bucket.stores(&last))).await.unwrap().unwrap();
-        let versions = versions.lock().unwrap();
+        let versions = versions.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!(versions.last_key_value().map(|(version, _)| *version), Some(version));
         assert_eq!(versions[&version].ids, ids, "the last version");
         judge(&versions, &told);
@@ -272,7 +301,7 @@ async fn come_to_rest(
         }
         let recovered = commit::recover(&stores, &out, commit::Settle::Nothing);
         last.run(recovered).await.unwrap().unwrap();
-        last.run(commit::gc(&stores, &out, false)).await.unwrap().unwrap();
+        last.run(commit::gc(&stores, &out, false, None)).await.unwrap().unwrap();
     }
     let checkup = last.run(commit::check(&stores, &out, true, &Silent)).await.unwrap().unwrap();
     assert_eq!(checkup.damages(), 0, "{checkup:?}");
@@ -340,7 +369,110 @@ fn judge(versions: &BTreeMap<u64, Version>, told: &[Told]) {
 fn versions_are_statements_one_after_the_other(#[case] create_only: CreateOnly) {
     let first = variable("PLEIAD_TEST_SEED").map_or(0, |seed| seed.parse().unwrap());
     let seeds = variable("PLEIAD_TEST_SEEDS").map_or(20, |seeds| seeds.parse().unwrap());
-    let versions: usize = (first..first + seeds).map(|seed| history(seed, create_only)).sum();
+    let versions: usize = (first..first + seeds).map(|seed| history(seed, create_only, None)).sum();
     println!("{seeds} histories of {versions} versions");
     assert!(versions as u64 > 2 * seeds || seeds < 10);
+}
+
+/// Two ways to lose rows are found: the rows of a killed append that was decided, and those of one beside.
+#[test]
+fn a_writer_that_forgets_what_it_has_read_is_found() {
+    let is_found = |lives: &dyn Fn(usize) -> Lives| {
+        (0..40).any(|seed| {
+            let lives = Some(lives(seed));
+            let told = || history(seed as u64, CreateOnly::Enforced, lives);
+            catch_unwind(AssertUnwindSafe(told)).is_err()
+        })
+    };
+    let after = |seed| {
+        let death = Some((1 + 2 * seed, Moment::After));
+        vec![vec![(1, Deed::Append, death), (2, Deed::Forget, None)]]
+    };
+    let beside = |_| vec![vec![(1, Deed::Append, None)], vec![(2, Deed::Forget, None)]];
+    assert!(is_found(&after), "after a killed append");
+    assert!(is_found(&beside), "beside an append");
+}
+
+/// The same with the real program, its processes killed after a random time; what each version held is
+/// read at the end, since replaced files are kept.
+#[rstest]
+#[case::on_files(Output::files)]
+#[case::on_s3(Output::s3)]
+fn versions_of_processes_are_statements_one_after_the_other(#[case] output: fn() -> Output) {
+    let first = variable("PLEIAD_TEST_SEED").map_or(0, |seed| seed.parse().unwrap());
+    let seeds = variable("PLEIAD_TEST_SEEDS").map_or(1, |seeds| seeds.parse::<u64>().unwrap() / 20);
+    let histories = first..first + seeds.max(1);
+    let versions: usize = histories.map(|seed| history_of_processes(seed, &output())).sum();
+    println!("{seeds} histories of {versions} versions");
+}
+
+fn history_of_processes(seed: u64, output: &Output) -> usize {
+    let started = Instant::now();
+    let now = || usize::try_from(started.elapsed().as_micros()).unwrap();
+    let work = |number: i64, deed: Deed, death: Option<Duration>| {
+        let (number_text, statement) = (number.to_string(), || deed.sql(&output.out, number));
+        let (statement, words): (String, Vec<&str>) = match deed {
+            Deed::Recover => (String::new(), vec!["recover", &output.out]),
+            Deed::Gc => (String::new(), vec!["gc", &output.out]),
+            Deed::Read => (String::new(), vec!["count", &output.out]),
+            _ => (statement(), vec!["sql", "--threads", "1", "--keep-old", "1d", "--name"]),
+        };
+        let mut words = words;
+        if deed.is_statement() {
+            words.extend([number_text.as_str(), "-c", &statement]);
+        }
+        let kill = death.map_or(Kill::Never, Kill::After);
+        let began = now();
+        let ended = children::run(output.pleiad(&words), &kill);
+        let answer = match ended.status.code() {
+            None => Answer::Died,
+            Some(0) => Answer::Done,
+            Some(70) => Answer::Failed(Kind::Internal, ended.stderr),
+            Some(_) => Answer::Failed(Kind::Other, ended.stderr),
+        };
+        Told { deed, number, began, ended: now(), answer }
+    };
+    let mut told = vec![work(100, Deed::Append, None)];
+    assert!(matches!(told[0].answer, Answer::Done), "{:?}", told[0]);
+    let lives = std::thread::scope(|scope| {
+        let live = |life: i64| {
+            let mut chance = Chance::of(seed ^ (0xFEED + life.unsigned_abs()));
+            let work = &work;
+            scope.spawn(move || {
+                let deed = |step: i64| {
+                    let deed = Deed::ALL[chance.below(Deed::ALL.len())];
+                    let time = Duration::from_millis(50 + chance.below(900) as u64);
+                    work(10 * life + step, deed, chance.hits(40.).then_some(time))
+                };
+                (0..4).map(deed).collect::<Vec<_>>()
+            })
+        };
+        let lives: Vec<_> = (1..=3).map(live).collect();
+        lives.into_iter().flat_map(|life| life.join().unwrap()).collect::<Vec<_>>()
+    });
+    told.extend(lives);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let versions = runtime.block_on(versions_of(output));
+    judge(&versions, &told);
+    versions.len()
+}
+
+/// Every version, as it can be read once all is at rest.
+async fn versions_of(output: &Output) -> BTreeMap<u64, Version> {
+    let (stores, out) = (output.stores(), output.location());
+    commit::recover(&stores, &out, commit::Settle::Nothing).await.unwrap();
+    assert_eq!(commit::check(&stores, &out, true, &Silent).await.unwrap().damages(), 0);
+    let mut versions = BTreeMap::new();
+    for name in output.names().iter().filter(|name| name.starts_with("_manifest/")) {
+        let manifest = Manifest::parse(&output.read(name).unwrap(), name).unwrap();
+        let text = format!("{}@{}", output.out, manifest.version);
+        let source = Source::open(&stores, &text, &SourceOptions::default()).await.unwrap();
+        let session = session(&stores, 2, 8192);
+        session.register_table("t", source.tables[0].provider()).unwrap();
+        let rows = session.sql("SELECT id FROM t ORDER BY id").await.unwrap();
+        let rows = rows.collect().await.unwrap();
+        let ids = rows.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().values());
+        versions.insert(manifest.version, Version { ids: ids.copied().collect(), manifest });
+    }
+    versions
 }

@@ -68,5 +68,6 @@ mod table; // write, commit, read; published or absent
 mod tokens; // session tokens that expire in mid-run
 mod unwell; // stores in trouble, changed files, and what check says
 mod releases; // datasets of earlier releases are read
+mod versions; // old versions: kept, read, published again, removed
 mod verify; // what check says of blocks that were tampered with
 mod tidy; // the sources, tested like code

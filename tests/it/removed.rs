@@ -90,6 +90,8 @@ struct Case {
     mode: Mode,
     removed: String,
     create_only: bool,
+    /// No time passes after the death of a run on an object store.
+    goes_on: bool,
 }
 
 impl Case {
@@ -122,12 +124,15 @@ impl Case {
         }
         let manifest = current_manifest(stores, out).await.unwrap();
         assert_eq!(read(stores, out).await.unwrap(), manifest.rows(), "{what}");
-        commit::gc(stores, out, false).await.unwrap();
+        commit::gc(stores, out, false, None).await.unwrap();
         let listed = paths(stores, out).await;
         let visible: BTreeSet<_> =
             listed.iter().filter(|path| path.ends_with(".parquet")).cloned().collect();
         let named: BTreeSet<_> = manifest.files.iter().map(|file| file.path.clone()).collect();
-        assert_eq!(visible, named, "{what}: who lists sees the version");
+        // A run that lost its decision a moment ago may live, where no lock says that it does not.
+        let may_live = self.removed.ends_with("/prepared.json") && self.goes_on;
+        assert!(visible.is_superset(&named), "{what}: {visible:?}");
+        assert!(visible == named || may_live, "{what}: who lists sees the version: {visible:?}");
         assert!(listed.contains(&"_SUCCESS".to_owned()), "{what}");
         assert_eq!(check(stores, out).await.damages(), 0, "{what}");
     }
@@ -193,7 +198,12 @@ async fn every_removal<S>(
                 }
                 let removed =
                     if ends_upload { format!("the upload of {path}") } else { path.clone() };
-                let case = Case { mode, removed, create_only };
+                let case = Case {
+                    mode,
+                    removed,
+                    create_only,
+                    goes_on: out.to_string().starts_with("s3:"),
+                };
                 Box::pin(case.is_left(&stores, &out, &rows_of(mode))).await;
             }
         }

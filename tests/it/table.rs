@@ -746,7 +746,7 @@ async fn what_a_run_kept_is_gone_once_it_is_published(#[values(On::Files, On::S3
     let kept = record.unwrap().replace("report.json", "kept/blocks/00001");
     let store = place.stores.open(&place.out).unwrap();
     store.objects().put(place.out.join(&kept).path(), "{}".into()).await.unwrap();
-    let found = pleiad::table::commit::gc(&place.stores, &place.out, false).await.unwrap();
+    let found = pleiad::table::commit::gc(&place.stores, &place.out, false, None).await.unwrap();
     assert!(found[0].contains("staged bytes and checkpoints of run"), "{found:?}");
     assert!(!place.objects().await.contains(&kept));
 }

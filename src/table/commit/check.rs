@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::check_runs::runs;
 use super::findings::{Checkup, Subject, command};
+use super::kept::Which;
 use super::place::DatasetRoot;
 use super::revive::lost_manifest;
-use super::{claims, names, probe, renderings, versions};
+use super::{claims, kept, names, probe, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
@@ -42,6 +43,13 @@ pub async fn check(
     reached(&mut checkup, stores, location);
     let now = store(&mut checkup, &place).await;
     runs(&mut checkup, &place, now).await?;
+    for kept::Kept { by, files, is_over, .. } in kept::kept(&place, Which::All).await? {
+        let (count, bytes) = (files.len(), files.values().sum::<u64>());
+        let kept = if is_over { "were kept long enough" } else { "are kept" };
+        let what = format!("{count} files that version {by} has replaced, {bytes} bytes, {kept}");
+        let option = if is_over { "" } else { "--keep 0" };
+        checkup.note(Subject::File, what, Some(command("gc", &place, option)));
+    }
     for path in place.leftovers().await? {
         let what = format!("'{path}' was left by a writer that died; no reader sees it");
         checkup.note(Subject::File, what, Some(command("gc", &place, "")));

@@ -32,18 +32,15 @@ pub(super) async fn remove_files(place: &DatasetRoot, prepared: &Prepared) -> Re
     remove_empty_dirs(place, gone).await
 }
 
-/// Deletes exactly the files the base names and the new version does not.
-pub(super) async fn delete_replaced(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
-    let Some(base) = versions::version(place, manifest.base).await? else { return Ok(()) };
+/// Exactly the files that the base names and the new version does not. No later version names them: what is
+/// published again gets new names.
+pub(super) async fn replaced(place: &DatasetRoot, manifest: &Manifest) -> Result<Vec<String>> {
+    let Some(base) = versions::version(place, manifest.base).await? else {
+        return Ok(Vec::new());
+    };
     let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
-    let gone: Vec<_> = base
-        .files
-        .iter()
-        .map(|file| &file.path)
-        .filter(|path| !kept.contains(path))
-        .cloned()
-        .collect();
-    delete_files(place, gone).await
+    let paths = base.files.iter().map(|file| &file.path);
+    Ok(paths.filter(|path| !kept.contains(path)).cloned().collect())
 }
 
 /// Those of `paths` that are data files of runs which `is_of` accepts, and that no version names.

@@ -10,7 +10,7 @@ use super::record::{self, Decision, Intent, Outcome, Prepared, Report, StagedFil
 use super::reveal::{Finisher, lost_files, reveal};
 use super::revoke::revoke;
 use super::versions::{Fate, current, fate_of};
-use super::{cleanup, names, renderings};
+use super::{cleanup, kept, names, renderings};
 use crate::error::{Error, Kind, Result};
 use crate::table::manifest::{Manifest, Mode, TableRecord};
 
@@ -266,7 +266,7 @@ pub(super) async fn finish(
     let (outcome, version, completed) = match settled {
         Settled::Published(manifest) => {
             if manifest.mode == Mode::Overwrite {
-                cleanup::delete_replaced(place, manifest).await?;
+                kept::replace(place, manifest, prepared.keep_seconds).await?;
             }
             (Outcome::Published, manifest.version, prepared.staged.as_slice())
         }
@@ -292,7 +292,7 @@ pub(super) async fn finish(
 /// Step 8 again, for a version whose run is over.
 pub(super) async fn refinish(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
     if manifest.mode == Mode::Overwrite {
-        cleanup::delete_replaced(place, manifest).await?;
+        kept::replace_again(place, manifest).await?;
     }
     renderings::put(place).await
 }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::finalize::Ended;
 use super::findings::command;
+use super::kept::Which;
 use super::liveness::{self, Holder};
 use super::place::DatasetRoot;
 use super::record::{self, Decision};
 use super::revive::revive;
-use super::{claims, cleanup, finalize, names, probe, process, versions};
+use super::{claims, cleanup, finalize, kept, names, probe, process, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Location, Stores, blocking};
 use crate::table::manifest::Manifest;
@@ -125,11 +127,17 @@ async fn settle_twins(
 }
 
 /// Removes what dead runs and old versions left, by the names in their records, never by a prefix.
-/// With `dry_run` it only says what it would remove.
+/// With `dry_run` it only says what it would remove. Files of replaced versions are kept as long as those
+/// who replaced them said, or `keep`.
 ///
 /// # Errors
 /// If storage fails.
-pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
+pub async fn gc(
+    stores: &Arc<Stores>,
+    out: &Location,
+    dry_run: bool,
+    keep: Option<Duration>,
+) -> Result<Vec<String>> {
     let place = DatasetRoot::open(stores, out)?;
     let mut found = Vec::new();
     // Files get their names while their runs have records, so they are listed first.
@@ -158,7 +166,8 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
                 }
             }
         } else if record::is_decided(&names) {
-            if matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. })) {
+            let decision = record::decision(&place, &run).await;
+            if matches!(decision, Ok(Some(Decision::Void { .. }))) {
                 found.push(format!("the record of ended run {run}"));
                 if !dry_run {
                     cleanup::remove_void(&place, &run).await?;
@@ -177,6 +186,13 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
     found.extend(orphans.iter().map(|path| format!("'{path}', of no version")));
     if !dry_run {
         cleanup::delete_files(&place, orphans).await?;
+    }
+    let keep = keep.map(|keep| keep.as_secs());
+    for over in kept::kept(&place, Which::Over(keep)).await? {
+        found.extend(over.files.keys().map(|path| format!("'{path}', kept of an old version")));
+        if !dry_run {
+            kept::remove(&place, over).await?;
+        }
     }
     if let Some(current) = &current {
         let gone = replaced(&place, current).await?;

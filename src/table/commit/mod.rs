@@ -41,6 +41,7 @@ mod publish; // step 7: the manifest
 mod revoke; // the end of a run that cannot be finished
 mod revive; // a manifest that was removed is put again
 mod finalize; // steps 5 to 8 in their order
+mod kept; // step 8: files of replaced versions, for a while
 mod renderings; // step 8: what other tools and people read
 mod cleanup; // step 8: what runs and old versions leave
 mod resume; // what a dead run kept for another to go on from
@@ -48,14 +49,17 @@ mod history; // every run that left a trace
 mod findings; // what is found at a location, in sentences
 mod check_runs; // runs that are not over
 mod check; // what is stored at a location, for a person
+mod rollback; // an old version once more
 mod maintenance; // finish, remove, unlock
 
 pub use check::check;
 pub use findings::{Checkup, Finding, Subject};
 pub use history::{Fate, PastRun, history};
+pub use kept::Keep;
 pub use maintenance::{Settle, gc, recover, unlock};
 pub use preflight::{RunOptions, finish_decided};
 pub use reads::{OwnInput, ReadFrom};
 pub use resume::{DeadRun, Premises};
+pub use rollback::rollback;
 pub use run::{Begin, Run};
-pub(crate) use versions::{current, current_version};
+pub(crate) use versions::{current, current_version, existing};

@@ -116,6 +116,15 @@ impl DatasetRoot {
         Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta.size)).try_collect().await?)
     }
 
+    /// Everything under `prefix`, by its relative path.
+    pub(super) async fn listed(&self, prefix: &str) -> Result<BTreeMap<String, ObjectMeta>> {
+        if self.is_local_file().await? {
+            return Ok(BTreeMap::new());
+        }
+        let listed = self.store.objects().list(Some(&self.key(prefix)));
+        Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta)).try_collect().await?)
+    }
+
     /// The first file of the location, in listing order, that `matches`.
     pub(crate) async fn find(&self, matches: impl Fn(&str) -> bool) -> Result<Option<String>> {
         let mut listed = self.store.objects().list(Some(self.location.path()));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::create::Created;
+use super::kept::Keep;
 use super::liveness::{self, Holder};
 use super::place::DatasetRoot;
 use super::reads::{OwnInput, ReadFrom};
@@ -28,6 +29,8 @@ pub struct RunOptions {
     pub reads: Vec<ReadFrom>,
     /// What it does with what it reads of its output.
     pub own_input: OwnInput,
+    /// How long the files are kept that it replaces.
+    pub keep: Keep,
 }
 
 /// What preflight finds.

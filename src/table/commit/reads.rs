@@ -13,6 +13,8 @@ use crate::table::manifest::{Manifest, Mode};
 pub enum ReadFrom {
     /// The current version of a dataset, as it was when the run was planned.
     Version(Location, u64),
+    /// A version of a dataset that was asked for by its number: it stays what it is.
+    Past(Location, u64),
     /// Files that no manifest names, by their locations.
     Files(Vec<String>),
 }
@@ -44,8 +46,11 @@ pub(super) async fn reads_base(
     let mut reads_base = false;
     for read in reads {
         match read {
-            ReadFrom::Version(dataset, _) if !is_same(out, dataset).await? => {}
-            ReadFrom::Version(..) if mode == Mode::Overwrite && own == OwnInput::Kept => {
+            ReadFrom::Version(dataset, _) | ReadFrom::Past(dataset, _)
+                if !is_same(out, dataset).await? => {}
+            ReadFrom::Version(..) | ReadFrom::Past(..)
+                if mode == Mode::Overwrite && own == OwnInput::Kept =>
+            {
                 return Err(Error::usage(format!(
                     "output '{out}' is also the input, whose rows would be gone with the version \
                      that is replaced: choose another output"
@@ -62,6 +67,7 @@ pub(super) async fn reads_base(
                 ));
             }
             ReadFrom::Version(..) => reads_base = true,
+            ReadFrom::Past(..) => {}
             ReadFrom::Files(files) => {
                 if let Some(file) = files.iter().find(|file| file.starts_with(&inside)) {
                     return Err(Error::usage(format!(

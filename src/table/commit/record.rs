@@ -44,6 +44,13 @@ pub(crate) struct Prepared {
     /// The run has read its base: it can follow no other version.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) reads_base: bool,
+    /// How long the files of its base are kept that it replaces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) keep_seconds: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Prepared {
@@ -66,6 +73,8 @@ pub(crate) struct StagedFile {
 pub(crate) enum Stage {
     /// In a local file; its path relative to the dataset.
     Part(String),
+    /// In a file of an old version, that is here; its path relative to the dataset.
+    Kept(String),
     /// In a multipart upload that is not completed; part ids are as the store gave them.
     Upload { id: String, parts: Vec<String> },
 }

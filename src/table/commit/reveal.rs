@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::Error as StoreError;
 use object_store::multipart::PartId;
+use object_store::{Error as StoreError, ObjectStoreExt};
 
 use super::place::DatasetRoot;
 use super::record::{Prepared, Stage, StagedFile};
@@ -41,6 +41,12 @@ pub(super) async fn lost_files(place: &DatasetRoot, staged: &[StagedFile]) -> Re
     for staged in staged {
         let path = &staged.file.path;
         match &staged.stage {
+            Stage::Kept(kept) => {
+                let size = staged.file.size;
+                if !has_size(place, kept, size).await? && !has_size(place, path, size).await? {
+                    lost.push(path.clone());
+                }
+            }
             Stage::Part(part) => {
                 let (Some((_, from)), Some((_, to))) = (place.local(part), place.local(path))
                 else {
@@ -49,7 +55,7 @@ pub(super) async fn lost_files(place: &DatasetRoot, staged: &[StagedFile]) -> Re
                 files.push((from, to, staged.file.size, path.clone()));
             }
             Stage::Upload { id, parts } => {
-                if !has_name(place, staged).await?
+                if !has_size(place, path, staged.file.size).await?
                     && place.store.holds_parts(&place.key(path), id, parts).await? == Some(false)
                 {
                     lost.push(path.clone());
@@ -109,6 +115,7 @@ fn directories(root: &Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
 
 async fn reveal_file(place: &DatasetRoot, staged: &StagedFile) -> Result<Revealed> {
     match &staged.stage {
+        Stage::Kept(kept) => copy_kept(place, staged, kept).await,
         Stage::Part(part) => {
             let (files, from) = place.local(part).ok_or_else(no_local_files)?;
             let (_, to) = place.local(&staged.file.path).ok_or_else(no_local_files)?;
@@ -178,8 +185,22 @@ async fn complete_upload(
     }
 }
 
-/// Whether a file of an object store has its name.
-async fn has_name(place: &DatasetRoot, staged: &StagedFile) -> Result<bool> {
-    let found = place.head(&staged.file.path).await?;
-    Ok(found.is_some_and(|meta| meta.size == staged.file.size))
+/// Whether there is an object of this size.
+async fn has_size(place: &DatasetRoot, path: &str, size: u64) -> Result<bool> {
+    Ok(place.head(path).await?.is_some_and(|meta| meta.size == size))
+}
+
+/// A file of an old version gets a second name, on local disks by a hard link.
+async fn copy_kept(place: &DatasetRoot, staged: &StagedFile, kept: &str) -> Result<Revealed> {
+    let path = &staged.file.path;
+    if !has_size(place, path, staged.file.size).await? {
+        match place.store.objects().copy(&place.key(kept), &place.key(path)).await {
+            Err(StoreError::NotFound { .. }) => return Ok(Revealed::Lost),
+            copied => copied?,
+        }
+    }
+    Ok(Revealed::Named(match place.store.is_local() {
+        true => None,
+        false => place.head(path).await?.and_then(|meta| meta.e_tag),
+    }))
 }

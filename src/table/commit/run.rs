@@ -127,7 +127,7 @@ impl Run {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_blocks(
-        mut self,
+        self,
         properties: BTreeMap<String, String>,
         blocks: Vec<Vec<String>>,
     ) -> Result<Manifest> {
@@ -139,6 +139,11 @@ impl Run {
         let paths = files.iter().map(|staged| staged.file.path.clone()).collect();
         cleanup::refuse_links(&self.place, paths).await?;
         let prepared = self.prepared(tables, files, properties, blocks)?;
+        Box::pin(self.commit_prepared(prepared)).await
+    }
+
+    /// Steps 5 to 8.
+    pub(super) async fn commit_prepared(mut self, prepared: Prepared) -> Result<Manifest> {
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
         let _open = self.open.take();
@@ -203,7 +208,8 @@ impl Run {
             (Mode::Append, Some(base)) => finalize::rebase(&manifest, &staged, base)?,
             _ => manifest,
         };
-        Ok(Prepared { manifest, staged, reads_base: self.reads_base })
+        let (reads_base, keep_seconds) = (self.reads_base, self.keep_seconds());
+        Ok(Prepared { manifest, staged, reads_base, keep_seconds })
     }
 
     /// Ends the run and removes what it staged. Files it kept stay for a later run.
@@ -215,6 +221,11 @@ impl Run {
             Some(open) => undo(self.place.clone(), self.id.clone(), self.keeps(), open).await,
             None => Ok(()),
         }
+    }
+
+    /// How long the files are kept that it replaces.
+    pub(super) fn keep_seconds(&self) -> u64 {
+        self.options.keep.seconds(&self.place)
     }
 
     fn keeps(&self) -> bool {

@@ -28,6 +28,29 @@ pub(super) async fn version(place: &DatasetRoot, version: u64) -> Result<Option<
     }
 }
 
+/// One version.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`](crate::error::Kind::InputMissing) if there is none; it names those there
+/// are.
+pub(crate) async fn existing(place: &DatasetRoot, number: u64) -> Result<Manifest> {
+    let mut names = names(place).await?;
+    let name = match names.remove(&number) {
+        Some(name) => name,
+        None => {
+            let ends = names.first_key_value().zip(names.last_key_value());
+            let known =
+                ends.map(|((first, _), (last, _))| format!(", which has {first} to {last}"));
+            return Err(Error::missing(format!(
+                "version {number} not found in dataset '{}'{}",
+                place.location,
+                known.unwrap_or_default()
+            )));
+        }
+    };
+    read(place, &name).await
+}
+
 /// How a decided run ended, as the versions after its base say.
 pub(super) enum Fate {
     /// It is published as this.

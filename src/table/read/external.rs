@@ -189,6 +189,7 @@ impl ExternalTable {
     async fn newest(&self) -> Result<Arc<DatasetTable>> {
         let known = self.known();
         let is_current = match known.table.version {
+            Some(_) if known.table.is_past => true,
             Some(version) => current_version(&known.table.place).await? == Some(version),
             None => known.table.changed().await?.is_none(),
         };
@@ -297,9 +298,9 @@ async fn declared_table(
 }
 
 impl SourceTable {
-    /// Whether a dataset holds it.
+    /// Whether a dataset holds it, and not only held it once.
     pub fn is_published(&self) -> bool {
-        self.version.is_some()
+        self.version.is_some() && !self.is_past
     }
 
     /// The same files with the columns and keys that a user declares.

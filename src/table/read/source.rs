@@ -1,7 +1,8 @@
 //! What a location names: its tables, their files and keys, resolved once and pinned.
 //!
 //! A location is a dataset (it has a manifest), a table of one or a part of such a table, a
-//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these.
+//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these. With
+//! `@3` at its end it names version 3 of a dataset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::storage::{Location, Stores};
 use crate::table::commit::names;
 use crate::table::commit::place::{DatasetRoot, listing};
-use crate::table::commit::{ReadFrom, current};
+use crate::table::commit::{ReadFrom, current, existing};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 
@@ -66,6 +67,9 @@ impl Source {
     /// [`Data`](crate::error::Kind::Data) if there is what cannot be read as tables or looks
     /// unfinished; or if storage fails.
     pub async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<Self> {
+        if let Some(past) = open_version(stores, text).await? {
+            return Ok(past);
+        }
         let location = stores.parse(text)?;
         let alone =
             |table| Self { tables: vec![table], manifest: None, location: location.clone() };
@@ -132,6 +136,30 @@ impl Source {
         }
         Ok(Self { tables, manifest: Some(manifest), location: location.clone() })
     }
+}
+
+/// What `text` names if it ends in `@` and a number, and what is before that is of a dataset.
+async fn open_version(stores: &Arc<Stores>, text: &str) -> Result<Option<Source>> {
+    let Some((text, number)) = text.rsplit_once('@') else { return Ok(None) };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(number) = number.parse::<u64>().ok().filter(|_| is_number && !text.is_empty()) else {
+        return Ok(None);
+    };
+    let location = stores.parse(text)?;
+    let Some((place, _)) = dataset_above(stores, &location).await? else { return Ok(None) };
+    let manifest = existing(&place, number).await?;
+    if manifest.tables.is_empty() {
+        return Err(Error::data(format!(
+            "version {number} of '{}' holds text only, of which the current version is kept",
+            place.location
+        )));
+    }
+    let files = manifest.files.len();
+    let open = move || Source::of_dataset(&place, manifest, &location);
+    let mut source = listing(files, open).await?;
+    source.tables.iter_mut().for_each(|table| table.is_past = true);
+    source.tables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Some(source))
 }
 
 /// The current version of the dataset at `location`.
