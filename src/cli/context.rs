@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::parser::ValueSource;
@@ -18,7 +19,9 @@ use super::{exit, process};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
-use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
+use crate::table::{
+    Begin, Keep, Mode, OwnInput, Run, RunOptions, Source, SourceOptions, finish_decided,
+};
 
 /// The arguments whose values may hold secrets: variables, secret variables, and SQL.
 pub(super) const VARIABLES: &str = "set";
@@ -52,6 +55,11 @@ pub struct Flags {
     #[arg(long, value_name = "MODE", default_value = "error")]
     pub mode: Mode,
 
+    /// How long an overwrite keeps the files it replaces, such as 30m or 0, for those who read them
+    /// [default: 1h on local disks, 0 on object stores]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, hide_short_help = true)]
+    pub keep_old: Option<Duration>,
+
     /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: all of the machine's]
     #[arg(short, long = "memory-limit", value_name = "SIZE", value_parser = sizes::parse)]
     pub memory_limit_bytes: Option<u64>,
@@ -84,6 +92,11 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// What an overwrite does with the files it replaces.
+    pub fn keep(&self) -> Keep {
+        self.keep_old.map_or(Keep::Usual, Keep::For)
+    }
+
     /// The number of worker threads.
     pub fn threads(&self) -> NonZeroUsize {
         let asked = self.master.map_or(self.threads, |Master(threads)| threads);
@@ -153,17 +166,39 @@ impl Context {
         Ok(self.session.get_or_init(|| session).clone())
     }
 
-    /// Begins a run on `out`; says so if the version that is there stays.
+    /// Opens what a run on `out` reads; without `out` nothing is written.
+    ///
+    /// # Errors
+    /// See [`finish_decided`] and [`Source::open`].
+    pub(super) async fn open(
+        &self,
+        input: &str,
+        options: &SourceOptions,
+        out: Option<&Location>,
+    ) -> crate::error::Result<Source> {
+        if let Some(out) = out {
+            finish_decided(&self.stores, out).await?;
+        }
+        Source::open(&self.stores, input, options).await
+    }
+
+    /// Begins a run on `out` that reads `source`; says so if the version that is there stays.
     ///
     /// # Errors
     /// See [`Run::begin`].
     pub(super) async fn begin(
         &self,
         out: &Location,
-        inputs: Vec<InputRecord>,
+        source: Option<&Source>,
     ) -> crate::error::Result<Begin> {
-        let options =
-            RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
+        let options = RunOptions {
+            mode: self.flags.mode,
+            arguments: self.arguments.clone(),
+            inputs: source.map(Source::input_records).unwrap_or_default(),
+            reads: source.map(Source::reads).unwrap_or_default(),
+            own_input: OwnInput::Kept,
+            keep: self.flags.keep(),
+        };
         let begun = Run::begin(&self.stores, out, options).await?;
         if let Begin::AlreadyThere(manifest) = &begun {
             let version = manifest.version;

@@ -35,7 +35,7 @@ use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
     cat, check, completions, config as config_command, count, cp, demo, du, gc, head, ls, man,
-    meta, plot, recover, rm, run, schema, show, sql, stat, summary, tree, unlock,
+    meta, plot, recover, rm, rollback, run, schema, show, sql, stat, summary, tree, unlock,
 };
 use context::{Context, Flags, recorded};
 use exit::after;
@@ -94,6 +94,7 @@ enum Command {
     Show(show::Show),
     Check(check::Check),
     Recover(recover::Recover),
+    Rollback(rollback::Rollback),
     Gc(gc::Gc),
     Unlock(unlock::Unlock),
     Config(config_command::Config),
@@ -154,6 +155,7 @@ impl Command {
             Self::Show(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
             Self::Recover(command) => command.run(context).await,
+            Self::Rollback(command) => command.run(context).await,
             Self::Gc(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
             Self::Config(command) => command.run(context),

@@ -22,7 +22,7 @@ use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
-use crate::table::{FormatKind, Mode, format};
+use crate::table::{FormatKind, Keep, Mode, format};
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
@@ -35,6 +35,7 @@ pub struct Script {
     pub(super) session: Session,
     pub(super) procedures: Arc<dyn Procedures>,
     pub(super) mode: Mode,
+    pub(super) keep: Keep,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) watch: Arc<dyn Observer>,
 }
@@ -61,7 +62,13 @@ impl Script {
     ) -> Self {
         let session = session.scripting();
         dialect::teach(&session);
-        Self { session, procedures, mode, arguments, watch }
+        Self { session, procedures, mode, keep: Keep::Nothing, arguments, watch }
+    }
+
+    /// The same script, whose overwrites keep the files that they replace.
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 
     /// The session in which statements run.
@@ -122,6 +129,12 @@ impl Script {
     }
 
     async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<StatementResult> {
+        if let Parsed::Statement(inner) = &parsed
+            && let ast::Statement::Insert(insert) = inner.as_ref()
+        {
+            let finished = self.before_insert(insert).await;
+            finished.map_err(|cause| self.explained(statement, cause))?;
+        }
         let planned = self.session.state().statement_to_plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;

@@ -21,6 +21,7 @@ use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
 use super::s3::credentials::KeySource;
+use super::s3::get::SignedGet;
 use super::s3::http::CountingConnector;
 use super::s3::odd_keys::{OddKeys, OddKeysConnector, Signer, Skipped};
 use super::s3::settings::{Settings, StorageOptions};
@@ -197,6 +198,8 @@ impl Stores {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
+        let asked = self.counting(&settings, Arc::clone(&retries));
+        let asked = SignedGet::new(settings.clone(), alias, bucket, asked);
         let signer = Signer {
             bucket: backend.shown(),
             region: settings.region.value.clone(),
@@ -205,7 +208,8 @@ impl Stores {
         let skipped = Arc::clone(&self.skipped);
         let connector = OddKeysConnector { base: connector, how, skipped, signer };
         let client = client(bucket, settings, connector, patience(first_wait))?;
-        Ok(Store::remote(Explained::new(client, backend, None)).counting(retries))
+        let store = Store::remote(Explained::new(client, backend, None));
+        Ok(store.counting(retries).asking(Arc::new(asked)))
     }
 
     /// What makes clients whose requests are counted.

@@ -7,7 +7,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::dbscan::{self, BlockSummary, Options, Outcome, Params};
 use crate::error::Error;
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, SourceOptions};
 
 /// Find clusters by density with DBSCAN, exactly: the same labels for any blocks and memory
 ///
@@ -66,7 +66,7 @@ impl Dbscan {
         let session = context.session()?;
         let options =
             SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         let (mut run, mut killed) = (None, None);
         if let Some(out) = &out {
             if params.options().resume {
@@ -79,7 +79,7 @@ impl Dbscan {
                         .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });

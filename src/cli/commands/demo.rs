@@ -208,8 +208,8 @@ async fn cut_the_sky(
 
 /// A run that replaces what an earlier demo wrote.
 async fn begin(context: &Context, out: &Location, inputs: Vec<InputRecord>) -> anyhow::Result<Run> {
-    let options =
-        RunOptions { mode: Mode::Overwrite, arguments: context.arguments.clone(), inputs };
+    let arguments = context.arguments.clone();
+    let options = RunOptions { mode: Mode::Overwrite, arguments, inputs, ..RunOptions::default() };
     match Run::begin(&context.stores, out, options).await? {
         Begin::Run(run) => Ok(*run),
         Begin::AlreadyThere(_) => Err(Error::internal("mode overwrite always writes").into()),

@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, SourceOptions};
 
 /// Find clusters with k-means, exactly: the same centroids for any files, partitions and threads
 ///
@@ -72,7 +72,7 @@ impl Kmeans {
         let session = context.session()?;
         let options =
             SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         if let Some(out) = self.out.as_ref().filter(|out| source.has_column(out)) {
             return Err(Error::usage(format!(
                 "output '{out}' is the name of a column of '{}': separate columns by commas, as in \
@@ -93,7 +93,7 @@ impl Kmeans {
                         .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });

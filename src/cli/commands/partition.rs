@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::partition::{self, Options, Outcome, Params, TextSchema};
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, SourceOptions};
 
 /// Cut a catalogue of the sky into blocks of bounded size, with the neighbours of each
 ///
@@ -71,10 +71,10 @@ impl Partition {
             text: params.options().layout.keeps_text(),
             ..SourceOptions::default()
         };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         let mut run = None;
         if let Some(out) = &out {
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });

@@ -159,6 +159,7 @@ fn or_else<T>(known: Option<T>, default: impl FnOnce() -> Result<Option<T>>) -> 
 }
 
 /// What a client for S3 needs to know.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Scheme, host and port; `None` is AWS itself.
     pub(crate) endpoint: Option<Sourced<String>>,
