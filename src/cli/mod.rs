@@ -139,7 +139,7 @@ impl Command {
             Self::Run(command) => command.run(context).await,
             Self::Sql(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
-            Self::Demo(command) => command.run(context).await,
+            Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Ls(command) => command.run(context).await,
             Self::Cat(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,
@@ -210,7 +210,7 @@ fn start(
         _ => process::Interrupts::End,
     };
     let work = async move {
-        let ran = cli.command.run(&context).await;
+        let ran = Box::pin(cli.command.run(&context)).await;
         context.warn_of_skipped();
         ran
     };

@@ -109,6 +109,19 @@ fn of_store(error: &object_store::Error) -> Error {
     Error::new(kind, error.to_string())
 }
 
+/// A function that does not take its arguments: a mistake of the user that the engine takes for its own.
+fn unmatched(text: &str) -> Option<Error> {
+    let (before, _) = text.split_once("' failed to match any signature")?;
+    let (_, name) = before.rsplit_once('\'')?;
+    Some(Error::usage(match text.contains("received String") {
+        true => format!(
+            "function '{name}' takes numbers and its argument is text: CAST it; if its values look like \
+             48,86, read the file with OPTIONS ('decimal' ',')"
+        ),
+        false => format!("function '{name}' does not take arguments of these types"),
+    }))
+}
+
 fn of_arrow(error: &ArrowError) -> Error {
     let (kind, text) = match error {
         ArrowError::CastError(text)
@@ -151,7 +164,9 @@ fn of_query(error: &DataFusionError) -> Error {
         DataFusionError::SQL(cause, _) => {
             return Error::usage(without_backtrace(&cause.to_string()));
         }
-        DataFusionError::Internal(text) => return Error::internal(without_backtrace(text)),
+        DataFusionError::Internal(text) => {
+            return unmatched(text).unwrap_or_else(|| Error::internal(without_backtrace(text)));
+        }
         DataFusionError::ExecutionJoin(_) => Kind::Internal,
         DataFusionError::Plan(_) => Kind::Usage,
         DataFusionError::SchemaError(..) => Kind::Data,

@@ -1,6 +1,6 @@
 //! The stores of a process: opened once a bucket, then shared by the engine and by us.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,7 @@ use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
 use super::store::{Explained, Pause, Store};
 use crate::error::{Error, Result};
+use crate::event::{Event, Observer};
 
 /// The S3 clients' own threads: on the engine's, a busy function would starve a connection until
 /// the server gives up on it (apache/datafusion#12393). It lives as long as the process.
@@ -51,6 +52,14 @@ pub struct Stores {
     opened: Mutex<HashMap<StoreKey, Store>>,
     skipped: Arc<Skipped>,
     calls: Arc<AtomicU64>,
+    notes: Mutex<Notes>,
+}
+
+/// What was said to the user, and who says it.
+#[derive(Default)]
+struct Notes {
+    said: HashSet<String>,
+    listener: Option<Arc<dyn Observer>>,
 }
 
 impl Stores {
@@ -92,8 +101,31 @@ impl Stores {
     }
 
     fn plain(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Self {
-        let (opened, skipped, calls) = (Mutex::default(), Arc::default(), Arc::default());
-        Self { options, connector, shares_files: false, opened, skipped, calls }
+        Self {
+            options,
+            connector,
+            shares_files: false,
+            opened: Mutex::default(),
+            skipped: Arc::default(),
+            calls: Arc::default(),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// Sends what is found in files from now on to `listener`.
+    pub fn listen(&self, listener: Arc<dyn Observer>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
+    }
+
+    /// Tells the listener what was found in a file: each sentence once.
+    pub(crate) fn note(&self, message: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = notes.listener.clone();
+        let is_new = notes.said.insert(message.clone());
+        drop(notes);
+        if let Some(listener) = listener.filter(|_| is_new) {
+            listener.report(Event::Note(message));
+        }
     }
 
     /// Reads a location with the variables of these options.

@@ -3,7 +3,7 @@
 use arrow::array::{StringArray, UInt64Array};
 use clap::Args;
 
-use super::text::TextFlags;
+use super::source_flags::SourceFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::summary;
@@ -23,7 +23,7 @@ pub(crate) struct Count {
     location: String,
 
     #[command(flatten)]
-    text: TextFlags,
+    flags: SourceFlags,
 }
 
 impl Count {
@@ -33,7 +33,7 @@ impl Count {
     /// See [`summary::count`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let found =
-            summary::count(&context.session()?, &self.location, &self.text.options()).await?;
+            summary::count(&context.session()?, &self.location, &self.flags.options()).await?;
         let count = |count: fn(&summary::Counted) -> u64| {
             UInt64Array::from_iter_values(found.iter().map(count))
         };

@@ -86,7 +86,7 @@ impl Demo {
         let central = cluster(context, &session, &params, &dir, "central", None).await?;
         let mut tables = vec![compared(&central, &parts)?];
         tables.extend(answers(&parts)?.into_iter().filter(|table| table.name() != "models"));
-        tables.push(cut_the_sky(context, &session, &dir, self.rows).await?);
+        tables.push(Box::pin(cut_the_sky(context, &session, &dir, self.rows)).await?);
         context.print(&tables)?;
         if let Some(found) = parts.models[0].diagnosis {
             context.note(&format!(

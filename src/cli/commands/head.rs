@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::text::TextFlags;
+use super::source_flags::SourceFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::head;
@@ -26,7 +26,7 @@ pub(crate) struct Head {
     rows: usize,
 
     #[command(flatten)]
-    text: TextFlags,
+    flags: SourceFlags,
 }
 
 impl Head {
@@ -35,7 +35,7 @@ impl Head {
     /// # Errors
     /// See [`head::head`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let options = self.text.options();
+        let options = self.flags.options();
         let heads = head::head(&context.session()?, &self.location, &options, self.rows).await?;
         let answers = heads.into_iter().map(|h| Answer::rows(h.table, h.schema, h.rows));
         context.print(&answers.collect::<Vec<_>>())

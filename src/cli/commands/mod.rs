@@ -30,7 +30,7 @@ mod shell; // the prompt of `pleiad sql`
 pub(super) mod show; // `pleiad show`
 pub(super) mod sql; // `pleiad sql`
 pub(super) mod stat; // `pleiad stat`
+mod source_flags; // flags of commands that only read tables
 pub(super) mod summary; // `pleiad summary`
-mod text; // options of those that read text files
 pub(super) mod tree; // `pleiad tree`
 pub(super) mod unlock; // `pleiad unlock`

@@ -27,10 +27,10 @@ impl Procedure {
     pub(crate) async fn work(&self, context: &Context) -> anyhow::Result<Done> {
         match self {
             Self::Generate(command) => command.work(context).await,
-            Self::Kmeans(command) => command.work(context).await,
+            Self::Kmeans(command) => Box::pin(command.work(context)).await,
             Self::Dbscan(command) => command.work(context).await,
             Self::Kdistance(command) => command.work(context).await,
-            Self::Partition(command) => command.work(context).await,
+            Self::Partition(command) => Box::pin(command.work(context)).await,
         }
     }
 }

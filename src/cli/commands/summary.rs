@@ -3,7 +3,7 @@
 use arrow::array::{Float64Array, StringArray, UInt64Array};
 use clap::Args;
 
-use super::text::TextFlags;
+use super::source_flags::SourceFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::summary;
@@ -27,7 +27,7 @@ pub(crate) struct Summary {
     columns: Vec<String>,
 
     #[command(flatten)]
-    text: TextFlags,
+    flags: SourceFlags,
 }
 
 impl Summary {
@@ -38,7 +38,8 @@ impl Summary {
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let session = context.session()?;
         let found =
-            summary::summary(&session, &self.location, &self.text.options(), &self.columns).await?;
+            summary::summary(&session, &self.location, &self.flags.options(), &self.columns)
+                .await?;
         let count = |count: fn(&summary::Summary) -> Option<u64>| {
             found.iter().map(count).collect::<UInt64Array>()
         };

@@ -71,11 +71,6 @@ impl SignedGet {
         self.explained(key, format!("status code: {status} {body}").into())
     }
 
-    /// The error of an answer with an error `code` of ours.
-    pub(crate) fn unexpected(&self, key: &str, code: &str) -> Error {
-        self.explained(key, format!("<Code>{code}</Code>").into())
-    }
-
     fn explained(&self, key: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
         let error = StoreError::Generic { store: "S3", source };
         self.backend.explain(Verb::List, key, error).into()
