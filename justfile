@@ -54,6 +54,11 @@ soak SEEDS="10000":
     PLEIAD_TEST_CASES=10000 cargo test --test it corrupt::
     PLEIAD_TEST_SEEDS={{SEEDS}} cargo test --test it commit_races::
 
+# Memory that hard inputs take, made in DIR (6 GB): the table of docs/limits.md
+measure-limits DIR:
+    cargo build --release
+    bash benches/limits.sh {{quote(DIR)}}
+
 # What the commit costs beside a plain parallel writer, three times in turn
 bench-commit DIR:
     cargo bench --bench commit -- {{quote(DIR)}}

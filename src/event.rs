@@ -28,6 +28,8 @@ pub enum Event {
     },
     /// Something the user should know and may act on.
     Warning(String),
+    /// Something that was found or decided, and is not wrong.
+    Note(String),
     /// The current stage is over.
     Done,
 }

@@ -37,8 +37,9 @@ const BYTES_PER_STREAM: u64 = 32 << 20;
 const BATCHES_IN_ONE: usize = 8;
 /// Memory if the system does not say.
 const MEMORY_IF_UNKNOWN: u64 = 4 << 30;
-/// Parquet footers kept between the steps of a driver.
+/// Parquet footers kept between the steps of a driver, and their share of a small pool.
 const FOOTER_CACHE_BYTES: usize = 64 << 20;
+const FOOTER_CACHE_SHARE: usize = 8;
 
 /// What a user may set about the engine.
 #[derive(Debug, Clone, Default)]
@@ -76,12 +77,13 @@ impl Session {
     pub fn new(stores: Arc<Stores>, options: &SessionOptions) -> Result<Self> {
         let limit = options.memory_limit.unwrap_or_else(memory_of_machine);
         let pool_bytes = share(limit);
-        let pool = FairSpillPool::new(usize::try_from(pool_bytes).unwrap_or(usize::MAX));
+        let pool_size = usize::try_from(pool_bytes).unwrap_or(usize::MAX);
+        let pool = FairSpillPool::new(pool_size);
         let pool = TrackConsumersPool::new(pool, NonZeroUsize::new(5).expect("five is not zero"));
         let mut runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_object_store_registry(Arc::clone(&stores) as _)
-            .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
+            .with_metadata_cache_limit(FOOTER_CACHE_BYTES.min(pool_size / FOOTER_CACHE_SHARE))
             // Its entries never expire: a commit by another process would stay unseen.
             .with_object_list_cache_limit(0);
         if let Some(bytes) = options.disk_limit {

@@ -1,4 +1,4 @@
-//! The pure core of Pleiad: numbers in, numbers out. No Arrow, no engine, no IO.
+//! The pure core of Pleiad: numbers and text in, numbers and text out. No Arrow, no engine, no IO.
 //!
 //! It is a package of its own so that a development build can optimise it, and nothing else of Pleiad.
 //! Users of the library find it at `pleiad::grid`, `pleiad::centroids` and `pleiad::dbscan::local`.
@@ -9,4 +9,5 @@ pub mod splitmix; // random bits from a counter
 pub mod isa; // loops compiled for each instruction set
 pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting
 pub mod centroids; // k-means: fixed point, kernel, model, totals
+pub mod records; // text cut into records, and records into fields
 pub mod dbscan; // DBSCAN of one block: coordinates in, labels and contacts out

@@ -116,15 +116,18 @@ impl Context {
         terminal: &Terminal,
         output: Output,
     ) -> Self {
+        let watch = Arc::new(Progress::new(terminal.clone()));
+        let stores = Stores::new(flags.storage.clone());
+        stores.listen(Arc::clone(&watch) as _);
         Self {
             program,
             arguments,
             configured,
-            watch: Arc::new(Progress::new(terminal.clone())),
+            watch,
             session: OnceLock::new(),
             terminal: terminal.clone(),
             output,
-            stores: Stores::new(flags.storage.clone()),
+            stores,
             flags,
         }
     }

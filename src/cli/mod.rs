@@ -184,7 +184,7 @@ fn start(
         Command::Sql(sql) if sql.asks() => process::Interrupts::Stay,
         _ => process::Interrupts::End,
     };
-    let work = async move { cli.command.run(&context).await };
+    let work = async move { Box::pin(cli.command.run(&context)).await };
     process::run(threads, terminal, interrupts, Box::pin(work))
 }
 

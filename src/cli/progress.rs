@@ -48,6 +48,9 @@ impl Observer for Progress {
         if let Event::Warning(message) = &event {
             return self.terminal.warning(message);
         }
+        if let Event::Note(message) = &event {
+            return self.terminal.note(message);
+        }
         if let Event::Stage { name, .. } = &event {
             stages::begun(name);
         }
@@ -100,7 +103,7 @@ fn draw(bar: &mut Option<ProgressBar>, event: Event, terminal: &Terminal) {
                 terminal.bars().remove(&bar);
             }
         }
-        Event::Warning(_) => {}
+        Event::Warning(_) | Event::Note(_) => {}
     }
 }
 
@@ -176,7 +179,7 @@ impl Stage {
                 stage.as_mut()?.moved_to(number, Some(step(moved, models)), now)
             }
             Event::Done => stage.take().map(|stage| stage.ended(now)),
-            Event::Warning(_) => None,
+            Event::Warning(_) | Event::Note(_) => None,
         }
     }
 

@@ -79,6 +79,8 @@ impl Input {
             match data_type(&table, column)? {
                 found if found.is_numeric() => {}
                 DataType::Dictionary(_, value) if value.is_numeric() => {}
+                // Without rows a column of a text file has no type.
+                DataType::Utf8 if table.rows() == Some(0) => return Err(table.no_rows()),
                 found => return Err(wrong_type(&table, column, &found, "a number")),
             }
         }

@@ -17,6 +17,7 @@ mod sky_function; // what scalar functions of the sky are to the engine
 mod tester; // plays the engine
 mod totals_array; // totals as an Arrow struct
 
+mod angle_deg;
 mod angular_distance;
 mod block_counts;
 mod block_of;
@@ -44,6 +45,7 @@ pub use sample_rows::read_sample_rows;
 /// Every scalar function; those of a session share its context.
 pub fn scalars(context: &FunctionContext) -> Vec<ScalarUDF> {
     let mut scalars = vec![
+        angle_deg::angle_deg(),
         angular_distance::angular_distance(),
         block_of::block_of(context),
         kmeans_model::kmeans_model(),

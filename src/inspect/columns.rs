@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, Statement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::{
@@ -14,6 +13,8 @@ use crate::error::Result;
 use crate::session::quote_identifier;
 use crate::storage::Stores;
 use crate::table::{Format, Source, SourceOptions, SourceTable};
+
+pub use crate::table::type_name;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,43 +89,6 @@ fn of_table(table: &SourceTable, is_declared: bool) -> impl Iterator<Item = Colu
     })
 }
 
-/// A type in a word or two: `text`, `bool`, `int64`, `float64`, `date`, `time(us)`, `timestamp(us)`,
-/// `timestamp(us, UTC)`; of a dictionary that of its values; rarer ones as Arrow prints them.
-pub fn type_name(data_type: &DataType) -> String {
-    let unit_name = |unit: &TimeUnit| match unit {
-        TimeUnit::Second => "s",
-        TimeUnit::Millisecond => "ms",
-        TimeUnit::Microsecond => "us",
-        TimeUnit::Nanosecond => "ns",
-    };
-    match data_type {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
-        DataType::Boolean => "bool".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        DataType::Time32(unit) | DataType::Time64(unit) => format!("time({})", unit_name(unit)),
-        DataType::Timestamp(unit, None) => format!("timestamp({})", unit_name(unit)),
-        DataType::Timestamp(unit, Some(zone)) => format!("timestamp({}, {zone})", unit_name(unit)),
-        DataType::Dictionary(_, value) => type_name(value),
-        other if other.is_integer() || other.is_floating() => other.to_string().to_lowercase(),
-        other => other.to_string(),
-    }
-}
-
-/// The type of this name, see [`type_name`], of those that columns of text files have.
-pub fn type_named(name: &str) -> Option<DataType> {
-    TEXT_TYPES.into_iter().find(|data_type| type_name(data_type) == name)
-}
-
-/// The types of columns of text files.
-pub const TEXT_TYPES: [DataType; 6] = [
-    DataType::Utf8,
-    DataType::Int64,
-    DataType::Float64,
-    DataType::Boolean,
-    DataType::Date32,
-    DataType::Timestamp(TimeUnit::Microsecond, None),
-];
-
 /// A column's name as SQL wants it: bare if that is read back as this column, else in quotes.
 pub fn sql_name(name: &str) -> String {
     let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
@@ -172,23 +136,5 @@ mod tests {
             assert_eq!(sql_name(quoted), format!("\"{quoted}\""));
         }
         assert_eq!(sql_name("a\"b"), "\"a\"\"b\"");
-    }
-
-    #[test]
-    fn types_have_short_names() {
-        let cases = [
-            (DataType::Utf8, "text"),
-            (DataType::Int64, "int64"),
-            (DataType::Float32, "float32"),
-            (DataType::Boolean, "bool"),
-            (DataType::Timestamp(TimeUnit::Microsecond, None), "timestamp(us)"),
-            (DataType::Timestamp(TimeUnit::Second, Some("UTC".into())), "timestamp(s, UTC)"),
-            (DataType::Time64(TimeUnit::Nanosecond), "time(ns)"),
-            (DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()), "text"),
-            (DataType::Decimal128(10, 2), "Decimal128(10, 2)"),
-        ];
-        for (data_type, expected) in cases {
-            assert_eq!(type_name(&data_type), expected);
-        }
     }
 }

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 
 use crate::error::{Kind, Result};
 use crate::session::Session;
-use crate::table::{SAMPLE_BYTES, Source, SourceOptions};
+use crate::table::{SAMPLE_BYTES, Source, SourceOptions, TextOptions, Types};
 
 /// Rows of a batch at most.
 const BATCH_ROWS: usize = 8192;
@@ -37,8 +37,9 @@ pub async fn head(
     let sample = SourceOptions { sample: Some(SAMPLE_BYTES), ..options.clone() };
     match first_rows(session, text, &sample, rows).await {
         // Behind the sample a value may be of another type than those in it.
-        Err(error) if error.kind() == Kind::Data && !options.text => {
-            let as_text = SourceOptions { text: true, ..sample };
+        Err(error) if error.kind() == Kind::Data && options.text.types != Types::Text => {
+            let as_text = TextOptions { types: Types::Text, ..sample.text.clone() };
+            let as_text = SourceOptions { text: as_text, ..sample };
             first_rows(session, text, &as_text, rows).await
         }
         found => found,

@@ -284,6 +284,8 @@ fn check_columns(table: &SourceTable, used: &[String]) -> Result<()> {
         match table.column(column)?.data_type() {
             found if found.is_numeric() => {}
             DataType::Dictionary(_, value) if value.is_numeric() => {}
+            // Without rows a column of a text file has no type.
+            DataType::Utf8 if table.rows() == Some(0) => return Err(table.no_rows()),
             found => {
                 return Err(Error::data(format!(
                     "column '{column}' of '{}' is {found}, expected a number",

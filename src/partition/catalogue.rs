@@ -16,7 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::coordinates::{self, as_written, fault, in_degrees, number};
+use super::coordinates::{self, as_written, fault, in_degrees, is_string, numbers};
 use super::options::Params;
 use super::schema::TextSchema;
 use crate::compute::compute;
@@ -87,7 +87,14 @@ impl Catalogue {
             None => values(name),
         };
         let written = [values(&names[0]), values(&names[1])];
-        let numbers = [0, 1].map(|axis| number(&table.schema, &names[axis], &stored(&names[axis])));
+        let [ra, dec] = [stored(&names[0]), stored(&names[1])];
+        let unit = params.options().unit;
+        let is_text = |name: &String| match wanted(name) {
+            Some(wanted) => wanted == "VARCHAR",
+            None => is_string(&table.schema, name),
+        };
+        let are_text = [is_text(&names[0]), is_text(&names[1])];
+        let numbers = numbers([&ra, &dec], are_text, unit);
         let fault = fault(&written, &numbers);
         let columns = table.schema.fields().iter().map(|field| {
             let name = quote_identifier(field.name());

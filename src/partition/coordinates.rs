@@ -17,7 +17,7 @@ const KNOWN: [[&str; 2]; 7] = [
     ["ra_ps", "decl_ps"],
     ["lon", "lat"],
 ];
-/// Where the LSST tables of 2017 have them, without header and schema.
+/// Where the LSST tables of 2017 have them, without header and schema; only a preset of 2017 asks for them.
 const UNNAMED: [&str; 2] = ["column_7", "column_10"];
 
 /// The names of right ascension and declination.
@@ -35,7 +35,12 @@ pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]>
                 same.map(|field| field.name().clone())
             };
             let of = |[ra, dec]: &[&str; 2]| Some([find(ra)?, find(dec)?]);
-            KNOWN.iter().chain([&UNNAMED]).find_map(of).ok_or_else(|| {
+            let is_of_2017 = params.options().preset.is_some();
+            let known = KNOWN.iter().chain(is_of_2017.then_some(&UNNAMED));
+            let mut found: Vec<_> = known.filter_map(of).collect();
+            // Numbers before text: a catalogue may have 10:45:03 in one pair and 161.26 in another.
+            found.sort_by_key(|names| names.iter().any(|name| is_string(&table.schema, name)));
+            found.into_iter().next().ok_or_else(|| {
                 table.missing("coordinates such as 'ra' and 'decl' (name them with --ra and --dec)")
             })?
         }
@@ -52,7 +57,7 @@ pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]>
     Ok(names)
 }
 
-fn is_string(schema: &SchemaRef, name: &str) -> bool {
+pub(super) fn is_string(schema: &SchemaRef, name: &str) -> bool {
     schema.field_with_name(name).is_ok_and(|field| {
         matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
     })
@@ -67,12 +72,18 @@ pub(super) fn as_written(schema: &SchemaRef, name: &str, is_text: bool) -> Strin
     quoted
 }
 
-/// A coordinate as SQL that is a number: of text, NULL where it is none.
-pub(super) fn number(schema: &SchemaRef, name: &str, value: &str) -> String {
-    match is_string(schema, name) {
-        true => format!("TRY_CAST({value} AS DOUBLE)"),
-        false => format!("CAST({value} AS DOUBLE)"),
-    }
+/// Both coordinates as SQL that are numbers: of text, NULL where it is none. Sexagesimal right ascensions are
+/// in hours and become degrees, if degrees are expected.
+pub(super) fn numbers(values: [&str; 2], are_text: [bool; 2], unit: AngleUnit) -> [String; 2] {
+    [0, 1].map(|axis| {
+        let value = values[axis];
+        match (are_text[axis], unit) {
+            (false, _) => format!("CAST({value} AS DOUBLE)"),
+            (true, AngleUnit::Rad) => format!("TRY_CAST({value} AS DOUBLE)"),
+            (true, AngleUnit::Deg) if axis == 0 => format!("angle_deg({value}, 'hour')"),
+            (true, AngleUnit::Deg | AngleUnit::Hour) => format!("angle_deg({value}, 'deg')"),
+        }
+    })
 }
 
 /// Right ascension and declination of a stored table as SQL, in degrees.
@@ -81,7 +92,9 @@ pub(super) fn stored_position(
     names: [&str; 2],
     unit: AngleUnit,
 ) -> [String; 2] {
-    in_degrees(names.map(|name| number(schema, name, &quote_identifier(name))), unit)
+    let values = names.map(quote_identifier);
+    let are_text = names.map(|name| is_string(schema, name));
+    in_degrees(numbers([&values[0], &values[1]], are_text, unit), unit)
 }
 
 /// Why a row has no position: what is written, then what it is as a number.

@@ -110,7 +110,7 @@ pub async fn run(
     if params.frame().is_none() {
         let (blocks, rows) = legacy::run(&input, params, run).await?;
         input.check_unchanged().await?;
-        let preset = params.options().preset;
+        let preset = params.preset();
         let quarantined = Vec::new();
         return Ok(Outcome {
             preset,
@@ -155,7 +155,7 @@ pub async fn run(
         }
     }
     Ok(Outcome {
-        preset: params.options().preset,
+        preset: params.preset(),
         frame: counted.split.plan.grid().frame().name(),
         rows: counted.rows,
         quarantined: counted.faults,

@@ -19,8 +19,9 @@ const MARGIN_PERCENT: f64 = 5.0;
 pub struct Options {
     /// Options to start from: v1 = a plain equatorial grid, v2 = v1 with margins of 5 %, v3 = v2 in
     /// ecliptic coordinates, v4 = v3 with blocks split until none holds more than 175000 rows
-    #[arg(long, value_enum, default_value_t)]
-    pub preset: Preset,
+    /// [default: v4]
+    #[arg(long, value_enum)]
+    pub preset: Option<Preset>,
     /// Frame of the grid; `legacy2017` computes as the programs of 2017 did, faults included
     #[arg(long, value_enum)]
     pub frame: Option<FrameName>,
@@ -76,7 +77,7 @@ impl Default for Options {
     /// What the command does without options.
     fn default() -> Self {
         Self {
-            preset: Preset::default(),
+            preset: None,
             frame: None,
             bounds: Coverage::default(),
             block_bytes: None,
@@ -226,7 +227,7 @@ impl Params {
     /// # Errors
     /// A usage error that names the option, what was given and what is expected.
     pub fn new(options: Options) -> Result<Self> {
-        let preset = options.preset;
+        let preset = options.preset.unwrap_or_default();
         let frame = options.frame.unwrap_or(match preset {
             Preset::V1 | Preset::V2 => FrameName::Equatorial,
             Preset::V3 | Preset::V4 => FrameName::Ecliptic,
@@ -261,6 +262,11 @@ impl Params {
             return Err(Error::usage("max_rows is 0, expected at least 1"));
         }
         Ok(Self { options, frame, size, margin, max_rows })
+    }
+
+    /// The preset it begins with.
+    pub fn preset(&self) -> Preset {
+        self.options.preset.unwrap_or_default()
     }
 
     /// The options as the user wrote them.

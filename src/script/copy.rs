@@ -25,8 +25,8 @@ use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::table::{
-    Begin, ExternalTable, FileFormat, FormatKind, Mode, Run, RunOptions, TableFacts, TableSpec,
-    csv, current_manifest, format, write_file,
+    Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, Run, RunOptions, TableFacts,
+    TableSpec, current_manifest, delimiter, format, write_file,
 };
 
 /// What `OPTIONS (…)` of a COPY may say.
@@ -85,7 +85,7 @@ impl Script {
                         mode.map_err(|_unknown| wrong("error, overwrite, append or ignore"))?;
                 }
                 "delimiter" => {
-                    let delimiter = csv::delimiter(&text).ok_or_else(|| wrong(csv::DELIMITER))?;
+                    let delimiter = delimiter(&text).map_err(|_expected| wrong(DELIMITER))?;
                     options.delimiter = Some(delimiter);
                 }
                 "header" | "has_header" => {

@@ -109,6 +109,19 @@ fn of_store(error: &object_store::Error) -> Error {
     Error::new(kind, error.to_string())
 }
 
+/// A function that does not take its arguments: a mistake of the user that the engine takes for its own.
+fn unmatched(text: &str) -> Option<Error> {
+    let (before, _) = text.split_once("' failed to match any signature")?;
+    let (_, name) = before.rsplit_once('\'')?;
+    Some(Error::usage(match text.contains("received String") {
+        true => format!(
+            "function '{name}' takes numbers and its argument is text: CAST it; if its values look like \
+             48,86, read the file with OPTIONS ('decimal' ',')"
+        ),
+        false => format!("function '{name}' does not take arguments of these types"),
+    }))
+}
+
 fn of_arrow(error: &ArrowError) -> Error {
     let (kind, text) = match error {
         ArrowError::CastError(text)
@@ -145,6 +158,9 @@ fn of_parquet(error: &ParquetError) -> Error {
 fn of_query(error: &DataFusionError) -> Error {
     let root = error.find_root();
     let text = without_backtrace(&root.message());
+    if let Some(error) = unmatched(&text) {
+        return error;
+    }
     let kind = match root {
         DataFusionError::ArrowError(cause, _) => return of_arrow(cause),
         DataFusionError::ParquetError(cause) => return of_parquet(cause),

@@ -1,6 +1,6 @@
 //! The stores of a process: opened once a bucket, then shared by the engine and by us.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
 use super::store::{Explained, Pause, Store};
 use crate::error::{Error, Result};
+use crate::event::{Event, Observer};
 
 /// The S3 clients' own threads: on the engine's, a busy function would starve a connection until
 /// the server gives up on it (apache/datafusion#12393). It lives as long as the process.
@@ -47,6 +48,14 @@ pub struct Stores {
     shares_files: bool,
     opened: Mutex<HashMap<String, Store>>,
     calls: Arc<AtomicU64>,
+    notes: Mutex<Notes>,
+}
+
+/// What was said to the user, and who says it.
+#[derive(Default)]
+struct Notes {
+    said: HashSet<String>,
+    listener: Option<Arc<dyn Observer>>,
 }
 
 impl Stores {
@@ -87,8 +96,24 @@ impl Stores {
     }
 
     fn plain(options: StorageOptions, connector: Option<Arc<dyn HttpConnector>>) -> Self {
-        let (opened, calls) = (Mutex::default(), Arc::default());
-        Self { options, connector, shares_files: false, opened, calls }
+        let (opened, calls, notes) = (Mutex::default(), Arc::default(), Mutex::default());
+        Self { options, connector, shares_files: false, opened, calls, notes }
+    }
+
+    /// Sends what is found in files from now on to `listener`.
+    pub fn listen(&self, listener: Arc<dyn Observer>) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).listener = Some(listener);
+    }
+
+    /// Tells the listener what was found in a file: each sentence once.
+    pub(crate) fn note(&self, message: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = notes.listener.clone();
+        let is_new = notes.said.insert(message.clone());
+        drop(notes);
+        if let Some(listener) = listener.filter(|_| is_new) {
+            listener.report(Event::Note(message));
+        }
     }
 
     /// Reads a location with the variables of these options.

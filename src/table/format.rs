@@ -25,10 +25,7 @@ pub enum Format {
     /// Text.
     Csv(CsvFormat),
     /// An object a line.
-    Json {
-        /// Whether the files are compressed by gzip; each is then read by one stream.
-        gzip: bool,
-    },
+    Json,
 }
 
 /// How a single file is written.
@@ -54,8 +51,8 @@ struct Entry {
     words: &'static [&'static str],
     /// How names of its files end, each with how a file of this name is written, if it is.
     endings: &'static [(&'static str, Option<FileFormat>)],
-    /// Whether `.gz` may follow the ending.
-    gzip: bool,
+    /// Whether the ending of a compressed file may follow.
+    compressed: bool,
     /// How a file is written whose name has none of the endings.
     written: FileFormat,
 }
@@ -68,14 +65,14 @@ static FORMATS: [Entry; 3] = [
         kind: FormatKind::Parquet,
         words: &["PARQUET"],
         endings: &[("parquet", Some(FileFormat::Parquet)), ("parq", Some(FileFormat::Parquet))],
-        gzip: false,
+        compressed: false,
         written: FileFormat::Parquet,
     },
     Entry {
         kind: FormatKind::Csv,
         words: &["CSV"],
-        endings: &[("csv", Some(COMMAS)), ("tsv", Some(TABS)), ("txt", None)],
-        gzip: true,
+        endings: &[("csv", Some(COMMAS)), ("tsv", Some(TABS)), ("txt", None), ("ecsv", None)],
+        compressed: true,
         written: COMMAS,
     },
     Entry {
@@ -86,7 +83,7 @@ static FORMATS: [Entry; 3] = [
             ("ndjson", Some(FileFormat::Ndjson)),
             ("json", None),
         ],
-        gzip: true,
+        compressed: true,
         written: FileFormat::Ndjson,
     },
 ];
@@ -95,13 +92,13 @@ impl FormatKind {
     /// The format that the name of a file to read says.
     pub(crate) fn of_path(path: &str) -> Option<Self> {
         let path = path.to_ascii_lowercase();
-        let plain = path.strip_suffix(".gz").unwrap_or(&path);
+        let plain = uncompressed(&path);
         let (_, ending) = plain.rsplit_once('.')?;
-        let is_gzip = plain != path;
+        let is_compressed = plain != path;
         FORMATS
             .iter()
             .find(|entry| entry.endings.iter().any(|(known, _)| *known == ending))
-            .filter(|entry| entry.gzip || !is_gzip)
+            .filter(|entry| entry.compressed || !is_compressed)
             .map(|entry| entry.kind)
     }
 
@@ -126,7 +123,7 @@ impl Format {
         match self {
             Self::Parquet => FormatKind::Parquet,
             Self::Csv(_) => FormatKind::Csv,
-            Self::Json { .. } => FormatKind::Json,
+            Self::Json => FormatKind::Json,
         }
     }
 }
@@ -151,6 +148,17 @@ impl FileFormat {
     /// How files of this kind are written, unless their name says otherwise.
     pub fn of_kind(kind: FormatKind) -> Self {
         kind.entry().written
+    }
+}
+
+/// The name of a file without the ending that says how it is compressed.
+pub(crate) fn uncompressed(name: &str) -> &str {
+    let is_known = |ending: &str| {
+        [".gz", ".zst", ".bz2"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    match name.rfind('.') {
+        Some(dot) if is_known(&name[dot..]) => &name[..dot],
+        _ => name,
     }
 }
 
@@ -200,6 +208,8 @@ mod tests {
     #[case("x.tsv", Some(FormatKind::Csv), Some(TABS))]
     #[case("x.txt", Some(FormatKind::Csv), None)]
     #[case("x.csv.gz", Some(FormatKind::Csv), None)]
+    #[case("x.csv.ZST", Some(FormatKind::Csv), None)]
+    #[case("x.ecsv.bz2", Some(FormatKind::Csv), None)]
     #[case("x.json", Some(FormatKind::Json), None)]
     #[case("x.ndjson", Some(FormatKind::Json), Some(FileFormat::Ndjson))]
     #[case("x.jsonl.gz", Some(FormatKind::Json), None)]

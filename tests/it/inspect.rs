@@ -488,7 +488,7 @@ fn a_column_of_text_files_has_the_type_it_is_given(#[values(On::Files, On::S3)] 
     let line = "schema @c/a.csv --column id:number";
     check_refused(line, lab.run(line), 2, "no type 'number', expected one of text, int64, float64");
     let line = "summary @c/a.csv --column Code:int64";
-    check_refused(line, lab.run(line), 65, "'a;\"b' as type 'Int64' for column 1 at line 3");
+    check_refused(line, lab.run(line), 65, "column 'Code' has 'a;\"b' in line 4, expected int64");
 }
 
 /// Rows behind the sample may have values of other types than those in it.

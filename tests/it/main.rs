@@ -40,6 +40,8 @@ mod grid; // law 4 on random skies
 mod grid_golden; // blocks and margins, against tables computed by independent scripts
 mod data_lab; // the exercise of the data-lab course, as far as it looks at files
 mod inputs;
+mod nan; // NaN in comparisons, whatever row groups and statistics
+mod text; // text files as people have them, whatever writes them
 mod inspect; // objects and folders, first rows, columns, footers: on files and on S3
 mod interrupt; // Ctrl-C in each stage of each driver
 mod liveness; // runs that died on another machine

@@ -20,10 +20,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sizes", &[]),
     ("isa", &[]),
     ("splitmix", &[]),
+    ("records", &[]),
     ("grid", &["cancel", "isa"]),
     ("centroids", &["cancel", "isa", "splitmix"]),
     ("storage", &["cleanup"]),
-    ("table", &["storage", "cleanup"]),
+    ("table", &["storage", "cleanup", "cancel", "compute", "sizes"]),
     ("generate", &["grid", "splitmix"]),
     // random bits for tests only
     ("functions", &["grid", "centroids", "cancel", "isa", "splitmix"]),

@@ -3,10 +3,10 @@
 use arrow::array::{StringArray, UInt64Array};
 use clap::Args;
 
-use super::text::TextFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::summary;
+use crate::table::{SourceOptions, TextOptions};
 
 /// Count the rows of tables
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Count {
     location: String,
 
     #[command(flatten)]
-    text: TextFlags,
+    text: TextOptions,
 }
 
 impl Count {
@@ -32,8 +32,12 @@ impl Count {
     /// # Errors
     /// See [`summary::count`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let found =
-            summary::count(&context.session()?, &self.location, &self.text.options()).await?;
+        let found = summary::count(
+            &context.session()?,
+            &self.location,
+            &SourceOptions { text: self.text.clone(), ..SourceOptions::default() },
+        )
+        .await?;
         let count = |count: fn(&summary::Counted) -> u64| {
             UInt64Array::from_iter_values(found.iter().map(count))
         };

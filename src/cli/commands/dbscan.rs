@@ -7,7 +7,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::dbscan::{self, BlockSummary, Options, Outcome, Params};
 use crate::error::Error;
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions};
 
 /// Find clusters by density with DBSCAN, exactly: the same labels for any blocks and memory
 ///
@@ -45,6 +45,9 @@ pub(crate) struct Dbscan {
 
     #[command(flatten)]
     options: Options,
+
+    #[command(flatten)]
+    text: TextOptions,
 }
 
 impl Dbscan {
@@ -64,8 +67,11 @@ impl Dbscan {
         let out = self.out.as_deref().filter(|_| !params.options().dry_run);
         let out = out.map(|out| context.stores.parse(out)).transpose()?;
         let session = context.session()?;
-        let options =
-            SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
+        let options = SourceOptions {
+            allow_incomplete: self.allow_incomplete,
+            text: self.text.clone(),
+            ..SourceOptions::default()
+        };
         let source = Source::open(&context.stores, &self.input, &options).await?;
         let (mut run, mut killed) = (None, None);
         if let Some(out) = &out {

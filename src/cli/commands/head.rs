@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::text::TextFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::head;
+use crate::table::{SourceOptions, TextOptions};
 
 /// Show the first rows of tables
 ///
@@ -26,7 +26,7 @@ pub(crate) struct Head {
     rows: usize,
 
     #[command(flatten)]
-    text: TextFlags,
+    text: TextOptions,
 }
 
 impl Head {
@@ -35,7 +35,7 @@ impl Head {
     /// # Errors
     /// See [`head::head`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let options = self.text.options();
+        let options = SourceOptions { text: self.text.clone(), ..SourceOptions::default() };
         let heads = head::head(&context.session()?, &self.location, &options, self.rows).await?;
         let answers = heads.into_iter().map(|h| Answer::rows(h.table, h.schema, h.rows));
         context.print(&answers.collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use crate::dbscan::distances::{Curve, measure};
 use crate::dbscan::{Options, Params};
 use crate::error::Result;
 use crate::partition::options::AngleUnit;
-use crate::table::{Source, SourceOptions};
+use crate::table::{Source, SourceOptions, TextOptions};
 
 /// Measure how far the nearest rows are, to choose eps for `pleiad dbscan`
 ///
@@ -69,6 +69,9 @@ pub(super) struct CurveArgs {
     /// Size of the sample, about; rows are chosen by a hash of their number
     #[arg(long, value_name = "N", default_value_t = 4096)]
     rows: u64,
+
+    #[command(flatten)]
+    text: TextOptions,
 }
 
 impl CurveArgs {
@@ -85,7 +88,8 @@ impl CurveArgs {
             ..Options::default()
         })?;
         let session = context.session()?;
-        let source = Source::open(&context.stores, &self.input, &SourceOptions::default()).await?;
+        let options = SourceOptions { text: self.text.clone(), ..SourceOptions::default() };
+        let source = Source::open(&context.stores, &self.input, &options).await?;
         measure(&session, &source, &params, self.rows, &context.watch).await
     }
 }

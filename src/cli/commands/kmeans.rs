@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions};
 
 /// Find clusters with k-means, exactly: the same centroids for any files, partitions and threads
 ///
@@ -46,6 +46,9 @@ pub(crate) struct Kmeans {
 
     #[command(flatten)]
     options: Options,
+
+    #[command(flatten)]
+    text: TextOptions,
 }
 
 impl Kmeans {
@@ -70,8 +73,11 @@ impl Kmeans {
             .into());
         }
         let session = context.session()?;
-        let options =
-            SourceOptions { allow_incomplete: self.allow_incomplete, ..SourceOptions::default() };
+        let options = SourceOptions {
+            allow_incomplete: self.allow_incomplete,
+            text: self.text.clone(),
+            ..SourceOptions::default()
+        };
         let source = Source::open(&context.stores, &self.input, &options).await?;
         if let Some(out) = self.out.as_ref().filter(|out| source.has_column(out)) {
             return Err(Error::usage(format!(

@@ -30,6 +30,5 @@ pub(super) mod show; // `pleiad show`
 pub(super) mod sql; // `pleiad sql`
 pub(super) mod stat; // `pleiad stat`
 pub(super) mod summary; // `pleiad summary`
-mod text; // options of those that read text files
 pub(super) mod tree; // `pleiad tree`
 pub(super) mod unlock; // `pleiad unlock`

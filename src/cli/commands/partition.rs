@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::partition::{self, Options, Outcome, Params, TextSchema};
-use crate::table::{Begin, Mode, Source, SourceOptions};
+use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions, Types};
 
 /// Cut a catalogue of the sky into blocks of bounded size, with the neighbours of each
 ///
@@ -45,6 +45,9 @@ pub(crate) struct Partition {
 
     #[command(flatten)]
     options: Options,
+
+    #[command(flatten)]
+    text: TextOptions,
 }
 
 impl Partition {
@@ -65,10 +68,14 @@ impl Partition {
         let out = out.map(|out| context.stores.parse(out)).transpose()?;
         let schema = self.schema()?;
         let session = context.session()?;
+        let mut text = self.text.clone();
+        if params.options().layout.keeps_text() {
+            text.types = Types::Text;
+        }
         let options = SourceOptions {
             allow_incomplete: self.allow_incomplete,
             columns: schema.as_ref().map(TextSchema::names),
-            text: params.options().layout.keeps_text(),
+            text,
             ..SourceOptions::default()
         };
         let source = Source::open(&context.stores, &self.input, &options).await?;

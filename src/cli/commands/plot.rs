@@ -24,7 +24,7 @@ enum PictureKind {
     Blocks(BlocksArgs),
     Sky(SkyArgs),
     Scatter(ScatterArgs),
-    Kdist(KdistArgs),
+    Kdist(Box<KdistArgs>),
 }
 
 /// Draw the rows of each block as bars, by id and sorted, with the limit of --max-rows

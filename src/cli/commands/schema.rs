@@ -3,10 +3,10 @@
 use arrow::array::{BooleanArray, StringArray};
 use clap::Args;
 
-use super::text::TextFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::columns;
+use crate::table::{SourceOptions, TextOptions};
 
 /// Show the columns of tables, their types, and where the types come from
 ///
@@ -25,7 +25,7 @@ pub(crate) struct Schema {
     location: String,
 
     #[command(flatten)]
-    text: TextFlags,
+    text: TextOptions,
 }
 
 impl Schema {
@@ -34,7 +34,12 @@ impl Schema {
     /// # Errors
     /// See [`columns::columns`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
-        let found = columns::columns(&context.stores, &self.location, &self.text.options()).await?;
+        let found = columns::columns(
+            &context.stores,
+            &self.location,
+            &SourceOptions { text: self.text.clone(), explain: true, ..SourceOptions::default() },
+        )
+        .await?;
         let text = |text: fn(&columns::Column) -> &str| {
             StringArray::from_iter_values(found.iter().map(text))
         };

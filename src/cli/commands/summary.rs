@@ -3,10 +3,10 @@
 use arrow::array::{Float64Array, StringArray, UInt64Array};
 use clap::Args;
 
-use super::text::TextFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
 use crate::inspect::summary;
+use crate::table::{SourceOptions, TextOptions};
 
 /// Summarise the columns of tables: NULLs, minimum, maximum, mean, distinct values
 ///
@@ -27,7 +27,7 @@ pub(crate) struct Summary {
     columns: Vec<String>,
 
     #[command(flatten)]
-    text: TextFlags,
+    text: TextOptions,
 }
 
 impl Summary {
@@ -37,8 +37,13 @@ impl Summary {
     /// See [`summary::summary`].
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let session = context.session()?;
-        let found =
-            summary::summary(&session, &self.location, &self.text.options(), &self.columns).await?;
+        let found = summary::summary(
+            &session,
+            &self.location,
+            &SourceOptions { text: self.text.clone(), ..SourceOptions::default() },
+            &self.columns,
+        )
+        .await?;
         let count = |count: fn(&summary::Summary) -> Option<u64>| {
             found.iter().map(count).collect::<UInt64Array>()
         };

@@ -81,7 +81,7 @@ pub async fn run(
     let stored = Stored {
         input_location: input.table().location().to_string(),
         input_rows: rows,
-        preset: params.options().preset,
+        preset: params.preset(),
         columns: input.coordinates.clone(),
         blocks: None,
     };
@@ -108,7 +108,7 @@ fn read_positions(
 }
 
 fn options(input: &Catalogue, params: &Params) -> Options {
-    let version = match params.options().preset {
+    let version = match params.preset() {
         Preset::V1 => Version::V1,
         Preset::V2 => Version::V2,
         Preset::V3 => Version::V3,

@@ -47,7 +47,7 @@ fn stored(job: Job<'_>, blocks: &[BlockRecord]) -> Stored {
     Stored {
         input_location: catalogue.table().location().to_string(),
         input_rows: counted.rows,
-        preset: params.options().preset,
+        preset: params.preset(),
         columns: catalogue.coordinates.clone(),
         blocks: Some(StoredBlocks {
             input_files: catalogue.table().files.len() as u64,

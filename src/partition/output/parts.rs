@@ -82,7 +82,7 @@ pub(super) async fn write_files(
     let frame = input.session().context().execute_logical_plan(plan).await?;
     let delimiter = match &input.table().format {
         Format::Csv(format) => format.delimiter,
-        Format::Parquet | Format::Json { .. } => b',',
+        Format::Parquet | Format::Json => b',',
     };
     let null = if input.table().format == Format::Parquet { "NULL" } else { "" };
     let mut cursor = Cursor { rows: frame.execute_stream().await?, batch: None, delimiter, null };

@@ -25,8 +25,7 @@ use crate::error::{Error, Result};
 use crate::storage::Stores;
 use crate::table::commit::current_version;
 use crate::table::format::{Format, FormatKind};
-use crate::table::text::csv;
-use crate::table::text::format::Encoding;
+use crate::table::text::options::TextOptions;
 
 /// Opens locations as tables, for a session.
 #[derive(Debug)]
@@ -294,9 +293,15 @@ impl SourceTable {
     /// The same files with the columns and keys that a user declares.
     fn declared(&self, fields: &[Field], keys: &[Field]) -> Result<Self> {
         let places = match self.format {
-            Format::Parquet | Format::Json { .. } => self.places_by_name(fields)?,
+            Format::Parquet | Format::Json => self.places_by_name(fields)?,
             Format::Csv(format) => self.places_in_line(fields, format.header)?,
         };
+        // Files have their columns by the names that were found.
+        let renamed: HashMap<&str, &str> = places
+            .iter()
+            .zip(fields)
+            .map(|(place, field)| (self.file_schema.field(*place).name().as_str(), &**field.name()))
+            .collect();
         let mut keyed = self.rekeyed_as(keys)?;
         let is_kept = |(field, place): (&Field, &usize)| {
             self.file_schema.field(*place).data_type() == field.data_type()
@@ -310,6 +315,7 @@ impl SourceTable {
             };
             statistics.column_statistics = places.iter().zip(&kept).map(of).collect();
             file.statistics = Arc::new(statistics);
+            file.text = file.text.as_deref().map(|text| Arc::new(text.renamed(&renamed)));
         }
         Ok(Self::new(
             keyed.name,
@@ -411,46 +417,34 @@ fn names_of(fields: &[Field]) -> Vec<String> {
     fields.iter().map(|field| field.name().clone()).collect()
 }
 
-/// What `OPTIONS (…)` says about text files.
+/// What `OPTIONS (…)` says about how files are read.
 fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOptions> {
     let mut options = SourceOptions::default();
+    let known = match FormatKind::stored_as(file_type) {
+        Some(FormatKind::Csv) => TextOptions::NAMES,
+        Some(FormatKind::Json) => TextOptions::JSON_NAMES,
+        Some(FormatKind::Parquet) | None => "",
+    };
+    let mut given: Vec<_> = given.iter().collect();
+    given.sort();
     for (key, value) in given {
         let name = key.strip_prefix("format.").unwrap_or(key);
-        let wrong = |expected: &str| {
-            Error::usage(format!("option '{name}' is '{value}', expected {expected}"))
-        };
-        let flag = || match value.to_lowercase().as_str() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(wrong("true or false")),
-        };
-        match name {
-            "allow_incomplete" => options.allow_incomplete = flag()?,
-            _ if FormatKind::stored_as(file_type) != Some(FormatKind::Csv) => {
-                return Err(Error::usage(format!(
-                    "option '{name}' is not known for {file_type}: expected allow_incomplete"
-                )));
-            }
-            "delimiter" => {
-                let delimiter = csv::delimiter(value).ok_or_else(|| wrong(csv::DELIMITER))?;
-                options.delimiter = Some(delimiter);
-            }
-            "has_header" | "header" => options.header = Some(flag()?),
-            "encoding" => match value.to_lowercase().as_str() {
-                "utf-8" | "utf8" => options.encoding = Encoding::Utf8,
-                "latin1" | "latin-1" | "iso-8859-1" | "windows-1252" => {
-                    options.encoding = Encoding::Latin1
+        if name == "allow_incomplete" {
+            options.allow_incomplete = match value.to_lowercase().as_str() {
+                "true" => true,
+                "false" => false,
+                _ => {
+                    return Err(Error::usage(format!(
+                        "option '{name}' is '{value}', expected true or false"
+                    )));
                 }
-                _ => return Err(wrong("utf-8 or latin1")),
-            },
-            "types" if value == "text" => options.text = true,
-            "types" => return Err(wrong("text; leave it out to have types found")),
-            _ => {
-                return Err(Error::usage(format!(
-                    "option '{name}' is not known for CSV: expected delimiter, header, encoding, \
-                     types or allow_incomplete"
-                )));
-            }
+            };
+        } else if !known.split([',', ' ']).any(|word| word == name)
+            || !options.text.set(name, value)?
+        {
+            return Err(Error::usage(format!(
+                "option '{name}' is not known for {file_type}: expected {known}allow_incomplete"
+            )));
         }
     }
     Ok(options)

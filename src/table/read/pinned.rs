@@ -34,6 +34,7 @@ use parquet::file::metadata::ParquetMetaData;
 use crate::error::{Error, Kind};
 use crate::table::commit::current_version;
 use crate::table::commit::place::DatasetRoot;
+use crate::table::nan::with_safe_bounds;
 
 /// Pinned files of one table. Read only.
 #[derive(Debug)]
@@ -248,13 +249,14 @@ impl AsyncFileReader for PinnedReader {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
-            DFParquetMetadata::new(self.store.as_ref(), &self.meta)
+            let footer = DFParquetMetadata::new(self.store.as_ref(), &self.meta)
                 .with_file_metadata_cache(Some(Arc::clone(&self.footers)))
                 .with_metadata_size_hint(self.footer_hint)
                 .with_page_index_policy(options.map(ArrowReaderOptions::column_index_policy))
                 .fetch_metadata()
                 .await
-                .map_err(|error| ParquetError::External(Box::new(error)))
+                .map_err(|error| ParquetError::External(Box::new(error)))?;
+            with_safe_bounds(footer)
         }
         .boxed()
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::config::CsvOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::{
     ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics,
@@ -17,7 +16,7 @@ use datafusion::common::{
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{
-    CsvSource, FileGroup, FileScanConfigBuilder, FileSource, JsonSource, ParquetSource,
+    FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -25,16 +24,14 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{self, BoxFuture};
 
 use super::pinned::{PinnedReaders, PinnedStore};
 use super::table::{SourceFile, SourceTable};
-use crate::error::Error;
 use crate::table::format::Format;
-use crate::table::text::decoded::DecodedFile;
-use crate::table::text::format::CsvFormat;
+use crate::table::text::format::TextFile;
+use crate::table::text::scan::TextSource;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -100,40 +97,6 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
-    /// A scan of text to decode, a stream a file. Keys are not for it: see [`SourceTable::keys`].
-    fn decoded(
-        &self,
-        files: &[&SourceFile],
-        csv: Option<CsvFormat>,
-        projection: Option<&Vec<usize>>,
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        if !self.table.keys.is_empty() {
-            return Err(DataFusionError::External(Box::new(Error::data(format!(
-                "directory '{}' holds text under keys that is compressed or not UTF-8: convert it",
-                self.table.location()
-            )))));
-        }
-        let partitions = files.iter().map(|file| -> Arc<dyn PartitionStream> {
-            Arc::new(DecodedFile {
-                store: self.table.objects(),
-                path: file.meta.location.clone(),
-                shown: self.table.show(file),
-                csv,
-                schema: self.schema(),
-            })
-        });
-        let plan = StreamingTableExec::try_new(
-            self.schema(),
-            partitions.collect(),
-            projection,
-            [], // no ordering is promised
-            false,
-            limit,
-        )?;
-        Ok(Arc::new(plan))
-    }
-
     fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
         let keys: Vec<_> = self.table.keys.iter().cloned().map(Arc::new).collect();
         let schema = TableSchema::builder(Arc::clone(&self.table.file_schema))
@@ -151,29 +114,20 @@ impl DatasetTable {
                         .with_parquet_file_reader_factory(Arc::new(readers)),
                 )
             }
-            Format::Json { .. } => Arc::new(JsonSource::new(schema)),
-            Format::Csv(format) => Arc::new(CsvSource::new(schema).with_csv_options(CsvOptions {
-                has_header: Some(format.header),
-                delimiter: format.delimiter,
-                newlines_in_values: Some(format.newlines_in_values),
-                ..CsvOptions::default()
-            })),
+            Format::Csv(_) | Format::Json => {
+                let mut texts = self.table.files.iter().filter_map(|file| file.text.as_deref());
+                let is_splittable = texts.all(TextFile::is_splittable);
+                let store = Arc::clone(&self.store) as _;
+                let place = self.table.place.clone();
+                let pool = Arc::clone(&state.runtime_env().memory_pool);
+                Arc::new(TextSource::new(store, place, pool, schema, is_splittable))
+            }
         }
     }
 }
 
 impl DatasetTable {
-    fn scan_boxed<'f>(
-        &'f self,
-        state: &'f dyn Session,
-        projection: Option<&'f Vec<usize>>,
-        filters: &'f [Expr],
-        limit: Option<usize>,
-    ) -> BoxFuture<'f, Result<Arc<dyn ExecutionPlan>>> {
-        self.planned(state, projection, filters, limit).boxed()
-    }
-
-    async fn planned(
+    fn planned(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -187,17 +141,6 @@ impl DatasetTable {
                 None => self.schema(),
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
-        }
-        if self.table.format != Format::Parquet {
-            // The readers of text take no store of ours: this is the last look before they read.
-            self.table.check(&files).await?;
-        }
-        match self.table.format {
-            Format::Csv(format) if format.is_decoded() => {
-                return self.decoded(&files, Some(format), projection, limit);
-            }
-            Format::Json { gzip: true } => return self.decoded(&files, None, projection, limit),
-            _ => {}
         }
         let streams = state.config().target_partitions();
         let files = FileGroup::new(files.into_iter().map(partitioned).collect());
@@ -255,7 +198,7 @@ impl TableProvider for DatasetTable {
         'c: 'f,
         'd: 'f,
     {
-        self.scan_boxed(state, projection, filters, limit)
+        future::ready(self.planned(state, projection, filters, limit)).boxed()
     }
 }
 
@@ -264,13 +207,13 @@ fn summary(
     groups: Vec<Vec<PartitionedFile>>,
     schema: &SchemaRef,
 ) -> Result<(Vec<FileGroup>, Statistics)> {
-    let merge = |files: &[PartitionedFile]| {
-        let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
-        Statistics::try_merge_iter(statistics, schema)
-    };
-    let all = merge(&groups.concat())?;
+    fn known(files: &[PartitionedFile]) -> impl Iterator<Item = &Statistics> {
+        files.iter().filter_map(|file| file.statistics.as_deref())
+    }
+    let all = groups.iter().flat_map(|files| known(files));
+    let all = Statistics::try_merge_iter(all, schema)?;
     let groups = groups.into_iter().map(|files| {
-        let statistics = merge(&files)?;
+        let statistics = Statistics::try_merge_iter(known(&files), schema)?;
         Ok(FileGroup::new(files).with_statistics(Arc::new(statistics)))
     });
     let groups = groups.collect::<Result<Vec<_>>>()?;
@@ -278,14 +221,19 @@ fn summary(
 }
 
 fn partitioned(file: &SourceFile) -> PartitionedFile {
-    let mut statistics = file.statistics.as_ref().clone();
-    let keys = file.partition.iter().map(|value| key_statistics(value, &statistics.num_rows));
-    let keys: Vec<_> = keys.collect();
-    statistics.column_statistics.extend(keys);
+    let mut statistics = Arc::clone(&file.statistics);
+    if !file.partition.is_empty() {
+        let rows = statistics.num_rows;
+        let keys = file.partition.iter().map(|value| key_statistics(value, &rows));
+        Arc::make_mut(&mut statistics).column_statistics.extend(keys);
+    }
     let mut partitioned = PartitionedFile::new_from_meta(file.meta.clone())
         .with_partition_values(file.partition.clone());
     // Its own method takes every key value for one that is not NULL.
-    partitioned.statistics = Some(Arc::new(statistics));
+    partitioned.statistics = Some(statistics);
+    if let Some(text) = &file.text {
+        partitioned.extensions.insert_arc(Arc::clone(text));
+    }
     partitioned
 }
 

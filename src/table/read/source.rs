@@ -18,6 +18,7 @@ use crate::table::commit::names;
 use crate::table::commit::place::{DatasetRoot, listing};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
+use crate::table::text::preamble::Finding;
 
 /// How far up a dataset is looked for, from `OUT/table/key=1/key=2/file` at most.
 const LEVELS_UP: usize = 5;
@@ -83,7 +84,29 @@ impl Source {
             None => alone(unmanaged::open(DatasetRoot::at(stores, &location)?, options).await?),
         };
         source.tables.sort_by(|a, b| a.name.cmp(&b.name));
+        source.tell(stores, options.explain);
         Ok(source)
+    }
+
+    /// Says what was guessed in text files, or all that was found: once for the first file, with the number
+    /// of the others.
+    fn tell(&self, stores: &Stores, all: bool) {
+        let mut told: Vec<(&str, &Finding, usize)> = Vec::new();
+        let findings = self.tables.iter().flat_map(|table| table.findings.iter());
+        for (file, finding) in findings.filter(|(_, finding)| all || finding.is_guess) {
+            match told.iter_mut().find(|(_, known, _)| *known == finding) {
+                Some((_, _, others)) => *others += 1,
+                None => told.push((file, finding, 0)),
+            }
+        }
+        for (file, Finding { what, value, why, .. }, others) in told {
+            let others = match others {
+                0 => String::new(),
+                1 => " and one more file".to_owned(),
+                others => format!(" and {others} more files"),
+            };
+            stores.note(format!("'{file}'{others}: {what}: {value}, since {why}"));
+        }
     }
 
     /// The tables of the version `manifest` of the dataset at `location`.

@@ -7,13 +7,16 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ScalarValue, Statistics};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::storage::Location;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::Format;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest, TableRecord};
+use crate::table::text::format::TextFile;
+use crate::table::text::join;
+use crate::table::text::preamble::Finding;
 use crate::table::{statistics, value};
 
 /// Files looked at at the same time.
@@ -35,6 +38,8 @@ pub struct SourceTable {
     pub files: Vec<SourceFile>,
     /// How its files are read.
     pub format: Format,
+    /// What was found in its text files, each with the file.
+    pub findings: Arc<Vec<(String, Finding)>>,
     pub(super) file_schema: SchemaRef,
     /// The dataset, the directory or the file.
     pub(super) place: DatasetRoot,
@@ -50,6 +55,8 @@ pub struct SourceFile {
     pub partition: Vec<ScalarValue>,
     /// What is known of its columns.
     pub statistics: Arc<Statistics>,
+    /// How it is read, if it is text.
+    pub(crate) text: Option<Arc<TextFile>>,
 }
 
 /// Two tables that one scan cannot read.
@@ -102,6 +109,7 @@ impl SourceTable {
                 },
                 partition: partition.collect::<Result<_>>()?,
                 statistics: Arc::new(statistics::of_record(file, &file_schema)),
+                text: None,
             })
         });
         let files = files.collect::<Result<_>>()?;
@@ -131,7 +139,8 @@ impl SourceTable {
         fields.extend(keys.iter().cloned().map(Arc::new));
         files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
         let schema = Arc::new(Schema::new(fields));
-        Self { name, schema, keys, files, format, file_schema, place, version }
+        let findings = Arc::default();
+        Self { name, schema, keys, files, format, findings, file_schema, place, version }
     }
 
     /// Where the table is: its dataset, directory or file.
@@ -165,7 +174,8 @@ impl SourceTable {
         only
     }
 
-    /// All tables as one, read by one scan.
+    /// All tables as one, read by one scan. Text files have their columns by name, of types that hold the
+    /// values of all.
     ///
     /// # Errors
     /// A table that is unlike the first, with what differs.
@@ -177,6 +187,9 @@ impl SourceTable {
         if rest.is_empty() {
             return Ok(first.clone());
         }
+        if first.format != Format::Parquet {
+            return Self::joined(tables);
+        }
         let columns = first.file_columns();
         for other in rest {
             let has_more = other.file_schema.fields().len() != columns.len();
@@ -186,6 +199,36 @@ impl SourceTable {
             }
         }
         Ok(Self::union(tables, &columns))
+    }
+
+    /// Tables of text files as one.
+    fn joined(tables: &[Self]) -> Result<Self, Unlike> {
+        let first = tables.first().expect("there is a table to read");
+        for other in tables {
+            if let Some(what) = first.difference(other, &[]) {
+                return Err(Unlike { first: first.name.clone(), other: other.name.clone(), what });
+            }
+        }
+        let files = || tables.iter().flat_map(|table| &table.files);
+        let fields = join::fields(files().filter_map(|file| file.text.as_deref()));
+        let schema = Arc::new(Schema::new(fields));
+        let file = |file: &SourceFile| {
+            let mut statistics = Statistics::new_unknown(&schema);
+            statistics.num_rows = file.statistics.num_rows;
+            SourceFile { statistics: Arc::new(statistics), ..file.clone() }
+        };
+        let (keys, name) = (first.keys.clone(), first.name.clone());
+        let mut joined = Self::new(
+            name,
+            keys,
+            Arc::clone(&schema),
+            files().map(file).collect(),
+            first.format.clone(),
+            (first.place.clone(), first.version),
+        );
+        let findings = tables.iter().flat_map(|table| table.findings.iter().cloned());
+        joined.findings = Arc::new(findings.collect());
+        Ok(joined)
     }
 
     /// The names of the columns in its files.
@@ -244,7 +287,7 @@ impl SourceTable {
     }
 
     /// Whether one scan can read `columns` of this table and of `other`: same store, version, format
-    /// and keys, and the same types; of CSV all columns count, since they are found by their place.
+    /// and keys, and the same types.
     pub fn unites_with(&self, other: &Self, columns: &[String]) -> bool {
         self.difference(other, columns).is_none()
     }
@@ -259,31 +302,25 @@ impl SourceTable {
             table.schema.field_with_name(column).ok().map(|field| field.data_type().clone())
         };
         let is_other = |column: &String| type_of(self, column) != type_of(other, column);
-        let by_place = matches!(self.format, Format::Csv(_));
         let differences = [
             (place(self) != place(other), "datasets"),
-            (self.format != other.format, "formats"),
+            (self.format.kind() != other.format.kind(), "formats"),
             (self.keys != other.keys, "keys"),
-            (by_place && self.file_schema != other.file_schema, COLUMNS),
             (columns.iter().any(is_other), COLUMNS),
         ];
         differences.into_iter().find_map(|(differs, what)| differs.then_some(what))
     }
 
     /// The rows of tables that [unite](Self::unites_with), with their keys and, of the columns of their
-    /// files, those of `columns` only; of CSV with all, since a line names none.
+    /// files, those of `columns` only.
     ///
     /// # Panics
     /// Without tables, or with a column that is neither in the files of all nor a key.
     pub fn union(tables: &[Self], columns: &[String]) -> Self {
         let first = tables.first().expect("there is a table to read");
         let is_key = |column: &&String| first.keys.iter().any(|key| key.name() == *column);
-        let columns: Vec<String> = match first.format {
-            Format::Parquet | Format::Json { .. } => {
-                columns.iter().filter(|column| !is_key(column)).cloned().collect()
-            }
-            Format::Csv(_) => first.file_columns(),
-        };
+        let columns: Vec<String> =
+            columns.iter().filter(|column| !is_key(column)).cloned().collect();
         let places = |table: &Self| -> Vec<usize> {
             let place = |name: &String| table.file_schema.index_of(name).expect("a known column");
             columns.iter().map(place).collect()
@@ -341,20 +378,16 @@ impl SourceTable {
         found.map_err(|_unknown| self.missing(&format!("column '{name}'")))
     }
 
+    /// The error that there is nothing to work on.
+    pub fn no_rows(&self) -> Error {
+        Error::data(format!("'{}' has no rows", self.name))
+    }
+
     /// The error that `what` is not among its columns.
     pub fn missing(&self, what: &str) -> Error {
         let names: Vec<_> =
             self.schema.fields().iter().map(|field| field.name().as_str()).collect();
         Error::data(format!("{what} not found in '{}', which has {}", self.name, names.join(", ")))
-    }
-
-    /// Refuses files that are not what they were.
-    pub(super) async fn check(&self, files: &[&SourceFile]) -> Result<()> {
-        match self.changes(files).await?.into_iter().next() {
-            None => Ok(()),
-            Some(change) if change.ends_with("is gone") => Err(Error::data(change)),
-            Some(change) => Err(Error::new(Kind::Retry, format!("{change}: run it again"))),
-        }
     }
 
     async fn changes(&self, files: &[&SourceFile]) -> Result<Vec<String>> {
@@ -388,16 +421,6 @@ impl SourceTable {
             e_tag: file.meta.e_tag.clone(),
         };
         self.files.iter().map(record).collect()
-    }
-
-    /// The store of its files.
-    pub(super) fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(self.place.store.objects())
-    }
-
-    /// A file as errors name it.
-    pub(super) fn show(&self, file: &SourceFile) -> String {
-        self.place.show(&file.meta.location)
     }
 }
 

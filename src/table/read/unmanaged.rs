@@ -4,13 +4,14 @@
 //! of all files (of the first, if there are more than 1000), which also give rows and bounds. What looks
 //! like the output of a job that has not ended is refused.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -26,13 +27,20 @@ use crate::table::commit::place::DatasetRoot;
 use crate::table::format::{self, Format, FormatKind};
 use crate::table::hive::{self, HIVE_NULL, is_hidden};
 use crate::table::statistics::floats_inexact;
-use crate::table::text::format::CsvFormat;
-use crate::table::text::infer;
-use crate::table::text::{csv, decoded, json};
+use crate::table::text::csv::TextFacts;
+use crate::table::text::format::{CsvFormat, Lines, TextFile};
+use crate::table::text::preamble::Finding;
+use crate::table::text::{csv, join, json};
 use crate::table::write::encode::plain_field;
 
 /// The most files whose footers are read beforehand.
 const MAX_FOOTERS: usize = 1000;
+
+/// Columns times files of which bounds are kept: about 30 MB.
+const MAX_BOUNDS: usize = 64 * 1024;
+
+/// Text files looked at at the same time: each takes some MiB.
+const LOOKS_AT_ONCE: usize = 4;
 
 /// Bytes fetched from the end of a file in the hope that its footer is in them.
 const FOOTER_HINT: usize = 64 * 1024;
@@ -43,7 +51,7 @@ pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<
     if let Some(kind) = FormatKind::of_path(name)
         && let Some(meta) = file_at(&place).await?
     {
-        let name = name.strip_suffix(".gz").unwrap_or(name);
+        let name = format::uncompressed(name);
         let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
         let files = vec![(meta, Vec::new())];
         return table(place, name, kind, Vec::new(), files, options).await;
@@ -189,51 +197,84 @@ async fn table(
     options: &SourceOptions,
 ) -> Result<SourceTable> {
     let is_key = |field: &Field| keys.iter().any(|key| key.name() == field.name());
-    let (format, fields, statistics) = match kind {
-        FormatKind::Parquet => {
-            let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
-            (Format::Parquet, fields, statistics)
-        }
-        FormatKind::Csv => inspect_csv(&place, &files, options).await?,
-        FormatKind::Json => inspect_json(&place, &files, options).await?,
-    };
+    if kind != FormatKind::Parquet {
+        let text = inspect_text(&place, kind, &files, options).await?;
+        let schema = Arc::new(Schema::new(text.fields));
+        let statistics = rows_only(&schema, text.rows);
+        let found = files.into_iter().zip(statistics).zip(text.files);
+        let files = found.map(|(((meta, partition), statistics), text)| SourceFile {
+            meta,
+            partition,
+            statistics,
+            text: Some(text),
+        });
+        let files = files.collect();
+        let mut table = SourceTable::new(name, keys, schema, files, text.format, (place, None));
+        table.findings = Arc::new(text.findings);
+        return Ok(table);
+    }
+    let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
-        SourceFile { meta, partition, statistics: Arc::new(statistics) }
+        SourceFile { meta, partition, statistics, text: None }
     });
     let schema = Arc::new(Schema::new(fields));
-    Ok(SourceTable::new(name, keys, schema, files.collect(), format, (place, None)))
+    Ok(SourceTable::new(name, keys, schema, files.collect(), Format::Parquet, (place, None)))
 }
 
-/// Columns and statistics from the footers. A column that is also a key is left to the path.
+/// Columns and statistics from the footers. A column that is also a key is left to the path. Of a footer only
+/// what is known of its columns is kept: those of a wide table are large.
 async fn inspect_parquet(
     place: &DatasetRoot,
     files: &Partitioned,
     is_key: impl Fn(&Field) -> bool,
-) -> Result<(Vec<Field>, Vec<Statistics>)> {
+) -> Result<(Vec<Field>, Vec<Arc<Statistics>>)> {
     let read = if files.len() > MAX_FOOTERS { &files[..1] } else { &files[..] };
     let footers: Vec<_> = read.iter().map(|(meta, _)| footer(place, meta)).collect();
-    let footers: Vec<_> = stream::iter(footers).buffered(AT_ONCE).try_collect().await?;
+    let mut footers = stream::iter(footers).buffered(AT_ONCE);
     let mut columns = Columns::default();
-    for ((meta, _), footer) in read.iter().zip(&footers) {
+    let mut known: Vec<(SchemaRef, Statistics)> = Vec::with_capacity(read.len());
+    let mut bounds = 0;
+    for (meta, _) in read {
+        let Some(footer) = footers.try_next().await? else { break };
         let file = footer.file_metadata();
         let shown = place.show(&meta.location);
         let schema = unbroken(&shown, || {
             parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
         })??;
         let own = schema.fields().iter().filter(|field| !is_key(field));
-        columns.add(&shown, own.map(|field| plain_field(field)).collect())?;
+        let own: Vec<_> = own.map(|field| plain_field(field)).collect();
+        columns.add(&shown, own.clone())?;
+        bounds += own.len();
+        if bounds > MAX_BOUNDS {
+            continue;
+        }
+        let own: SchemaRef = Arc::new(Schema::new(own));
+        let statistics =
+            unbroken(&shown, || DFParquetMetadata::statistics_from_parquet_metadata(&footer, &own));
+        known.push((own, floats_inexact(statistics??)));
     }
     let fields = columns.fields();
-    let schema: SchemaRef = Arc::new(Schema::new(fields.clone()));
-    let known = read.iter().zip(&footers).map(|((meta, _), footer)| {
-        let statistics = unbroken(&place.show(&meta.location), || {
-            DFParquetMetadata::statistics_from_parquet_metadata(footer, &schema)
-        });
-        Ok(floats_inexact(statistics??))
-    });
-    let mut statistics = known.collect::<Result<Vec<_>>>()?;
-    statistics.resize_with(files.len(), || Statistics::new_unknown(&schema));
+    let schema = Schema::new(fields.clone());
+    let unknown = Arc::new(Statistics::new_unknown(&schema));
+    let mut statistics: Vec<_> =
+        known.iter().map(|(own, known)| Arc::new(in_order(&schema, own, known))).collect();
+    statistics.resize(files.len(), unknown);
     Ok((fields, statistics))
+}
+
+/// What is known of a file's own columns, in the order of the table's.
+fn in_order(schema: &Schema, own: &Schema, known: &Statistics) -> Statistics {
+    let of = |field: &FieldRef| {
+        let place = own.index_of(field.name()).ok();
+        let found = place.and_then(|place| known.column_statistics.get(place).cloned());
+        // A column that a file lacks is NULL in all its rows.
+        found.unwrap_or_else(|| match place {
+            Some(_) => ColumnStatistics::new_unknown(),
+            None => ColumnStatistics::new_unknown().with_null_count(known.num_rows),
+        })
+    };
+    let column_statistics = schema.fields().iter().map(of).collect();
+    Statistics { column_statistics, ..known.clone() }
 }
 
 /// The footer of one Parquet file, and its columns as Arrow has them.
@@ -285,106 +326,108 @@ fn broken(shown: &str) -> Error {
     Error::data(format!("file '{shown}' is not a complete Parquet file"))
 }
 
-async fn inspect_csv(
+/// What a look at text files found: the format and columns of the table, and each file.
+struct InspectedText {
+    format: Format,
+    fields: Vec<Field>,
+    rows: Vec<Option<u64>>,
+    files: Vec<Arc<TextFile>>,
+    findings: Vec<(String, Finding)>,
+}
+
+/// Looks at text files, a few at a time.
+async fn inspect_text(
     place: &DatasetRoot,
+    kind: FormatKind,
     files: &Partitioned,
     options: &SourceOptions,
-) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
+) -> Result<InspectedText> {
     let store = place.store.objects().as_ref();
-    let mut columns = Columns::default();
-    let mut format: Option<CsvFormat> = None;
-    let mut rows = Vec::with_capacity(files.len());
-    for (meta, _) in files {
+    let looks = files.iter().map(|(meta, _)| async move {
         let shown = place.show(&meta.location);
-        let facts = csv::inspect(store, meta, &shown, options.look()).await?;
-        rows.push(facts.rows);
-        let fields = facts.fields.into_iter();
-        let declared = |field: Field| match options.types.iter().find(|(n, _)| n == field.name()) {
-            Some((_, data_type)) => field.with_data_type(data_type.clone()),
-            None if options.text => field.with_data_type(DataType::Utf8),
-            None => field,
+        let (file, look) = ((&meta.location, meta.size), options.look());
+        let facts = match kind {
+            FormatKind::Json => json::inspect(store, file, &shown, look).await,
+            _ => csv::inspect(store, file, &shown, look).await,
         };
-        columns.add_text(&shown, fields.map(declared).collect())?;
-        match &mut format {
-            None => format = Some(facts.format),
-            Some(format) if format.header != facts.format.header => {
-                return Err(Error::data(format!(
-                    "some files of '{}' have a header line and some do not; '{shown}' is the first \
-                     that differs: read them one by one",
-                    place.location
-                )));
-            }
-            Some(format) if format.gzip != facts.format.gzip => {
-                return Err(differs_in_gzip(place, &shown));
-            }
-            Some(format) if format.delimiter != facts.format.delimiter => {
-                return Err(Error::data(format!(
-                    "file '{shown}' has the delimiter '{}', the files before it have '{}'",
-                    char::from(facts.format.delimiter).escape_default(),
-                    char::from(format.delimiter).escape_default()
-                )));
-            }
-            Some(format) => format.newlines_in_values |= facts.format.newlines_in_values,
-        }
+        facts.map(|facts| (shown, facts))
+    });
+    let looks: Vec<_> = looks.collect();
+    let mut looks = stream::iter(looks).buffered(LOOKS_AT_ONCE);
+    let mut text = InspectedText {
+        format: Format::Json,
+        fields: Vec::new(),
+        rows: Vec::with_capacity(files.len()),
+        files: Vec::with_capacity(files.len()),
+        findings: Vec::new(),
+    };
+    while let Some((shown, facts)) = looks.try_next().await? {
+        text.add(place, &shown, facts)?;
     }
-    let fields = columns.fields();
-    let schema = Schema::new(fields.clone());
-    if let Some((name, _)) = options.types.iter().find(|(n, _)| schema.index_of(n).is_err()) {
-        let known: Vec<_> = fields.iter().map(|field| field.name().as_str()).collect();
+    text.fields = join::fields(text.files.iter().map(AsRef::as_ref));
+    for (name, lacking) in join::missing(&text.fields, text.files.iter().map(AsRef::as_ref)) {
+        let finding = Finding {
+            what: "columns",
+            value: format!("'{name}' as NULL in {lacking} of {} files", files.len()),
+            why: "they do not have it".to_owned(),
+            is_guess: true,
+        };
+        text.findings.push((place.location.to_string(), finding));
+    }
+    let declared = options.text.declared.iter();
+    let is_known = |name: &String| text.fields.iter().any(|field| field.name() == name);
+    if let Some((name, _)) = declared.clone().find(|(name, _)| !is_known(name)) {
+        let known: Vec<_> = text.fields.iter().map(|field| field.name().as_str()).collect();
         let (place, known) = (&place.location, known.join(", "));
         let what = format!("column '{name}' not found in '{place}', which has {known}");
         return Err(Error::data(what));
     }
-    let statistics = rows_only(&schema, rows);
-    let format = format.ok_or_else(|| Error::internal("a table without files"))?;
-    Ok((Format::Csv(format), fields, statistics))
+    Ok(text)
 }
 
-/// Columns and rows of files of JSON lines. What one file lacks is NULL there.
-async fn inspect_json(
-    place: &DatasetRoot,
-    files: &Partitioned,
-    options: &SourceOptions,
-) -> Result<(Format, Vec<Field>, Vec<Statistics>)> {
-    let store = place.store.objects().as_ref();
-    let mut columns = Columns::default();
-    let mut rows = Vec::with_capacity(files.len());
-    let gzip = files.first().is_some_and(|(meta, _)| decoded::is_gzip(&meta.location));
-    for (meta, _) in files {
-        let shown = place.show(&meta.location);
-        let facts = json::inspect(store, &meta.location, meta.size, &shown, options.sample).await?;
-        rows.push(facts.rows);
-        columns.add(&shown, facts.fields)?;
-        if decoded::is_gzip(&meta.location) != gzip {
-            return Err(differs_in_gzip(place, &shown));
+impl InspectedText {
+    fn add(&mut self, place: &DatasetRoot, shown: &str, facts: TextFacts) -> Result<()> {
+        if let Lines::Csv(lines) = &facts.file.lines {
+            let found = CsvFormat { delimiter: lines.dialect.delimiter, header: lines.header };
+            match self.format {
+                Format::Csv(first) if first.header != found.header => {
+                    return Err(Error::data(format!(
+                        "some files of '{}' have a header line and some do not; '{shown}' is the first \
+                         that differs: pass --header, or read them one by one",
+                        place.location
+                    )));
+                }
+                Format::Csv(_) => {}
+                _ => self.format = Format::Csv(found),
+            }
         }
+        self.rows.push(facts.rows);
+        self.files.push(Arc::new(facts.file));
+        self.findings.extend(facts.findings.into_iter().map(|found| (shown.to_owned(), found)));
+        Ok(())
     }
-    let fields = columns.fields();
-    let statistics = rows_only(&Schema::new(fields.clone()), rows);
-    Ok((Format::Json { gzip }, fields, statistics))
 }
 
-fn differs_in_gzip(place: &DatasetRoot, shown: &str) -> Error {
-    Error::data(format!(
-        "some files of '{}' are compressed and some are not; '{shown}' is the first that differs: \
-         name only some of them by a pattern",
-        place.location
-    ))
-}
-
-/// Statistics that know no more than rows.
-fn rows_only(schema: &Schema, rows: Vec<Option<u64>>) -> Vec<Statistics> {
+/// Statistics that know no more than rows; files of as many rows share them. Of wide tables of many files they
+/// do not even know these.
+fn rows_only(schema: &Schema, rows: Vec<Option<u64>>) -> Vec<Arc<Statistics>> {
+    let mut known: HashMap<Option<u64>, Arc<Statistics>> = HashMap::new();
     let statistics = rows.into_iter().map(|rows| {
-        let mut statistics = Statistics::new_unknown(schema);
-        if let Some(rows) = rows {
-            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
-        }
-        statistics
+        let of_rows = |rows: Option<u64>| {
+            let mut statistics = Statistics::new_unknown(schema);
+            if let Some(rows) = rows {
+                statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+            }
+            Arc::new(statistics)
+        };
+        let has_room = known.len() * schema.fields().len() < MAX_BOUNDS;
+        let rows = rows.filter(|rows| has_room || known.contains_key(&Some(*rows)));
+        Arc::clone(known.entry(rows).or_insert_with(|| of_rows(rows)))
     });
     statistics.collect()
 }
 
-/// The columns of several files, and the file that had each first.
+/// The columns of several Parquet files, and the file that had each first.
 #[derive(Default)]
 struct Columns {
     fields: Vec<(Field, String)>,
@@ -423,34 +466,7 @@ impl Columns {
         Ok(())
     }
 
-    /// Adds the columns of a CSV file: the same names in the same order; of two types the wider.
-    fn add_text(&mut self, file: &str, fields: Vec<Field>) -> Result<()> {
-        if self.files == 0 {
-            self.files = 1;
-            self.fields = fields.into_iter().map(|field| (field, file.to_owned())).collect();
-            return Ok(());
-        }
-        let same = self.fields.len() == fields.len()
-            && self.fields.iter().zip(&fields).all(|((field, _), new)| field.name() == new.name());
-        if !same {
-            return Err(Error::data(format!(
-                "file '{file}' has a different header than '{}': read them one by one",
-                self.fields.first().map_or("", |(_, first)| first)
-            )));
-        }
-        for ((field, _), new) in self.fields.iter_mut().zip(fields) {
-            let wider = infer::wider(field.data_type(), new.data_type());
-            *field = field.clone().with_data_type(wider);
-        }
-        Ok(())
-    }
-
-    fn fields(&self) -> Vec<Field> {
-        // A column of text without any value has no type.
-        let known = |field: &Field| match field.data_type() {
-            DataType::Null => field.clone().with_data_type(DataType::Utf8),
-            _ => field.clone(),
-        };
-        self.fields.iter().map(|(field, _)| known(field)).collect()
+    fn fields(self) -> Vec<Field> {
+        self.fields.into_iter().map(|(field, _)| field).collect()
     }
 }

@@ -1,169 +1,165 @@
-//! What a file of JSON lines, plain or compressed by gzip, is: one object a line, and the types of its
-//! members.
+//! What a file of JSON lines is: an object a line, and the types of its members ([`super::shape`]).
 //!
-//! The whole file is read once, or its first bytes for a preview. Members that some lines lack are
-//! NULL there; whole and decimal numbers together are decimal; kinds that do not mix are text. Texts
-//! are not looked into: a time stays text. Blank lines count for nothing.
+//! The whole file is read once, or its first bytes for a preview. Texts are not looked into: a time stays
+//! text. Blank lines count for nothing.
 
-use std::io::{self, BufReader, Read};
-
-use arrow::datatypes::{DataType, Field};
-use arrow::error::ArrowError;
-use arrow::json::reader::infer_json_schema;
-use bytes::{Buf, Bytes, BytesMut};
-use datafusion::common::runtime::SpawnedTask;
+use bytes::Bytes;
 use futures::TryStreamExt;
-use futures::stream::BoxStream;
 use object_store::ObjectStore;
 use object_store::path::Path;
+use pleiad_core::records::{Dialect, Records, Step};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use super::decoded;
-use super::format::Encoding;
+use super::bytes as text_bytes;
+use super::csv::{Look, TextFacts, refused};
+use super::format::{Compression, JsonLines, Lines, TextFile};
+use super::shape::{Broken, Shape};
+use crate::cancel::CancelFlag;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 
-/// What is known of a file after a look at it.
-#[derive(Debug)]
-pub(crate) struct JsonFacts {
-    pub(crate) fields: Vec<Field>,
-    /// Its lines, if it was read to the end.
-    pub(crate) rows: Option<u64>,
-}
+/// A record is a line: no JSON holds a NUL.
+pub(super) const A_LINE: Dialect =
+    Dialect { delimiter: 0, quote: None, escape: None, comment: None };
 
-/// Looks at the file, or at about its first `sample` bytes; `shown` names it in errors.
+/// The mark of byte order in UTF-8.
+pub(super) const MARK: char = '\u{feff}';
+
+/// Looks at the file, or at about its first bytes for a sample; `shown` names it in errors.
 pub(crate) async fn inspect(
     store: &dyn ObjectStore,
-    path: &Path,
-    size: u64,
+    (path, size): (&Path, u64),
     shown: &str,
+    look: Look<'_>,
+) -> Result<TextFacts> {
+    let given = (look.options.compression, look.options.encoding);
+    let (decoding, mut stream) = text_bytes::open(store, path, shown, given, look.sample).await?;
+    let (send, receive) = channel(1);
+    let reading = Reading {
+        shown: shown.to_owned(),
+        max_line: look.options.max_line_bytes(),
+        is_cut: decoding.compression == Compression::None
+            && look.sample.is_some_and(|sample| sample < size),
+        sample: look.sample,
+    };
+    let max_line = reading.max_line;
+    let read = compute(move |stop| reading.run(receive, stop));
+    let feed = async move {
+        while let Some(piece) = stream.try_next().await? {
+            if send.send(piece).await.is_err() {
+                break; // the reader knows enough
+            }
+        }
+        Ok(())
+    };
+    let (found, fed): (_, Result<()>) = futures::join!(read, feed);
+    fed?; // else the reader saw an early end
+    let (shape, rows) = found?;
+    let lines = Lines::Json(JsonLines { shape });
+    let file = TextFile { decoding, lines, max_line };
+    Ok(TextFacts { file, rows, findings: Vec::new() })
+}
+
+/// One reading of a file.
+struct Reading {
+    shown: String,
+    max_line: usize,
+    /// Whether the bytes are the first of a longer file.
+    is_cut: bool,
     sample: Option<u64>,
-) -> Result<JsonFacts> {
-    let sample = sample.filter(|sample| decoded::is_gzip(path) || *sample < size);
-    let mut stream = decoded::bytes(store, path, shown, Encoding::Utf8, sample).await?;
-    let sampled = match sample {
-        Some(sample) => Some(first_lines(&mut stream, shown, sample).await?),
-        None => None,
-    };
-    let is_whole = sampled.as_ref().is_none_or(|(_, is_whole)| *is_whole);
-    let (send, receive) = channel(4);
-    let refused = refused(shown);
-    let inferring = SpawnedTask::spawn_blocking(move || {
-        let mut reader = BufReader::new(Pieces { receive, current: Bytes::new() });
-        let is_array = io::BufRead::fill_buf(&mut reader)
-            .map(|start| start.trim_ascii_start().starts_with(b"["))
-            .map_err(ArrowError::from);
-        is_array
-            .and_then(|is_array| match is_array {
-                true => Err(ArrowError::JsonError(ONE_DOCUMENT.to_owned())),
-                false => infer_json_schema(&mut reader, None),
-            })
-            .map_err(refused)
-    });
-    match sampled {
-        Some((bytes, _)) => drop(send.send(bytes).await),
-        None => {
-            while let Some(bytes) = stream.try_next().await? {
-                if send.send(bytes).await.is_err() {
-                    break; // the reader says why
+}
+
+impl Reading {
+    fn run(self, mut text: Receiver<Bytes>, stop: &CancelFlag) -> Result<(Shape, Option<u64>)> {
+        let mut records = Records::new(A_LINE, self.max_line, 0, 1);
+        let (mut shape, mut rows, mut bytes, mut has_ended) = (Shape::default(), 0, 0, false);
+        loop {
+            match records.step().map_err(|fault| refused(&fault, &self.shown))? {
+                Step::Record => {
+                    let record = records.record().map_err(|fault| refused(&fault, &self.shown))?;
+                    let line = record.text();
+                    let line = line.strip_prefix(MARK).filter(|_| rows == 0).unwrap_or(line);
+                    if !line.trim().is_empty() {
+                        let looked = shape.look_at(line);
+                        looked.map_err(|broken| self.no_json(broken, record.line))?;
+                        rows += 1;
+                    }
                 }
+                Step::End => return Ok((shape, Some(rows))),
+                Step::More if has_ended && self.is_cut && rows == 0 => {
+                    return Err(Error::data(format!(
+                        "file '{}' has no line end in its first {bytes} bytes, expected JSON lines",
+                        self.shown
+                    )));
+                }
+                Step::More if has_ended && self.is_cut => return Ok((shape, None)),
+                Step::More if has_ended => records.end(),
+                Step::More if self.sample.is_some_and(|sample| bytes >= sample) && rows > 0 => {
+                    return Ok((shape, None));
+                }
+                Step::More => match text.blocking_recv() {
+                    Some(piece) => {
+                        bytes += piece.len() as u64;
+                        records.push(&piece);
+                    }
+                    None => has_ended = true,
+                },
+            }
+            if stop.is_set() {
+                return Err(Error::internal("no one waits for the answer"));
             }
         }
     }
-    drop(send);
-    let inferred = inferring.await;
-    let (schema, rows) =
-        inferred.map_err(|cause| Error::internal("a file was not read").caused_by(cause))??;
-    let typed = |field: &Field| match field.data_type() {
-        DataType::Null => field.clone().with_data_type(DataType::Utf8),
-        _ => field.clone(),
-    };
-    Ok(JsonFacts {
-        fields: schema.fields().iter().map(|field| typed(field)).collect(),
-        rows: is_whole.then_some(rows as u64),
-    })
-}
 
-const ONE_DOCUMENT: &str =
-    "it holds one array, expected an object on each line: convert it, as with jq -c '.[]'";
-
-/// Arrow's sentence about the file `shown` as ours.
-fn refused(shown: &str) -> impl FnOnce(ArrowError) -> Error + use<> {
-    let shown = shown.to_owned();
-    move |cause| {
-        let text = cause.to_string();
-        let text = text.trim_start_matches("Json error: ");
-        Error::data(format!("file '{shown}' is not JSON lines: {text}"))
-    }
-}
-
-/// The whole lines in the first bytes of a file, and whether these are all.
-async fn first_lines(
-    stream: &mut BoxStream<'static, Result<Bytes>>,
-    shown: &str,
-    most: u64,
-) -> Result<(Bytes, bool)> {
-    let mut bytes = BytesMut::new();
-    while (bytes.len() as u64) < most {
-        match stream.try_next().await? {
-            Some(piece) => bytes.extend_from_slice(&piece),
-            None => return Ok((bytes.freeze(), true)),
+    fn no_json(&self, Broken { what, at }: Broken, line: u64) -> Error {
+        let shown = &self.shown;
+        if what == "a list" {
+            return Error::data(format!(
+                "file '{shown}' is not JSON lines: line {line} holds a list, expected an object on each \
+                 line: convert it, as with jq -c '.[]'"
+            ));
         }
-    }
-    let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else {
-        return Err(Error::data(format!(
-            "file '{shown}' has no line end in its first {most} bytes, expected JSON lines"
-        )));
-    };
-    bytes.truncate(end + 1);
-    Ok((bytes.freeze(), false))
-}
-
-/// Bytes that come from another task, for a reader that blocks.
-struct Pieces {
-    receive: Receiver<Bytes>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.receive.blocking_recv() {
-                Some(bytes) => self.current = bytes,
-                None => return Ok(0),
-            }
-        }
-        let length = into.len().min(self.current.len());
-        self.current.copy_to_slice(&mut into[..length]);
-        Ok(length)
+        Error::data(format!(
+            "file '{shown}' is not JSON lines: line {line} has {what} at character {}",
+            at + 1
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::datatypes::DataType;
     use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::table::text::join;
+    use crate::table::text::options::TextOptions;
 
-    async fn inspected(text: &str, sample: Option<u64>) -> Result<JsonFacts> {
+    async fn inspected(text: &str, sample: Option<u64>) -> Result<TextFacts> {
         let (store, path) = (InMemory::new(), Path::from("x.jsonl"));
         store.put(&path, text.to_owned().into()).await.unwrap();
-        inspect(&store, &path, text.len() as u64, "x.jsonl", sample).await
+        let options = TextOptions::default();
+        let look = Look { names: None, options: &options, sample };
+        inspect(&store, (&path, text.len() as u64), "x.jsonl", look).await
+    }
+
+    fn columns(facts: &TextFacts) -> Vec<(String, DataType)> {
+        let fields = join::fields(std::iter::once(&facts.file));
+        fields.into_iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
     }
 
     #[tokio::test]
     async fn members_become_columns_and_kinds_that_mix_text() {
-        let text = "{\"a\":1,\"b\":\"x\"}\n\n{\"a\":1.5,\"c\":null,\"d\":1}\n{\"d\":\"y\"}";
+        let text = "\u{feff}{\"a\":1,\"b\":\"x\"}\n\n{\"a\":1.5,\"c\":null,\"d\":1}\n{\"d\":\"y\"}";
         let facts = inspected(text, None).await.unwrap();
-        let columns: Vec<_> =
-            facts.fields.iter().map(|f| (f.name().as_str(), f.data_type().clone())).collect();
         let expected = [
             ("a", DataType::Float64),
             ("b", DataType::Utf8),
             ("c", DataType::Utf8),
             ("d", DataType::Utf8),
         ];
-        assert_eq!(columns, expected);
+        assert_eq!(columns(&facts), expected.map(|(name, t)| (name.to_owned(), t)));
         assert_eq!(facts.rows, Some(3));
     }
 
@@ -171,15 +167,15 @@ mod tests {
     async fn a_sample_is_cut_at_its_last_line() {
         let text = "{\"a\":1}\n{\"a\":2}\n{\"a\":\"x\"}\n";
         let facts = inspected(text, Some(20)).await.unwrap();
-        assert_eq!((facts.fields[0].data_type(), facts.rows), (&DataType::Int64, None));
+        assert_eq!((columns(&facts)[0].1.clone(), facts.rows), (DataType::Int64, None));
     }
 
     #[tokio::test]
     async fn what_is_not_json_lines_is_named() {
         for (text, said) in [
             ("[{\"a\":1}]", "convert it, as with jq -c '.[]'"),
-            ("{\"a\":1}\n{\"a\":", "file 'x.jsonl' is not JSON lines: "),
-            ("1\n2\n", "file 'x.jsonl' is not JSON lines: "),
+            ("{\"a\":1}\n\n{\"a\":", "line 3 has no value at character 6"),
+            ("1\n2\n", "file 'x.jsonl' is not JSON lines: line 1 has no object at character 1"),
         ] {
             let message = inspected(text, None).await.unwrap_err().to_string();
             assert!(message.contains(said), "{message}");

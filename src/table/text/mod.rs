@@ -1,7 +1,15 @@
-//! Files of text: CSV and JSON lines, plain or compressed, and the types of their columns.
+//! Files of text: CSV and JSON lines, compressed or not, what they hold and how they are read.
 
-pub(crate) mod format; // how a CSV file is read
-pub(crate) mod csv; // delimiter, header and types of a CSV file
-pub(crate) mod json; // members of JSON lines, and their types
-pub(crate) mod decoded; // text that is compressed or not UTF-8
-pub(crate) mod infer; // the type that holds a column of text
+pub(crate) mod options; // what a user says of text files
+pub(crate) mod format; // how one file is read
+pub(crate) mod bytes; // the text of a file: decompressed, decoded
+pub(crate) mod values; // the type that holds a column of text
+mod ecsv; // the header of ECSV
+mod header; // whether the first line is one
+pub(crate) mod preamble; // what comes before the first row
+pub(crate) mod csv; // a look at a CSV file
+pub(crate) mod shape; // what values of JSON look like
+pub(crate) mod json; // a look at a file of JSON lines
+pub(crate) mod join; // one table of several files
+mod batches; // rows of text as columns
+pub(crate) mod scan; // text files as the engine scans them

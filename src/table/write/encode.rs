@@ -22,6 +22,7 @@ use crate::table::commit::place::DatasetRoot;
 use crate::table::commit::record::StagedFile;
 use crate::table::hive;
 use crate::table::manifest::FileRecord;
+use crate::table::nan::WithoutNan;
 use crate::table::statistics::Bounds;
 
 /// Rows the encoder gets in one batch.
@@ -108,6 +109,7 @@ pub(crate) struct FileWriter {
     waiting: Option<Waiting>,
     /// Bytes of parts waiting and on their way.
     held: Arc<AtomicUsize>,
+    without_nan: WithoutNan,
     record: FileRecord,
 }
 
@@ -140,7 +142,8 @@ impl FileWriter {
             nulls: Default::default(),
         };
         let chunks = BatchCoalescer::new(Arc::clone(&schema), CHUNK_ROWS);
-        Ok(Self { writer, schema, chunks, waiting: None, held, record })
+        let without_nan = WithoutNan::new(&schema);
+        Ok(Self { writer, schema, chunks, waiting: None, held, without_nan, record })
     }
 
     /// The same file, encoded one row group after the other.
@@ -152,6 +155,7 @@ impl FileWriter {
     /// Adds rows, which have the columns of the file and their types.
     pub(crate) async fn push(&mut self, mut batch: RecordBatch) -> Result<()> {
         self.record.rows += batch.num_rows() as u64;
+        self.without_nan.look_at(&batch);
         // Whole chunks need no copy while nothing waits before them.
         while self.waiting.is_none()
             && self.chunks.get_buffered_rows() == 0
@@ -210,6 +214,7 @@ impl FileWriter {
         for chunk in self.waiting.take().unwrap_or_default().chunks {
             self.writer.write(&chunk).await?;
         }
+        self.writer.append_key_value_metadata(self.without_nan.entry(&self.schema));
         let footer = self.writer.finish().await?;
         let rows = footer.file_metadata().num_rows();
         if u64::try_from(rows).ok() != Some(self.record.rows) {

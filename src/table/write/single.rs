@@ -26,6 +26,7 @@ use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::FileFormat;
 use crate::table::manifest::Mode;
+use crate::table::nan::WithoutNan;
 
 /// Writes all `rows` into the file at `location`. `None` if it is there and the mode says to keep it.
 ///
@@ -115,7 +116,7 @@ fn plain_schema(schema: &Schema) -> SchemaRef {
 
 /// Rows into bytes.
 enum Encoder {
-    Parquet(Box<AsyncArrowWriter<Upload>>),
+    Parquet(Box<AsyncArrowWriter<Upload>>, WithoutNan, SchemaRef),
     Text(Box<Upload>, FileFormat),
 }
 
@@ -124,7 +125,8 @@ impl Encoder {
         if format == FileFormat::Parquet {
             let settings = encode::settings(schema, &[], false);
             let writer = AsyncArrowWriter::try_new(upload, Arc::clone(schema), Some(settings))?;
-            return Ok(Self::Parquet(Box::new(writer)));
+            let without_nan = WithoutNan::new(schema);
+            return Ok(Self::Parquet(Box::new(writer), without_nan, Arc::clone(schema)));
         }
         if let FileFormat::Csv { header: true, .. } = format {
             let none = RecordBatch::new_empty(Arc::clone(schema));
@@ -135,7 +137,10 @@ impl Encoder {
 
     async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         match self {
-            Self::Parquet(writer) => Ok(writer.write(batch).await?),
+            Self::Parquet(writer, without_nan, _) => {
+                without_nan.look_at(batch);
+                Ok(writer.write(batch).await?)
+            }
             Self::Text(upload, format) => {
                 let text = text_of(batch, *format, false)?;
                 Ok(upload.write(text).await?)
@@ -146,7 +151,8 @@ impl Encoder {
     /// The upload, which has all bytes.
     async fn end(self) -> Result<Upload> {
         Ok(match self {
-            Self::Parquet(mut writer) => {
+            Self::Parquet(mut writer, without_nan, schema) => {
+                writer.append_key_value_metadata(without_nan.entry(&schema));
                 writer.finish().await?;
                 writer.into_inner()
             }

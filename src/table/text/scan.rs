@@ -1,0 +1,480 @@
+//! Files of text as a source of rows for the engine: a stock file scan, whose files this opens.
+//!
+//! A plain file is read in ranges by several streams: a line belongs to the range that it begins in. A file
+//! that is compressed, not UTF-8, or has line ends in values is read by one.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::json;
+use datafusion::common::Result as EngineResult;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{
+    FileOpenFuture, FileOpener, FileScanConfig, FileSource,
+};
+use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_plan::apply_expression_roots;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use pleiad_core::records::{Records, Step};
+
+use super::batches::{BATCH_BYTES, Batches};
+use super::bytes::{self, TextStream};
+use super::csv::refused;
+use super::format::{Lines, TextFile};
+use super::json::{A_LINE, MARK};
+use super::shape::as_text;
+use crate::error::{Error, Result};
+use crate::table::commit::place::DatasetRoot;
+
+/// Text files as the engine scans them.
+#[derive(Clone)]
+pub(crate) struct TextSource {
+    store: Arc<dyn ObjectStore>,
+    place: DatasetRoot,
+    pool: Arc<dyn MemoryPool>,
+    schema: TableSchema,
+    projection: SplitProjection,
+    is_splittable: bool,
+    batch_rows: usize,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl TextSource {
+    /// Files of `store`, each of which carries its [`TextFile`]; `place` names them in errors. Lines that are
+    /// held are accounted to `pool`.
+    pub(crate) fn new(
+        store: Arc<dyn ObjectStore>,
+        place: DatasetRoot,
+        pool: Arc<dyn MemoryPool>,
+        schema: TableSchema,
+        is_splittable: bool,
+    ) -> Self {
+        let projection = SplitProjection::unprojected(&schema);
+        let metrics = ExecutionPlanMetricsSet::new();
+        Self { store, place, pool, schema, projection, is_splittable, batch_rows: 8192, metrics }
+    }
+}
+
+impl FileSource for TextSource {
+    fn create_file_opener(
+        &self,
+        _: Arc<dyn ObjectStore>,
+        _: &FileScanConfig,
+        _: usize,
+    ) -> EngineResult<Arc<dyn FileOpener>> {
+        let file_schema = self.schema.file_schema();
+        let opener = TextOpener {
+            store: Arc::clone(&self.store),
+            place: self.place.clone(),
+            pool: Arc::clone(&self.pool),
+            schema: Arc::new(file_schema.project(&self.projection.file_indices)?),
+            batch_rows: self.batch_rows,
+        };
+        ProjectionOpener::try_new(self.projection.clone(), Arc::new(opener), file_schema)
+    }
+
+    fn table_schema(&self) -> &TableSchema {
+        &self.schema
+    }
+
+    fn with_batch_size(&self, batch_rows: usize) -> Arc<dyn FileSource> {
+        Arc::new(Self { batch_rows, ..self.clone() })
+    }
+
+    fn projection(&self) -> Option<&ProjectionExprs> {
+        Some(&self.projection.source)
+    }
+
+    fn try_pushdown_projection(
+        &self,
+        projection: &ProjectionExprs,
+    ) -> EngineResult<Option<Arc<dyn FileSource>>> {
+        let merged = self.projection.source.try_merge(projection)?;
+        let projection = SplitProjection::new(self.schema.file_schema(), &merged);
+        Ok(Some(Arc::new(Self { projection, ..self.clone() })))
+    }
+
+    fn metrics(&self) -> &ExecutionPlanMetricsSet {
+        &self.metrics
+    }
+
+    fn file_type(&self) -> &str {
+        "text"
+    }
+
+    fn supports_repartitioning(&self) -> bool {
+        self.is_splittable
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> EngineResult<TreeNodeRecursion>,
+    ) -> EngineResult<TreeNodeRecursion> {
+        apply_expression_roots(self.projection.source.iter(), f)
+    }
+}
+
+/// Opens one file, or a range of it.
+struct TextOpener {
+    store: Arc<dyn ObjectStore>,
+    place: DatasetRoot,
+    pool: Arc<dyn MemoryPool>,
+    schema: SchemaRef,
+    batch_rows: usize,
+}
+
+impl FileOpener for TextOpener {
+    fn open(&self, file: PartitionedFile) -> EngineResult<FileOpenFuture> {
+        let text = file.extensions.get::<TextFile>().cloned();
+        let text = text.ok_or_else(|| Error::internal("a file of text was not looked at"))?;
+        let (store, path) = (Arc::clone(&self.store), file.object_meta.location.clone());
+        let shown = self.place.show(&path);
+        let size = file.object_meta.size;
+        let range = file.range.as_ref().map_or(0..size, |range| {
+            let place = |at: i64| u64::try_from(at).unwrap_or(0);
+            place(range.start)..place(range.end)
+        });
+        let (schema, batch_rows) = (Arc::clone(&self.schema), self.batch_rows);
+        let held = MemoryConsumer::new("lines of text").register(&self.pool);
+        Ok(Box::pin(async move {
+            let (start, text_stream) =
+                Start::open(store, (&path, size), &shown, &text, range).await?;
+            let rows = Rows::new(schema, &text, batch_rows, (shown, start.knows_lines))?;
+            Ok(batches((start, text_stream), &text, rows, held).map_err(Into::into).boxed())
+        }))
+    }
+}
+
+/// Where the reading of a range begins and ends.
+struct Start {
+    /// The byte of the text that the stream begins with, and the number of its line.
+    byte: u64,
+    line: u64,
+    /// Bytes of the stream that are before the first line.
+    skip: u64,
+    /// Whether the stream begins in a line that belongs to the range before.
+    in_line: bool,
+    /// Lines that begin here or later belong to another range.
+    end: u64,
+    knows_lines: bool,
+}
+
+impl Start {
+    async fn open(
+        store: Arc<dyn ObjectStore>,
+        (path, size): (&Path, u64),
+        shown: &str,
+        file: &TextFile,
+        range: Range<u64>,
+    ) -> Result<(Self, TextStream)> {
+        let (begin, line) = match &file.lines {
+            Lines::Csv(lines) => (lines.begin, lines.begin_line),
+            Lines::Json(_) => (0, 1),
+        };
+        let whole = Self {
+            byte: begin,
+            line,
+            skip: begin,
+            in_line: false,
+            end: u64::MAX,
+            knows_lines: true,
+        };
+        if !file.decoding.is_plain() {
+            let text = bytes::text(store.as_ref(), path, shown, file.decoding, None).await?;
+            return Ok((whole, text));
+        }
+        let is_first = range.start <= begin;
+        // The byte before the range says whether a line begins with it.
+        let from = if is_first { begin } else { range.start - 1 };
+        if range.end <= from || from >= size {
+            return Ok((whole, stream::empty().boxed()));
+        }
+        let start = Self {
+            byte: from,
+            skip: 0,
+            in_line: !is_first,
+            end: range.end,
+            knows_lines: is_first,
+            ..whole
+        };
+        let text =
+            bytes::text(store.as_ref(), path, shown, file.decoding, Some(from..range.end)).await?;
+        if range.end >= size {
+            return Ok((start, text));
+        }
+        // The last line ends in what follows, which is asked for only then.
+        let (path, shown, decoding) = (path.clone(), shown.to_owned(), file.decoding);
+        let rest = async move {
+            bytes::text(store.as_ref(), &path, &shown, decoding, Some(range.end..size)).await
+        };
+        Ok((start, text.chain(stream::once(rest).try_flatten()).boxed()))
+    }
+}
+
+/// The batches of a text.
+fn batches(
+    (start, text): (Start, TextStream),
+    file: &TextFile,
+    rows: Rows,
+    held: MemoryReservation,
+) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
+    let dialect = match &file.lines {
+        Lines::Csv(lines) => lines.dialect,
+        Lines::Json(_) => A_LINE,
+    };
+    let reader = Reader {
+        records: Records::new(dialect, file.max_line, start.byte, start.line),
+        start,
+        text,
+        rows,
+        held,
+        has_ended: false,
+    };
+    stream::try_unfold(Some(reader), |reader| async move {
+        let Some(mut reader) = reader else { return Ok(None) };
+        match reader.next().await? {
+            Some(batch) => Ok(Some((batch, Some(reader)))),
+            None => Ok(None),
+        }
+    })
+}
+
+struct Reader {
+    records: Records,
+    start: Start,
+    text: TextStream,
+    rows: Rows,
+    held: MemoryReservation,
+    has_ended: bool,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            match self.records.step().map_err(|fault| refused(&fault, &self.rows.shown))? {
+                Step::Record if self.records.offset() >= self.start.end => break,
+                Step::Record => {
+                    if self.rows.push(&self.records)? {
+                        break;
+                    }
+                }
+                Step::End => break,
+                Step::More => self.more().await?,
+            }
+        }
+        self.rows.finish()
+    }
+
+    /// Reads on.
+    async fn more(&mut self) -> Result<()> {
+        if self.has_ended {
+            self.records.end();
+            return Ok(());
+        }
+        let Some(mut piece) = self.text.try_next().await? else {
+            self.has_ended = true;
+            return Ok(());
+        };
+        let skipped = self.start.skip.min(piece.len() as u64);
+        self.start.skip -= skipped;
+        piece = piece.slice(usize::try_from(skipped).unwrap_or(piece.len())..);
+        if self.start.in_line {
+            let passed = match piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                Some(end) => {
+                    self.start.in_line = false;
+                    end + 1
+                }
+                None => piece.len(),
+            };
+            self.records.pass(passed as u64);
+            piece = piece.slice(passed..);
+        }
+        self.records.push(&piece);
+        Ok(self.held.try_resize(self.records.capacity())?)
+    }
+}
+
+/// Rows on their way into a batch.
+struct Rows {
+    kind: Kind,
+    shown: String,
+    knows_lines: bool,
+}
+
+enum Kind {
+    Csv(Batches),
+    Json { decoder: Box<json::reader::Decoder>, schema: SchemaRef, as_text: bool, batch: JsonBatch },
+}
+
+/// What a batch of JSON holds so far.
+#[derive(Default)]
+struct JsonBatch {
+    max_rows: usize,
+    rows: usize,
+    bytes: usize,
+    first_line: u64,
+    last_line: u64,
+}
+
+impl Rows {
+    fn new(
+        schema: SchemaRef,
+        file: &TextFile,
+        batch_rows: usize,
+        (shown, knows_lines): (String, bool),
+    ) -> Result<Self> {
+        let kind = match &file.lines {
+            Lines::Csv(lines) => {
+                Kind::Csv(Batches::new(schema, lines, batch_rows, (shown.clone(), knows_lines)))
+            }
+            Lines::Json(lines) => {
+                let reads = lines.shape.members().iter().all(|(name, shape)| {
+                    let field = schema.field_with_name(name);
+                    field.is_ok_and(|field| shape.reads_as(field.data_type()))
+                        || schema.field_with_name(name).is_err()
+                });
+                let builder = json::ReaderBuilder::new(Arc::clone(&schema));
+                let decoder = Box::new(builder.with_batch_size(batch_rows).build_decoder()?);
+                let batch = JsonBatch { max_rows: batch_rows, ..JsonBatch::default() };
+                Kind::Json { decoder, schema, as_text: !reads, batch }
+            }
+        };
+        Ok(Self { kind, shown, knows_lines })
+    }
+
+    /// Adds the record that was stepped to; whether the batch is full.
+    fn push(&mut self, records: &Records) -> Result<bool> {
+        let record = records.record().map_err(|fault| refused(&fault, &self.shown))?;
+        let (decoder, schema, mixed, batch) = match &mut self.kind {
+            Kind::Csv(batches) => return batches.push(&record, records.offset()),
+            Kind::Json { decoder, schema, as_text, batch } => (decoder, schema, *as_text, batch),
+        };
+        let line = record.text().trim_start_matches(MARK);
+        if line.trim().is_empty() {
+            return Ok(false);
+        }
+        let rewritten: String;
+        let line = match mixed {
+            true => {
+                rewritten = as_text(line, schema.fields()).map_err(|broken| {
+                    Error::data(format!("file '{}': a line has {}", self.shown, broken.what))
+                })?;
+                &rewritten
+            }
+            false => line,
+        };
+        if batch.rows == 0 {
+            batch.first_line = record.line;
+        }
+        (batch.rows, batch.last_line) = (batch.rows + 1, record.line);
+        batch.bytes += line.len();
+        let is_full = batch.rows >= batch.max_rows || batch.bytes >= BATCH_BYTES;
+        let decoded = decoder.decode(line.as_bytes()).and_then(|_| decoder.decode(b"\n"));
+        match decoded {
+            Ok(_) => Ok(is_full),
+            Err(cause) => Err(self.refused(&cause)),
+        }
+    }
+
+    /// The rows so far as a batch; `None` if there are none.
+    fn finish(&mut self) -> Result<Option<RecordBatch>> {
+        let (decoder, batch) = match &mut self.kind {
+            Kind::Csv(batches) => return batches.finish(),
+            Kind::Json { decoder, batch, .. } => (decoder, batch),
+        };
+        (batch.rows, batch.bytes) = (0, 0);
+        match decoder.flush() {
+            Ok(found) => Ok(found),
+            Err(cause) => Err(self.refused(&cause)),
+        }
+    }
+
+    fn refused(&self, cause: &arrow::error::ArrowError) -> Error {
+        let text = cause.to_string();
+        let text = text.trim_start_matches("Json error: ");
+        let place = match &self.kind {
+            Kind::Json { batch, .. } if self.knows_lines => {
+                format!("lines {} to {}: ", batch.first_line, batch.last_line)
+            }
+            _ => String::new(),
+        };
+        Error::data(format!("file '{}' is not what it looked like: {place}{text}", self.shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Int64Type, Schema};
+    use datafusion::execution::memory_pool::UnboundedMemoryPool;
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::storage::{StorageOptions, Stores};
+    use crate::table::text::options::TextOptions;
+    use crate::table::text::{csv, join, json};
+
+    /// The numbers that the ranges of a file between `cuts` hold, range by range.
+    async fn read(name: &str, text: &str, cuts: &[usize]) -> Vec<i64> {
+        let (store, path) = (InMemory::new(), Path::from(name));
+        store.put(&path, text.to_owned().into()).await.unwrap();
+        let options = TextOptions::default();
+        let look = csv::Look { names: None, options: &options, sample: None };
+        let file = (&path, text.len() as u64);
+        let facts = match name.ends_with("csv") {
+            true => csv::inspect(&store, file, name, look).await.unwrap(),
+            false => json::inspect(&store, file, name, look).await.unwrap(),
+        };
+        let fields = join::fields(std::iter::once(&facts.file));
+        let stores = Stores::new(StorageOptions::default());
+        let location = stores.parse("memory://x/y").unwrap();
+        let opener = TextOpener {
+            store: Arc::new(store),
+            place: DatasetRoot::at(&stores, &location).unwrap(),
+            pool: Arc::new(UnboundedMemoryPool::default()),
+            schema: Arc::new(Schema::new(fields)),
+            batch_rows: 2,
+        };
+        let mut numbers = Vec::new();
+        for range in cuts.windows(2) {
+            let [start, end] = [range[0], range[1]].map(|at| i64::try_from(at).unwrap());
+            let file = PartitionedFile::new(name, text.len() as u64).with_range(start, end);
+            let file = file.with_extension(facts.file.clone());
+            let batches: Vec<RecordBatch> =
+                opener.open(file).unwrap().await.unwrap().try_collect().await.unwrap();
+            for batch in batches {
+                numbers.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
+            }
+        }
+        numbers
+    }
+
+    #[rstest]
+    #[case("x.csv", "\u{feff}a,b\n1,x\n22,y\n\n333,z\n4,\n")]
+    #[case("x.csv", "a,b\r\n1,x\r\n22,y\r\n333,zzzz\r\n4,w")]
+    #[case("x.csv", "a,b\r1,x\r22,y\r333,z\r4,w\r")]
+    #[case("x.csv", "# c\na,b\n1,x\n# d\n22,y\n333,z\n4,w\n")]
+    #[case("x.jsonl", "{\"a\":1}\n{\"a\":22}\n\n{\"a\":333}\n{\"a\":4}")]
+    #[tokio::test]
+    async fn a_line_belongs_to_the_range_it_begins_in(#[case] name: &str, #[case] text: &str) {
+        let size = text.len();
+        for first in 0..=size {
+            for second in first..=size {
+                let found = read(name, text, &[0, first, second, size]).await;
+                assert_eq!(found, [1, 22, 333, 4], "{text:?} cut at {first} and {second}");
+            }
+        }
+    }
+}
