@@ -158,15 +158,16 @@ fn of_parquet(error: &ParquetError) -> Error {
 fn of_query(error: &DataFusionError) -> Error {
     let root = error.find_root();
     let text = without_backtrace(&root.message());
+    if let Some(error) = unmatched(&text) {
+        return error;
+    }
     let kind = match root {
         DataFusionError::ArrowError(cause, _) => return of_arrow(cause),
         DataFusionError::ParquetError(cause) => return of_parquet(cause),
         DataFusionError::SQL(cause, _) => {
             return Error::usage(without_backtrace(&cause.to_string()));
         }
-        DataFusionError::Internal(text) => {
-            return unmatched(text).unwrap_or_else(|| Error::internal(without_backtrace(text)));
-        }
+        DataFusionError::Internal(text) => return Error::internal(without_backtrace(text)),
         DataFusionError::ExecutionJoin(_) => Kind::Internal,
         DataFusionError::Plan(_) => Kind::Usage,
         DataFusionError::SchemaError(..) => Kind::Data,
