@@ -91,7 +91,7 @@ pub(crate) fn check_commands(files: &Files) {
 
     let head = pod.rows("head s3/user/usagers-2022.csv");
     assert_eq!((head.len(), head[0].as_object().unwrap().len()), (10, 12));
-    let schema = pod.rows("schema s3/user/usagers-2022.csv");
+    let schema = pod.rows("schema -q s3/user/usagers-2022.csv");
     let actp = schema.iter().find(|column| column["column"] == "actp").unwrap();
     assert_eq!(actp["type"], "text", "the first `B` is far down");
 
