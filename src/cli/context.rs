@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::parser::ValueSource;
@@ -17,7 +18,9 @@ use super::{exit, process};
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
-use crate::table::{Begin, InputRecord, Mode, Run, RunOptions};
+use crate::table::{
+    Begin, Keep, Mode, OwnInput, Run, RunOptions, Source, SourceOptions, finish_decided,
+};
 
 /// What a command did.
 #[derive(Debug, Default)]
@@ -45,6 +48,11 @@ pub struct Flags {
     /// What to do if the output already exists
     #[arg(long, value_name = "MODE", default_value = "error")]
     pub mode: Mode,
+
+    /// How long an overwrite keeps the files it replaces, such as 30m or 0, for those who read them
+    /// [default: 1h on local disks, 0 on object stores]
+    #[arg(long, value_name = "TIME", value_parser = settings::duration, hide_short_help = true)]
+    pub keep_old: Option<Duration>,
 
     /// Memory for the whole process, such as 512MiB, 10g or 256MB [default: all of the machine's]
     #[arg(short, long = "memory-limit", value_name = "SIZE", value_parser = sizes::parse)]
@@ -78,6 +86,11 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// What an overwrite does with the files it replaces.
+    pub fn keep(&self) -> Keep {
+        self.keep_old.map_or(Keep::Usual, Keep::For)
+    }
+
     /// The number of worker threads.
     pub fn threads(&self) -> NonZeroUsize {
         let asked = self.master.map_or(self.threads, |Master(threads)| threads);
@@ -150,18 +163,40 @@ impl Context {
         Ok(self.session.get_or_init(|| session).clone())
     }
 
-    /// Begins a run on `out`; says so if the version that is there stays.
+    /// Opens what a run on `out` reads; without `out` nothing is written.
+    ///
+    /// # Errors
+    /// See [`finish_decided`] and [`Source::open`].
+    pub(super) async fn open(
+        &self,
+        input: &str,
+        options: &SourceOptions,
+        out: Option<&Location>,
+    ) -> crate::error::Result<Source> {
+        if let Some(out) = out {
+            finish_decided(&self.stores, out).await?;
+        }
+        Box::pin(Source::open(&self.stores, input, options)).await
+    }
+
+    /// Begins a run on `out` that reads `source`; says so if the version that is there stays.
     ///
     /// # Errors
     /// See [`Run::begin`].
     pub(super) async fn begin(
         &self,
         out: &Location,
-        inputs: Vec<InputRecord>,
+        source: Option<&Source>,
     ) -> crate::error::Result<Begin> {
-        let options =
-            RunOptions { mode: self.flags.mode, arguments: self.arguments.clone(), inputs };
-        let begun = Run::begin(&self.stores, out, options).await?;
+        let options = RunOptions {
+            mode: self.flags.mode,
+            arguments: self.arguments.clone(),
+            inputs: source.map(Source::input_records).unwrap_or_default(),
+            reads: source.map(Source::reads).unwrap_or_default(),
+            own_input: OwnInput::Kept,
+            keep: self.flags.keep(),
+        };
+        let begun = Box::pin(Run::begin(&self.stores, out, options)).await?;
         if let Begin::AlreadyThere(manifest) = &begun {
             let version = manifest.version;
             self.note(&format!("'{out}' is unchanged, version {version} (--mode ignore)"));

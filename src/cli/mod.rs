@@ -31,7 +31,7 @@ use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
     cat, check, completions, config as config_command, count, cp, demo, du, gc, head, ls, man,
-    meta, plot, recover, rm, run, schema, show, sql, stat, summary, tree, unlock,
+    meta, plot, recover, rm, rollback, run, schema, show, sql, stat, summary, tree, unlock,
 };
 use context::{Context, Flags, recorded};
 use output::{AnswerKind, Output};
@@ -87,6 +87,7 @@ enum Command {
     Show(show::Show),
     Check(check::Check),
     Recover(recover::Recover),
+    Rollback(rollback::Rollback),
     Gc(gc::Gc),
     Unlock(unlock::Unlock),
     Config(config_command::Config),
@@ -116,7 +117,7 @@ impl Command {
             Self::Run(command) => command.run(context).await,
             Self::Sql(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
-            Self::Demo(command) => command.run(context).await,
+            Self::Demo(command) => Box::pin(command.run(context)).await,
             Self::Ls(command) => command.run(context).await,
             Self::Cat(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,
@@ -132,6 +133,7 @@ impl Command {
             Self::Show(command) => command.run(context).await,
             Self::Check(command) => command.run(context).await,
             Self::Recover(command) => command.run(context).await,
+            Self::Rollback(command) => command.run(context).await,
             Self::Gc(command) => command.run(context).await,
             Self::Unlock(command) => command.run(context).await,
             Self::Config(command) => command.run(context),

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::time::Duration;
 
 use datafusion::config::ConfigOptions;
 use strsim::levenshtein;
@@ -15,6 +16,27 @@ use crate::error::{Error, Kind, Result};
 pub fn parse(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected key=value")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A time as people write it: `30s`, `90m`, `1h`, `7d`, or `0`.
+///
+/// # Errors
+/// A sentence that shows the forms accepted.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time: write it like 30m, 1h or 7d, or 0");
+    let text = text.trim();
+    let letters = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(letters);
+    let number: u64 = number.parse().map_err(|_not_a_number| wrong())?;
+    let unit = match unit.trim_start() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "" if number == 0 => 1,
+        _ => return Err(wrong()),
+    };
+    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// Spark's settings that have a counterpart, and the counterpart.

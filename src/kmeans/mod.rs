@@ -120,7 +120,7 @@ pub async fn run(
         min_rows: params.min_rows(),
     };
     match run {
-        Some(run) => publish::publish(session, &input, params, outcome, run, watch).await,
+        Some(run) => Box::pin(publish::publish(session, &input, params, outcome, run, watch)).await,
         None => Ok(outcome),
     }
 }

@@ -29,7 +29,7 @@ impl Roots {
 
     /// Whether `name` is a note of writers to each other in one of the datasets.
     pub(super) fn is_of_runs(&self, name: &str) -> bool {
-        let notes = ["_runs/", "_claims/", "_probe/"];
+        let notes = ["_runs/", "_claims/", "_probe/", "_kept/"];
         self.around(name)
             .any(|root| notes.iter().any(|notes| name[root.len()..].starts_with(notes)))
     }

@@ -353,6 +353,8 @@ mod tests {
             created: "2026-01-01T00:00:00Z".into(),
             made_by: None,
             grows: None,
+            restores: None,
+            revokes: None,
             arguments: Vec::new(),
             inputs: Vec::new(),
             tables: Vec::new(),

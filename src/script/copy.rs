@@ -6,6 +6,9 @@
 //! | `'x.parquet'`, `'x.csv'`, `'x.tsv'`, `'x.ndjson'` | one file for other programs |
 //! | any other name, or with `PARTITIONED BY` | a dataset with one table at its root |
 //!
+//! What is read is pinned before the run begins, and decided runs on the target are finished before that: a
+//! statement that reads what it writes to is a step from one version to the next.
+//!
 //! `OPTIONS ('mode' 'overwrite')` says what to do if there is something, else `--mode` does. `INSERT INTO`
 //! appends to a table of a dataset: a new version of the dataset.
 
@@ -18,15 +21,17 @@ use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
-use datafusion::sql::sqlparser::ast::Value;
+use datafusion::sql::sqlparser::ast::{self, Value};
 
+use super::pinned::pinned;
 use super::procedure::NamedTable;
 use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
+use crate::storage::Location;
 use crate::table::{
-    Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, Run, RunOptions, TableFacts,
-    TableSpec, current_manifest, delimiter, format, write_file,
+    Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, OwnInput, Run, RunOptions,
+    TableFacts, TableSpec, current_manifest, delimiter, finish_decided, format, write_file,
 };
 
 /// What `OPTIONS (…)` of a COPY may say.
@@ -44,11 +49,15 @@ impl Script {
         let options = self.options(options)?;
         let format = file_format(target, partitioned_by, stored_as.as_deref(), &options)?;
         let (target, keys) = (target.clone(), partitioned_by.clone());
-        let plan = self.source_of(copy).await?;
-        match format {
-            Some(format) => self.copy_to_file(plan, &target, format, options.mode).await,
-            None => self.publish(plan, &target, "", keys, options.mode).await,
+        let stores = self.session.stores();
+        let location = stores.parse(&target)?;
+        if let Some(format) = format {
+            let plan = self.source_of(copy).await?;
+            return self.copy_to_file(plan, &location, format, options.mode).await;
         }
+        finish_decided(stores, &location).await?;
+        let plan = self.source_of(copy).await?;
+        self.publish(plan, &location, "", keys, options.mode).await
     }
 
     /// The plan of what is copied: the engine knows it as part of its own COPY.
@@ -105,19 +114,31 @@ impl Script {
     async fn copy_to_file(
         &self,
         plan: LogicalPlan,
-        target: &str,
+        location: &Location,
         format: FileFormat,
         mode: Mode,
     ) -> Result<StatementResult> {
         let stores = self.session.stores();
-        let location = stores.parse(target)?;
         let frame = self.session.context().execute_logical_plan(plan).await?;
         let rows = frame.execute_stream().await?;
         self.stage(&format!("writing {location}"));
-        let written =
-            write_file(stores, &location, format, mode, rows, self.watch.as_ref()).await?;
+        let written = write_file(stores, location, format, mode, rows, self.watch.as_ref()).await?;
         Ok(written
             .map_or(StatementResult::Nothing, |facts| written_table(&location.to_string(), facts)))
+    }
+
+    /// Finishes what was decided where a statement will insert, before it is planned.
+    pub(super) async fn before_insert(&self, insert: &ast::Insert) -> Result<()> {
+        let ast::TableObject::TableName(name) = &insert.table else { return Ok(()) };
+        let Ok(target) = self.session.context().table_provider(name.to_string()).await else {
+            return Ok(()); // the plan will say what is wrong with it
+        };
+        match target.downcast_ref::<ExternalTable>().map(ExternalTable::table) {
+            Some(table) if table.is_published() => {
+                finish_decided(self.session.stores(), table.location()).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `INSERT INTO` a table of a dataset; its name and keys are those it has.
@@ -144,23 +165,24 @@ impl Script {
         let manifest = current_manifest(self.session.stores(), &location).await?;
         let name = manifest.table(&table.name).map_or("", |record| &record.name).to_owned();
         let keys = table.keys.iter().map(|key| key.name().clone()).collect();
-        self.publish(input, &location.to_string(), &name, keys, Mode::Append).await
+        self.publish(input, &location, &name, keys, Mode::Append).await
     }
 
     /// Publishes the rows of `plan` as a table of the dataset at `target`.
     async fn publish(
         &self,
         plan: LogicalPlan,
-        target: &str,
+        location: &Location,
         table: &str,
         keys: Vec<String>,
         mode: Mode,
     ) -> Result<StatementResult> {
-        let stores = self.session.stores();
-        let location = stores.parse(target)?;
+        let (plan, reads) = pinned(plan).await?;
         let arguments = self.arguments.clone();
-        let options = RunOptions { mode, arguments, inputs: Vec::new() };
-        let run = match Run::begin(stores, &location, options).await? {
+        let own_input = OwnInput::Replaced;
+        let (inputs, keep) = (Vec::new(), self.keep);
+        let options = RunOptions { mode, arguments, inputs, reads, own_input, keep };
+        let run = match Run::begin(self.session.stores(), location, options).await? {
             Begin::Run(run) => run,
             Begin::AlreadyThere(_) => return Ok(StatementResult::Nothing),
         };

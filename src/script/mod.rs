@@ -7,6 +7,7 @@
 
 mod call; // CALL name(argument => value)
 mod copy; // COPY … TO, INSERT INTO
+mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
 mod run; // one statement
 mod statements; // a text into statements

@@ -21,7 +21,7 @@ use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
-use crate::table::{FormatKind, Mode, format};
+use crate::table::{FormatKind, Keep, Mode, format};
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
@@ -34,6 +34,7 @@ pub struct Script {
     pub(super) session: Session,
     pub(super) procedures: Arc<dyn Procedures>,
     pub(super) mode: Mode,
+    pub(super) keep: Keep,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) watch: Arc<dyn Observer>,
 }
@@ -58,7 +59,14 @@ impl Script {
         arguments: Vec<(String, String)>,
         watch: Arc<dyn Observer>,
     ) -> Self {
-        Self { session: session.scripting(), procedures, mode, arguments, watch }
+        let session = session.scripting();
+        Self { session, procedures, mode, keep: Keep::Nothing, arguments, watch }
+    }
+
+    /// The same script, whose overwrites keep the files that they replace.
+    #[must_use]
+    pub fn keeping(self, keep: Keep) -> Self {
+        Self { keep, ..self }
     }
 
     /// The session in which statements run.
@@ -106,6 +114,12 @@ impl Script {
     }
 
     async fn plan_and_run(&self, statement: &Statement, parsed: Parsed) -> Result<StatementResult> {
+        if let Parsed::Statement(inner) = &parsed
+            && let ast::Statement::Insert(insert) = inner.as_ref()
+        {
+            let finished = self.before_insert(insert).await;
+            finished.map_err(|cause| self.explained(statement, cause))?;
+        }
         let planned = self.session.state().statement_to_plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;

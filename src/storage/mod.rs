@@ -10,6 +10,7 @@ mod crash; // where a test may end this process
 mod environment; // variables of the process, or of a test
 mod errors; // errors of the libraries below, as ours
 mod explain; // what a server answers, as a sentence
+mod held_parts; // what a server still holds of an upload
 mod local; // durable files and renames, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
 mod lock; // locks on files, and whom they keep out

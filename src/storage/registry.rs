@@ -21,6 +21,8 @@ use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
 use super::s3::http::CountingConnector;
+use super::s3::parts::PartList;
+use super::s3::request::Lister;
 use super::s3::settings::{Settings, StorageOptions};
 use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
@@ -194,8 +196,22 @@ impl Stores {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
+        let parts = PartList {
+            settings: settings.clone(),
+            alias: alias.map(str::to_owned),
+            bucket: bucket.to_owned(),
+            connector: self.counting(&settings, Arc::clone(&retries)),
+        };
         let client = client(bucket, settings, connector, patience(first_wait))?;
-        Ok(Store::remote(Explained::new(client, backend, None)).counting(retries))
+        let store = Store::remote(Explained::new(client, backend, None));
+        Ok(store.counting(retries).asking(Arc::new(parts)))
+    }
+
+    /// Asks a bucket for lists that the client does not offer, or without a name the server.
+    pub(crate) fn lister(&self, alias: Option<&str>, bucket: &str) -> Result<Lister> {
+        let settings = self.options.settle(alias)?;
+        let connector = self.counting(&settings, Arc::default());
+        Lister::of(settings, alias, bucket, &connector)
     }
 
     /// What makes clients whose requests are counted.

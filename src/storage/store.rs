@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 
 use super::crash;
 use super::explain::{Backend, Verb};
+use super::held_parts::HeldParts;
 use super::local::LocalFiles;
 
 /// A bucket, the files of this machine, or a place in memory. Cheap to clone.
@@ -32,6 +33,7 @@ pub struct Store {
     pause: Option<Pause>,
     create_only: Arc<OnceCell<CreateOnly>>,
     retries: Arc<AtomicU64>,
+    held_parts: Option<Arc<dyn HeldParts>>,
 }
 
 /// What a store makes of "put this only if the name is free".
@@ -87,7 +89,7 @@ impl Store {
 
     fn new(objects: Arc<dyn ObjectStore>, backing: Backing) -> Self {
         let (create_only, retries) = (Arc::default(), Arc::default());
-        Self { objects, backing, pause: None, create_only, retries }
+        Self { objects, backing, pause: None, create_only, retries, held_parts: None }
     }
 
     /// The same store, whose pauses a test decides.
@@ -98,6 +100,27 @@ impl Store {
     /// The same store, whose client counts in `retries` what it sends again.
     pub(super) fn counting(self, retries: Arc<AtomicU64>) -> Self {
         Self { retries, ..self }
+    }
+
+    /// The same store, whose server says by `held_parts` what it holds of uploads.
+    pub(super) fn asking(self, held_parts: Arc<dyn HeldParts>) -> Self {
+        Self { held_parts: Some(held_parts), ..self }
+    }
+
+    /// Whether the store holds all these parts of an open upload; `None` if it cannot say.
+    ///
+    /// # Errors
+    /// If the server cannot be reached or refuses.
+    pub async fn holds_parts(
+        &self,
+        path: &Path,
+        id: &str,
+        parts: &[String],
+    ) -> crate::error::Result<Option<bool>> {
+        match &self.held_parts {
+            Some(server) => server.holds(path, id, parts).await,
+            None => Ok(None),
+        }
     }
 
     /// Requests of this process to the bucket that failed in passing and were sent again.

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::commit::names::{DATA_ENDING, RENDERINGS};
+use super::commit::names::{DATA_ENDING, RENDERINGS, data_of};
 use crate::error::{Error, Result};
 
 /// What other programs write for a NULL key.
@@ -68,7 +68,7 @@ pub(crate) fn file_path(
         path.extend([encode(key, value)?.as_str(), "/"]);
     }
     let part = part.map(|part| format!("{part:08x}-")).unwrap_or_default();
-    path.push_str(&format!("part-{run}-{part}{:08x}{DATA_ENDING}", next_number()));
+    path.push_str(&format!("{}{part}{:08x}{DATA_ENDING}", data_of(run), next_number()));
     if path.len() > MAX_PATH_BYTES {
         return Err(Error::data(format!(
             "path '{path:.60}…' has {} bytes, expected at most {MAX_PATH_BYTES}: choose shorter keys",

@@ -68,6 +68,12 @@ pub struct Manifest {
     /// Whether rows may be added, as [`Self::grows`] gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) grows: Option<bool>,
+    /// The version whose content this one has again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
+    /// The run that will never be published, because bytes of it were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revokes: Option<String>,
     /// The arguments of the run, secrets removed.
     pub arguments: Vec<(String, String)>,
     /// What the run read.
@@ -197,6 +203,11 @@ impl Manifest {
             Some("kmeans") => name != "assignments",
             _ => false,
         })
+    }
+
+    /// Whether it says only that a run is revoked that would have been the first.
+    pub fn holds_nothing(&self) -> bool {
+        self.revokes.is_some() && self.files.is_empty()
     }
 
     /// The table `name`.

@@ -16,7 +16,9 @@ mod text; // files of text: format, types, decoding
 pub mod write; // rows to files, nothing of them visible
 pub mod commit; // a run: preflight, intent, prepare, reveal, publish, finish
 
-pub use commit::{Begin, DeadRun, Premises, Run, RunOptions};
+pub use commit::{
+    Begin, DeadRun, Keep, OwnInput, Premises, ReadFrom, Run, RunOptions, finish_decided,
+};
 pub use format::{FileFormat, Format, FormatKind};
 pub use manifest::{InputRecord, Manifest, Mode};
 pub use read::external::{ExternalTable, ExternalTables};

@@ -131,6 +131,10 @@ fn the_examples_of_help_run() {
                 "partition sky blocks --blocks 6",
             ],
             "partition" => &["generate sky sky --rows 500"],
+            "rollback" => &[
+                "generate people people --rows 200",
+                "generate people people --rows 100 --mode overwrite",
+            ],
             "dbscan" | "kdistance" => {
                 &["generate shapes points --shape moons --rows 500", "generate sky sky --rows 2000"]
             }

@@ -154,8 +154,8 @@ fn scenario(seed: u64, create_only: CreateOnly, faults: bool) -> Told {
 /// What a careful user does all day.
 async fn clean(stores: Arc<Stores>) {
     for _ in 0..2 {
-        drop(commit::recover(&stores, &out(), None).await);
-        drop(commit::gc(&stores, &out(), false).await);
+        drop(commit::recover(&stores, &out(), commit::Settle::Nothing).await);
+        drop(commit::gc(&stores, &out(), false, None).await);
         drop(commit::check(&stores, &out(), true, &Silent).await);
     }
 }
@@ -176,8 +176,8 @@ async fn judge(
         if create_only != CreateOnly::Enforced {
             last.run(commit::unlock(&stores, &out())).await.unwrap().unwrap();
         }
-        last.run(commit::recover(&stores, &out(), None)).await.unwrap().unwrap();
-        last.run(commit::gc(&stores, &out(), false)).await.unwrap().unwrap();
+        last.run(commit::recover(&stores, &out(), commit::Settle::Nothing)).await.unwrap().unwrap();
+        last.run(commit::gc(&stores, &out(), false, None)).await.unwrap().unwrap();
     }
 
     let manifests = manifests(bucket);

@@ -936,7 +936,7 @@ fn the_keys_of_answers_are_stable_and_standard_output_is_data() {
         ("show @people --manifest", "table rows bytes sha256 path"),
         (
             "show @people --history",
-            "run state version started ended rows bytes mode host pid arguments",
+            "run state version started ended rows bytes readable mode host pid arguments",
         ),
         ("config show --origin", "setting value origin"),
     ];

@@ -141,7 +141,7 @@ async fn a_run_killed_at_a_call_leaves_a_whole_version_or_none(
             assert_eq!(BTreeSet::from_iter(output.data()), files, "call {call}: too early");
         }
         let stores = output.stores();
-        commit::recover(&stores, &output.location(), None).await.unwrap();
+        commit::recover(&stores, &output.location(), commit::Settle::Nothing).await.unwrap();
         let (files, rows) = current(&output).await;
         finished += u64::from((job.rows)(rows));
         assert!((job.rows)(rows) || (files.clone(), rows) == before, "call {call}: {rows} rows");

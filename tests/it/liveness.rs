@@ -68,7 +68,7 @@ impl Place {
     }
 
     async fn said_by_gc(&self, dry_run: bool) -> String {
-        commit::gc(&self.stores, &self.out, dry_run).await.unwrap().join("\n")
+        commit::gc(&self.stores, &self.out, dry_run, None).await.unwrap().join("\n")
     }
 }
 

@@ -239,7 +239,7 @@ async fn a_server_that_falls_silent_is_unreachable_and_only_the_decision_is_in_d
         assert_eq!(error.kind(), expected, "{answered}: {error}");
         let last = &place.faults.calls()[answered];
         assert_eq!(doubted, last.key.ends_with("/prepared.json"), "{answered}: {error}");
-        commit::recover(&healthy, &out, None).await.unwrap();
+        commit::recover(&healthy, &out, commit::Settle::Nothing).await.unwrap();
         write(&healthy, &out.join("other")).await.unwrap();
     }
 }

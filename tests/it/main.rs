@@ -23,6 +23,7 @@ mod support {
     pub(crate) mod partition; // the sky partitioner in a folder of its own
     pub(crate) mod shared; // data of others, where it is
     pub(crate) mod sky; // the sky partitioner in memory
+    pub(crate) mod sql; // statements in this process
     pub(crate) mod simulation; // several actors, in an order that a seed decides
 }
 
@@ -33,6 +34,7 @@ mod dbscan_cancel; // a dropped driver ends its threads, in every phase
 mod dbscan; // law 5 from files to labels; golden labels; killed runs
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
+mod history; // several processes whose statements must be one after the other
 mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them
 mod generate; // law 1: the same rows from any slice, batch size and number of streams
@@ -52,10 +54,12 @@ mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
 mod kmeans_mistakes; // input and options that k-means refuses
 mod orphans; // uploads whose processes died
+mod own_input; // runs that read what they write to
 mod partition; // the sky partitioner, whole jobs
 mod partition_stops; // dropped in each stage, its threads end
 mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
+mod removed; // objects that are gone, in each state of a run
 mod sky_functions; // the functions of the sky in SQL
 mod docs; // pages made from the code, commands of the README
 mod shared; // what needs data of others
@@ -69,5 +73,6 @@ mod table; // write, commit, read; published or absent
 mod tokens; // session tokens that expire in mid-run
 mod unwell; // stores in trouble, changed files, and what check says
 mod releases; // datasets of earlier releases are read
+mod versions; // old versions: kept, read, published again, removed
 mod verify; // what check says of blocks that were tampered with
 mod tidy; // the sources, tested like code

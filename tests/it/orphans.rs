@@ -108,7 +108,7 @@ async fn the_upload_of_a_living_process_is_left_alone() {
     upload.write(vec![0; 9 << 20].into()).await.unwrap();
     assert_eq!(output.open_uploads(), 1);
     for at in [&location, &output.location()] {
-        let found = commit::gc(&output.stores(), at, false).await.unwrap();
+        let found = commit::gc(&output.stores(), at, false, None).await.unwrap();
         assert!(found.is_empty(), "{found:?}");
     }
     let mut other = Upload::create(&store, &location, Create::New, None).await.unwrap();
@@ -142,9 +142,9 @@ async fn an_upload_of_another_machine_is_ended_when_its_note_is_old() {
         file.set_modified(time - Duration::from_secs(60 * minutes)).unwrap();
     };
     age(14);
-    assert!(commit::gc(&stores, &location, false).await.unwrap().is_empty());
+    assert!(commit::gc(&stores, &location, false, None).await.unwrap().is_empty());
     age(2);
-    let found = commit::gc(&stores, &location, false).await.unwrap();
+    let found = commit::gc(&stores, &location, false, None).await.unwrap();
     assert_eq!(found, [format!("the upload of '{location}', left by a process that died")]);
     assert_eq!(output.open_uploads(), 0);
     assert!(!path.exists());

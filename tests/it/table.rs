@@ -604,7 +604,7 @@ async fn the_greatest_float_may_be_nan() {
 }
 
 /// Polls `work` until it is done or was polled `polls` times; then drops it.
-async fn stopped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn stopped_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut left = polls;
     std::future::poll_fn(move |context| match work.as_mut().poll(context) {
@@ -746,7 +746,7 @@ async fn what_a_run_kept_is_gone_once_it_is_published(#[values(On::Files, On::S3
     let kept = record.unwrap().replace("report.json", "kept/blocks/00001");
     let store = place.stores.open(&place.out).unwrap();
     store.objects().put(place.out.join(&kept).path(), "{}".into()).await.unwrap();
-    let found = pleiad::table::commit::gc(&place.stores, &place.out, false).await.unwrap();
+    let found = pleiad::table::commit::gc(&place.stores, &place.out, false, None).await.unwrap();
     assert!(found[0].contains("staged bytes and checkpoints of run"), "{found:?}");
     assert!(!place.objects().await.contains(&kept));
 }

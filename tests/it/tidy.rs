@@ -48,8 +48,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
     ("stream", &["session", "table"]),
-    // commands come to it as procedures, from those who run them
-    ("script", &["session", "table"]),
+    // commands come to it as procedures, from those who run them; its targets are locations
+    ("script", &["session", "table", "storage::Location"]),
     ("objects", &["table", "storage"]),
     // its questions name locations
     ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),

@@ -99,8 +99,8 @@ async fn a_dataset_lives_on_every_server(#[case] create_only: Option<CreateOnly>
         let Begin::Run(run) = Run::begin(&stores, &at, options).await.unwrap() else { panic!() };
         let appended = run.commit(BTreeMap::new()).await.unwrap();
         assert_eq!((appended.version, appended.rows()), (2, 5000), "{}", endpoint.name);
-        commit::recover(&stores, &at, None).await.unwrap();
-        commit::gc(&stores, &at, false).await.unwrap();
+        commit::recover(&stores, &at, commit::Settle::Nothing).await.unwrap();
+        commit::gc(&stores, &at, false, None).await.unwrap();
         let checkup = commit::check(&stores, &at, true, &Silent).await.unwrap();
         assert_eq!(checkup.damages(), 0, "{}: {checkup:?}", endpoint.name);
         let says = |text: &str| checkup.findings.iter().any(|finding| finding.what.contains(text));

@@ -7,7 +7,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::dbscan::{self, BlockSummary, Options, Outcome, Params};
 use crate::error::Error;
-use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions};
+use crate::table::{Begin, Mode, SourceOptions, TextOptions};
 
 /// Find clusters by density with DBSCAN, exactly: the same labels for any blocks and memory
 ///
@@ -72,7 +72,7 @@ impl Dbscan {
             text: self.text.clone(),
             ..SourceOptions::default()
         };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         let (mut run, mut killed) = (None, None);
         if let Some(out) = &out {
             if params.options().resume {
@@ -85,7 +85,7 @@ impl Dbscan {
                         .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });

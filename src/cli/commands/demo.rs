@@ -158,7 +158,7 @@ async fn cluster(
         let inputs = source.input_records();
         run = Some(begin(context, &dir.join(out), inputs).await?);
     }
-    Ok(kmeans::run(session, source, params, run, None, &context.watch).await?)
+    Ok(Box::pin(kmeans::run(session, source, params, run, None, &context.watch)).await?)
 }
 
 /// Sources of the sky, cut into blocks with each preset; a row for each.
@@ -191,7 +191,8 @@ async fn cut_the_sky(
         let words = ["pleiad"].into_iter().chain(options.split_whitespace());
         let params = partition::Params::new(PartitionOptions::try_parse_from(words)?.options)?;
         let outcome =
-            partition::run(session, &source, &params, None, Some(run), &context.watch).await?;
+            Box::pin(partition::run(session, &source, &params, None, Some(run), &context.watch))
+                .await?;
         outcomes.push(outcome);
         if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {
             let manifest = current_manifest(&context.stores, &out).await?;
@@ -208,9 +209,9 @@ async fn cut_the_sky(
 
 /// A run that replaces what an earlier demo wrote.
 async fn begin(context: &Context, out: &Location, inputs: Vec<InputRecord>) -> anyhow::Result<Run> {
-    let options =
-        RunOptions { mode: Mode::Overwrite, arguments: context.arguments.clone(), inputs };
-    match Run::begin(&context.stores, out, options).await? {
+    let arguments = context.arguments.clone();
+    let options = RunOptions { mode: Mode::Overwrite, arguments, inputs, ..RunOptions::default() };
+    match Box::pin(Run::begin(&context.stores, out, options)).await? {
         Begin::Run(run) => Ok(*run),
         Begin::AlreadyThere(_) => Err(Error::internal("mode overwrite always writes").into()),
     }

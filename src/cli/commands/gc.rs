@@ -1,10 +1,13 @@
 //! `pleiad gc`: removes what dead runs and old versions left.
 
+use std::time::Duration;
+
 use arrow::array::StringArray;
 use clap::Args;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
+use crate::cli::settings::duration;
 use crate::error::Error;
 use crate::storage::{Location, UnfinishedUpload};
 use crate::table::commit;
@@ -12,7 +15,8 @@ use crate::table::commit;
 /// Remove files that dead runs and old versions left behind
 ///
 /// Removes only files that the records of runs and old manifests name, never whole folders, and ends
-/// the uploads of single files whose processes died. Prints one row for each thing removed.
+/// the uploads of single files whose processes died. Files that an overwrite replaced stay for their time
+/// (`--keep-old` of that command), or for --keep. Prints one row for each thing removed.
 ///
 /// --uploads lists every unfinished upload below a place on S3, those of other programs too. It ends
 /// only those that you name with --end.
@@ -37,6 +41,10 @@ pub(crate) struct Gc {
     /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
+
+    /// How long replaced files stay, such as 7d or 0 [default: as the overwrite said, by --keep-old]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    keep: Option<Duration>,
 }
 
 impl Gc {
@@ -49,7 +57,7 @@ impl Gc {
         if self.uploads {
             return self.uploads(context, &out).await;
         }
-        let found = commit::gc(&context.stores, &out, self.dry_run).await?;
+        let found = commit::gc(&context.stores, &out, self.dry_run, self.keep).await?;
         let verb = if self.dry_run { "would remove" } else { "removed" };
         let mut lines: Vec<_> = found.iter().map(|what| format!("{verb} {what}")).collect();
         if lines.is_empty() {

@@ -203,7 +203,7 @@ async fn publish(
 ) -> anyhow::Result<Done> {
     let out = context.stores.parse(out)?;
     let session = context.session()?;
-    let manifest = match context.begin(&out, Vec::new()).await? {
+    let manifest = match context.begin(&out, None).await? {
         Begin::AlreadyThere(manifest) => *manifest,
         Begin::Run(run) => {
             make(&run, &session).await?;

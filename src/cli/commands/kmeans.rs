@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::kmeans::{self, Options, Outcome, Params};
-use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions};
+use crate::table::{Begin, Mode, SourceOptions, TextOptions};
 
 /// Find clusters with k-means, exactly: the same centroids for any files, partitions and threads
 ///
@@ -78,7 +78,7 @@ impl Kmeans {
             text: self.text.clone(),
             ..SourceOptions::default()
         };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         if let Some(out) = self.out.as_ref().filter(|out| source.has_column(out)) {
             return Err(Error::usage(format!(
                 "output '{out}' is the name of a column of '{}': separate columns by commas, as in \
@@ -99,14 +99,15 @@ impl Kmeans {
                         .note("found no interrupted run to resume: starting from the beginning"),
                 }
             }
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
                 }
             }
         }
-        let outcome = kmeans::run(&session, source, &params, run, resumed, &context.watch).await?;
+        let outcome =
+            Box::pin(kmeans::run(&session, source, &params, run, resumed, &context.watch)).await?;
         let tables = outcome.tables()?;
         let tables = tables.iter().map(|(name, batch)| answer(name, batch)).collect();
         Ok(Done { answers: answers(&outcome)?, tables, published: out })

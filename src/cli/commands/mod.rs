@@ -23,6 +23,7 @@ pub(super) mod plot; // `pleiad plot`
 pub(super) mod procedure; // the commands that SQL can call
 pub(super) mod recover; // `pleiad recover`
 pub(super) mod rm; // `pleiad rm`
+pub(super) mod rollback; // `pleiad rollback`
 pub(super) mod run; // `pleiad run`
 pub(super) mod schema; // `pleiad schema`
 mod shell; // the prompt of `pleiad sql`

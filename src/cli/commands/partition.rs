@@ -9,7 +9,7 @@ use crate::cli::answer::Answer;
 use crate::cli::context::{Context, Done};
 use crate::error::Error;
 use crate::partition::{self, Options, Outcome, Params, TextSchema};
-use crate::table::{Begin, Mode, Source, SourceOptions, TextOptions, Types};
+use crate::table::{Begin, Mode, SourceOptions, TextOptions, Types};
 
 /// Cut a catalogue of the sky into blocks of bounded size, with the neighbours of each
 ///
@@ -78,10 +78,10 @@ impl Partition {
             text,
             ..SourceOptions::default()
         };
-        let source = Source::open(&context.stores, &self.input, &options).await?;
+        let source = context.open(&self.input, &options, out.as_ref()).await?;
         let mut run = None;
         if let Some(out) = &out {
-            match context.begin(out, source.input_records()).await? {
+            match context.begin(out, Some(&source)).await? {
                 Begin::Run(begun) => run = Some(*begun),
                 Begin::AlreadyThere(_) => {
                     return Ok(Done { published: Some(out.clone()), ..Done::default() });
@@ -90,7 +90,8 @@ impl Partition {
         }
         let schema = schema.as_ref();
         let outcome =
-            partition::run(&session, &source, &params, schema, run, &context.watch).await?;
+            Box::pin(partition::run(&session, &source, &params, schema, run, &context.watch))
+                .await?;
         let answers = vec![summary(std::slice::from_ref(&outcome)), blocks(&outcome)];
         Ok(Done { tables: answers.clone(), answers, published: out })
     }

@@ -122,7 +122,8 @@ pub(super) fn start(context: &Context) -> Result<Script> {
     let procedures = Arc::new(Calls::new(context));
     let (mode, arguments) = (context.flags.mode, context.arguments.clone());
     let watch = Arc::clone(&context.watch);
-    Ok(Script::new(&session, procedures, mode, arguments, watch))
+    let script = Script::new(&session, procedures, mode, arguments, watch);
+    Ok(script.keeping(context.flags.keep()))
 }
 
 /// Runs one statement and prints what it answers.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray, UInt32Array, UInt64Array, new_null_array};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, StringArray, UInt32Array, UInt64Array, new_null_array,
+};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use clap::Args;
@@ -54,7 +56,7 @@ struct What {
     #[arg(long)]
     manifest: bool,
 
-    /// Show its runs, oldest first, including those that died
+    /// Show its runs, oldest first, including those that died, and which versions can still be read
     #[arg(long)]
     history: bool,
 }
@@ -99,7 +101,7 @@ impl Show {
     }
 }
 
-fn version(location: &Location, manifest: &Manifest) -> Answer {
+pub(super) fn version(location: &Location, manifest: &Manifest) -> Answer {
     let text = |text: &str| StringArray::from(vec![text]);
     let count = |count: u64| UInt64Array::from(vec![count]);
     let argument = |name: &str| {
@@ -226,6 +228,7 @@ fn history(runs: &[PastRun]) -> Answer {
         .column("ended", text(|run| run.ended.as_deref()))
         .column("rows", count(|run| run.rows))
         .column("bytes", count(|run| run.bytes))
+        .column("readable", runs.iter().map(|run| run.readable).collect::<BooleanArray>())
         .column("mode", text(|run| run.mode.map(mode_name)))
         .column("host", text(|run| run.process.as_ref().map(|(host, _)| host.as_str())))
         .column("pid", pids.collect::<UInt32Array>())

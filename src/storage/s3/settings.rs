@@ -148,6 +148,7 @@ impl StorageOptions {
 }
 
 /// What a client for S3 needs to know.
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Scheme, host and port; `None` is AWS itself.
     pub(crate) endpoint: Option<Sourced<String>>,

@@ -9,11 +9,12 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use sha2::{Digest, Sha256};
 
-use super::liveness::{self, Holder};
-use super::names;
+use super::check_runs::runs;
+use super::findings::{Checkup, Subject, command};
+use super::kept::Which;
 use super::place::DatasetRoot;
-use super::record::{self, Decision, Intent};
-use super::{claims, probe, renderings, versions};
+use super::revive::lost_manifest;
+use super::{claims, kept, liveness, names, probe, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
@@ -25,78 +26,6 @@ const LOOKS: usize = 3;
 
 /// Files read at the same time.
 const AT_ONCE: usize = 4;
-
-/// What a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// The current version, or that there is none.
-    Dataset,
-    /// A data file.
-    File,
-    /// Rows of a block.
-    Block,
-    /// A run.
-    Run,
-    /// A claim of a version.
-    Claim,
-    /// The store.
-    Store,
-}
-
-impl Subject {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dataset => "dataset",
-            Self::File => "file",
-            Self::Block => "block",
-            Self::Run => "run",
-            Self::Claim => "claim",
-            Self::Store => "store",
-        }
-    }
-}
-
-/// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it is about.
-    pub subject: Subject,
-    /// A sentence.
-    pub what: String,
-    /// What to do about it, if anything.
-    pub remedy: Option<String>,
-    /// Rows that a reader should get cannot be got, or are not those that were written.
-    pub is_damage: bool,
-}
-
-/// What is stored at a location.
-#[derive(Clone, Debug)]
-pub struct Checkup {
-    /// The findings, the dataset's first.
-    pub findings: Vec<Finding>,
-    /// The current version, if there is one that can be read.
-    pub manifest: Option<Manifest>,
-}
-
-impl Checkup {
-    /// How many findings are damage.
-    pub fn damages(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.is_damage).count()
-    }
-
-    /// Adds a finding that is not damage.
-    pub fn note(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
-        let what = what.into();
-        self.findings.push(Finding { subject, what, remedy, is_damage: false });
-    }
-
-    /// Adds a finding of damage.
-    pub fn damage(&mut self, subject: Subject, what: impl Into<String>, remedy: Option<String>) {
-        let what = what.into();
-        self.findings.push(Finding { subject, what, remedy, is_damage: true });
-    }
-}
 
 /// Looks at `location`; with `verify` every byte of every file is read.
 ///
@@ -114,6 +43,13 @@ pub async fn check(
     reached(&mut checkup, stores, location);
     store(&mut checkup, &place).await;
     runs(&mut checkup, &place).await?;
+    for kept::Kept { by, files, is_over, .. } in kept::kept(&place, Which::All).await? {
+        let (count, bytes) = (files.len(), files.values().sum::<u64>());
+        let kept = if is_over { "were kept long enough" } else { "are kept" };
+        let what = format!("{count} files that version {by} has replaced, {bytes} bytes, {kept}");
+        let option = if is_over { "" } else { "--keep 0" };
+        checkup.note(Subject::File, what, Some(command("gc", &place, option)));
+    }
     for path in place.leftovers().await? {
         let what = format!("'{path}' was left by a writer that died; no reader sees it");
         checkup.note(Subject::File, what, Some(command("gc", &place, "")));
@@ -185,6 +121,7 @@ async fn current_version(
         Ok(None) => no_version(&mut checkup, place, &listed),
         Ok(Some((_, name))) => match versions::read(place, name).await {
             Err(error) => checkup.damage(Subject::Dataset, error.to_string(), None),
+            Ok(manifest) if manifest.holds_nothing() => no_version(&mut checkup, place, &listed),
             Ok(manifest) => {
                 version(&mut checkup, place, &manifest, &listed);
                 if verify {
@@ -194,6 +131,19 @@ async fn current_version(
                 checkup.manifest = Some(manifest);
             }
         },
+    }
+    if let Ok(names) = names {
+        let newest = names.last_key_value().map_or(0, |(version, _)| *version);
+        if let Some(manifest) = lost_manifest(place, newest).await? {
+            checkup.damage(
+                Subject::Dataset,
+                format!(
+                    "the manifest of version {}, which run {} has published, is missing",
+                    manifest.version, manifest.run
+                ),
+                Some(command("recover", place, "")),
+            );
+        }
     }
     Ok(checkup)
 }
@@ -214,11 +164,6 @@ async fn refuse_what_holds_nothing(place: &DatasetRoot) -> Result<()> {
         true => Err(Error::missing(format!("nothing found at '{location}'"))),
         false => Ok(()),
     }
-}
-
-/// A command on this location, as one would type it.
-pub(super) fn command(name: &str, place: &DatasetRoot, option: &str) -> String {
-    format!("pleiad {name} '{}' {option}", place.location).trim_end().to_owned()
 }
 
 /// Whether a reader that lists takes `path` for data.
@@ -410,52 +355,4 @@ async fn store(checkup: &mut Checkup, place: &DatasetRoot) {
             }
         }
     }
-}
-
-/// The runs that are not over.
-async fn runs(checkup: &mut Checkup, place: &DatasetRoot) -> Result<()> {
-    let runs = record::runs(place).await?;
-    let now = liveness::now(place, &runs).await.ok().flatten(); // where nothing can be put there is none
-    for (run, names) in runs {
-        if record::is_over(&names) {
-            if names.iter().any(|name| names::is_staged(name)) {
-                let what = format!("run {run} has ended and left staged bytes");
-                checkup.note(Subject::Run, what, Some(command("gc", place, "")));
-            }
-            continue;
-        }
-        if record::is_decided(&names) {
-            let what = match record::decision(place, &run).await? {
-                Some(Decision::Void { void_by }) => {
-                    let what = format!("run {run} was ended by run {void_by}");
-                    checkup.note(Subject::Run, what, Some(command("gc", place, "")));
-                    continue;
-                }
-                _ => format!("run {run} has decided to publish but is not finished"),
-            };
-            checkup.note(Subject::Run, what, Some(command("recover", place, "")));
-            continue;
-        }
-        let who = match record::read::<Intent>(place, &run, names::INTENT).await? {
-            Some(intent) => format!(
-                "run {run} of process {} on '{}', begun {},",
-                intent.pid, intent.host, intent.started
-            ),
-            None => format!("run {run}"),
-        };
-        let keeps = names.iter().any(|name| names::checkpoint_of(name).is_some());
-        let (what, remedy) = match liveness::holder(place, &run, now).await? {
-            Holder::Alive => (format!("{who} is running, or was a short time ago"), None),
-            Holder::Dead(_) if keeps => (
-                format!("{who} died; its checkpoints are kept"),
-                Some("repeat its command with --resume".to_owned()),
-            ),
-            Holder::Dead(_) => (
-                format!("{who} died before it decided to publish: nothing of it is visible"),
-                Some(command("gc", place, "")),
-            ),
-        };
-        checkup.note(Subject::Run, what, remedy);
-    }
-    Ok(())
 }

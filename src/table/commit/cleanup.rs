@@ -15,22 +15,45 @@ use crate::table::manifest::Manifest;
 /// How many records of ended runs are kept.
 const KEPT_RECORDS: usize = 20;
 
+/// Deletes the files of a run that is not published, but for those of text, whose names belong to the
+/// current version too.
 pub(super) async fn remove_files(place: &DatasetRoot, prepared: &Prepared) -> Result<()> {
-    place.delete(prepared.staged.iter().map(|staged| staged.file.path.clone())).await
+    let current = versions::current(place).await?;
+    let kept: BTreeSet<_> =
+        current.iter().flat_map(|current| &current.files).map(|file| &file.path).collect();
+    let own = prepared.staged.iter().map(|staged| &staged.file.path);
+    let gone: Vec<_> = own.filter(|path| !kept.contains(path)).cloned().collect();
+    place.delete(gone.clone()).await?;
+    remove_empty_dirs(place, gone).await
 }
 
-/// Deletes exactly the files the base names and the new version does not.
-pub(super) async fn delete_replaced(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
-    let Some(base) = versions::version(place, manifest.base).await? else { return Ok(()) };
+/// Exactly the files that the base names and the new version does not. No later version names them: what is
+/// published again gets new names.
+pub(super) async fn replaced(place: &DatasetRoot, manifest: &Manifest) -> Result<Vec<String>> {
+    let Some(base) = versions::version(place, manifest.base).await? else {
+        return Ok(Vec::new());
+    };
     let kept: BTreeSet<_> = manifest.files.iter().map(|file| &file.path).collect();
-    let gone: Vec<_> = base
-        .files
-        .iter()
-        .map(|file| &file.path)
-        .filter(|path| !kept.contains(path))
-        .cloned()
-        .collect();
-    delete_files(place, gone).await
+    let paths = base.files.iter().map(|file| &file.path);
+    Ok(paths.filter(|path| !kept.contains(path)).cloned().collect())
+}
+
+/// Those of `paths` that are data files of runs which `is_of` accepts, and that no version names.
+pub(super) async fn unnamed(
+    place: &DatasetRoot,
+    paths: impl Iterator<Item = String>,
+    is_of: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let of_run = |path: &String| names::run_of_data(path).is_some_and(&is_of);
+    let mut paths: BTreeSet<_> = paths.filter(of_run).collect();
+    if !paths.is_empty() {
+        for name in versions::names(place).await?.into_values() {
+            for file in versions::read(place, &name).await?.files {
+                paths.remove(&file.path);
+            }
+        }
+    }
+    Ok(paths.into_iter().collect())
 }
 
 /// Refuses data files that a symbolic link under the dataset would lead elsewhere.

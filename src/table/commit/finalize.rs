@@ -2,23 +2,17 @@
 //! the run itself or by another that finds it unfinished, and ends the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::multipart::PartId;
-
-use super::claims::Claimed;
 use super::create::Created;
 use super::place::{DatasetRoot, listing};
-use super::record::{self, Decision, Outcome, Prepared, Report, Stage, StagedFile};
-use super::versions::{current, published_by};
-use super::{claims, cleanup, names, probe, renderings, reserve};
+use super::publish::put;
+use super::record::{self, Decision, Intent, Outcome, Prepared, Report, StagedFile};
+use super::reveal::{Finisher, lost_files, reveal};
+use super::revoke::revoke;
+use super::versions::{Fate, current, fate_of};
+use super::{cleanup, kept, names, renderings, reserve};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, LocalFiles, blocking};
 use crate::table::manifest::{Manifest, Mode, TableRecord};
-
-/// Uploads completed, and other small calls made, at the same time.
-const AT_ONCE: usize = 16;
 
 /// How often an append starts from a newer version before it gives up.
 const REBASES: usize = 10;
@@ -31,6 +25,19 @@ pub(super) enum Settled {
     Lost(Manifest),
     /// What others published meanwhile cannot be appended to; this run's files are removed.
     Refused(Error),
+    /// These files of this run are lost, so it is revoked; its other files are removed. The names are
+    /// unknown if another found that out.
+    Revoked(Manifest, Vec<String>),
+}
+
+/// How a run ended that another found decided.
+pub(super) enum Ended {
+    /// As it would have by itself.
+    Finished,
+    /// It was void.
+    Void,
+    /// It cannot be finished, since these files are lost: it is revoked.
+    Revoked(Vec<String>),
 }
 
 /// What became of the decision.
@@ -88,36 +95,81 @@ pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<D
 }
 
 /// Steps 6 to 8. A run whose end is known already reveals nothing.
-pub(super) async fn settle(place: &DatasetRoot, mut prepared: Prepared) -> Result<Settled> {
+pub(super) async fn settle(
+    place: &DatasetRoot,
+    mut prepared: Prepared,
+    finisher: Finisher,
+) -> Result<Settled> {
     let settled = match verdict(place, &prepared).await? {
         Some(settled) => settled,
-        None => match reveal_and_publish(place, &mut prepared).await {
+        None => match reveal_and_publish(place, &mut prepared, finisher).await {
             Ok(settled) => settled,
             // Another may have finished this run meanwhile, and a third replaced its files.
             Err(error) => verdict(place, &prepared).await?.ok_or(error)?,
         },
     };
+    end(place, &prepared, &settled).await?;
+    Ok(settled)
+}
+
+/// What follows once the end is known.
+async fn end(place: &DatasetRoot, prepared: &Prepared, settled: &Settled) -> Result<()> {
     if !matches!(settled, Settled::Published(_)) {
-        cleanup::remove_files(place, &prepared).await?;
+        cleanup::remove_files(place, prepared).await?;
     }
-    if let Err(error) = finish(place, &prepared, &settled).await {
+    if let Err(error) = finish(place, prepared, settled).await {
         tracing::warn!(
             "run '{}' of '{}' has ended, but cleaning up failed; the next run repeats it: {error}",
             prepared.manifest.run,
             place.location
         );
     }
-    Ok(settled)
+    Ok(())
 }
 
-async fn reveal_and_publish(place: &DatasetRoot, prepared: &mut Prepared) -> Result<Settled> {
+async fn reveal_and_publish(
+    place: &DatasetRoot,
+    prepared: &mut Prepared,
+    finisher: Finisher,
+) -> Result<Settled> {
     reserve::give_back(place, &prepared.manifest.run).await?;
+    // Of its own uploads a run has every part confirmed; local parts cost nothing to look at.
+    if finisher == Finisher::Another || place.store.is_local() {
+        let lost = lost_files(place, &prepared.staged).await?;
+        if !lost.is_empty() {
+            return give_up(place, prepared, lost).await;
+        }
+    }
     if prepared.manifest.base > 0 {
         // Readers that only list trust a listing beside this file.
         place.delete([names::SUCCESS.to_owned()]).await?;
     }
-    reveal(place, prepared).await?;
-    publish(place, prepared).await
+    let lost = reveal(place, prepared).await?;
+    match lost.is_empty() {
+        true => publish(place, prepared).await,
+        false => give_up(place, prepared, lost).await,
+    }
+}
+
+/// Revokes a run whose files `lost` are gone, unless another has brought it to an end.
+async fn give_up(place: &DatasetRoot, prepared: &Prepared, lost: Vec<String>) -> Result<Settled> {
+    if let Some(settled) = verdict(place, prepared).await? {
+        return Ok(settled);
+    }
+    let Manifest { run, base, .. } = &prepared.manifest;
+    Ok(match revoke(place, run, *base).await? {
+        Fate::Published(ours) => Settled::Published(ours),
+        Fate::Revoked(theirs) => Settled::Revoked(theirs, lost),
+    })
+}
+
+impl From<Fate> for Settled {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Published(ours) => Self::Published(ours),
+            Fate::Revoked(theirs) => Self::Revoked(theirs, Vec::new()),
+        }
+    }
 }
 
 /// How the run ends, if the versions after its base already show it.
@@ -126,100 +178,13 @@ async fn verdict(place: &DatasetRoot, prepared: &Prepared) -> Result<Option<Sett
     let Some(newest) = current(place).await?.filter(|newest| newest.version > manifest.base) else {
         return Ok(None);
     };
-    if let Some(ours) = published_by(place, manifest).await? {
-        return Ok(Some(Settled::Published(ours)));
+    if let Some(fate) = fate_of(place, &manifest.run, manifest.base).await? {
+        return Ok(Some(fate.into()));
     }
-    Ok(match manifest.mode {
-        Mode::Append => rebase(manifest, &prepared.staged, &newest).err().map(Settled::Refused),
-        Mode::Error | Mode::Overwrite | Mode::Ignore => Some(Settled::Lost(newest)),
+    Ok(match prepared.can_follow_another() {
+        true => rebase(manifest, &prepared.staged, &newest).err().map(Settled::Refused),
+        false => Some(Settled::Lost(newest)),
     })
-}
-
-/// Step 6: gives every staged file its name. A file that has it already is left as it is.
-pub(super) async fn reveal(place: &DatasetRoot, prepared: &mut Prepared) -> Result<()> {
-    let revealed = stream::iter(&prepared.staged).map(|staged| reveal_file(place, staged));
-    let e_tags: Vec<Option<String>> = revealed.buffered(AT_ONCE).try_collect().await?;
-    let e_tags: BTreeMap<_, _> =
-        prepared.staged.iter().map(|staged| staged.file.path.clone()).zip(e_tags).collect();
-    for file in &mut prepared.manifest.files {
-        if let Some(e_tag) = e_tags.get(&file.path) {
-            file.e_tag.clone_from(e_tag);
-        }
-    }
-    if let Some((files, root)) = place.local("") {
-        let synced = stream::iter(directories(&root, &prepared.staged)).map(|dir| {
-            let files = files.clone();
-            blocking(move || files.sync_dir(&dir))
-        });
-        synced.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    }
-    Ok(())
-}
-
-/// The directories that got new names, up to the dataset's own.
-fn directories(root: &Path, staged: &[StagedFile]) -> BTreeSet<PathBuf> {
-    let parents = staged.iter().flat_map(|staged| {
-        let mut parents: Vec<_> = staged.file.path.match_indices('/').map(|(end, _)| end).collect();
-        parents.push(0);
-        parents.into_iter().map(|end| root.join(&staged.file.path[..end]))
-    });
-    parents.collect()
-}
-
-async fn reveal_file(place: &DatasetRoot, staged: &StagedFile) -> Result<Option<String>> {
-    let path = &staged.file.path;
-    match &staged.stage {
-        Stage::Part(part) => {
-            let missing = || Error::internal("a local part needs local files");
-            let (files, from) = place.local(part).ok_or_else(missing)?;
-            let (_, to) = place.local(path).ok_or_else(missing)?;
-            let size = staged.file.size;
-            blocking(move || rename_once(&files, &from, &to, size)).await?;
-            Ok(None)
-        }
-        Stage::Upload { id, parts } => complete_upload(place, staged, id, parts).await,
-    }
-}
-
-fn rename_once(files: &LocalFiles, from: &Path, to: &Path, size: u64) -> Result<()> {
-    match files.rename(from, to) {
-        Ok(()) => Ok(()),
-        // Somebody else, or this run before it was stopped, has done it.
-        Err(_) if !from.exists() && to.metadata().is_ok_and(|meta| meta.len() == size) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// After an error HEAD decides, since the answer to a repeated completion differs by server.
-async fn complete_upload(
-    place: &DatasetRoot,
-    staged: &StagedFile,
-    id: &String,
-    parts: &[String],
-) -> Result<Option<String>> {
-    let uploads = place.store.uploads();
-    let uploads = uploads.ok_or_else(|| Error::internal("an upload needs an object store"))?;
-    let key = place.key(&staged.file.path);
-    let mut tries = 0..2;
-    loop {
-        let parts = parts.iter().map(|id| PartId { content_id: id.clone() }).collect();
-        let error = match uploads.complete_multipart(&key, id, parts).await {
-            Ok(put) if put.e_tag.is_some() => return Ok(put.e_tag),
-            Ok(_) => None,
-            Err(error) => Some(error),
-        };
-        match (place.head(&staged.file.path).await?, error, tries.next()) {
-            (Some(meta), _, _) if meta.size == staged.file.size => return Ok(meta.e_tag),
-            (_, Some(error), None) => return Err(error.into()),
-            (_, None, None) => {
-                return Err(Error::new(
-                    Kind::Retry,
-                    format!("upload of '{}' was completed and is not there", staged.file.path),
-                ));
-            }
-            (_, _, Some(_)) => {}
-        }
-    }
 }
 
 /// Step 7: puts the manifest, create-only. Whatever the store answered, the run id in the file counts.
@@ -233,12 +198,12 @@ pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Res
             return Ok(Settled::Published(theirs));
         }
         let newer = current(place).await?.filter(|newer| newer.version >= theirs.version);
-        // Another that found this run unfinished may have published it meanwhile. Asked after the newest
-        // version is known: it must not be one that holds this run's files.
-        if let Some(ours) = published_by(place, manifest).await? {
-            return Ok(Settled::Published(ours));
+        // Another that found this run unfinished may have published or revoked it meanwhile. Asked after
+        // the newest version is known: it must not be one that holds this run's files.
+        if let Some(fate) = fate_of(place, &manifest.run, manifest.base).await? {
+            return Ok(fate.into());
         }
-        if manifest.mode != Mode::Append {
+        if !prepared.can_follow_another() {
             return Ok(Settled::Lost(theirs));
         }
         let newer = newer.unwrap_or(theirs);
@@ -256,36 +221,30 @@ pub(super) async fn publish(place: &DatasetRoot, prepared: &mut Prepared) -> Res
     ))
 }
 
-/// Puts a manifest under its version; answers with the one that is there already, if there is one.
-async fn put(place: &DatasetRoot, manifest: &Manifest) -> Result<Option<Manifest>> {
-    if probe::create_only(place).await? == CreateOnly::Enforced {
-        let path = Manifest::path(manifest.version);
-        let bytes = encoded(manifest).await?;
-        return match place.create(&path, bytes).await? {
-            Created::Ours => Ok(None),
-            Created::Theirs(bytes) => {
-                Manifest::parse(&bytes, &place.location.join(&path).to_string()).map(Some)
-            }
-        };
-    }
-    match claims::publish(place, manifest).await? {
-        Claimed::Ours => Ok(None),
-        Claimed::Taken(theirs) => Ok(Some(*theirs)),
-    }
-}
-
-async fn encoded(manifest: &Manifest) -> Result<Vec<u8>> {
-    let manifest = manifest.clone();
-    listing(manifest.files.len(), move || Ok(manifest.to_bytes())).await
-}
-
 /// The error of a run whose place in the order was taken.
-pub(super) fn lost(place: &DatasetRoot, version: u64) -> Error {
+pub(super) fn lost(place: &DatasetRoot, base: u64, version: u64) -> Error {
+    let began = match base {
+        0 => "began when there was none".to_owned(),
+        base => format!("began from version {base}"),
+    };
     Error::new(
         Kind::Retry,
         format!(
-            "another run published version {version} of '{}' while this one wrote: nothing of it \
-             was published, run it again",
+            "another run published version {version} of '{}' while this one wrote, which {began}: \
+             nothing of it was published, run it again",
+            place.location
+        ),
+    )
+}
+
+/// The error of a run whose staged bytes were removed by someone else.
+pub(super) fn revoked(place: &DatasetRoot, lost: &[String]) -> Error {
+    let shown = lost.first().map_or("bytes of it", String::as_str);
+    Error::new(
+        Kind::Retry,
+        format!(
+            "'{shown}' was removed from '{}' before it was published: nothing of this run was \
+             published, run it again",
             place.location
         ),
     )
@@ -343,12 +302,13 @@ pub(super) async fn finish(
     let (outcome, version, completed) = match settled {
         Settled::Published(manifest) => {
             if manifest.mode == Mode::Overwrite {
-                cleanup::delete_replaced(place, manifest).await?;
+                kept::replace(place, manifest, prepared.keep_seconds).await?;
             }
             (Outcome::Published, manifest.version, prepared.staged.as_slice())
         }
         Settled::Lost(theirs) => (Outcome::Lost, theirs.version, [].as_slice()),
         Settled::Refused(_) => (Outcome::Refused, prepared.manifest.base, [].as_slice()),
+        Settled::Revoked(theirs, _) => (Outcome::Revoked, theirs.version, [].as_slice()),
     };
     renderings::put(place).await?;
     cleanup::remove_rest(place, run, completed).await?;
@@ -368,7 +328,7 @@ pub(super) async fn finish(
 /// Step 8 again, for a version whose run is over.
 pub(super) async fn refinish(place: &DatasetRoot, manifest: &Manifest) -> Result<()> {
     if manifest.mode == Mode::Overwrite {
-        cleanup::delete_replaced(place, manifest).await?;
+        kept::replace_again(place, manifest).await?;
     }
     renderings::put(place).await
 }
@@ -382,24 +342,85 @@ pub(super) async fn void(place: &DatasetRoot, run: &str, names: &[String], by: &
     let path = names::of_run(run, names::DECISION);
     let decision = record::to_bytes(&Decision::Void { void_by: by.to_owned() });
     match place.create(&path, decision).await? {
-        Created::Ours => cleanup::remove_void(place, run).await,
+        Created::Ours => {
+            // It has named files only if someone has removed its decision.
+            let listed = place.sizes().await?.into_keys();
+            let named = cleanup::unnamed(place, listed, |other| other == run).await?;
+            cleanup::delete_files(place, named).await?;
+            cleanup::remove_void(place, run).await
+        }
         // It was decided between the two looks at it.
-        Created::Theirs(_) => roll_forward(place, run).await,
+        Created::Theirs(_) => roll_forward(place, run).await.map(drop),
     }
 }
 
-/// Finishes a run that was decided and stopped: the same steps, from the record.
-pub(super) async fn roll_forward(place: &DatasetRoot, run: &str) -> Result<()> {
-    let prepared = match record::decision(place, run).await? {
-        Some(Decision::Publish(prepared)) => *prepared,
-        Some(Decision::Void { .. }) => return cleanup::remove_void(place, run).await,
-        None => return Ok(()),
+/// Finishes a run that was decided and stopped: the same steps, from the record. If bytes of it are gone
+/// for good, it is revoked.
+pub(super) async fn roll_forward(place: &DatasetRoot, run: &str) -> Result<Ended> {
+    let prepared = match record::decision(place, run).await {
+        Ok(Some(Decision::Publish(prepared))) => *prepared,
+        Ok(Some(Decision::Void { .. })) => {
+            return cleanup::remove_void(place, run).await.map(|()| Ended::Void);
+        }
+        Ok(None) => return Ok(Ended::Finished),
+        // No one can ever know what it says.
+        Err(error) if error.kind() == Kind::Data => return revoke_unknown(place, run).await,
+        Err(error) => return Err(error),
     };
     tracing::info!("finishing run '{run}' of '{}', which was stopped", place.location);
-    match settle(place, prepared).await {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(unfinished(place, run, cause)),
+    match settle(place, prepared, Finisher::Another).await {
+        Ok(Settled::Revoked(version, lost)) => {
+            let shown = if lost.is_empty() { "its files".to_owned() } else { lost.join("', '") };
+            tracing::warn!(
+                "run '{run}' of '{}' was stopped after its decision and '{shown}' of it are lost: it is \
+                 revoked, nothing of it is published, and version {} holds what was there before",
+                place.location,
+                version.version
+            );
+            Ok(Ended::Revoked(lost))
+        }
+        Ok(_) => Ok(Ended::Finished),
+        Err(cause) => Err(stuck(place, run, cause)),
     }
+}
+
+/// Gives up a run that was decided, whatever may still be there of it.
+pub(super) async fn revoke_decided(place: &DatasetRoot, run: &str) -> Result<Ended> {
+    let prepared = match record::decision(place, run).await {
+        Ok(Some(Decision::Publish(prepared))) => *prepared,
+        Ok(_) => return roll_forward(place, run).await,
+        Err(_) => return revoke_unknown(place, run).await,
+    };
+    let settled = match verdict(place, &prepared).await? {
+        Some(settled) => settled,
+        None => revoke(place, run, prepared.manifest.base).await?.into(),
+    };
+    end(place, &prepared, &settled).await?;
+    Ok(match settled {
+        Settled::Revoked(..) => Ended::Revoked(Vec::new()),
+        _ => Ended::Finished,
+    })
+}
+
+/// Revokes a run whose decision cannot be read. Its files are known by their names.
+async fn revoke_unknown(place: &DatasetRoot, run: &str) -> Result<Ended> {
+    let intent = record::read::<Intent>(place, run, names::INTENT).await.unwrap_or_default();
+    let base = match intent {
+        Some(intent) => intent.base,
+        None => 0,
+    };
+    let fate = revoke(place, run, base).await?;
+    if let Fate::Revoked(_) = fate {
+        let named = names::data_of(run);
+        let files = place.sizes().await?.into_keys();
+        cleanup::delete_files(place, files.filter(|path| path.contains(&named)).collect()).await?;
+    }
+    renderings::put(place).await?;
+    cleanup::remove_run(place, run).await?;
+    Ok(match fate {
+        Fate::Published(_) => Ended::Finished,
+        Fate::Revoked(_) => Ended::Revoked(vec![names::of_run(run, names::DECISION)]),
+    })
 }
 
 /// An error after the decision: repeating the command would do its work twice.
@@ -407,6 +428,16 @@ pub(super) fn unfinished(place: &DatasetRoot, run: &str, cause: Error) -> Error 
     let message = format!(
         "run '{run}' is decided but not finished ({cause}): the next command that writes to '{}' \
          finishes it, do not repeat it",
+        place.location
+    );
+    Error::new(cause.kind(), message).caused_by(cause)
+}
+
+/// An error of one that tried to finish another's run.
+fn stuck(place: &DatasetRoot, run: &str, cause: Error) -> Error {
+    let message = format!(
+        "run '{run}' was decided and stopped, and cannot be finished now ({cause}): try again, or \
+         give it up with pleiad recover '{}' --revoke {run}",
         place.location
     );
     Error::new(cause.kind(), message).caused_by(cause)

@@ -9,7 +9,7 @@ use super::record::{self, Decision, Intent, Outcome, Report};
 use super::{names, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Location, Stores};
-use crate::table::manifest::{Manifest, Mode};
+use crate::table::manifest::{FileRecord, Manifest, Mode};
 
 /// What became of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Fate {
     Lost,
     /// What others published first could not be appended to.
     Refused,
+    /// Bytes of it were lost before it was published.
+    Revoked,
     /// It decided to publish and is not finished.
     Decided,
     /// Its process was dead, and another run ended it.
@@ -37,6 +39,7 @@ impl Fate {
             Self::Published => "published",
             Self::Lost => "lost",
             Self::Refused => "refused",
+            Self::Revoked => "revoked",
             Self::Decided => "decided",
             Self::Ended => "ended",
             Self::Dead => "dead",
@@ -66,6 +69,8 @@ pub struct PastRun {
     pub bytes: Option<u64>,
     /// Its machine and process.
     pub process: Option<(String, u32)>,
+    /// Whether its version can be read: all files of it are there, or kept.
+    pub readable: Option<bool>,
     /// Its arguments.
     pub arguments: Vec<(String, String)>,
 }
@@ -82,11 +87,12 @@ pub async fn history(stores: &Arc<Stores>, location: &Location) -> Result<Vec<Pa
         let past = of_record(&place, &run, &names).await?;
         runs.insert(run, past);
     }
+    let sizes = place.sizes().await?;
     for names in versions::all_names(&place).await?.into_values() {
         for name in names {
             let manifest = versions::read(&place, &name).await?;
             let known = runs.remove(&manifest.run);
-            runs.insert(manifest.run.clone(), of_manifest(&manifest, known));
+            runs.insert(manifest.run.clone(), of_manifest(&manifest, known, &sizes));
         }
     }
     if runs.is_empty() {
@@ -107,6 +113,7 @@ async fn of_record(place: &DatasetRoot, run: &str, names: &[String]) -> Result<P
             Outcome::Published => Fate::Published,
             Outcome::Lost => Fate::Lost,
             Outcome::Refused => Fate::Refused,
+            Outcome::Revoked => Fate::Revoked,
         },
         None => fate_of_open(place, run, names).await?,
     };
@@ -121,6 +128,7 @@ async fn of_record(place: &DatasetRoot, run: &str, names: &[String]) -> Result<P
         rows: reported(|report| report.rows),
         bytes: reported(|report| report.bytes),
         process: intent.as_ref().map(|intent| (intent.host.clone(), intent.pid)),
+        readable: None,
         arguments: intent.map(|intent| intent.arguments).unwrap_or_default(),
     })
 }
@@ -144,19 +152,30 @@ async fn fate_of_open(place: &DatasetRoot, run: &str, names: &[String]) -> Resul
 }
 
 /// What a published version adds to what its run's record says.
-fn of_manifest(manifest: &Manifest, known: Option<PastRun>) -> PastRun {
+fn of_manifest(
+    manifest: &Manifest,
+    known: Option<PastRun>,
+    sizes: &BTreeMap<String, u64>,
+) -> PastRun {
+    let is_there = |file: &FileRecord| {
+        let mut places = [file.path.clone(), names::kept(&file.path)].into_iter();
+        places.any(|path| sizes.get(&path) == Some(&file.size))
+    };
+    let readable = Some(manifest.files.iter().all(is_there));
+    let version = Some(manifest.version);
     match known {
-        Some(known) => PastRun { fate: Fate::Published, version: Some(manifest.version), ..known },
+        Some(known) => PastRun { fate: Fate::Published, version, readable, ..known },
         None => PastRun {
             run: manifest.run.clone(),
             fate: Fate::Published,
-            version: Some(manifest.version),
+            version,
             mode: Some(manifest.mode),
             started: None,
             ended: Some(manifest.created.clone()),
             rows: None,
             bytes: None,
             process: None,
+            readable,
             arguments: manifest.arguments.clone(),
         },
     }

@@ -64,7 +64,7 @@ pub(super) async fn now(
 }
 
 /// The server's time, by a file put for it.
-async fn server_time(place: &DatasetRoot) -> Result<Option<i64>> {
+pub(super) async fn server_time(place: &DatasetRoot) -> Result<Option<i64>> {
     let path = names::probe();
     place.replace(&path, b"time".to_vec()).await?;
     let time = place.time_of(&path).await?;

@@ -3,45 +3,82 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::check::command;
+use super::finalize::Ended;
+use super::findings::command;
+use super::kept::Which;
 use super::liveness::{self, Holder};
 use super::place::DatasetRoot;
 use super::record::{self, Decision};
-use super::{claims, cleanup, finalize, names, probe, process, versions};
+use super::revive::revive;
+use super::{claims, cleanup, finalize, kept, names, probe, process, versions};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{CreateOnly, Location, Stores, blocking};
 use crate::table::manifest::Manifest;
 
-/// Finishes what was decided and repeats the last step of the current version. With `keep`, of two
-/// manifests of one version the one of that run stays.
+/// What a person decides about an output.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Settle<'a> {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Of two manifests of one version, the one of this run stays.
+    Keep(&'a str),
+    /// This run was decided, and shall not be published.
+    Revoke(&'a str),
+}
+
+/// Finishes what was decided, or revokes it if bytes of it are lost, puts a manifest again that was
+/// removed, and repeats the last step of the current version.
 ///
 /// # Errors
-/// If one version has two manifests and `keep` names none of their runs; or if storage fails.
+/// If one version has two manifests and `settle` names none of their runs; if it names a run to revoke
+/// that is not decided; or if storage fails.
 pub async fn recover(
     stores: &Arc<Stores>,
     out: &Location,
-    keep: Option<&str>,
+    settle: Settle<'_>,
 ) -> Result<Vec<String>> {
     let place = DatasetRoot::open(stores, out)?;
+    let (keep, revoked) = match settle {
+        Settle::Nothing => (None, None),
+        Settle::Keep(run) => (Some(run), None),
+        Settle::Revoke(run) => (None, Some(run)),
+    };
     let mut done = Vec::new();
     for (version, names) in versions::all_names(&place).await? {
         if names.len() > 1 {
             done.push(settle_twins(&place, version, names, keep).await?);
         }
     }
-    for (run, names) in record::runs(&place).await? {
-        if !record::is_decided(&names) {
-            continue;
-        }
-        let is_void = matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. }));
-        finalize::roll_forward(&place, &run).await?;
-        done.push(match is_void {
-            true => format!("removed what run {run} left"),
-            false => format!("finished run {run}"),
+    let mut decided = record::runs(&place).await?;
+    decided.retain(|_, names| record::is_decided(names));
+    if let Some(run) = revoked.filter(|run| !decided.contains_key(*run)) {
+        return Err(Error::usage(format!(
+            "no run '{run}' of '{}' is decided and unfinished: see pleiad show '{}' --history",
+            place.location, place.location
+        )));
+    }
+    for run in decided.keys() {
+        let ended = match revoked == Some(run.as_str()) {
+            true => finalize::revoke_decided(&place, run).await?,
+            false => finalize::roll_forward(&place, run).await?,
+        };
+        done.push(match ended {
+            Ended::Finished => format!("finished run {run}"),
+            Ended::Void => format!("removed what run {run} left"),
+            Ended::Revoked(lost) if lost.is_empty() => format!("revoked run {run}"),
+            Ended::Revoked(lost) => {
+                format!("revoked run {run}, of which '{}' is lost", lost.join("', '"))
+            }
         });
     }
-    match versions::current(&place).await? {
+    let version = versions::current_version(&place).await?.unwrap_or(0);
+    if let Some(manifest) = revive(&place, version).await? {
+        done.push(format!("put the manifest of version {} again", manifest.version));
+    }
+    match versions::current(&place).await?.filter(|manifest| !manifest.holds_nothing()) {
         Some(manifest) => {
             finalize::refinish(&place, &manifest).await?;
             done.push(format!(
@@ -90,13 +127,24 @@ async fn settle_twins(
 }
 
 /// Removes what dead runs and old versions left, by the names in their records, never by a prefix.
-/// With `dry_run` it only says what it would remove.
+/// With `dry_run` it only says what it would remove. Files of replaced versions are kept as long as those
+/// who replaced them said, or `keep`.
 ///
 /// # Errors
 /// If storage fails.
-pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<Vec<String>> {
+pub async fn gc(
+    stores: &Arc<Stores>,
+    out: &Location,
+    dry_run: bool,
+    keep: Option<Duration>,
+) -> Result<Vec<String>> {
     let place = DatasetRoot::open(stores, out)?;
     let mut found = Vec::new();
+    // Files get their names while their runs have records, so they are listed first.
+    let listed = place.sizes().await?;
+    let runs = record::runs(&place).await?;
+    let is_over = |run: &str| runs.get(run).is_none_or(|names| record::is_over(names));
+    let orphans = cleanup::unnamed(&place, listed.into_keys(), is_over).await?;
     let leftovers = place.leftovers().await?;
     found.extend(leftovers.iter().map(|path| format!("'{path}', left by a writer that died")));
     if !dry_run {
@@ -122,7 +170,8 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
                 }
             }
         } else if record::is_decided(&names) {
-            if matches!(record::decision(&place, &run).await?, Some(Decision::Void { .. })) {
+            let decision = record::decision(&place, &run).await;
+            if matches!(decision, Ok(Some(Decision::Void { .. }))) {
                 found.push(format!("the record of ended run {run}"));
                 if !dry_run {
                     cleanup::remove_void(&place, &run).await?;
@@ -136,6 +185,17 @@ pub async fn gc(stores: &Arc<Stores>, out: &Location, dry_run: bool) -> Result<V
             if !dry_run {
                 finalize::void(&place, &run, &[], "gc").await?;
             }
+        }
+    }
+    found.extend(orphans.iter().map(|path| format!("'{path}', of no version")));
+    if !dry_run {
+        cleanup::delete_files(&place, orphans).await?;
+    }
+    let keep = keep.map(|keep| keep.as_secs());
+    for over in kept::kept(&place, Which::Over(keep)).await? {
+        found.extend(over.files.keys().map(|path| format!("'{path}', kept of an old version")));
+        if !dry_run {
+            kept::remove(&place, over).await?;
         }
     }
     if let Some(current) = &current {

@@ -12,6 +12,11 @@ pub(crate) const CLAIMS: &str = "_claims";
 /// What a probe of the store puts and deletes.
 pub(crate) const PROBES: &str = "_probe";
 
+/// Files of replaced versions: `_kept/<path>.kept`.
+pub(crate) const KEPT: &str = "_kept";
+/// How the names of such files end, so that no pattern of a reader finds them.
+const KEPT_ENDING: &str = ".kept";
+
 /// The manifest's properties, for people and other tools.
 pub(crate) const PROPERTIES: &str = "properties";
 /// The manifest's blocks, one line a block.
@@ -46,19 +51,27 @@ pub(crate) const CLAIM_ENDING: &str = ".claim";
 /// How the names of data files end.
 pub(crate) const DATA_ENDING: &str = ".parquet";
 
+/// How the names of the data files of `run` begin; those of text are named by their readers.
+pub(crate) fn data_of(run: &str) -> String {
+    format!("part-{run}-")
+}
+
+/// The run of a data file by its path; `None` for other files.
+pub(crate) fn run_of_data(path: &str) -> Option<&str> {
+    let name = path.rsplit('/').next()?.strip_suffix(DATA_ENDING)?;
+    let (run, _) = name.strip_prefix("part-")?.split_once('-')?;
+    let is_id = run.len() == 32 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_id && !path.starts_with('_')).then_some(run)
+}
+
 /// Whether a path of the dataset belongs to commits that may not have published anything.
 pub(crate) fn is_of_commits(path: &str) -> bool {
-    [RUNS, PROBES, CLAIMS].iter().any(|ours| is_in(path, ours)) || is_upload_note(path)
+    [RUNS, PROBES, CLAIMS, KEPT].iter().any(|ours| is_in(path, ours)) || is_upload_note(path)
 }
 
 /// Whether a path of the dataset is in a run's record.
 pub(crate) fn is_of_runs(path: &str) -> bool {
     is_in(path, RUNS)
-}
-
-/// Whether a path is the intent of a run.
-pub(crate) fn is_intent(path: &str) -> bool {
-    is_of_runs(path) && path.rsplit('/').next() == Some(INTENT)
 }
 
 fn is_in(path: &str, directory: &str) -> bool {
@@ -73,6 +86,23 @@ pub(crate) fn manifest(name: &str) -> String {
 /// The path of `name` in the record of `run`, relative to the dataset.
 pub(crate) fn of_run(run: &str, name: &str) -> String {
     format!("{RUNS}/{run}/{name}")
+}
+
+/// Where a data file is kept once its version is replaced.
+pub(crate) fn kept(path: &str) -> String {
+    format!("{KEPT}/{path}{KEPT_ENDING}")
+}
+
+/// The name that says that the files which `version` has replaced are kept for `seconds`.
+pub(crate) fn notice(version: u64, seconds: u64) -> String {
+    format!("{KEPT}/{version:08}-{seconds}.json")
+}
+
+/// What such a name says.
+pub(crate) fn of_notice(path: &str) -> Option<(u64, u64)> {
+    let name = path.strip_prefix(KEPT)?.strip_prefix('/')?.strip_suffix(".json")?;
+    let (version, seconds) = name.split_once('-')?;
+    Some((version.parse().ok()?, seconds.parse().ok()?))
 }
 
 /// The directory with the claims of a version.

@@ -15,6 +15,9 @@ use super::names;
 use crate::error::{Error, Kind, Result};
 use crate::storage::{LocalFiles, Location, Store, Stores, blocking};
 
+/// How often a deletion is tried.
+const DELETIONS: u32 = 3;
+
 /// A dataset's location, opened.
 #[derive(Clone, Debug)]
 pub(crate) struct DatasetRoot {
@@ -124,6 +127,15 @@ impl DatasetRoot {
         Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta.size)).try_collect().await?)
     }
 
+    /// Everything under `prefix`, by its relative path.
+    pub(super) async fn listed(&self, prefix: &str) -> Result<BTreeMap<String, ObjectMeta>> {
+        if self.is_local_file().await? {
+            return Ok(BTreeMap::new());
+        }
+        let listed = self.store.objects().list(Some(&self.key(prefix)));
+        Ok(listed.map_ok(|meta| (self.relative(&meta.location), meta)).try_collect().await?)
+    }
+
     /// The first file of the location, in listing order, that `matches`.
     pub(crate) async fn find(&self, matches: impl Fn(&str) -> bool) -> Result<Option<String>> {
         let mut listed = self.store.objects().list(Some(self.location.path()));
@@ -136,22 +148,31 @@ impl DatasetRoot {
         Ok(None)
     }
 
-    /// Deletes files; that one is gone already is fine. The first other error is returned after
-    /// all have been tried.
+    /// Deletes files; that one is gone already is fine. The first other error is returned after all have
+    /// been tried, and tried again: the client does not repeat a deletion whose answer was lost.
     pub(crate) async fn delete(&self, relative: impl IntoIterator<Item = String>) -> Result<()> {
-        let keys: Vec<_> = relative.into_iter().map(|path| Ok(self.key(&path))).collect();
+        let keys: Vec<_> = relative.into_iter().map(|path| self.key(&path)).collect();
         if keys.is_empty() {
             return Ok(());
         }
-        let mut deleted = self.store.objects().delete_stream(futures::stream::iter(keys).boxed());
-        let mut first_error = None;
-        while let Some(result) = deleted.next().await {
-            match result {
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => first_error = first_error.or(Some(error)),
+        let mut attempt = 0;
+        loop {
+            let all = futures::stream::iter(keys.clone()).map(Ok).boxed();
+            let mut deleted = self.store.objects().delete_stream(all);
+            let mut first_error: Option<Error> = None;
+            while let Some(result) = deleted.next().await {
+                match result {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => first_error = first_error.or(Some(error.into())),
+                }
+            }
+            attempt += 1;
+            match first_error {
+                None => return Ok(()),
+                Some(error) if attempt == DELETIONS || is_final(&error) => return Err(error),
+                Some(_) => self.store.pause(backoff(attempt)).await,
             }
         }
-        first_error.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The relative paths of small local files that died on the way to their name, sorted.

@@ -1,16 +1,19 @@
 //! The first two steps: preflight (which version is current, may this mode write, what did dead
 //! runs leave) and intent.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::create::Created;
+use super::kept::Keep;
 use super::liveness::{self, Holder};
 use super::place::DatasetRoot;
+use super::reads::{OwnInput, ReadFrom};
 use super::record::{self, Intent};
+use super::revive::revive;
 use super::versions::current;
 use super::{finalize, names, probe, process};
 use crate::error::{Error, Kind, Result};
-use crate::storage::{CreateOnly, Lock, blocking};
+use crate::storage::{CreateOnly, Location, Lock, Stores, blocking};
 use crate::table::manifest::{InputRecord, Manifest, Mode};
 
 /// How a run treats its output, and what it says about itself.
@@ -20,8 +23,14 @@ pub struct RunOptions {
     pub mode: Mode,
     /// Its arguments; secrets must have been removed.
     pub arguments: Vec<(String, String)>,
-    /// What it reads.
+    /// The files it reads, for its record.
     pub inputs: Vec<InputRecord>,
+    /// What it reads, as far as it was known before the run.
+    pub reads: Vec<ReadFrom>,
+    /// What it does with what it reads of its output.
+    pub own_input: OwnInput,
+    /// How long the files are kept that it replaces.
+    pub keep: Keep,
 }
 
 /// What preflight finds.
@@ -32,15 +41,34 @@ pub(super) enum Preflight {
     AlreadyThere(Manifest),
 }
 
-/// Step 1. Decided runs that were not finished are finished.
-pub(super) async fn preflight(place: &DatasetRoot, mode: Mode) -> Result<Preflight> {
+/// Finishes the runs on `out` that were decided and stopped. A command that reads its output calls it
+/// before it reads: their rows are part of what it has to see.
+///
+/// # Errors
+/// If storage fails.
+pub async fn finish_decided(stores: &Arc<Stores>, out: &Location) -> Result<()> {
+    finish_stopped(&DatasetRoot::open(stores, out)?).await
+}
+
+async fn finish_stopped(place: &DatasetRoot) -> Result<()> {
     for (run, names) in record::runs(place).await? {
         if record::is_decided(&names) {
             finalize::roll_forward(place, &run).await?;
         }
     }
-    let base = current(place).await?;
+    Ok(())
+}
+
+/// Step 1. Decided runs that were not finished are finished.
+pub(super) async fn preflight(place: &DatasetRoot, mode: Mode) -> Result<Preflight> {
+    finish_stopped(place).await?;
+    let base = match current(place).await? {
+        None => revive(place, 0).await?,
+        found => found,
+    };
     match (mode, base) {
+        // It counts its versions from there, but there is nothing to keep or to replace.
+        (_, Some(nothing)) if nothing.holds_nothing() => Ok(Preflight::From(Some(nothing))),
         (Mode::Ignore, Some(manifest)) => Ok(Preflight::AlreadyThere(manifest)),
         (Mode::Error, Some(manifest)) => Err(Error::new(
             Kind::OutputExists,
@@ -69,7 +97,13 @@ async fn refuse_unmanaged(place: &DatasetRoot) -> Result<()> {
             format!("output '{}' is a file, expected a directory or nothing", place.location),
         ));
     }
-    match place.find(|path| !names::is_of_commits(path)).await? {
+    // Files of a run whose decision was removed are undone with the run.
+    let runs = record::runs(place).await?;
+    let is_undone = |path: &str| {
+        let record = names::run_of_data(path).and_then(|run| runs.get(run));
+        record.is_some_and(|names| record::is_open(names))
+    };
+    match place.find(|path| !names::is_of_commits(path) && !is_undone(path)).await? {
         None => Ok(()),
         Some(path) => Err(Error::new(
             Kind::OutputExists,
@@ -79,24 +113,6 @@ async fn refuse_unmanaged(place: &DatasetRoot) -> Result<()> {
                 place.location
             ),
         )),
-    }
-}
-
-/// A run that replaces `base` must not read it: the rows would be gone with the old version.
-pub(super) fn refuse_own_input(
-    place: &DatasetRoot,
-    base: &Manifest,
-    inputs: &[InputRecord],
-) -> Result<()> {
-    let own: BTreeSet<_> =
-        base.files.iter().map(|file| place.location.join(&file.path).to_string()).collect();
-    match inputs.iter().any(|input| own.contains(&input.location)) {
-        false => Ok(()),
-        true => Err(Error::usage(format!(
-            "output '{}' is also the input, whose rows would be gone with the version that is \
-             replaced: choose another output",
-            place.location
-        ))),
     }
 }
 

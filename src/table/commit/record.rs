@@ -41,6 +41,23 @@ pub(crate) struct Prepared {
     pub(crate) manifest: Manifest,
     /// The run's own files.
     pub(crate) staged: Vec<StagedFile>,
+    /// The run has read its base: it can follow no other version.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) reads_base: bool,
+    /// How long the files of its base are kept that it replaces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) keep_seconds: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Prepared {
+    /// Whether it may be published after a version that is not its base.
+    pub(crate) fn can_follow_another(&self) -> bool {
+        self.manifest.mode == Mode::Append && !self.reads_base
+    }
 }
 
 /// A data file that is written but not visible.
@@ -56,6 +73,8 @@ pub(crate) struct StagedFile {
 pub(crate) enum Stage {
     /// In a local file; its path relative to the dataset.
     Part(String),
+    /// In a file of an old version, that is here; its path relative to the dataset.
+    Kept(String),
     /// In a multipart upload that is not completed; part ids are as the store gave them.
     Upload { id: String, parts: Vec<String> },
 }
@@ -92,6 +111,8 @@ pub(crate) enum Outcome {
     Lost,
     /// What others published first cannot be appended to; its files are removed.
     Refused,
+    /// Bytes of it were lost before it was published; its files are removed.
+    Revoked,
 }
 
 /// All runs with a record, and the names in it, oldest first.
@@ -128,9 +149,10 @@ pub(crate) async fn decision(place: &DatasetRoot, run: &str) -> Result<Option<De
     read(place, run, names::DECISION).await
 }
 
-/// Whether a run with these records is decided and not finished.
+/// Whether a run with these records is decided and not finished. A decision alone is what stays of a run
+/// that is void.
 pub(crate) fn is_decided(names: &[String]) -> bool {
-    has(names, names::DECISION) && has(names, names::INTENT) && !has(names, names::REPORT)
+    has(names, names::DECISION) && names.len() > 1 && !has(names, names::REPORT)
 }
 
 /// Whether a run with these records is not decided.

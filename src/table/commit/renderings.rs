@@ -12,6 +12,9 @@ use crate::table::properties;
 /// Writes what other tools and people read of the current version, `_SUCCESS` last.
 pub(super) async fn put(place: &DatasetRoot) -> Result<()> {
     let Some(manifest) = current(place).await? else { return Ok(()) };
+    if manifest.holds_nothing() {
+        return place.delete(names::RENDERINGS.map(str::to_owned)).await;
+    }
     if manifest.blocks.is_empty() && manifest.base > 0 {
         place.delete([names::BLOCKS.to_owned()]).await?;
     }

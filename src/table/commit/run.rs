@@ -10,7 +10,8 @@ use super::finalize::{Decided, Settled};
 use super::place::DatasetRoot;
 use super::preflight::{Preflight, RunOptions};
 use super::record::{self, Prepared, StagedFile};
-use super::{cleanup, finalize, liveness, preflight};
+use super::reveal::Finisher;
+use super::{cleanup, finalize, liveness, preflight, reads};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Location, Lock, Stores, blocking};
 use crate::table::manifest::{FORMAT, Manifest, Mode, TableRecord};
@@ -33,6 +34,8 @@ pub struct Run {
     pub(super) options: RunOptions,
     made_by: Option<String>,
     pub(super) base: Option<Manifest>,
+    /// It has read its base, so it can follow no other version.
+    reads_base: bool,
     pub(super) written: Mutex<Written>,
     pub(super) keeps: AtomicBool,
     /// Taken out when the run is over.
@@ -76,15 +79,18 @@ impl Run {
                 return Ok(Begin::AlreadyThere(Box::new(manifest)));
             }
         };
-        if let (Mode::Overwrite, Some(base)) = (options.mode, &base) {
-            preflight::refuse_own_input(&place, base, &options.inputs)?;
-        }
+        let RunOptions { mode, reads, own_input, .. } = &options;
+        let reads_base = match &base {
+            Some(base) => reads::reads_base(&place, base, *mode, reads, *own_input).await?,
+            None => false,
+        };
         let base_version = base.as_ref().map_or(0, |base| base.version);
         let lock = preflight::intent(&place, &id, base_version, &options).await?;
         let beat = liveness::beat(&place, &id).await?;
         let open = Some(Open { _lock: lock, _beat: beat, made_root });
         let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
-        let run = Self { id, place, options, made_by: None, base, written, keeps, open };
+        let run =
+            Self { id, place, options, made_by: None, base, reads_base, written, keeps, open };
         preflight::sweep(&run.place, &run.id).await?;
         Ok(Begin::Run(Box::new(run)))
     }
@@ -110,7 +116,7 @@ impl Run {
     ///
     /// # Errors
     /// Of kind [`Kind::Retry`] if another run published first (in mode `append` the run goes on
-    /// from there, and in mode `ignore` that version is the result); or if storage fails. A
+    /// from there unless it has read its base, and in mode `ignore` that version is the result); or if storage fails. A
     /// run that fails after its decision is finished by the next command on the same output.
     pub async fn commit(self, properties: BTreeMap<String, String>) -> Result<Manifest> {
         self.commit_blocks(properties, Vec::new()).await
@@ -121,7 +127,7 @@ impl Run {
     /// # Errors
     /// As [`Self::commit`].
     pub async fn commit_blocks(
-        mut self,
+        self,
         properties: BTreeMap<String, String>,
         blocks: Vec<Vec<String>>,
     ) -> Result<Manifest> {
@@ -133,6 +139,11 @@ impl Run {
         let paths = files.iter().map(|staged| staged.file.path.clone()).collect();
         cleanup::refuse_links(&self.place, paths).await?;
         let prepared = self.prepared(tables, files, properties, blocks)?;
+        Box::pin(self.commit_prepared(prepared)).await
+    }
+
+    /// Steps 5 to 8.
+    pub(super) async fn commit_prepared(mut self, prepared: Prepared) -> Result<Manifest> {
         // From here on dropping the run undoes nothing: the decision may stand whatever the store
         // answers. The lock goes when all is done.
         let open = self.open.take();
@@ -147,12 +158,17 @@ impl Run {
                 return Err(error);
             }
         };
-        let settled = finalize::settle(&self.place, prepared).await;
+        let settled = finalize::settle(&self.place, prepared, Finisher::Itself);
+        let settled = Box::pin(settled).await;
         match settled.map_err(|cause| finalize::unfinished(&self.place, &self.id, cause))? {
             Settled::Published(manifest) => Ok(manifest),
             Settled::Lost(theirs) if self.options.mode == Mode::Ignore => Ok(theirs),
-            Settled::Lost(theirs) => Err(finalize::lost(&self.place, theirs.version)),
+            Settled::Lost(theirs) => {
+                let base = self.base.as_ref().map_or(0, |base| base.version);
+                Err(finalize::lost(&self.place, base, theirs.version))
+            }
             Settled::Refused(error) => Err(error),
+            Settled::Revoked(_, lost) => Err(finalize::revoked(&self.place, &lost)),
         }
     }
 
@@ -181,6 +197,8 @@ impl Run {
             created: record::now(),
             made_by: self.made_by.clone(),
             grows: Some(self.made_by.is_none()),
+            restores: None,
+            revokes: None,
             arguments: self.options.arguments.clone(),
             inputs: self.options.inputs.clone(),
             tables: tables.into_values().collect(),
@@ -192,7 +210,8 @@ impl Run {
             (Mode::Append, Some(base)) => finalize::rebase(&manifest, &staged, base)?,
             _ => manifest,
         };
-        Ok(Prepared { manifest, staged })
+        let (reads_base, keep_seconds) = (self.reads_base, self.keep_seconds());
+        Ok(Prepared { manifest, staged, reads_base, keep_seconds })
     }
 
     /// Ends the run and removes what it staged. Files it kept stay for a later run.
@@ -204,6 +223,11 @@ impl Run {
             Some(open) => undo(self.place.clone(), self.id.clone(), self.keeps(), open).await,
             None => Ok(()),
         }
+    }
+
+    /// How long the files are kept that it replaces.
+    pub(super) fn keep_seconds(&self) -> u64 {
+        self.options.keep.seconds(&self.place)
     }
 
     fn keeps(&self) -> bool {

@@ -28,15 +28,46 @@ pub(super) async fn version(place: &DatasetRoot, version: u64) -> Result<Option<
     }
 }
 
-/// The version that the run of `prepared` has published, if it has.
-pub(super) async fn published_by(
-    place: &DatasetRoot,
-    prepared: &Manifest,
-) -> Result<Option<Manifest>> {
-    for (_, name) in names(place).await?.range(prepared.base + 1..) {
+/// One version.
+///
+/// # Errors
+/// Of kind [`Kind::InputMissing`](crate::error::Kind::InputMissing) if there is none; it names those there
+/// are.
+pub(crate) async fn existing(place: &DatasetRoot, number: u64) -> Result<Manifest> {
+    let mut names = names(place).await?;
+    let name = match names.remove(&number) {
+        Some(name) => name,
+        None => {
+            let ends = names.first_key_value().zip(names.last_key_value());
+            let known =
+                ends.map(|((first, _), (last, _))| format!(", which has {first} to {last}"));
+            return Err(Error::missing(format!(
+                "version {number} not found in dataset '{}'{}",
+                place.location,
+                known.unwrap_or_default()
+            )));
+        }
+    };
+    read(place, &name).await
+}
+
+/// How a decided run ended, as the versions after its base say.
+pub(super) enum Fate {
+    /// It is published as this.
+    Published(Manifest),
+    /// It is revoked by this.
+    Revoked(Manifest),
+}
+
+/// How the run that started from version `base` ended, if it has.
+pub(super) async fn fate_of(place: &DatasetRoot, run: &str, base: u64) -> Result<Option<Fate>> {
+    for (_, name) in names(place).await?.range(base + 1..) {
         let manifest = read(place, name).await?;
-        if manifest.run == prepared.run {
-            return Ok(Some(manifest));
+        if manifest.run == run {
+            return Ok(Some(Fate::Published(manifest)));
+        }
+        if manifest.revokes.as_deref() == Some(run) {
+            return Ok(Some(Fate::Revoked(manifest)));
         }
     }
     Ok(None)

@@ -164,6 +164,17 @@ impl ExternalTable {
         }
     }
 
+    /// A table of a session as it is now, if it stands for a location.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has other columns than when it was created.
+    pub async fn now(provider: &dyn TableProvider) -> Result<Option<SourceTable>> {
+        if let Some(named) = provider.downcast_ref::<Self>() {
+            return Ok(Some(named.newest().await?.table.clone()));
+        }
+        Ok(provider.downcast_ref::<DatasetTable>().map(|pinned| pinned.table.clone()))
+    }
+
     /// The table as it was last read.
     pub fn table(&self) -> SourceTable {
         self.known().table.clone()
@@ -177,6 +188,7 @@ impl ExternalTable {
     async fn newest(&self) -> Result<Arc<DatasetTable>> {
         let known = self.known();
         let is_current = match known.table.version {
+            Some(_) if known.table.is_past => true,
             Some(version) => current_version(&known.table.place).await? == Some(version),
             None => known.table.changed().await?.is_none(),
         };
@@ -285,9 +297,9 @@ async fn declared_table(
 }
 
 impl SourceTable {
-    /// Whether a dataset holds it.
+    /// Whether a dataset holds it, and not only held it once.
     pub fn is_published(&self) -> bool {
-        self.version.is_some()
+        self.version.is_some() && !self.is_past
     }
 
     /// The same files with the columns and keys that a user declares.
@@ -317,14 +329,15 @@ impl SourceTable {
             file.statistics = Arc::new(statistics);
             file.text = file.text.as_deref().map(|text| Arc::new(text.renamed(&renamed)));
         }
-        Ok(Self::new(
+        let declared = Self::new(
             keyed.name,
             keyed.keys,
             Arc::new(Schema::new(fields.to_vec())),
             keyed.files,
             keyed.format,
             (keyed.place, keyed.version),
-        ))
+        );
+        Ok(Self { within: keyed.within, ..declared })
     }
 
     /// Parquet finds columns by their names.

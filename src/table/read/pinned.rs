@@ -33,6 +33,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use crate::error::{Error, Kind};
 use crate::table::commit::current_version;
+use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::nan::with_safe_bounds;
 
@@ -89,6 +90,11 @@ impl PinnedStore {
         wrap(error)
     }
 
+    /// Where a file of a replaced version is kept for a while.
+    fn kept(&self, path: &Path) -> Path {
+        self.place.key(&names::kept(&self.place.relative(path)))
+    }
+
     async fn check_size(&self, path: &Path, size: u64) -> object_store::Result<()> {
         match self.pinned(path)?.size == size {
             true => Ok(()),
@@ -128,8 +134,16 @@ impl ObjectStore for PinnedStore {
     async fn get_opts(&self, path: &Path, mut how: GetOptions) -> object_store::Result<GetResult> {
         let pinned = self.pinned(path)?;
         how.if_match.clone_from(&pinned.e_tag);
-        let got =
-            self.explained(path, self.place.store.objects().get_opts(path, how).await).await?;
+        let objects = self.place.store.objects();
+        let got = match objects.get_opts(path, how.clone()).await {
+            Err(object_store::Error::NotFound { .. }) if self.version.is_some() => {
+                // A copy has another tag.
+                let how = GetOptions { if_match: None, ..how };
+                objects.get_opts(&self.kept(path), how).await
+            }
+            got => got,
+        };
+        let got = self.explained(path, got).await?;
         self.check_size(path, got.meta.size).await?;
         Ok(got)
     }
@@ -142,7 +156,13 @@ impl ObjectStore for PinnedStore {
     ) -> object_store::Result<Vec<Bytes>> {
         if self.place.store.is_local() {
             self.head(path).await?;
-            let got = self.place.store.objects().get_ranges(path, ranges).await;
+            let objects = self.place.store.objects();
+            let got = match objects.get_ranges(path, ranges).await {
+                Err(object_store::Error::NotFound { .. }) if self.version.is_some() => {
+                    objects.get_ranges(&self.kept(path), ranges).await
+                }
+                got => got,
+            };
             return self.explained(path, got).await;
         }
         let fetch = |range: Range<u64>| async move { self.get_range(path, range).await };

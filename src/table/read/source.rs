@@ -1,7 +1,8 @@
 //! What a location names: its tables, their files and keys, resolved once and pinned.
 //!
 //! A location is a dataset (it has a manifest), a table of one or a part of such a table, a
-//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these.
+//! directory without a manifest, one file of Parquet, CSV or JSON lines, or a pattern of any of these. With
+//! `@3` at its end it names version 3 of a dataset.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use super::table::SourceTable;
 use super::unmanaged;
 use crate::error::{Error, Result};
 use crate::storage::{Location, Stores};
-use crate::table::commit::current;
 use crate::table::commit::names;
 use crate::table::commit::place::{DatasetRoot, listing};
+use crate::table::commit::{ReadFrom, current, existing};
 use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 use crate::table::text::preamble::Finding;
@@ -55,6 +56,11 @@ impl Source {
         if rows.is_empty() { self.tables.clone() } else { rows }
     }
 
+    /// What a run that reads this source reads, as far as its output is concerned.
+    pub fn reads(&self) -> Vec<ReadFrom> {
+        self.tables.iter().map(SourceTable::reads).collect()
+    }
+
     /// Resolves `text`.
     ///
     /// # Errors
@@ -62,18 +68,18 @@ impl Source {
     /// [`Data`](crate::error::Kind::Data) if there is what cannot be read as tables or looks
     /// unfinished; or if storage fails.
     pub async fn open(stores: &Arc<Stores>, text: &str, options: &SourceOptions) -> Result<Self> {
+        if let Some(past) = open_version(stores, text).await? {
+            return Ok(past);
+        }
         let location = stores.parse(text)?;
         let alone =
             |table| Self { tables: vec![table], manifest: None, location: location.clone() };
         let mut source = match dataset_above(stores, &location).await? {
             // It holds text only; what is published is whole.
-            Some((_, manifest)) if manifest.tables.is_empty() && location.glob().is_none() => {
+            Some((place, manifest)) if is_text_of(&place, &manifest, &location) => {
                 let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
-            }
-            Some((place, _)) if place.relative(location.path()) == names::BLOCKS => {
-                let options = SourceOptions { allow_incomplete: true, ..options.clone() };
-                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?)
+                let text = unmanaged::open(DatasetRoot::at(stores, &location)?, &options).await?;
+                alone(SourceTable { within: Some((place.location, manifest.version)), ..text })
             }
             Some((place, manifest)) => {
                 let location = location.clone();
@@ -155,12 +161,37 @@ impl Source {
     }
 }
 
+/// What `text` names if it ends in `@` and a number, and what is before that is of a dataset.
+async fn open_version(stores: &Arc<Stores>, text: &str) -> Result<Option<Source>> {
+    let Some((text, number)) = text.rsplit_once('@') else { return Ok(None) };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(number) = number.parse::<u64>().ok().filter(|_| is_number && !text.is_empty()) else {
+        return Ok(None);
+    };
+    let location = stores.parse(text)?;
+    let Some((place, _)) = dataset_above(stores, &location).await? else { return Ok(None) };
+    let manifest = existing(&place, number).await?;
+    if manifest.tables.is_empty() {
+        return Err(Error::data(format!(
+            "version {number} of '{}' holds text only, of which the current version is kept",
+            place.location
+        )));
+    }
+    let files = manifest.files.len();
+    let open = move || Source::of_dataset(&place, manifest, &location);
+    let mut source = listing(files, open).await?;
+    source.tables.iter_mut().for_each(|table| table.is_past = true);
+    source.tables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Some(source))
+}
+
 /// The current version of the dataset at `location`.
 ///
 /// # Errors
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is none; or if storage fails.
 pub async fn current_manifest(stores: &Arc<Stores>, location: &Location) -> Result<Manifest> {
     let manifest = current(&DatasetRoot::at(stores, location)?).await?;
+    let manifest = manifest.filter(|manifest| !manifest.holds_nothing());
     manifest.ok_or_else(|| Error::missing(format!("'{location}' is not a pleiad dataset")))
 }
 
@@ -187,6 +218,13 @@ pub async fn dataset_around(stores: &Arc<Stores>, location: &Location) -> Result
     }))
 }
 
+/// Whether `location` names text of a dataset, which is in no table: all of a dataset that holds nothing
+/// else, or its list of blocks. What is published is whole.
+fn is_text_of(place: &DatasetRoot, manifest: &Manifest, location: &Location) -> bool {
+    let is_text_only = manifest.tables.is_empty() && location.glob().is_none();
+    is_text_only || place.relative(location.path()) == names::BLOCKS
+}
+
 /// Whether `path` is `root` or something in it; everything is in the root ''.
 fn is_at_or_under(path: &str, root: &str) -> bool {
     match path.strip_prefix(root) {
@@ -204,7 +242,7 @@ async fn dataset_above(
     for _ in 0..LEVELS_UP {
         let Some(location) = next else { break };
         let place = DatasetRoot::at(stores, &location)?;
-        if let Some(manifest) = current(&place).await? {
+        if let Some(manifest) = current(&place).await?.filter(|found| !found.holds_nothing()) {
             return Ok(Some((place, manifest)));
         }
         next = parent(stores, &location)?;
@@ -243,7 +281,7 @@ async fn open_pattern(
     let mut tables: BTreeMap<String, SourceTable> = BTreeMap::new();
     for root in &roots {
         let place = DatasetRoot::at(stores, &base.location.join(root))?;
-        let found = match current(&place).await? {
+        let found = match current(&place).await?.filter(|found| !found.holds_nothing()) {
             Some(manifest) => Source::of_dataset(&place, manifest, &place.location)?.tables,
             None => vec![unmanaged::open(place, options).await?],
         };

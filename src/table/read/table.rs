@@ -11,6 +11,8 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::storage::Location;
+use crate::table::commit::ReadFrom;
+use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::Format;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest, TableRecord};
@@ -44,6 +46,10 @@ pub struct SourceTable {
     /// The dataset, the directory or the file.
     pub(super) place: DatasetRoot,
     pub(super) version: Option<u64>,
+    /// The dataset and version that files without a table of their own belong to.
+    pub(super) within: Option<(Location, u64)>,
+    /// Its version was asked for by its number.
+    pub(super) is_past: bool,
 }
 
 /// One file of a table.
@@ -140,7 +146,19 @@ impl SourceTable {
         files.sort_by(|a, b| a.meta.location.cmp(&b.meta.location));
         let schema = Arc::new(Schema::new(fields));
         let findings = Arc::default();
-        Self { name, schema, keys, files, format, findings, file_schema, place, version }
+        Self {
+            name,
+            schema,
+            keys,
+            files,
+            format,
+            findings,
+            file_schema,
+            place,
+            version,
+            within: None,
+            is_past: false,
+        }
     }
 
     /// Where the table is: its dataset, directory or file.
@@ -401,7 +419,11 @@ impl SourceTable {
         let now = match self.place.store.objects().head(&then.location).await {
             Ok(now) => now,
             Err(object_store::Error::NotFound { .. }) => {
-                return Ok(Some(format!("file '{shown}' is gone")));
+                let kept = names::kept(&self.place.relative(&then.location));
+                return match self.place.head(&kept).await?.filter(|_| self.version.is_some()) {
+                    Some(kept) if kept.size == then.size => Ok(None),
+                    _ => Ok(Some(format!("file '{shown}' is gone"))),
+                };
             }
             Err(error) => return Err(error.into()),
         };
@@ -421,6 +443,20 @@ impl SourceTable {
             e_tag: file.meta.e_tag.clone(),
         };
         self.files.iter().map(record).collect()
+    }
+
+    /// What a run that reads this table reads, as far as its output is concerned.
+    pub fn reads(&self) -> ReadFrom {
+        match (self.version, &self.within) {
+            (Some(version), _) if self.is_past => {
+                ReadFrom::Past(self.place.location.clone(), version)
+            }
+            (Some(version), _) => ReadFrom::Version(self.place.location.clone(), version),
+            (None, Some((dataset, version))) => ReadFrom::Version(dataset.clone(), *version),
+            (None, None) => ReadFrom::Files(
+                self.files.iter().map(|file| self.place.show(&file.meta.location)).collect(),
+            ),
+        }
     }
 }
 

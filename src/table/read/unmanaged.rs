@@ -144,7 +144,7 @@ fn unfinished(path: &str, size: u64) -> Option<&'static str> {
         _ if segment.starts_with(".spark-staging") => Some("left by a Spark job"),
         _ => None,
     });
-    let is_run = names::is_intent(path);
+    let is_run = names::is_of_runs(path);
     let is_empty = size == 0 && FormatKind::of_path(path) == Some(FormatKind::Parquet);
     mark.or(is_run.then_some("the record of a run that has not published"))
         .or(is_empty.then_some("an empty file"))
