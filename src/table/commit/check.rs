@@ -14,7 +14,7 @@ use super::findings::{Checkup, Subject, command};
 use super::kept::Which;
 use super::place::DatasetRoot;
 use super::revive::lost_manifest;
-use super::{claims, kept, liveness, names, probe, renderings, versions};
+use super::{claims, kept, liveness, names, probe, record, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
@@ -174,7 +174,15 @@ fn is_data(path: &str) -> bool {
 
 fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<String, u64>) {
     let files = listed.keys().filter(|path| !names::is_of_runs(path)).count();
-    if listed.keys().any(|path| is_data(path) && is_of_a_run(path)) {
+    // The first run has not ended: what is visible of it is a matter of its record.
+    let is_unfinished = |path: &str| {
+        let Some(run) = names::run_of_data(path) else { return false };
+        let record = names::of_run(run, "");
+        let found = listed.keys().filter_map(|path| path.strip_prefix(&record));
+        let found: Vec<_> = found.map(str::to_owned).collect();
+        !found.is_empty() && !record::is_over(&found)
+    };
+    if listed.keys().any(|path| is_data(path) && is_of_a_run(path) && !is_unfinished(path)) {
         let what = format!(
             "'{}' holds files of a dataset and no manifest: it was removed, or the listing misses it",
             place.location

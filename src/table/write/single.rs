@@ -55,6 +55,8 @@ pub async fn write_file(
         file.push(&encode::plain_batch(&batch, &schema)?).await?;
         facts.rows += batch.num_rows() as u64;
         watch.report(Event::Progress { done: facts.rows });
+        // A stream that is always ready, and buffers that take long to fill, would keep Ctrl-C waiting.
+        tokio::task::yield_now().await;
     }
     let upload = file.end().await?;
     facts.bytes = upload.size();
