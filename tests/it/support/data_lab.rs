@@ -108,7 +108,7 @@ pub(crate) fn check_commands(files: &Files) {
     assert_eq!(of("grav", "approx_distinct"), 5);
     // `07` stays `07`.
     assert_eq!(pod.rows("head s3/user/vehicules.csv -n 1")[0]["catv"], "07");
-    let vehicles = pod.rows("schema s3/user/vehicules.csv");
+    let vehicles = pod.rows("schema -q s3/user/vehicules.csv");
     let catv = vehicles.iter().find(|column| column["column"] == "catv").unwrap();
     assert_eq!(catv["type"], "text");
     assert_eq!(vehicles[0]["sql"], "\"Num_Acc\"", "SQL folds names without quotes");
