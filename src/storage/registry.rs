@@ -21,9 +21,10 @@ use super::local::LocalFiles;
 use super::location::{Location, credentials_in_location};
 use super::s3::client::{backend, client, patience};
 use super::s3::credentials::KeySource;
-use super::s3::get::SignedGet;
 use super::s3::http::CountingConnector;
 use super::s3::odd_keys::{OddKeys, OddKeysConnector, Signer, Skipped};
+use super::s3::parts::PartList;
+use super::s3::request::Lister;
 use super::s3::settings::{Settings, StorageOptions};
 use super::s3::shown::ShownSetting;
 use super::schemes::Scheme;
@@ -230,8 +231,12 @@ impl Stores {
             Some(_) => Duration::from_micros(100),
             None => Duration::from_millis(100),
         };
-        let asked = self.counting(&settings, Arc::clone(&retries));
-        let asked = SignedGet::new(settings.clone(), alias, bucket, asked);
+        let parts = PartList {
+            settings: settings.clone(),
+            alias: alias.map(str::to_owned),
+            bucket: bucket.to_owned(),
+            connector: self.counting(&settings, Arc::clone(&retries)),
+        };
         let signer = Signer {
             bucket: backend.shown(),
             region: settings.region.value.clone(),
@@ -241,7 +246,14 @@ impl Stores {
         let connector = OddKeysConnector { base: connector, how, skipped, signer };
         let client = client(bucket, settings, connector, patience(first_wait))?;
         let store = Store::remote(Explained::new(client, backend, None));
-        Ok(store.counting(retries).asking(Arc::new(asked)))
+        Ok(store.counting(retries).asking(Arc::new(parts)))
+    }
+
+    /// Asks a bucket for lists that the client does not offer, or without a name the server.
+    pub(crate) fn lister(&self, alias: Option<&str>, bucket: &str) -> Result<Lister> {
+        let settings = self.options.settle(alias)?;
+        let connector = self.counting(&settings, Arc::default());
+        Lister::of(settings, alias, bucket, &connector)
     }
 
     /// What makes clients whose requests are counted.

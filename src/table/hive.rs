@@ -78,17 +78,6 @@ pub(crate) fn file_path(
     Ok(path)
 }
 
-/// Whether a path ends in the name that a run gives to a data file.
-pub(crate) fn is_of_a_run(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let Some(parts) = name.strip_prefix("part-").and_then(|n| n.strip_suffix(DATA_ENDING)) else {
-        return false;
-    };
-    let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let lengths: Vec<_> = parts.split('-').filter(|part| is_hex(part)).map(str::len).collect();
-    parts.split('-').count() == lengths.len() && matches!(lengths[..], [32, 8] | [32, 8, 8])
-}
-
 /// Refuses table names that cannot be directories of a dataset.
 pub(crate) fn check_table_name(name: &str) -> Result<()> {
     let is_fine = |segment: &str| {

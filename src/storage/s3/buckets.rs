@@ -3,7 +3,7 @@
 use strsim::levenshtein;
 
 use super::mc;
-use super::request::{Lister, text_of};
+use super::request::text_of;
 use crate::error::{Error, Kind, Result};
 use crate::storage::location::Location;
 use crate::storage::registry::Stores;
@@ -35,7 +35,7 @@ impl Stores {
     /// # Errors
     /// If the options give no keys, or the server cannot be reached or refuses.
     pub async fn buckets(&self, server: &Server) -> Result<Vec<String>> {
-        let lister = Lister::open(self, server.alias.as_deref(), "")?;
+        let lister = self.lister(server.alias.as_deref(), "")?;
         let body = lister.list("", "ListAllMyBucketsResult").await?;
         let name = |bucket: &str| text_of(bucket, "Name");
         let mut names: Vec<_> = body.split("<Bucket>").skip(1).filter_map(name).collect();

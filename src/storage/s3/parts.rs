@@ -4,29 +4,47 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use object_store::path::Path;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::get::{SignedGet, encoded};
+use super::http::CountingConnector;
+use super::request::Lister;
+use super::settings::Settings;
 use crate::error::Result;
 use crate::storage::held_parts::HeldParts;
 
 /// Parts in one answer, at most.
 const PAGE: usize = 1000;
 
+/// What a signature leaves as it is in a key.
+const KEY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The uploads of a bucket.
+pub(crate) struct PartList {
+    pub(crate) settings: Settings,
+    pub(crate) alias: Option<String>,
+    pub(crate) bucket: String,
+    pub(crate) connector: CountingConnector,
+}
+
 #[async_trait]
-impl HeldParts for SignedGet {
+impl HeldParts for PartList {
     async fn holds(&self, path: &Path, id: &str, parts: &[String]) -> Result<Option<bool>> {
+        let Self { settings, alias, bucket, connector } = self;
+        let lister = Lister::of(settings.clone(), alias.as_deref(), bucket, connector)?;
+        let key = utf8_percent_encode(path.as_ref(), KEY).to_string();
+        let id = utf8_percent_encode(id, NON_ALPHANUMERIC).to_string();
         let mut found: BTreeMap<usize, String> = BTreeMap::new();
         loop {
             let marker = found.last_key_value().map_or(0, |(number, _)| *number);
-            let query =
-                format!("max-parts={PAGE}&part-number-marker={marker}&uploadId={}", encoded_id(id));
-            let (status, body) = self.get(path.as_ref(), &query).await?;
+            let query = format!("?max-parts={PAGE}&part-number-marker={marker}&uploadId={id}");
+            let (status, body) = lister.about(&key, &query).await?;
             match status {
                 200 if body.contains("<ListPartsResult") => {}
                 404 => return Ok(Some(false)),
                 // A right of its own, or a server that does not know the question.
                 200 | 400 | 401 | 403 | 405 | 501 => return Ok(None),
-                status => return Err(self.refused(path.as_ref(), status, &body)),
+                status => return Err(lister.refused(status, &body)),
             }
             let page = numbered(&body);
             let is_last = page.len() < PAGE || page.keys().all(|number| *number <= marker);
@@ -41,11 +59,6 @@ impl HeldParts for SignedGet {
         });
         Ok(Some(held))
     }
-}
-
-/// In a query a slash is a character like others.
-fn encoded_id(id: &str) -> String {
-    encoded(id).replace('/', "%2F")
 }
 
 /// The parts of an answer, with their tags if it has them.
@@ -75,6 +88,5 @@ mod tests {
         let expected = BTreeMap::from([(1, "ab".to_owned()), (12, String::new())]);
         assert_eq!(numbered(body), expected);
         assert_eq!(plain("\"ab\""), "ab");
-        assert_eq!(encoded_id("a/b=ü~"), "a%2Fb%3D%C3%BC~");
     }
 }

@@ -1,7 +1,5 @@
 //! Requests of our own, which the client has no call for: what a server, or a bucket, lists.
 
-use std::sync::Arc;
-
 use object_store::Error as StoreError;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{
@@ -10,16 +8,16 @@ use object_store::client::{
 
 use super::client::{backend, http_options};
 use super::credentials::KeySource;
-use super::http::WEB_PAGE;
+use super::http::{CountingConnector, WEB_PAGE};
+use super::settings::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::storage::explain::{Backend, Verb};
-use crate::storage::registry::Stores;
 
 /// How often a request is sent whose answer is lost or cut short.
 const TRIES: usize = 3;
 
 /// A server, or a bucket of it, that is asked for lists.
-pub(super) struct Lister {
+pub(crate) struct Lister {
     region: String,
     keys: Option<AwsCredentialProvider>,
     backend: Backend,
@@ -30,11 +28,14 @@ pub(super) struct Lister {
 
 impl Lister {
     /// Asks a bucket, or without a name the server.
-    pub(super) fn open(stores: &Stores, alias: Option<&str>, bucket: &str) -> Result<Self> {
-        let settings = stores.options().settle(alias)?;
+    pub(crate) fn of(
+        settings: Settings,
+        alias: Option<&str>,
+        bucket: &str,
+        connector: &CountingConnector,
+    ) -> Result<Self> {
         let backend = backend(&settings, alias, bucket);
-        let client =
-            stores.counting(&settings, Arc::default()).connect(&http_options(&settings)?)?;
+        let client = connector.connect(&http_options(&settings)?)?;
         let endpoint = settings.server().value;
         let address = match (bucket, settings.virtual_host) {
             ("", _) => format!("{endpoint}/"),
@@ -47,31 +48,44 @@ impl Lister {
 
     /// The list that answers `query`, whose element is `name`.
     pub(super) async fn list(&self, query: &str, name: &str) -> Result<String> {
-        let explained = |source| {
-            Error::from(self.backend.explain(
-                Verb::List,
-                "",
-                StoreError::Generic { store: "S3", source },
-            ))
-        };
+        let (status, body) = self.answer(query).await?;
+        if !(200..300).contains(&status) {
+            return Err(self.refused(status, &body));
+        }
+        if !body.contains(&format!("<{name}")) {
+            return Err(self.explained(format!("<Code>{WEB_PAGE}</Code>").into()));
+        }
+        Ok(body)
+    }
+
+    /// Status and body of the answer about the object `key`.
+    pub(super) async fn about(&self, key: &str, query: &str) -> Result<(u16, String)> {
+        let slash = if self.address.ends_with('/') { "" } else { "/" };
+        self.answer(&format!("{slash}{key}{query}")).await
+    }
+
+    /// The error of an answer that is none.
+    pub(super) fn refused(&self, status: u16, body: &str) -> Error {
+        self.explained(format!("status code: {status} {body}").into())
+    }
+
+    fn explained(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        let error = StoreError::Generic { store: "S3", source };
+        self.backend.explain(Verb::List, "", error).into()
+    }
+
+    async fn answer(&self, query: &str) -> Result<(u16, String)> {
         let address = format!("{}{query}", self.address);
         let mut others = 1..TRIES;
-        let (status, body) = loop {
+        loop {
             match self.ask(&address).await? {
-                Ok(answer) => break answer,
+                Ok(answer) => return Ok(answer),
                 Err(error) if error.kind() != HttpErrorKind::Unknown && others.next().is_some() => {
                     tracing::debug!("'{address}' is asked again: {error}");
                 }
-                Err(error) => return Err(explained(error.into())),
+                Err(error) => return Err(self.explained(error.into())),
             }
-        };
-        if !(200..300).contains(&status) {
-            return Err(explained(format!("status code: {status} {body}").into()));
         }
-        if !body.contains(&format!("<{name}")) {
-            return Err(explained(format!("<Code>{WEB_PAGE}</Code>").into()));
-        }
-        Ok(body)
     }
 
     /// Sends one request; status and body of its answer.

@@ -3,7 +3,7 @@
 use object_store::path::Path;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::request::{Lister, text_of};
+use super::request::text_of;
 use crate::error::{Error, Result};
 use crate::storage::location::Location;
 use crate::storage::registry::Stores;
@@ -32,7 +32,7 @@ impl Stores {
             return Err(Error::usage(format!("'{location}' is not on S3, so it has no uploads")));
         }
         let bucket = location.url().host_str().unwrap_or_default();
-        let lister = Lister::open(self, location.alias(), bucket)?;
+        let lister = self.lister(location.alias(), bucket)?;
         let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let prefix = encoded(location.path().as_ref());
         let mut found = Vec::new();

@@ -18,7 +18,7 @@ use super::{claims, kept, liveness, names, probe, record, renderings, versions};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::storage::{CreateOnly, Location, Stores};
-use crate::table::hive::{is_hidden, is_of_a_run};
+use crate::table::hive::is_hidden;
 use crate::table::manifest::{FileRecord, Manifest};
 
 /// How often a look at a dataset is repeated if the dataset is overwritten meanwhile.
@@ -175,14 +175,15 @@ fn is_data(path: &str) -> bool {
 fn no_version(checkup: &mut Checkup, place: &DatasetRoot, listed: &BTreeMap<String, u64>) {
     let files = listed.keys().filter(|path| !names::is_of_runs(path)).count();
     // The first run has not ended: what is visible of it is a matter of its record.
-    let is_unfinished = |path: &str| {
-        let Some(run) = names::run_of_data(path) else { return false };
+    let is_unfinished = |run: &str| {
         let record = names::of_run(run, "");
         let found = listed.keys().filter_map(|path| path.strip_prefix(&record));
         let found: Vec<_> = found.map(str::to_owned).collect();
         !found.is_empty() && !record::is_over(&found)
     };
-    if listed.keys().any(|path| is_data(path) && is_of_a_run(path) && !is_unfinished(path)) {
+    let mut runs =
+        listed.keys().filter(|path| is_data(path)).filter_map(|path| names::run_of_data(path));
+    if runs.any(|run| !is_unfinished(run)) {
         let what = format!(
             "'{}' holds files of a dataset and no manifest: it was removed, or the listing misses it",
             place.location

@@ -59,9 +59,14 @@ pub(crate) fn data_of(run: &str) -> String {
 /// The run of a data file by its path; `None` for other files.
 pub(crate) fn run_of_data(path: &str) -> Option<&str> {
     let name = path.rsplit('/').next()?.strip_suffix(DATA_ENDING)?;
-    let (run, _) = name.strip_prefix("part-")?.split_once('-')?;
-    let is_id = run.len() == 32 && run.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (is_id && !path.starts_with('_')).then_some(run)
+    let (run, numbers) = name.strip_prefix("part-")?.split_once('-')?;
+    let is_hex = |text: &str, digits: usize| {
+        text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    // The part of a table written by several calls, then the number of the file.
+    let are_numbers = numbers.split('-').all(|number| is_hex(number, 8));
+    let is_ours = is_hex(run, 32) && are_numbers && numbers.len() <= 17;
+    (is_ours && !path.starts_with('_')).then_some(run)
 }
 
 /// Whether a path of the dataset belongs to commits that may not have published anything.

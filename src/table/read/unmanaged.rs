@@ -122,7 +122,7 @@ async fn files_under(
                 place.location
             )));
         }
-        if hive::is_of_a_run(&path) && !options.allow_incomplete {
+        if names::run_of_data(&path).is_some() && !options.allow_incomplete {
             return Err(Error::data(format!(
                 "directory '{}' holds '{path}', a file of a dataset, and there is no manifest that lists \
                  it: files may be missing; pass --allow-incomplete to read what is there",

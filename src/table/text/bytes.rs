@@ -18,6 +18,8 @@ use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::format::{Compression, Decoding, Encoding};
+use crate::cancel::CancelFlag;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 
 /// Bytes that are read from a local file, or decompressed, at a time.
@@ -29,6 +31,29 @@ const MAGIC_BYTES: usize = 16;
 
 /// A text on its way.
 pub(crate) type TextStream = BoxStream<'static, Result<Bytes>>;
+
+/// Runs `read` on a thread of its own over the pieces of `text`. It may end before they do.
+///
+/// # Errors
+/// Those of `text`, then those of `read`.
+pub(super) async fn read_through<T: Send + 'static>(
+    mut text: TextStream,
+    read: impl FnOnce(Receiver<Bytes>, &CancelFlag) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (send, receive) = channel(1);
+    let reading = compute(move |stop| read(receive, stop));
+    let feeding = async move {
+        while let Some(piece) = text.try_next().await? {
+            if send.send(piece).await.is_err() {
+                break; // the reader knows enough
+            }
+        }
+        Ok(())
+    };
+    let (found, fed): (_, Result<()>) = futures::join!(reading, feeding);
+    fed?; // else the reader saw an early end
+    found
+}
 
 /// The text of a file, and how its bytes become text where that is not `given`; of a file that is plain the
 /// first `max_bytes` only. `shown` names it in errors.

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use pleiad_core::records::{Dialect, Fault, Record, Records, Step};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::Receiver;
 
 use super::bytes as text_bytes;
 use super::format::{Compression, CsvLines, Decoding, Lines, TextColumn, TextFile};
@@ -20,7 +19,6 @@ use super::options::{TextOptions, Types};
 use super::preamble::{self, Finding, Learned, Preamble, Start, Unusable};
 use super::values::Seen;
 use crate::cancel::CancelFlag;
-use crate::compute::compute;
 use crate::error::{Error, Result};
 
 /// Bytes in which is looked for what comes before the rows.
@@ -57,8 +55,7 @@ pub(crate) async fn inspect(
     let mut learned = Learned::default();
     loop {
         let given = (look.options.compression, look.options.encoding);
-        let (decoding, mut stream) =
-            text_bytes::open(store, path, shown, given, look.sample).await?;
+        let (decoding, text) = text_bytes::open(store, path, shown, given, look.sample).await?;
         let reading = Reading {
             decoding,
             options: look.options.clone(),
@@ -67,19 +64,8 @@ pub(crate) async fn inspect(
             shown: shown.to_owned(),
             learned,
         };
-        let (send, receive) = channel(1);
-        let read = compute(move |stop| reading.run(receive, stop));
-        let feed = async move {
-            while let Some(piece) = stream.try_next().await? {
-                if send.send(piece).await.is_err() {
-                    break; // the reader knows enough
-                }
-            }
-            Ok(())
-        };
-        let (found, fed): (_, Result<()>) = futures::join!(read, feed);
-        fed?; // else the reader saw an early end
-        match found? {
+        let read = text_bytes::read_through(text, move |text, stop| reading.run(text, stop));
+        match read.await? {
             Read::Done(facts) => return Ok(*facts),
             Read::Again(more) => learned = more,
         }

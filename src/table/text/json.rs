@@ -4,18 +4,16 @@
 //! text. Blank lines count for nothing.
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use pleiad_core::records::{Dialect, Records, Step};
-use tokio::sync::mpsc::{Receiver, channel};
+use tokio::sync::mpsc::Receiver;
 
 use super::bytes as text_bytes;
 use super::csv::{Look, TextFacts, refused};
 use super::format::{Compression, JsonLines, Lines, TextFile};
 use super::shape::{Broken, Shape};
 use crate::cancel::CancelFlag;
-use crate::compute::compute;
 use crate::error::{Error, Result};
 
 /// A record is a line: no JSON holds a NUL.
@@ -33,8 +31,7 @@ pub(crate) async fn inspect(
     look: Look<'_>,
 ) -> Result<TextFacts> {
     let given = (look.options.compression, look.options.encoding);
-    let (decoding, mut stream) = text_bytes::open(store, path, shown, given, look.sample).await?;
-    let (send, receive) = channel(1);
+    let (decoding, text) = text_bytes::open(store, path, shown, given, look.sample).await?;
     let reading = Reading {
         shown: shown.to_owned(),
         max_line: look.options.max_line_bytes(),
@@ -43,18 +40,8 @@ pub(crate) async fn inspect(
         sample: look.sample,
     };
     let max_line = reading.max_line;
-    let read = compute(move |stop| reading.run(receive, stop));
-    let feed = async move {
-        while let Some(piece) = stream.try_next().await? {
-            if send.send(piece).await.is_err() {
-                break; // the reader knows enough
-            }
-        }
-        Ok(())
-    };
-    let (found, fed): (_, Result<()>) = futures::join!(read, feed);
-    fed?; // else the reader saw an early end
-    let (shape, rows) = found?;
+    let read = text_bytes::read_through(text, move |text, stop| reading.run(text, stop));
+    let (shape, rows) = read.await?;
     let lines = Lines::Json(JsonLines { shape });
     let file = TextFile { decoding, lines, max_line };
     Ok(TextFacts { file, rows, findings: Vec::new() })
