@@ -15,6 +15,7 @@ use pleiad::table::{
 };
 use rstest::rstest;
 
+use crate::cli::{outcome, pleiad};
 use crate::commands::Lab;
 use crate::support::scratch::{On, Scratch, session};
 use crate::support::sql;
@@ -181,4 +182,22 @@ fn versions_are_shown_read_and_published_again() {
     assert!(code == 2 && said.contains("write it like 30m, 1h or 7d, or 0"), "{said}");
     assert!(lab.done("gc @sky --keep 0").contains("kept of an old version"));
     assert!(!lab.done("du @sky --depth 1").contains("_kept"));
+}
+
+/// A name with a version can only be a location, so SQL takes it without a slash.
+#[test]
+fn sql_reads_a_version_of_a_dataset_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |sql: &str| {
+        let mut command = pleiad(&["sql", "-c", sql]);
+        outcome(command.current_dir(folder.path()))
+    };
+    let copy =
+        |rows: u64| format!("COPY (SELECT value AS a FROM generate_series(1, {rows})) TO 'x'");
+    assert_eq!(run(&copy(10)).0, 0);
+    assert_eq!(run(&format!("{} OPTIONS ('mode' 'overwrite')", copy(3))).0, 0);
+    assert_eq!(run("SELECT count(*) AS n FROM 'x@1'"), (0, "n\n10\n".into(), String::new()));
+    assert_eq!(run("SELECT count(*) AS n FROM 'x@2'"), (0, "n\n3\n".into(), String::new()));
+    let (code, _, stderr) = run("SELECT count(*) AS n FROM 'x@9'");
+    assert!(code == 66 && stderr.contains("version 9"), "{code} {stderr}");
 }

@@ -45,8 +45,12 @@ pub async fn check(
     runs(&mut checkup, &place).await?;
     for kept::Kept { by, files, is_over, .. } in kept::kept(&place, Which::All).await? {
         let (count, bytes) = (files.len(), files.values().sum::<u64>());
-        let kept = if is_over { "were kept long enough" } else { "are kept" };
-        let what = format!("{count} files that version {by} has replaced, {bytes} bytes, {kept}");
+        let (files, was, is) = match count {
+            1 => ("file", "was", "is"),
+            _ => ("files", "were", "are"),
+        };
+        let kept = if is_over { format!("{was} kept long enough") } else { format!("{is} kept") };
+        let what = format!("{count} {files} that version {by} has replaced, {bytes} bytes, {kept}");
         let option = if is_over { "" } else { "--keep 0" };
         checkup.note(Subject::File, what, Some(command("gc", &place, option)));
     }

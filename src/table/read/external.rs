@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 
 use super::options::SourceOptions;
 use super::provider::DatasetTable;
-use super::source::Source;
+use super::source::{Source, with_version};
 use super::table::{SourceTable, Unlike};
 use crate::error::{Error, Result};
 use crate::storage::Stores;
@@ -67,9 +67,10 @@ impl UrlTableFactory for ExternalTables {
     }
 }
 
-/// Whether the name of a table can only be a location: it has a slash, or the ending of a data file.
+/// Whether the name of a table can only be a location: it has a slash, a version, or the ending of a data
+/// file.
 fn is_location(name: &str) -> bool {
-    name.contains('/') || FormatKind::of_path(name).is_some()
+    name.contains('/') || with_version(name).is_some() || FormatKind::of_path(name).is_some()
 }
 
 /// The one table at `text`, or all files of a pattern as one.

@@ -161,13 +161,17 @@ impl Source {
     }
 }
 
+/// Splits `place@3`, which names version 3 of a dataset.
+pub(super) fn with_version(text: &str) -> Option<(&str, u64)> {
+    let (place, number) = text.rsplit_once('@')?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| is_number && !place.is_empty())?;
+    Some((place, number))
+}
+
 /// What `text` names if it ends in `@` and a number, and what is before that is of a dataset.
 async fn open_version(stores: &Arc<Stores>, text: &str) -> Result<Option<Source>> {
-    let Some((text, number)) = text.rsplit_once('@') else { return Ok(None) };
-    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
-    let Some(number) = number.parse::<u64>().ok().filter(|_| is_number && !text.is_empty()) else {
-        return Ok(None);
-    };
+    let Some((text, number)) = with_version(text) else { return Ok(None) };
     let location = stores.parse(text)?;
     let Some((place, _)) = dataset_above(stores, &location).await? else { return Ok(None) };
     let manifest = existing(&place, number).await?;
