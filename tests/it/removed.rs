@@ -36,6 +36,23 @@ async fn write(stores: Arc<Stores>, out: &Location, mode: Mode, rows: u64) -> Re
     run.commit(BTreeMap::new()).await
 }
 
+/// The same by a process of its own that is killed after so many polls: nothing that it began goes on
+/// when this returns. Says whether it had ended before.
+async fn is_ended_or_killed(
+    polls: usize,
+    stores: Arc<Stores>,
+    out: Location,
+    mode: Mode,
+    rows: u64,
+) -> bool {
+    let process = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let work = async move { write(stores, &out, mode, rows).await };
+        runtime.block_on(stopped_after(polls, Box::pin(work))).is_some()
+    };
+    tokio::task::spawn_blocking(process).await.unwrap()
+}
+
 /// Reads every row of the current version.
 async fn read(stores: &Arc<Stores>, out: &Location) -> Result<u64> {
     let source = Source::open(stores, &out.to_string(), &SourceOptions::default()).await?;
@@ -227,8 +244,8 @@ async fn an_output_on_files_can_always_be_left(
         }
         let other = place.other_process();
         let polls = usize::try_from(at).unwrap();
-        let ended = stopped_after(polls, Box::pin(write(other, &out, mode, 10))).await;
-        (place, stores, out, ended.is_some())
+        let has_ended = is_ended_or_killed(polls, other, out.clone(), mode, 10).await;
+        (place, stores, out, has_ended)
     };
     let (states, removals) = every_removal(mode, true, state).await;
     println!("{mode:?}: {removals} removals in {states} states");
@@ -313,19 +330,23 @@ async fn a_run_whose_staged_file_is_removed_is_revoked() {
 /// What check says of a run that cannot be finished, and the command that ends it.
 #[tokio::test]
 async fn check_names_what_is_lost_and_what_to_do() {
-    let place = Scratch::new(On::Files);
-    let out = &place.out;
-    write(Arc::clone(&place.stores), out, Mode::Error, 100).await.unwrap();
-    for polls in 1.. {
+    let mut polls = 0;
+    let place = loop {
+        let place = Scratch::new(On::Files);
+        let (stores, out) = (&place.stores, &place.out);
+        write(Arc::clone(stores), out, Mode::Error, 100).await.unwrap();
         let other = place.other_process();
-        drop(stopped_after(polls, Box::pin(write(other, out, Mode::Append, 10))).await);
+        let has_ended = is_ended_or_killed(polls, other, out.clone(), Mode::Append, 10).await;
         let paths = place.objects().await;
-        let is_decided = paths.iter().any(|path| path.ends_with("/prepared.json"));
-        if let Some(part) = paths.iter().find(|path| path.ends_with(".part") && is_decided) {
-            remove(&place.stores, out, part, false).await;
-            break;
+        let decisions = paths.iter().filter(|path| path.ends_with("/prepared.json")).count();
+        if let Some(part) = paths.iter().find(|path| path.ends_with(".part") && decisions == 2) {
+            remove(stores, out, part, false).await;
+            break place;
         }
-    }
+        assert!(!has_ended, "no run was killed between its decision and its last name");
+        polls += 1;
+    };
+    let out = &place.out;
     let found = check(&place.stores, out).await;
     let damage: Vec<_> = found.findings.iter().filter(|finding| finding.is_damage).collect();
     let [damage] = damage.as_slice() else { panic!("{found:?}") };

@@ -31,10 +31,16 @@ fn splitting_in_longitude_gives_the_golden_leaves_of_the_sample() {
 }
 
 #[rstest]
-#[case("stars/hipmain.csv", "hipparcos_counts.csv", 3000)]
-#[case("stars/qserv_case02_Source.csv.gz", "qserv_case02_source_counts.csv", 200)]
+#[case("stars/hipmain.csv", "", "hipparcos_counts.csv", 3000)]
+#[case(
+    "stars/qserv_case02_Source.csv.gz",
+    "--ra column_7 --dec column_10",
+    "qserv_case02_source_counts.csv",
+    200
+)]
 fn catalogues_have_the_golden_counts(
     #[case] file: &str,
+    #[case] columns: &str,
     #[case] table: &str,
     #[case] max_rows: u64,
 ) {
@@ -48,7 +54,8 @@ fn catalogues_have_the_golden_counts(
     }
     let own = |name: &str| lab.blocks(name).iter().map(|block| block.own_rows).sum::<u64>();
     for rule in ["lon", "balanced"] {
-        lab.done(&format!("{file} @{rule} --blocks 40 --max-rows {max_rows} --split {rule}"));
+        let limit = format!("--blocks 40 --max-rows {max_rows} --split {rule}");
+        lab.done(&format!("{file} @{rule} {columns} {limit}"));
         let most = lab.blocks(rule).iter().map(|block| block.own_rows).max();
         assert!(most.is_some_and(|most| most <= max_rows), "{rule}: {most:?}");
         assert_eq!(own(rule), own("v1"));
