@@ -48,15 +48,15 @@ kill FILTER="killed":
 
 # The long tests: ten million rows; a kill at every call; every flipped byte; 10,000 damaged files of
 # each kind; SEEDS orders of calls for two writers, a reader and a cleaner in each mode of create-only; a
-# tenth as many histories of statements
+# tenth as many histories of statements, and as many runs of each driver that die
 soak SEEDS="10000":
     cargo test --features test-hooks -- --ignored
-    PLEIAD_TEST_EVERY=1 cargo test --features test-hooks --test it -- killed:: removed:: unwell::every
+    PLEIAD_TEST_EVERY=1 cargo test --features test-hooks --test it -- killed:: removed:: unwell::every power_loss::
     PLEIAD_TEST_CASES=10000 cargo test --test it corrupt::
     PLEIAD_TEST_SEEDS={{SEEDS}} cargo test --test it commit_races::
-    PLEIAD_TEST_SEEDS=$(({{SEEDS}} / 10)) cargo test --test it history::
+    PLEIAD_TEST_SEEDS=$(({{SEEDS}} / 10)) cargo test --test it -- history:: drivers_simulated::
 
-# Memory that hard inputs take, made in DIR (6 GB): the table of docs/limits.md
+# Memory that hard inputs take, made in DIR (5 GB): the table of docs/limits.md
 measure-limits DIR:
     cargo build --release
     bash benches/limits.sh {{quote(DIR)}}

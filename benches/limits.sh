@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # How much memory the program takes on inputs that are hard on it: the table of docs/limits.md.
 #   bash benches/limits.sh DIR [PROGRAM]
-# DIR is made, and takes 6 GB; what is in it is used again. PROGRAM is target/release/pleiad unless named.
+# DIR is made, and takes 5 GB; what is in it is used again. PROGRAM is target/release/pleiad unless named. LIMITS
+# holds other limits than 128MB and 256MB.
 # Prints a line of Markdown for each input, command and --memory-limit: exit code, MiB that were resident at
-# most, and seconds. Exit code 65 refuses the input and names the line; 71 says that the limit is too small.
+# most, and MiB of data among them, the rest being the program itself. Exit code 65 refuses the input and names
+# the line; 71 says that the limit is too small. Linux only.
 set -euo pipefail
 dir=$1 pleiad=${2:-${CARGO_TARGET_DIR:-target}/release/pleiad}
 mkdir -p "$dir"
@@ -34,9 +36,9 @@ wide_rows() { # COLUMNS ROWS
         for (r = 1; r <= rows; r++) for (c = 1; c <= columns; c++) printf "%d.5%s", r * c % 1000, c < columns ? "," : "\n"
     }'
 }
-long_rows() { # 200 rows of 8 MiB each
+long_rows() { # 40 rows of 8 MiB each
     printf 'id,x,y,text\n'
-    for row in $(seq 200); do printf '%d,%d.5,%d.5,' "$row" "$row" "$row" && long_line $((8 << 20)) && printf '\n'; done
+    for row in $(seq 40); do printf '%d,%d.5,%d.5,' "$row" "$row" "$row" && long_line $((8 << 20)) && printf '\n'; done
 }
 small_files() { # DIRECTORY ENDING: 20,000 files of one row
     [ -d "$dir/$1" ] && return
@@ -53,6 +55,13 @@ wide_parquet() {
     [ -e "$dir/wide.parquet" ] || "$pleiad" -q sql -c "COPY (SELECT * FROM '$dir/wide.csv') TO '$dir/wide.parquet'"
 }
 
+ten_columns() {
+    local columns
+    columns=$(printf 'random() AS %s, ' a b c d e f g h i j)
+    [ -e "$dir/ten.parquet" ] || "$pleiad" -q sql -c \
+        "COPY (SELECT ${columns%, } FROM generate_series(1, 1000000)) TO '$dir/ten.parquet'"
+}
+
 make line.csv csv_line
 make quote.csv csv_quote
 make line.jsonl json_line
@@ -62,34 +71,52 @@ make long.csv long_rows
 small_files small csv
 small_files parts parquet
 wide_parquet
+ten_columns
 
 measured() { # INPUT LIMIT COMMAND…
-    local input=$1 limit=$2
+    local input=$1 limit=$2 name=$3
     shift 2
-    local code=0
-    /usr/bin/time -o "$dir/measured" -f '%M %e' "$pleiad" -q --memory-limit "$limit" "$@" \
-        > /dev/null 2> "$dir/said" || code=$?
-    read -r kib seconds < <(tail -n 1 "$dir/measured")
-    echo "| $input | $1 | $limit | $code | $((kib / 1024)) | $seconds |"
+    "$pleiad" -q --memory-limit "$limit" "$@" > /dev/null 2> "$dir/said" &
+    local process=$! code=0 resident=0 data=0 found
+    while found=$(awk '/^VmHWM|^RssAnon/ { print $2 }' "/proc/$process/status" 2> /dev/null) && [ -n "$found" ]; do
+        resident=${found%%$'\n'*} found=${found##*$'\n'}
+        data=$((found > data ? found : data))
+        sleep 0.05
+    done
+    wait "$process" || code=$?
+    echo "| $input | \`$name\` | $limit | $code | $((resident / 1024)) | $((data / 1024)) |"
 }
 
-echo "| input | command | --memory-limit | exit code | MiB | s |"
+echo "| input | command | --memory-limit | exit code | MiB | of it data |"
 echo "| --- | --- | --- | --- | --- | --- |"
-for limit in 128MB 256MB; do
-    for input in line.csv quote.csv line.jsonl line.csv.gz; do
-        measured "$input" "$limit" count "$dir/$input"
-        measured "$input" "$limit" sql -c "SELECT count(*), max(x) FROM '$dir/$input'"
+for limit in ${LIMITS:-128MB 256MB}; do
+    while read -r file input; do
+        measured "$input" "$limit" count "$dir/$file"
+        measured "$input" "$limit" sql -c "SELECT count(*), max(x) FROM '$dir/$file'"
+    done << END
+line.csv a CSV line of 1 GiB
+quote.csv a quote that never ends, 1 GiB
+line.jsonl a line of JSON of 1 GiB
+line.csv.gz 4 MB of gzip that hold a line of 4 GiB
+END
+    for ending in csv parquet; do
+        input="2,000 rows of 5,000 columns, $ending"
+        measured "$input" "$limit" summary "$dir/wide.$ending" --columns c1,c5000
+        measured "$input" "$limit" kmeans "$dir/wide.$ending" "$dir/out" --mode overwrite --columns c1,c2 --k 3
     done
-    for input in wide.csv wide.parquet; do
-        measured "$input" "$limit" summary "$dir/$input" --columns c1,c5000
-        measured "$input" "$limit" kmeans "$dir/$input" "$dir/out" --mode overwrite --columns c1,c2 --k 3
-    done
-    measured long.csv "$limit" sql -c "SELECT count(*), max(length(text)) FROM '$dir/long.csv'"
-    measured long.csv "$limit" summary "$dir/long.csv" --columns x
-    for input in small parts; do
-        measured "$input" "$limit" count "$dir/$input"
-        measured "$input" "$limit" sql -c "SELECT sum(x) FROM '$dir/$input/'"
-        measured "$input" "$limit" kmeans "$dir/$input" "$dir/out" --mode overwrite --columns x,y --k 3
-        measured "$input" "$limit" dbscan "$dir/$input" "$dir/out" --mode overwrite --x x --y y --eps 1
+    input="40 CSV lines of 8 MiB"
+    measured "$input" "$limit" sql -c "SELECT count(*), max(length(text)) FROM '$dir/long.csv'"
+    measured "$input" "$limit" summary "$dir/long.csv" --columns x
+    input="a million rows of 10 columns, k = 50"
+    measured "$input" "$limit" kmeans "$dir/ten.parquet" "$dir/out" --mode overwrite \
+        --columns a,b,c,d,e,f,g,h,i,j --k 50 --max-iterations 5
+    for files in small parts; do
+        ending=csv
+        [ "$files" = small ] || ending=parquet
+        input="20,000 $ending files of one row"
+        measured "$input" "$limit" count "$dir/$files"
+        measured "$input" "$limit" sql -c "SELECT sum(x) FROM '$dir/$files/'"
+        measured "$input" "$limit" kmeans "$dir/$files" "$dir/out" --mode overwrite --columns x,y --k 1
+        measured "$input" "$limit" dbscan "$dir/$files" "$dir/out" --mode overwrite --x x --y y --eps 1
     done
 done

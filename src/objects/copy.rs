@@ -216,7 +216,7 @@ async fn plan(
         Some(ObjectOrFolder::Object(meta)) => {
             let into = options.into_folder || to.path().is_root() || to.is_directory().await;
             let to = if into { to.join(from.name()) } else { to.clone() };
-            if from.url() == to.url() {
+            if from.path() == to.path() && stores.are_in_one_store(from, &to) {
                 return Err(Error::usage(format!("cannot copy '{from}' onto itself")));
             }
             let job = Job { from: from.clone(), meta, to, rank: 0 };

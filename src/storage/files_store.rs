@@ -19,6 +19,7 @@ use object_store::{
     RenameOptions, Result,
 };
 
+use super::effects::{self, Effect};
 use super::local::LocalFile;
 use super::s3::odd_keys::Skipped;
 
@@ -111,6 +112,11 @@ fn walk(
     Ok(())
 }
 
+/// The path of a key.
+fn local(key: &Path) -> PathBuf {
+    FilePath::new("/").join(key.as_ref())
+}
+
 fn key_of(path: &FilePath) -> Option<Path> {
     Path::parse(path.to_str()?).ok()
 }
@@ -174,11 +180,14 @@ impl ObjectStore for FilesStore {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.files.delete_stream(paths)
+        let noted = |path: &Path| effects::note(|| Effect::Remove(local(path)));
+        self.files.delete_stream(paths).inspect_ok(noted).boxed()
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
-        self.files.copy_opts(from, to, how).await
+        self.files.copy_opts(from, to, how).await?;
+        effects::note(|| Effect::Link(local(from), local(to)));
+        Ok(())
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, how: RenameOptions) -> Result<()> {

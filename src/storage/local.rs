@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datafusion::common::runtime::SpawnedTask;
 
 use super::crash;
+use super::effects::{self, Effect};
 use crate::error::{Error, Kind, Result};
 
 /// Files of this machine. Cheap to clone; clones count together.
@@ -204,10 +205,12 @@ impl LocalFiles {
 
     /// Opens a new, empty file for writing, which errors call `shown`. Missing directories are made.
     pub(super) fn create_empty(&self, path: &Path, shown: &Path) -> Result<File> {
-        self.make_dir(parent(path))?;
+        self.make_dirs(parent(path))?;
         self.count();
         let opened = OpenOptions::new().write(true).create_new(true).open(path);
-        opened.map_err(|cause| failed("create", shown, cause))
+        let file = opened.map_err(|cause| failed("create", shown, cause))?;
+        effects::note(|| Effect::Create(path.to_owned()));
+        Ok(file)
     }
 
     /// Makes a file of so many bytes that stand for others: it need not be durable. If that fails, it is
@@ -226,16 +229,18 @@ impl LocalFiles {
     }
 
     /// Gives a file another name on the same file system. Missing directories are made; the new
-    /// name is durable after [`LocalFiles::sync_dir`] of its directory.
+    /// name is durable after [`LocalFiles::sync_dir`] of its directory and of those that were made.
     ///
     /// # Errors
     /// If a call fails, for instance because the names are on two file systems.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.make_dir(parent(to))?;
+        self.make_dirs(parent(to))?;
         self.count();
         fs::rename(from, to).map_err(|cause| {
             Error::io(format!("cannot rename '{}' to '{}'", from.display(), to.display()), cause)
-        })
+        })?;
+        effects::note(|| Effect::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
     }
 
     /// As [`LocalFiles::rename`] within a directory, durable on return.
@@ -251,7 +256,9 @@ impl LocalFiles {
     pub fn sync_dir(&self, dir: &Path) -> Result<()> {
         self.count();
         let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|cause| failed("write", dir, cause))
+        synced.map_err(|cause| failed("write", dir, cause))?;
+        effects::note(|| Effect::SyncDir(dir.to_owned()));
+        Ok(())
     }
 
     /// Removes a file; `false` means that there was none.
@@ -260,7 +267,11 @@ impl LocalFiles {
     /// If a call fails.
     pub fn remove(&self, path: &Path) -> Result<bool> {
         self.count();
-        gone(fs::remove_file(path)).map_err(|cause| failed("remove", path, cause))
+        let removed = gone(fs::remove_file(path)).map_err(|cause| failed("remove", path, cause))?;
+        if removed {
+            effects::note(|| Effect::Remove(path.to_owned()));
+        }
+        Ok(removed)
     }
 
     /// Removes a directory that is empty; `false` means that it is not there or not empty.
@@ -271,6 +282,10 @@ impl LocalFiles {
         self.count();
         match gone(fs::remove_dir(dir)) {
             Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+            Ok(true) => {
+                effects::note(|| Effect::Remove(dir.to_owned()));
+                Ok(true)
+            }
             other => other.map_err(|cause| failed("remove", dir, cause)),
         }
     }
@@ -297,7 +312,12 @@ impl LocalFiles {
     /// If a call fails; some files may be gone then.
     pub fn remove_dir(&self, dir: &Path) -> Result<bool> {
         self.count();
-        gone(fs::remove_dir_all(dir)).map_err(|cause| failed("remove", dir, cause))
+        let removed =
+            gone(fs::remove_dir_all(dir)).map_err(|cause| failed("remove", dir, cause))?;
+        if removed {
+            effects::note(|| Effect::Remove(dir.to_owned()));
+        }
+        Ok(removed)
     }
 
     /// The one place every call passes: a test that stops the process stops it here.
@@ -307,16 +327,29 @@ impl LocalFiles {
         crash::point();
     }
 
+    /// Makes a directory and those above it, durable on return.
     pub(super) fn make_dir(&self, dir: &Path) -> Result<()> {
+        let made = self.make_dirs(dir)?;
+        made.iter().try_for_each(|dir| self.sync_dir(parent(dir)))
+    }
+
+    /// Makes a directory and those above it; the answer is those that were not there, outermost first.
+    fn make_dirs(&self, dir: &Path) -> Result<Vec<PathBuf>> {
         if dir.is_dir() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.count();
-        fs::create_dir_all(dir).map_err(|cause| failed("create directory", dir, cause))
+        let missing = dir.ancestors().take_while(|dir| !dir.is_dir());
+        let mut made: Vec<_> = missing.map(Path::to_owned).collect();
+        made.reverse();
+        fs::create_dir_all(dir).map_err(|cause| failed("create directory", dir, cause))?;
+        made.iter().for_each(|dir| effects::note(|| Effect::MakeDir(dir.clone())));
+        Ok(made)
     }
 
     /// Begins a temporary file in the directory of `path`.
     pub(super) fn temporary(&self, path: &Path) -> Result<Temporary> {
+        self.make_dir(parent(path))?;
         let temporary = path.with_file_name(temporary_name(path));
         let file = self.create_empty(&temporary, path)?;
         // Where there are no locks, no one takes the file for a dead writer's either.
@@ -334,15 +367,19 @@ impl LocalFiles {
             // The first failure is the one to report; without space there may be no second name.
             drop(fs::remove_file(&temporary.path));
         }
-        written.map(|()| temporary).map_err(|cause| failed("write", path, cause))
+        written.map_err(|cause| failed("write", path, cause))?;
+        effects::note(|| Effect::Sync(temporary.path.clone()));
+        Ok(temporary)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.count();
-        match self.without_links {
-            true => Err(ErrorKind::Unsupported.into()),
-            false => fs::hard_link(from, to),
+        if self.without_links {
+            return Err(ErrorKind::Unsupported.into());
         }
+        fs::hard_link(from, to)?;
+        effects::note(|| Effect::Link(from.to_owned(), to.to_owned()));
+        Ok(())
     }
 
     fn claim(&self, temporary: &Path, path: &Path) -> Result<bool> {

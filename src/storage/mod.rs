@@ -7,6 +7,7 @@
 //! [`Upload`].
 
 mod crash; // where a test may end this process
+mod effects; // what a test learns of changes on local disks
 mod environment; // variables of the process, or of a test
 mod errors; // errors of the libraries below, as ours
 mod explain; // what a server answers, as a sentence

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::effects::{self, Effect};
 use super::local::{LocalFiles, failed};
 use crate::error::Result;
 
@@ -99,6 +100,7 @@ impl NewFile {
         self.files.count();
         let completed = self.write(&self.rest, false).and_then(|file| file.sync_all());
         completed.map_err(|cause| failed("write", &self.shown, cause))?;
+        effects::note(|| Effect::Sync(self.path.clone()));
         self.written = self.size();
         self.rest.clear();
         Ok(())

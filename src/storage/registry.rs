@@ -179,6 +179,18 @@ impl Stores {
         self.skipped.noted()
     }
 
+    /// Whether two locations are in the same store: two aliases may stand for one server.
+    pub(crate) fn are_in_one_store(&self, one: &Location, other: &Location) -> bool {
+        let bucket = |location: &Location| {
+            let settings = self.options.settle(location.alias()).ok()?;
+            let server = Url::parse(&settings.server().value).ok()?;
+            Some((server, location.url().host_str()?.to_owned()))
+        };
+        let are_on_s3 = [one, other].iter().all(|location| location.scheme() == Scheme::S3);
+        one.store_url() == other.store_url()
+            || are_on_s3 && bucket(one).is_some_and(|one| Some(one) == bucket(other))
+    }
+
     /// Requests sent so far: HTTP requests to S3, retries included; calls of other stores.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)

@@ -4,7 +4,8 @@
 //! footer leaves NaN out, while the engine's MAX takes it as the greatest value, so float bounds
 //! are never given as exact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
@@ -93,6 +94,25 @@ pub(crate) fn of_record(file: &FileRecord, schema: &Schema) -> Statistics {
         total_byte_size: Precision::Absent,
         column_statistics: columns.collect(),
     })
+}
+
+/// What is made of the statistics of files, once for all files that share them.
+#[derive(Default)]
+pub(crate) struct SharedStatistics {
+    made: HashMap<(*const Statistics, Vec<ScalarValue>), Arc<Statistics>>,
+}
+
+impl SharedStatistics {
+    /// What `make` makes of `statistics` for a file with these key values.
+    pub(crate) fn of(
+        &mut self,
+        statistics: &Arc<Statistics>,
+        keys: &[ScalarValue],
+        make: impl FnOnce(&Statistics) -> Statistics,
+    ) -> Arc<Statistics> {
+        let made = self.made.entry((Arc::as_ptr(statistics), keys.to_vec()));
+        Arc::clone(made.or_insert_with(|| Arc::new(make(statistics))))
+    }
 }
 
 /// `statistics` with the bounds of floats given as estimates.

@@ -1,9 +1,15 @@
 //! What drivers take for the rows of a dataset, and in which unit.
 
+use std::sync::Arc;
+
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use pleiad::error::{Error, Kind};
+use pleiad::storage::{StorageOptions, Stores};
+use pleiad::table::{Source, SourceOptions};
 use rstest::rstest;
 
 use crate::commands::{Lab, check_refused};
-use crate::support::scratch::On;
+use crate::support::scratch::{On, session, session_with_pool};
 
 /// The values of column `name` of a CSV answer.
 fn column(csv: &str, name: &str) -> Vec<String> {
@@ -129,4 +135,53 @@ fn the_diagnosis_is_that_of_the_best_model() {
     for excess in column(&diagnosis, "unweighted_excess") {
         assert!(excess.parse::<f64>().unwrap() > -1e-12, "{diagnosis}");
     }
+}
+
+/// How many metrics a plan has, and what those of its scans with this name add up to.
+fn metrics(plan: &dyn ExecutionPlan, name: &str) -> (usize, usize) {
+    let own = plan.metrics();
+    let count = own.as_ref().map_or(0, |own| own.iter().count());
+    let sum = own.and_then(|own| own.sum_by_name(name)).map_or(0, |sum| sum.as_usize());
+    let below = plan.children().into_iter().map(|child| metrics(child.as_ref(), name));
+    below.fold((count, sum), |(count, sum), below| (count + below.0, sum + below.1))
+}
+
+/// What the engine notes of each file would fill memory, and so would a list of files that is not accounted.
+#[rstest]
+#[case::parquet("parquet")]
+#[case::text("csv")]
+#[tokio::test]
+async fn many_files_are_accounted_and_take_little_memory(#[case] ending: &str) {
+    const FILES: usize = 1200;
+    let dir = tempfile::tempdir().unwrap();
+    let path = |number: usize| dir.path().join(format!("k={}/{number}.{ending}", number % 2));
+    let first = path(0);
+    let copy = format!("COPY (SELECT 2 AS id, 1.5 AS x) TO '{}'", first.display());
+    let (code, _, stderr) = crate::cli::outcome(&mut crate::cli::pleiad(&["sql", "-c", &copy]));
+    assert_eq!(code, 0, "{stderr}");
+    std::fs::create_dir(dir.path().join("k=1")).unwrap();
+    for number in 1..FILES {
+        std::fs::copy(&first, path(number)).unwrap();
+    }
+    let stores = Stores::new(StorageOptions::default());
+    let text = dir.path().to_str().unwrap();
+    let source = Source::open(&stores, text, &SourceOptions::default()).await.unwrap();
+    let query = "SELECT sum(id + CAST(k AS BIGINT)) FROM t WHERE x > 1";
+
+    let context = session(&stores, 2, 8192);
+    context.register_table("t", source.tables[0].provider()).unwrap();
+    let plan = context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+    let batches = collect(Arc::clone(&plan), context.task_ctx()).await.unwrap();
+    let sum = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+    assert!(sum.contains(&format!("| {} ", 2 * FILES + FILES / 2)), "{sum}");
+    let (count, bytes) = metrics(plan.as_ref(), "bytes_scanned");
+    assert!(count < FILES / 4, "{count} metrics");
+    assert!(ending == "csv" || bytes > 100 * FILES, "{bytes} bytes");
+
+    let context = session_with_pool(&stores, 1 << 20);
+    context.register_table("t", source.tables[0].provider()).unwrap();
+    let refused = context.sql(query).await.unwrap().collect().await.unwrap_err();
+    let refused = Error::from(refused);
+    assert_eq!(refused.kind(), Kind::Limit, "{refused}");
+    assert!(refused.to_string().contains("a list of 1200 files"), "{refused}");
 }

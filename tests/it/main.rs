@@ -32,6 +32,7 @@ mod corrupt; // damaged files are read or refused
 mod dbscan_local; // law 5 in one block and by any blocks, against slow answers
 mod dbscan_cancel; // a dropped driver ends its threads, in every phase
 mod dbscan; // law 5 from files to labels; golden labels; killed runs
+mod drivers_simulated; // drivers that die, in an order of calls that a seed decides
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
 mod history; // several processes whose statements must be one after the other
@@ -67,6 +68,7 @@ mod docs; // pages made from the code, commands of the README
 mod shared; // what needs data of others
 mod scripts; // the scripts in sql/, and SQL from the command line
 mod slt; // SQL logic tests
+mod power_loss; // disks as a power cut leaves them
 mod prose; // what pages and messages say, as texts
 mod secrets; // no secret in anything that is said or written
 mod storage; // one suite for all stores

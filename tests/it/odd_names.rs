@@ -134,3 +134,31 @@ fn an_object_with_the_name_of_a_folder_is_refused_before_anything_is_copied() {
     assert!(!copy.exists());
     odd.done(&["cp", "s3://bucket/n", "s3://bucket/n2", "-r"]);
 }
+
+/// No request can name a key with a segment `.` or `..`: what it would be folded to stays untouched.
+#[test]
+fn a_dotted_key_is_never_another_object() {
+    let Some(odd) = Odd::new() else { return };
+    for (key, body) in [("up.csv", "x\n7\n"), ("d/dot.csv", "x\n8\n")] {
+        odd.0.put(&format!("bucket/{key}"), body);
+    }
+    for (key, body) in [("d/../up.csv", "hidden\n1\n"), ("d/./dot.csv", "hidden\n2\n")] {
+        odd.0.put(&format!("bucket/{key}"), body);
+    }
+    for name in ["s3://bucket/d/../up.csv", "s3://bucket/d/./dot.csv"] {
+        for line in [&["cat", name][..], &["head", name], &["count", name], &["rm", name, "--yes"]]
+        {
+            let (code, stdout, stderr) = odd.run(line);
+            assert_eq!((code, stdout.as_str()), (2, ""), "{line:?}: {stderr}");
+            assert!(stderr.contains(&format!("'{name}' has ")), "{line:?}: {stderr}");
+        }
+    }
+    let (stdout, stderr) = odd.done(&["ls", "s3://bucket", "-r"]);
+    assert!(stdout.contains("up.csv") && !stdout.contains("../up.csv"), "{stdout}");
+    assert!(stderr.starts_with("warning: 5 names are left out of listings, "), "{stderr}");
+    let (stdout, stderr) = odd.done(&["rm", "s3://bucket/d", "--yes"]);
+    assert!(stdout.contains("s3://bucket/d"), "{stdout}");
+    assert!(stderr.contains("left out of listings, such as 's3://bucket/d/."), "{stderr}");
+    assert_eq!(odd.done(&["cat", "s3://bucket/up.csv"]).0, "x\n7\n");
+    assert_eq!(odd.run(&["cat", "s3://bucket/d/dot.csv"]).0, 66);
+}

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use object_store::ObjectStoreExt;
 use pleiad::error::{Kind, Result};
 use pleiad::event::Silent;
-use pleiad::storage::Stores;
+use pleiad::objects::copy::{CopyOptions, copy};
+use pleiad::storage::{StorageOptions, Stores};
 use pleiad::table::{
     Begin, Manifest, Mode, OwnInput, ReadFrom, Run, RunOptions, TableSpec, current_manifest,
 };
@@ -14,6 +15,7 @@ use rstest::rstest;
 
 use crate::commands::Lab;
 use crate::support::faults::Fault;
+use crate::support::s3::{ENDPOINT, KEY, SECRET, TestS3};
 use crate::support::scratch::{On, Scratch, session};
 use crate::support::sql;
 use crate::table::stopped_after;
@@ -236,4 +238,44 @@ fn text_of_a_dataset_is_read_with_its_version() {
     let (code, _, said) = crate::cli::outcome(&mut crate::cli::pleiad(&words));
     assert_eq!(code, 0, "{said}");
     assert!(lab.done("count @sky").contains("900"));
+}
+
+/// Two aliases of `mc` may stand for one server.
+#[tokio::test]
+async fn another_alias_of_the_output_is_the_output() {
+    let server = TestS3::new(&["bucket"]);
+    let mut variables = TestS3::variables();
+    for (alias, end) in [("one", ""), ("two", "/")] {
+        let host = ENDPOINT.replace("://", &format!("://{KEY}:{SECRET}@"));
+        variables.push((format!("MC_HOST_{alias}"), format!("{host}{end}")));
+    }
+    let stores = server.stores_with(StorageOptions::default(), variables);
+    for version in 1..=2 {
+        let copy = "COPY (SELECT 1 AS id) TO 'one/bucket/out' OPTIONS ('mode' 'append')";
+        sql::run(&sql::script(&stores, &version.to_string()), copy).await.unwrap();
+    }
+    let out = stores.parse("one/bucket/out").unwrap();
+    for other in ["two/bucket/out", "s3://bucket/out", "one/bucket/out"] {
+        let at = stores.parse(other).unwrap();
+        let file = vec![format!("{other}/id=1/a.parquet")];
+        let cases = [
+            (Mode::Overwrite, ReadFrom::Version(at.clone(), 2), "is also the input"),
+            (Mode::Append, ReadFrom::Version(at, 1), "but this run has read its version 1"),
+            (Mode::Append, ReadFrom::Files(file), "is a file of the output"),
+        ];
+        for (mode, read, expected) in cases {
+            let options = RunOptions { mode, reads: vec![read], ..RunOptions::default() };
+            let Err(refused) = Run::begin(&stores, &out, options).await else { panic!("{other}") };
+            assert!(refused.to_string().contains(expected), "{other}: {refused}");
+        }
+        let (from, to) = (stores.parse(&format!("{other}/_SUCCESS")), out.join("_SUCCESS"));
+        let options = CopyOptions { force: true, ..CopyOptions::default() };
+        let copied = copy(&stores, &from.unwrap(), &to, options, &Silent).await;
+        let refused = copied.unwrap_err().to_string();
+        assert!(refused.contains("onto itself"), "{other}: {refused}");
+    }
+    let elsewhere = stores.parse("two/bucket/other").unwrap();
+    let reads = vec![ReadFrom::Version(elsewhere, 1)];
+    let options = RunOptions { mode: Mode::Overwrite, reads, ..RunOptions::default() };
+    assert!(matches!(Run::begin(&stores, &out, options).await, Ok(Begin::Run(_))));
 }

@@ -341,6 +341,35 @@ async fn of_two_writers_one_wins_and_the_other_may_try_again(
     assert_eq!(data, won.files.len());
 }
 
+/// Files of text have the same names in every version: those of the winner stay when the loser's are removed.
+#[rstest]
+#[tokio::test]
+async fn a_loser_does_not_remove_the_text_of_the_winner(
+    #[values(On::Memory, On::Files, On::S3)] on: On,
+) {
+    let place = Scratch::new(on);
+    let text = |text: &'static str| {
+        futures::stream::iter([Ok((bytes::Bytes::from_static(text.as_bytes()), 1))])
+    };
+    let mut runs = Vec::new();
+    for (rows, own) in [("a,1\n", "first.csv"), ("b,2\n", "second.csv")] {
+        let run = begin(&place.other_process(), &place.out, Mode::Overwrite).await.unwrap();
+        run.write_text("deep/part.csv", text(rows)).await.unwrap();
+        run.write_text(own, text(rows)).await.unwrap();
+        runs.push(run);
+    }
+    let (second, first) = (runs.pop().unwrap(), runs.pop().unwrap());
+    first.commit(BTreeMap::new()).await.unwrap();
+    let lost = second.commit(BTreeMap::new()).await.unwrap_err();
+    assert_eq!(lost.kind(), Kind::Retry, "{lost}");
+    let csv: Vec<_> =
+        place.visible().await.into_iter().filter(|path| path.ends_with(".csv")).collect();
+    assert_eq!(csv, ["deep/part.csv", "first.csv"]);
+    let checkup =
+        pleiad::table::commit::check(&place.stores, &place.out, true, &Silent).await.unwrap();
+    assert_eq!(checkup.damages(), 0, "{checkup:?}");
+}
+
 #[rstest]
 #[tokio::test]
 async fn two_appends_both_stay(#[values(On::Memory, On::Files, On::S3)] on: On) {

@@ -81,7 +81,7 @@ impl Run {
         };
         let RunOptions { mode, reads, own_input, .. } = &options;
         let reads_base = match &base {
-            Some(base) => reads::reads_base(&place, base, *mode, reads, *own_input).await?,
+            Some(base) => reads::reads_base(stores, &place, base, *mode, reads, *own_input).await?,
             None => false,
         };
         let base_version = base.as_ref().map_or(0, |base| base.version);

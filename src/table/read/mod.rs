@@ -5,5 +5,6 @@ pub mod options; // how it may be read
 pub mod table; // one table: its columns, keys and files
 pub(crate) mod unmanaged; // directories and files that have no manifest
 pub(crate) mod pinned; // a store that answers only for known files, as they were
+mod many_files; // a scan of so many files that what is counted of each would fill memory
 pub(crate) mod provider; // a table as the engine sees it
 pub mod external; // tables by location, for SQL

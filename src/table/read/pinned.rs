@@ -12,12 +12,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
-use datafusion::datasource::physical_plan::parquet::{
-    ParquetFileMetrics, ParquetFileReaderFactory,
-};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
-use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricCategory,
+};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
@@ -36,6 +36,9 @@ use crate::table::commit::current_version;
 use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::nan::with_safe_bounds;
+
+/// Bytes fetched from the end of a file in the hope that its footer is in them.
+pub(super) const FOOTER_HINT: usize = 64 * 1024;
 
 /// Pinned files of one table. Read only.
 #[derive(Debug)]
@@ -224,8 +227,9 @@ impl ParquetFileReaderFactory for PinnedReaders {
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
         let meta = file.object_meta;
+        let bytes = MetricBuilder::new(metrics).with_category(MetricCategory::Bytes);
         Ok(Box::new(PinnedReader {
-            metrics: ParquetFileMetrics::new(partition, meta.location.as_ref(), metrics),
+            bytes: bytes.counter("bytes_scanned", partition),
             store: Arc::clone(&self.store),
             footers: Arc::clone(&self.footers),
             footer_hint,
@@ -239,7 +243,7 @@ struct PinnedReader {
     footers: Arc<FileMetadataCache>,
     meta: ObjectMeta,
     footer_hint: Option<usize>,
-    metrics: ParquetFileMetrics,
+    bytes: Count,
 }
 
 impl AsyncFileReader for PinnedReader {
@@ -258,7 +262,7 @@ impl AsyncFileReader for PinnedReader {
         async move {
             let got = self.store.get_ranges(&self.meta.location, &ranges).await;
             let got = got.map_err(|error| ParquetError::External(Box::new(error)))?;
-            self.metrics.bytes_scanned.add(got.iter().map(Bytes::len).sum());
+            self.bytes.add(got.iter().map(Bytes::len).sum());
             Ok(got)
         }
         .boxed()

@@ -27,14 +27,13 @@ use datafusion::physical_plan::empty::EmptyExec;
 use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 
-use super::pinned::{PinnedReaders, PinnedStore};
+use super::many_files::{ManyFiles, accounted};
+use super::pinned::{FOOTER_HINT, PinnedReaders, PinnedStore};
 use super::table::{SourceFile, SourceTable};
 use crate::table::format::Format;
+use crate::table::statistics::SharedStatistics;
 use crate::table::text::format::TextFile;
 use crate::table::text::scan::TextSource;
-
-/// Bytes fetched from the end of a file in the hope that its footer is in them.
-const FOOTER_HINT: usize = 64 * 1024;
 
 impl SourceTable {
     /// The table for the engine: a stock file scan over the pinned files.
@@ -97,32 +96,37 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
-    fn file_source(&self, state: &dyn Session) -> Arc<dyn FileSource> {
+    /// How the files are read, of which a plan has `files`.
+    fn file_source(&self, state: &dyn Session, files: usize) -> Result<Arc<dyn FileSource>> {
+        let pool = &state.runtime_env().memory_pool;
+        let list = accounted(pool, files)?;
         let keys: Vec<_> = self.table.keys.iter().cloned().map(Arc::new).collect();
         let schema = TableSchema::builder(Arc::clone(&self.table.file_schema))
             .with_table_partition_cols(keys)
             .build();
-        match &self.table.format {
+        Ok(match &self.table.format {
             Format::Parquet => {
                 let footers = state.runtime_env().cache_manager.get_file_metadata_cache();
                 let readers = PinnedReaders { store: Arc::clone(&self.store), footers };
                 let options = state.default_table_options().parquet;
-                Arc::new(
-                    ParquetSource::new(schema)
-                        .with_table_parquet_options(options)
-                        .with_metadata_size_hint(FOOTER_HINT)
-                        .with_parquet_file_reader_factory(Arc::new(readers)),
-                )
+                let source = ParquetSource::new(schema)
+                    .with_table_parquet_options(options)
+                    .with_metadata_size_hint(FOOTER_HINT)
+                    .with_parquet_file_reader_factory(Arc::new(readers));
+                match list {
+                    Some(list) => Arc::new(ManyFiles::new(source, list, state.task_ctx())),
+                    None => Arc::new(source),
+                }
             }
             Format::Csv(_) | Format::Json => {
                 let mut texts = self.table.files.iter().filter_map(|file| file.text.as_deref());
                 let is_splittable = texts.all(TextFile::is_splittable);
                 let store = Arc::clone(&self.store) as _;
                 let place = self.table.place.clone();
-                let pool = Arc::clone(&state.runtime_env().memory_pool);
+                let pool = (Arc::clone(pool), list);
                 Arc::new(TextSource::new(store, place, pool, schema, is_splittable))
             }
-        }
+        })
     }
 }
 
@@ -143,11 +147,14 @@ impl DatasetTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let streams = state.config().target_partitions();
-        let files = FileGroup::new(files.into_iter().map(partitioned).collect());
+        let source = self.file_source(state, files.len())?;
+        let mut shared = SharedStatistics::default();
+        let files = files.into_iter().map(|file| partitioned(file, &mut shared));
+        let files = FileGroup::new(files.collect());
         let groups = files.split_files(streams).into_iter().map(FileGroup::into_inner).collect();
         let (groups, statistics) = summary(groups, &self.table.schema)?;
         let url = ObjectStoreUrl::parse(self.table.location().store_url())?;
-        let scan = FileScanConfigBuilder::new(url, self.file_source(state))
+        let scan = FileScanConfigBuilder::new(url, source)
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
@@ -167,9 +174,9 @@ impl TableProvider for DatasetTable {
     }
 
     fn statistics(&self) -> Option<Statistics> {
-        summary(vec![self.table.files.iter().map(partitioned).collect()], &self.table.schema)
-            .ok()
-            .map(|(_, statistics)| statistics)
+        let mut shared = SharedStatistics::default();
+        let files = self.table.files.iter().map(|file| partitioned(file, &mut shared));
+        summary(vec![files.collect()], &self.table.schema).ok().map(|(_, statistics)| statistics)
     }
 
     fn supports_filters_pushdown(
@@ -220,13 +227,17 @@ fn summary(
     Ok((groups, all))
 }
 
-fn partitioned(file: &SourceFile) -> PartitionedFile {
-    let mut statistics = Arc::clone(&file.statistics);
-    if !file.partition.is_empty() {
-        let rows = statistics.num_rows;
-        let keys = file.partition.iter().map(|value| key_statistics(value, &rows));
-        Arc::make_mut(&mut statistics).column_statistics.extend(keys);
-    }
+fn partitioned(file: &SourceFile, shared: &mut SharedStatistics) -> PartitionedFile {
+    let with_keys = |known: &Statistics| {
+        let keys = file.partition.iter().map(|value| key_statistics(value, &known.num_rows));
+        let mut statistics = known.clone();
+        statistics.column_statistics.extend(keys);
+        statistics
+    };
+    let statistics = match file.partition.as_slice() {
+        [] => Arc::clone(&file.statistics),
+        keys => shared.of(&file.statistics, keys, with_keys),
+    };
     let mut partitioned = PartitionedFile::new_from_meta(file.meta.clone())
         .with_partition_values(file.partition.clone());
     // Its own method takes every key value for one that is not NULL.

@@ -16,10 +16,11 @@ use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::Format;
 use crate::table::manifest::{FileRecord, InputRecord, Manifest, TableRecord};
+use crate::table::statistics::{self, SharedStatistics};
 use crate::table::text::format::TextFile;
 use crate::table::text::join;
 use crate::table::text::preamble::Finding;
-use crate::table::{statistics, value};
+use crate::table::value;
 
 /// Files looked at at the same time.
 pub(super) const AT_ONCE: usize = 16;
@@ -229,17 +230,20 @@ impl SourceTable {
         let files = || tables.iter().flat_map(|table| &table.files);
         let fields = join::fields(files().filter_map(|file| file.text.as_deref()));
         let schema = Arc::new(Schema::new(fields));
-        let file = |file: &SourceFile| {
-            let mut statistics = Statistics::new_unknown(&schema);
-            statistics.num_rows = file.statistics.num_rows;
-            SourceFile { statistics: Arc::new(statistics), ..file.clone() }
+        let mut shared = SharedStatistics::default();
+        let mut file = |file: &SourceFile| {
+            let statistics = shared.of(&file.statistics, &[], |known| Statistics {
+                num_rows: known.num_rows,
+                ..Statistics::new_unknown(&schema)
+            });
+            SourceFile { statistics, ..file.clone() }
         };
         let (keys, name) = (first.keys.clone(), first.name.clone());
         let mut joined = Self::new(
             name,
             keys,
             Arc::clone(&schema),
-            files().map(file).collect(),
+            files().map(&mut file).collect(),
             first.format.clone(),
             (first.place.clone(), first.version),
         );
@@ -348,11 +352,17 @@ impl SourceTable {
             .collect();
         let narrowed = |table: &Self| -> Vec<SourceFile> {
             let places = places(table);
+            let mut shared = SharedStatistics::default();
             let narrow = |file: &SourceFile| {
-                let mut statistics = Statistics::clone(&file.statistics);
-                let of = |&place: &usize| file.statistics.column_statistics[place].clone();
-                statistics.column_statistics = places.iter().map(of).collect();
-                SourceFile { statistics: Arc::new(statistics), ..file.clone() }
+                let statistics = shared.of(&file.statistics, &[], |known| {
+                    let of = |&place: &usize| known.column_statistics[place].clone();
+                    Statistics {
+                        num_rows: known.num_rows,
+                        total_byte_size: known.total_byte_size,
+                        column_statistics: places.iter().map(of).collect(),
+                    }
+                });
+                SourceFile { statistics, ..file.clone() }
             };
             table.files.iter().map(narrow).collect()
         };

@@ -20,6 +20,7 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::ParquetMetaData;
 
 use super::options::SourceOptions;
+use super::pinned::FOOTER_HINT;
 use super::table::{AT_ONCE, SourceFile, SourceTable};
 use crate::error::{Error, Result, guarded};
 use crate::storage::{Location, Stores};
@@ -45,9 +46,6 @@ const LOOKS_AT_ONCE: usize = 4;
 /// The same if all are at most as small as this: on an object store they wait most of their time.
 const SMALL_LOOKS_AT_ONCE: usize = 64;
 const SMALL_BYTES: u64 = 64 * 1024;
-
-/// Bytes fetched from the end of a file in the hope that its footer is in them.
-const FOOTER_HINT: usize = 64 * 1024;
 
 /// The table at `place`.
 pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<SourceTable> {

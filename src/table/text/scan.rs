@@ -42,6 +42,7 @@ pub(crate) struct TextSource {
     store: Arc<dyn ObjectStore>,
     place: DatasetRoot,
     pool: Arc<dyn MemoryPool>,
+    _list: Option<Arc<MemoryReservation>>,
     schema: TableSchema,
     projection: SplitProjection,
     is_splittable: bool,
@@ -51,17 +52,18 @@ pub(crate) struct TextSource {
 
 impl TextSource {
     /// Files of `store`, each of which carries its [`TextFile`]; `place` names them in errors. Lines that are
-    /// held are accounted to `pool`.
+    /// held are accounted to the pool, as the list of files is.
     pub(crate) fn new(
         store: Arc<dyn ObjectStore>,
         place: DatasetRoot,
-        pool: Arc<dyn MemoryPool>,
+        (pool, list): (Arc<dyn MemoryPool>, Option<Arc<MemoryReservation>>),
         schema: TableSchema,
         is_splittable: bool,
     ) -> Self {
         let projection = SplitProjection::unprojected(&schema);
         let metrics = ExecutionPlanMetricsSet::new();
-        Self { store, place, pool, schema, projection, is_splittable, batch_rows: 8192, metrics }
+        let (batch_rows, _list) = (8192, list);
+        Self { store, place, pool, _list, schema, projection, is_splittable, batch_rows, metrics }
     }
 }
 
