@@ -1,11 +1,15 @@
-//! What a run or an upload leaves to be done when it is dropped: the removal of what it staged.
+//! What a run or an upload leaves to be done when it is dropped: the removal of what it staged. And
+//! what must not be dropped half done, since no one would remove it.
 //!
 //! The work is begun at once, and remembered as long as it goes on, so that a process can wait for it
 //! before it ends.
 
 use std::sync::{Mutex, PoisonError};
 
+use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt, WeakShared, join_all};
+
+use crate::error::{Error, Result};
 
 static PENDING: Mutex<Vec<WeakShared<BoxFuture<'static, ()>>>> = Mutex::new(Vec::new());
 
@@ -22,11 +26,30 @@ pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     drop(runtime.spawn(work));
 }
 
-/// Waits until everything that was begun is done. The caller does it itself where the threads of the
-/// runtime are busy.
+/// Does `work` to its end although this future may be dropped before; then what it gives is dropped too.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn undivided<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let (done, is_done) = oneshot::channel();
+    spawn(async move { drop(done.send(work.await)) });
+    let died = |cause| Error::internal("a step that is not divided died").caused_by(cause);
+    is_done.await.map_err(died)?
+}
+
+/// Waits until everything that was begun is done, and what that leaves in its turn. The caller does it
+/// itself where the threads of the runtime are busy.
 pub async fn finish() {
-    let all = std::mem::take(&mut *PENDING.lock().unwrap_or_else(PoisonError::into_inner));
-    join_all(all.iter().filter_map(WeakShared::upgrade)).await;
+    loop {
+        let all = std::mem::take(&mut *PENDING.lock().unwrap_or_else(PoisonError::into_inner));
+        let all: Vec<_> = all.iter().filter_map(WeakShared::upgrade).collect();
+        if all.is_empty() {
+            return;
+        }
+        join_all(all).await;
+    }
 }
 
 #[cfg(test)]
@@ -36,6 +59,33 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// A value that leaves work behind.
+    struct Leaves(Arc<AtomicBool>);
+
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            let left = Arc::clone(&self.0);
+            spawn(async move { left.store(true, Ordering::Relaxed) });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_step_is_done_although_no_one_waits_and_what_it_gives_is_dropped() {
+        let (go, goes) = oneshot::channel::<()>();
+        let is_left = Arc::new(AtomicBool::new(false));
+        let left = Arc::clone(&is_left);
+        let mut step = Box::pin(undivided(async move {
+            goes.await.ok();
+            Ok(Leaves(left))
+        }));
+        assert!(futures::poll!(&mut step).is_pending());
+        drop(step);
+        go.send(()).expect("the step goes on");
+        finish().await;
+        assert!(is_left.load(Ordering::Relaxed));
+        assert_eq!(undivided(async { Ok(7) }).await.expect("a number"), 7);
+    }
 
     #[test]
     fn work_is_finished_although_every_worker_is_busy() {

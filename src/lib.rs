@@ -113,5 +113,7 @@ pub mod objects; // objects and folders: listed, read, copied, removed
 pub mod inspect; // questions about tables: columns, rows, footers
 pub mod script; // SQL of users: statements, variables, COPY, CALL
 pub mod report; // pictures of answers
+#[doc(hidden)]
+pub mod fuzzing; // readers of bytes of unknown origin, for the fuzzer and the tests
 #[cfg(feature = "cli")]
 pub mod cli; // the command line, the only part that prints

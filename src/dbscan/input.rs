@@ -18,7 +18,7 @@ use super::options::{Params, Space};
 use super::points::{Points, RowRange, ordered};
 use super::spill_store::SpillStore;
 use super::threads::{self, BlockingThread};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::UnitVector;
 use crate::partition::coordinates::in_degrees;
@@ -76,18 +76,18 @@ impl Input {
             .map_err(|unlike| unlike.refused("cluster"))?;
         let id = params.options().id.clone();
         for column in params.space().columns() {
-            match data_type(&table, column)? {
+            match table.column(column)?.data_type() {
                 found if found.is_numeric() => {}
                 DataType::Dictionary(_, value) if value.is_numeric() => {}
                 // Without rows a column of a text file has no type.
                 DataType::Utf8 if table.rows() == Some(0) => return Err(table.no_rows()),
-                found => return Err(wrong_type(&table, column, &found, "a number")),
+                found => return Err(wrong_type(&table, column, found, "a number")),
             }
         }
         if let Some(id) = &id {
-            let found = data_type(&table, id)?;
+            let found = table.column(id)?.data_type();
             if !found.is_integer() {
-                return Err(wrong_type(&table, id, &found, "a whole number"));
+                return Err(wrong_type(&table, id, found, "a whole number"));
             }
         }
         for column in params.space().columns().iter().chain(&id) {
@@ -100,7 +100,7 @@ impl Input {
             }
         }
         for column in passthrough(&table, params) {
-            data_type(&table, &column)?;
+            table.column(&column)?;
             // The number of a row gives way to its id.
             if LABELS.contains(&column.as_str()) && (column != LABELS[0] || id.is_none()) {
                 return Err(Error::usage(format!(
@@ -223,13 +223,7 @@ impl Input {
     /// # Errors
     /// A pinned file that is gone or differs: trying again is safe.
     pub(crate) async fn check_unchanged(&self) -> Result<()> {
-        match self.table.changed().await? {
-            None => Ok(()),
-            Some(change) => Err(Error::new(
-                Kind::Retry,
-                format!("the input changed during the run: {change}; run it again"),
-            )),
-        }
+        self.table.check_unchanged().await
     }
 }
 
@@ -247,15 +241,6 @@ pub(crate) fn passthrough(table: &SourceTable, params: &Params) -> Vec<String> {
 
 fn cast(column: &str, to: &str) -> String {
     format!("CAST({} AS {to})", quote_identifier(column))
-}
-
-fn data_type(table: &SourceTable, column: &str) -> Result<DataType> {
-    if let Ok(field) = table.schema.field_with_name(column) {
-        return Ok(field.data_type().clone());
-    }
-    let names = table.schema.fields().iter().map(|field| field.name().as_str());
-    let names = names.collect::<Vec<_>>().join(", ");
-    Err(Error::data(format!("column '{column}' not found in '{}', which has {names}", table.name)))
 }
 
 fn wrong_type(table: &SourceTable, column: &str, found: &DataType, expected: &str) -> Error {

@@ -20,7 +20,7 @@ use super::coordinates::{self, as_written, fault, in_degrees, is_string, numbers
 use super::options::Params;
 use super::schema::TextSchema;
 use crate::compute::compute;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::{Frame, Split, distance_to_block};
 use crate::session::{Session, quote_identifier};
@@ -295,11 +295,6 @@ impl Catalogue {
     pub async fn check_unchanged(&self) -> Result<()> {
         self.table.check_unchanged().await
     }
-}
-
-/// The error of an input that is not what it was.
-pub fn changed(what: &str) -> Error {
-    Error::new(Kind::Retry, format!("the input changed during the run: {what}; run it again"))
 }
 
 /// The rows of a batch if all positions are near to (0, 0).

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use datafusion::scalar::ScalarValue;
 
-use super::catalogue::{Catalogue, changed};
+use super::catalogue::Catalogue;
 use super::options::{Coverage, GridSize, Params};
 use crate::compute::compute;
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::grid::{
     Bounds, Cells, Extent, Frame, Grid, GridShape, Margin, Plan, Seam, Split, Splitting,
     blocks_for_bytes,
 };
+use crate::table::input_changed;
 
 const EXTENT: &str = include_str!("../../sql/steps/partition_extent.sql");
 const COUNT: &str = include_str!("../../sql/steps/partition_count.sql");
@@ -72,7 +73,7 @@ pub async fn count(
         }));
     }
     if found.counts.iter().sum::<u64>() != found.usable {
-        return Err(changed("rows lie outside the bounds that were measured"));
+        return Err(input_changed("rows lie outside the bounds that were measured"));
     }
     let (rows, usable, counts) = (found.rows, found.usable, found.counts);
     let split = match params.max_rows() {
@@ -93,7 +94,7 @@ pub async fn count(
     let bad = rows - usable;
     let faults = if bad == 0 { Vec::new() } else { faults(input).await? };
     if faults.iter().map(|(_, rows)| rows).sum::<u64>() != bad {
-        return Err(changed("the number of rows without a position differs"));
+        return Err(input_changed("the number of rows without a position differs"));
     }
     Ok(CountResult { split: Arc::new(split), rows, faults })
 }

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutPayload};
 use pleiad::cli::terminal::variable;
 use pleiad::error::{Error, Kind, Result};
+use pleiad::fuzzing;
+use pleiad::grid::{Bounds, Cells, Frame, Grid, GridShape, Margin, Plan};
 use pleiad::storage::{Location, StorageOptions, Stores};
 use pleiad::table::{Source, SourceOptions};
 use proptest::prelude::*;
@@ -145,6 +147,65 @@ proptest! {
         for name in ["f.parquet", "f.csv"] {
             if let Err(error) = read(name, bytes.clone()) {
                 prop_assert!(is_fair(&error), "{:?}: {error}", error.kind());
+            }
+        }
+    }
+}
+
+/// A reader of bytes, and bytes that it reads.
+type Reader = (fn(&[u8]) -> Result<()>, Vec<u8>);
+
+/// A block of DBSCAN without rows: a mark, the numbers of words of both parts, and five lengths.
+fn block_of_no_rows() -> Vec<u8> {
+    let lengths = [0_u64, 5, 0, 0, 0, 0, 0];
+    b"PLDBSC01".iter().copied().chain(lengths.into_iter().flat_map(u64::to_le_bytes)).collect()
+}
+
+/// The targets in `fuzz/`, but for those of files, each with a sample.
+fn readers() -> [Reader; 7] {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/releases/0.1.0/");
+    let manifest = std::fs::read(format!("{golden}blocks/_manifest/00000001.json")).unwrap();
+    let properties = std::fs::read(format!("{golden}blocks/properties")).unwrap();
+    let sphere = Bounds { lon_min: 0.0, lon_max: 360.0, lat_min: -90.0, lat_max: 90.0 };
+    let shape = GridShape::new(4, 3).unwrap();
+    let grid = Grid::new(Frame::Ecliptic, 0.0, sphere, shape).unwrap();
+    let plan = Plan::uncut(grid, Margin::arcsec(30.0).unwrap());
+    [
+        (fuzzing::manifest, manifest),
+        (fuzzing::plan, plan.encode()),
+        (fuzzing::cells, Cells::of_blocks(plan).encode()),
+        (fuzzing::statements, b"SELECT 'a' -- b\n; COPY (SELECT 1) TO 'x.csv'; /* c */".to_vec()),
+        (fuzzing::properties, properties),
+        (fuzzing::mc_host, b"https://KEY:SECRET:TOKEN/+=@play.example:9000".to_vec()),
+        (fuzzing::block_result, block_of_no_rows()),
+    ]
+}
+
+#[test]
+fn every_reader_reads_its_sample() {
+    for (index, (read, sample)) in readers().into_iter().enumerate() {
+        read(&sample).unwrap_or_else(|error| panic!("reader {index}: {error}"));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// What the targets of `fuzz/` check.
+    #[test]
+    fn damaged_records_are_read_or_refused(damages in prop::collection::vec(damage(), 1..4)) {
+        for (read, sample) in readers() {
+            if let Err(error) = read(&damaged(&sample, &damages, 0)) {
+                prop_assert!(error.kind() != Kind::Internal, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_record_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for (read, _) in readers() {
+            if let Err(error) = read(&bytes) {
+                prop_assert!(error.kind() != Kind::Internal, "{error}");
             }
         }
     }

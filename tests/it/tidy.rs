@@ -54,6 +54,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     // its questions name locations
     ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),
     ("report", &["grid"]),
+    // the readers of bytes of unknown origin, called by the fuzzer
+    ("fuzzing", &["grid", "script", "storage", "table", "dbscan"]),
     ("serve", &["session", "script", "inspect", "report"]),
     ("distributed", &["session", "functions", "table"]),
     ("cli", &["*"]),

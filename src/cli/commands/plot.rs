@@ -118,12 +118,11 @@ impl ScatterArgs {
         let manifest = manifest(context, &self.dataset).await?;
         let (session, name) = (context.session()?, &self.dataset);
         let sample = sample(&session, name, &manifest, self.rows, &context.watch).await?;
-        let property = |name: &str| property(&manifest, name).unwrap_or("?");
         let title = format!(
             "{name}: {} clusters, eps {}, min-points {}, {} rows",
-            property("clusters"),
-            property("eps"),
-            property("min_points"),
+            sample.clusters,
+            sample.params.space().eps(),
+            sample.params.density().min_points(),
             sample.rows
         );
         let dots: Vec<_> = sample.dots.iter().map(|dot| (dot.x, dot.y, dot.cluster)).collect();
@@ -167,10 +166,6 @@ pub(super) fn sky_map(name: &str, manifest: &Manifest) -> Result<String> {
 
 fn title(name: &str, stored: &Stored) -> String {
     format!("{name}: preset {}, {} frame", stored.preset.name(), stored.frame())
-}
-
-fn property<'a>(manifest: &'a Manifest, name: &str) -> Option<&'a str> {
-    manifest.properties.get(name).map(String::as_str)
 }
 
 /// The blocks of a version.

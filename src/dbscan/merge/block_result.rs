@@ -84,6 +84,10 @@ impl<const D: usize> BlockResult<D> {
             return Err(damaged());
         }
         let rows = reader.take(rows)?.to_vec();
+        let (pairs, rest) = rows.as_chunks::<2>();
+        if !rest.is_empty() || pairs.iter().any(|[_, label]| *label > LOW) {
+            return Err(damaged());
+        }
         let facts = BlockFacts::from_words(reader.take(facts)?)?;
         Ok(Self { rows, facts })
     }
@@ -127,19 +131,18 @@ impl<const D: usize> BlockFacts<D> {
         let [clusters, open, exports] = reader.three()?;
         let [reaches, touches] = [reader.one()?, reader.one()?];
         let first_rows = reader.take(clusters)?.to_vec();
-        let sizes =
-            reader.take(clusters * ClusterSize::<D>::WORDS as u64)?.chunks(ClusterSize::<D>::WORDS);
-        let sizes = sizes.map(ClusterSize::read).collect();
+        let sizes = reader.groups(clusters, ClusterSize::<D>::WORDS)?;
+        let sizes = sizes.chunks(ClusterSize::<D>::WORDS).map(ClusterSize::read).collect();
         let open_rows = reader.take(open)?.to_vec();
-        let open = reader.take(open * D as u64)?.chunks(D).map(point).collect();
-        let exports = reader.take(exports * (D as u64 + 1))?.chunks(D + 1);
+        let open = reader.groups(open, D)?.chunks(D).map(point).collect();
+        let exports = reader.groups(exports, D + 1)?.chunks(D + 1);
         let exports = exports.map(|words| Export { point: point(words), cluster: half(words[D]) });
         let reach = |word: &u64| Reach { open: half(word >> 32), cluster: half(word & LOW) };
         let contacts = Contacts {
             open,
             exports: exports.collect(),
             reaches: reader.take(reaches)?.iter().map(reach).collect(),
-            touches: touches_of(reader.take(touches * (D as u64 + 1))?),
+            touches: touches_of(reader.groups(touches, D + 1)?),
         };
         Ok(Self { first_rows, sizes, open_rows, contacts })
     }
@@ -180,6 +183,11 @@ impl<'a> Reader<'a> {
         let (taken, rest) = self.words.split_at_checked(words).ok_or_else(damaged)?;
         self.words = rest;
         Ok(taken)
+    }
+
+    /// Groups of so many words each.
+    fn groups(&mut self, groups: u64, words: usize) -> Result<&'a [u64]> {
+        self.take(groups.checked_mul(words as u64).ok_or_else(damaged)?)
     }
 
     fn one(&mut self) -> Result<u64> {

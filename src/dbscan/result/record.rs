@@ -73,7 +73,7 @@ pub(crate) fn properties(
         ("verify", params.options().verify.map_or("no".to_owned(), |verify| verify.to_string())),
         (ROWS, outcome.rows.to_string()),
         ("skipped", outcome.skipped.to_string()),
-        ("clusters", outcome.clusters().to_string()),
+        (CLUSTERS, outcome.clusters().to_string()),
         ("core", counts.core.to_string()),
         ("border_rows", counts.border.to_string()),
         ("noise", counts.noise.to_string()),
@@ -88,6 +88,7 @@ const DRIVER: &str = "driver";
 pub(crate) const OWN_DRIVER: &str = "dbscan";
 const INPUT: &str = "input.location";
 const ROWS: &str = "rows";
+const CLUSTERS: &str = "clusters";
 
 /// A published result, as its properties describe it.
 #[derive(Debug, Clone)]
@@ -98,6 +99,7 @@ pub(crate) struct Clustering {
     pub(crate) params: Params,
     /// Rows of the input.
     pub(crate) rows: u64,
+    pub(crate) clusters: u64,
 }
 
 impl Clustering {
@@ -121,17 +123,20 @@ impl Clustering {
                 )));
             }
         }
-        let rows = property(ROWS).and_then(|rows| rows.parse().ok()).ok_or_else(|| {
-            let found = property(ROWS);
-            Error::internal(format!(
-                "property '{ROWS}' of dataset '{location}' is {found:?}, expected a number"
-            ))
-        })?;
+        let number = |name: &str| {
+            let found = property(name);
+            found.and_then(|found| found.parse().ok()).ok_or_else(|| {
+                Error::internal(format!(
+                    "property '{name}' of dataset '{location}' is {found:?}, expected a number"
+                ))
+            })
+        };
+        let (rows, clusters) = (number(ROWS)?, number(CLUSTERS)?);
         let input = property(INPUT).ok_or_else(|| {
             Error::internal(format!("dataset '{location}' has no property '{INPUT}'"))
         })?;
         let params = Params::from_record(property)?;
-        Ok(Self { input: input.to_owned(), params, rows })
+        Ok(Self { input: input.to_owned(), params, rows, clusters })
     }
 }
 
@@ -147,11 +152,11 @@ mod tests {
         let options =
             Options { x: column("x"), y: column("y"), eps: Some(2.0), ..Options::default() };
         let params = Params::new(options).unwrap();
-        let written = [(DRIVER, OWN_DRIVER), (INPUT, "points"), (ROWS, "7")];
+        let written = [(DRIVER, OWN_DRIVER), (INPUT, "points"), (ROWS, "7"), (CLUSTERS, "2")];
         let written = written.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut properties: BTreeMap<_, _> = params.record().into_iter().chain(written).collect();
         let read = Clustering::read("out", &properties).unwrap();
-        assert_eq!((read.rows, read.input.as_str()), (7, "points"));
+        assert_eq!((read.rows, read.clusters, read.input.as_str()), (7, 2, "points"));
         assert_eq!(read.params.record(), params.record());
         properties.insert(ROWS.to_owned(), "seven".to_owned());
         let error = Clustering::read("out", &properties).unwrap_err();

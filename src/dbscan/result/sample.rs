@@ -44,6 +44,10 @@ pub struct LabelSample {
     pub is_sky: bool,
     /// Rows of the table.
     pub rows: u64,
+    /// Clusters that were found.
+    pub clusters: u64,
+    /// What they were found with.
+    pub params: Params,
 }
 
 /// About `wanted` rows of what `manifest` says a run of dbscan published at `location`, with their
@@ -58,7 +62,8 @@ pub async fn sample(
     wanted: u64,
     watch: &dyn Observer,
 ) -> Result<LabelSample> {
-    let Clustering { input, params, rows, .. } = Clustering::read(location, &manifest.properties)?;
+    let Clustering { input, params, rows, clusters: found } =
+        Clustering::read(location, &manifest.properties)?;
     let options = SourceOptions { allow_incomplete: true, ..SourceOptions::default() };
     let source = Source::open(session.stores(), &input, &options).await?;
     let input = Input::open(session, &source, &params)?.without_ids();
@@ -76,7 +81,7 @@ pub async fn sample(
     };
     let is_sky = matches!(params.space(), Space::Sky { .. });
     let axes = [0, 1].map(|k| params.space().columns()[k].clone());
-    Ok(LabelSample { dots, axes, is_sky, rows })
+    Ok(LabelSample { dots, axes, is_sky, rows, clusters: found, params })
 }
 
 /// The clusters of the chosen rows that have a place, by their position.

@@ -8,11 +8,11 @@ use crate::error::Result;
 use crate::event::Event;
 use crate::grid::Margin;
 use crate::partition::block_record::BlockRecord;
-use crate::partition::catalogue::{Catalogue, changed};
+use crate::partition::catalogue::Catalogue;
 use crate::partition::count::bound_plan;
 use crate::partition::options::AngleUnit;
 use crate::table::manifest::FileRecord;
-use crate::table::{KeyLayout, Run, TableSpec};
+use crate::table::{KeyLayout, Run, TableSpec, input_changed};
 
 const BLOCKS: &str = include_str!("../../../sql/steps/partition_blocks.sql");
 const LISTS: &str = include_str!("../../../sql/steps/partition_lists.sql");
@@ -86,7 +86,7 @@ fn completed(
         (written, block.bytes) = sums(own.get(&block.block));
         (block.margin_rows, block.margin_bytes) = sums(margins.get(&block.block));
         if written != block.own_rows {
-            return Err(changed(&format!(
+            return Err(input_changed(&format!(
                 "block {} was counted with {} rows and written with {written}",
                 block.block, block.own_rows
             )));

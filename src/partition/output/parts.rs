@@ -21,9 +21,9 @@ use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::grid::{Bounds, GridShape};
 use crate::partition::block_record::BlockRecord;
-use crate::partition::catalogue::{Catalogue, changed};
+use crate::partition::catalogue::Catalogue;
 use crate::partition::count::bound_plan;
-use crate::table::{Format, Run};
+use crate::table::{Format, Run, input_changed};
 
 const PARTS: &str = include_str!("../../../sql/steps/partition_parts.sql");
 
@@ -44,7 +44,7 @@ pub async fn write(
     let written = write_files(job.catalogue, rows, &names, run).await?;
     for (block, lines) in blocks.iter_mut().zip(written) {
         if lines.own != block.own_rows {
-            return Err(changed(&format!("block {} has other rows", block.block)));
+            return Err(input_changed(&format!("block {} has other rows", block.block)));
         }
         (block.margin_rows, block.bytes) = (lines.margin, lines.bytes);
     }

@@ -3,7 +3,7 @@
 use super::job::Job;
 use crate::error::Result;
 use crate::event::Event;
-use crate::partition::catalogue::changed;
+use crate::table::input_changed;
 use crate::table::{Run, TableSpec};
 
 const QUARANTINE: &str = include_str!("../../../sql/steps/partition_quarantine.sql");
@@ -26,5 +26,5 @@ pub async fn write(job: Job<'_>, run: &Run) -> Result<()> {
     if written.rows == bad {
         return Ok(());
     }
-    Err(changed("the number of rows without a position differs"))
+    Err(input_changed("the number of rows without a position differs"))
 }

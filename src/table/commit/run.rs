@@ -85,12 +85,15 @@ impl Run {
             None => false,
         };
         let base_version = base.as_ref().map_or(0, |base| base.version);
-        let lock = preflight::intent(&place, &id, base_version, &options).await?;
-        let beat = liveness::beat(&place, &id).await?;
-        let open = Some(Open { _lock: lock, _beat: beat, made_root });
-        let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
-        let run =
-            Self { id, place, options, made_by: None, base, reads_base, written, keeps, open };
+        // Between its first object and a run that removes it, nothing may be dropped.
+        let run = crate::cleanup::undivided(async move {
+            let lock = preflight::intent(&place, &id, base_version, &options).await?;
+            let beat = liveness::beat(&place, &id).await?;
+            let open = Some(Open { _lock: lock, _beat: beat, made_root });
+            let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
+            Ok(Self { id, place, options, made_by: None, base, reads_base, written, keeps, open })
+        })
+        .await?;
         preflight::sweep(&run.place, &run.id).await?;
         Ok(Begin::Run(Box::new(run)))
     }

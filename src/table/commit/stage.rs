@@ -152,6 +152,8 @@ impl Run {
         while let Some((bytes, lines)) = chunks.try_next().await? {
             rows += lines;
             staged.write(bytes).await?;
+            // A stream that is always ready, and buffers that take long to fill, would keep Ctrl-C waiting.
+            tokio::task::yield_now().await;
         }
         let bytes = staged.finish().await?;
         let file = FileRecord {
