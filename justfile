@@ -30,6 +30,10 @@ bench-dbscan DIR PYTHON="python3" PEER="dbscan":
 bench-query DIR PYTHON="python3":
     bash benches/query.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
+# Statements over a CSV file of 1 GB in DIR (made if it is not there) by Pleiad and by DuckDB in turn
+bench-csv DIR PYTHON="python3":
+    bash benches/csv.sh {{quote(DIR)}} {{quote(PYTHON)}}
+
 # dist/pleiad-VERSION-TRIPLE.tar.gz: a static binary, completions, man pages
 dist:
     bash .ci/dist

@@ -58,6 +58,21 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// The same with so many lines before it.
+    #[must_use]
+    pub fn behind(self, lines: u64) -> Self {
+        match self {
+            Self::TooLong { line, max } => Self::TooLong { line: line + lines, max },
+            Self::Unterminated { line } => Self::Unterminated { line: line + lines },
+            Self::AfterQuote { line, is_escaped } => {
+                Self::AfterQuote { line: line + lines, is_escaped }
+            }
+            Self::NotUtf8 { line, byte } => Self::NotUtf8 { line: line + lines, byte },
+        }
+    }
+}
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -94,6 +109,7 @@ pub struct Records {
     line: u64,
     /// Bytes there must be before looking again pays.
     wanted: usize,
+    marks: Marks,
     fields: Vec<Place>,
     record: Range<usize>,
     record_line: u64,
@@ -113,6 +129,7 @@ impl Records {
             has_ended: false,
             line,
             wanted: 1,
+            marks: Marks::of(dialect),
             fields: Vec::new(),
             record: 0..0,
             record_line: line,
@@ -127,6 +144,7 @@ impl Records {
         self.buffer.drain(..self.at);
         self.at = 0;
         self.buffer.extend_from_slice(bytes);
+        self.marks.forget();
     }
 
     /// Says that so many bytes of the text came before the next that are pushed.
@@ -216,50 +234,58 @@ impl Records {
     /// `None` if it is not whole.
     fn cut(&mut self) -> Result<Option<(usize, usize, u64)>, Fault> {
         self.fields.clear();
+        let Dialect { delimiter, quote, .. } = self.dialect;
         let (begin, mut at, mut lines) = (self.at, self.at, 0);
         loop {
-            let place;
-            if self.dialect.quote.is_some() && self.buffer.get(at).copied() == self.dialect.quote {
-                let Some((quoted, next)) = self.quoted(at, &mut lines)? else { return Ok(None) };
-                (place, at) = (quoted, next);
+            if quote.is_some() && self.buffer.get(at).copied() == quote {
+                let Some((place, next)) = self.quoted(at, &mut lines)? else { return Ok(None) };
+                self.fields.push(place);
+                at = next;
             } else {
-                let rest = &self.buffer[at..];
-                let delimiter = self.dialect.delimiter;
-                let length = rest.iter().position(|b| *b == delimiter || is_line_end(*b));
-                let length = match length {
-                    Some(length) => length,
-                    None if self.has_ended => rest.len(),
-                    None => return Ok(None),
+                let mut next = at;
+                let end = loop {
+                    match self.marks.next(&self.buffer, next) {
+                        // A quote or an escape inside of a field is what it says.
+                        Some((place, byte)) if byte != delimiter && !is_line_end(byte) => {
+                            next = place + 1;
+                        }
+                        Some((place, _)) => break place,
+                        None if self.has_ended => break self.buffer.len(),
+                        None => return Ok(None),
+                    }
                 };
-                let end = at + length;
-                place = Place { begin: at, end, is_quoted: false, is_escaped: false };
+                let (from, to) = (at - begin, end - begin);
+                self.fields.push(Place {
+                    begin: from,
+                    end: to,
+                    is_quoted: false,
+                    is_escaped: false,
+                });
                 at = end;
             }
-            self.fields.push(Place { begin: place.begin - begin, end: place.end - begin, ..place });
             match self.buffer.get(at) {
                 None => return Ok(Some((at, at, lines))), // the text has ended
-                Some(byte) if *byte == self.dialect.delimiter => at += 1,
+                Some(byte) if *byte == delimiter => at += 1,
                 Some(_) => return Ok(self.line_end(at).map(|next| (at, next, lines))),
             }
         }
     }
 
     /// Cuts the quoted field at `at`: where it is, and the place of what ends it.
-    fn quoted(&self, at: usize, lines: &mut u64) -> Result<Option<(Place, usize)>, Fault> {
+    fn quoted(&mut self, at: usize, lines: &mut u64) -> Result<Option<(Place, usize)>, Fault> {
         let opens = self.line + *lines;
         let Dialect { quote, escape, delimiter, .. } = self.dialect;
         let quote = quote.unwrap_or(b'"');
-        let is_special = |b: &u8| *b == quote || Some(*b) == escape || is_line_end(*b);
         let (begin, mut at, mut is_escaped) = (at + 1, at + 1, false);
         let end = loop {
-            let Some(next) = self.buffer[at..].iter().position(is_special) else {
+            let Some((place, byte)) = self.marks.next(&self.buffer, at) else {
                 return self.open_quote(opens);
             };
-            at += next;
-            let (byte, following) = (self.buffer[at], self.buffer.get(at + 1));
-            match (byte, following) {
+            at = place;
+            match (byte, self.buffer.get(at + 1)) {
                 (b'\r', Some(b'\n')) => at += 1, // counted with its LF
                 (b'\n' | b'\r', _) => (*lines, at) = (*lines + 1, at + 1),
+                (byte, _) if byte != quote && Some(byte) != escape => at += 1, // a delimiter
                 (_, None) if !self.has_ended => return Ok(None),
                 (byte, Some(following)) if byte == quote && *following == quote => {
                     (is_escaped, at) = (true, at + 2);
@@ -285,6 +311,7 @@ impl Records {
             }
             _ => {}
         }
+        let (begin, end) = (begin - self.at, end - self.at);
         Ok(Some((Place { begin, end, is_quoted: true, is_escaped }, after)))
     }
 
@@ -332,6 +359,87 @@ impl Records {
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
+}
+
+/// The places of bytes that may have a meaning, found [`BLOCK`] bytes at a time.
+#[derive(Debug)]
+struct Marks {
+    wanted: [u8; 5],
+    /// Where the block begins that `bits` is of, a bit for each of its bytes.
+    block: usize,
+    bits: u64,
+}
+
+const BLOCK: usize = u64::BITS as usize;
+
+impl Marks {
+    fn of(dialect: Dialect) -> Self {
+        let Dialect { delimiter, quote, escape, comment: _ } = dialect;
+        let wanted = [delimiter, b'\n', b'\r', quote.unwrap_or(b'\n'), escape.unwrap_or(b'\n')];
+        Self { wanted, block: usize::MAX, bits: 0 }
+    }
+
+    /// Says that the bytes are others.
+    fn forget(&mut self) {
+        self.block = usize::MAX;
+    }
+
+    /// The first mark of `bytes` at `at` or behind it, and its byte.
+    #[inline]
+    fn next(&mut self, bytes: &[u8], at: usize) -> Option<(usize, u8)> {
+        let mut left = match at.checked_sub(self.block) {
+            Some(inside @ ..BLOCK) => self.bits & (u64::MAX << inside),
+            _ => {
+                self.block = at;
+                self.bits = self.bits_at(bytes, at)?;
+                self.bits
+            }
+        };
+        while left == 0 {
+            self.block += BLOCK;
+            self.bits = self.bits_at(bytes, self.block)?;
+            left = self.bits;
+        }
+        let place = self.block + left.trailing_zeros() as usize;
+        Some((place, bytes[place]))
+    }
+
+    /// The marks of the block at `at`; `None` behind the end.
+    #[inline]
+    fn bits_at(&mut self, bytes: &[u8], at: usize) -> Option<u64> {
+        match bytes.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+            Some(block) => Some(bits(block, self.wanted)),
+            None => self.last_bits(bytes, at),
+        }
+    }
+
+    #[cold]
+    fn last_bits(&mut self, bytes: &[u8], at: usize) -> Option<u64> {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty());
+        let Some(rest) = rest else {
+            self.forget();
+            return None;
+        };
+        let mut block = [0; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        Some(bits(&block, self.wanted) & !(u64::MAX << rest.len()))
+    }
+}
+
+/// A bit for each byte that is one of `wanted`.
+#[inline]
+fn bits(block: &[u8; BLOCK], wanted: [u8; 5]) -> u64 {
+    let mut hits = [0_u8; BLOCK];
+    for (hit, byte) in hits.iter_mut().zip(block) {
+        let [a, b, c, d, e] = wanted.map(|mark| *byte == mark);
+        *hit = if a | b | c | d | e { u8::MAX } else { 0 };
+    }
+    let (groups, _) = hits.as_chunks::<8>();
+    groups.iter().rev().fold(0, |bits, group| {
+        // One bit of each byte, all in different places, summed up in the highest byte.
+        let group = u64::from_le_bytes(*group) & 0x8040_2010_0804_0201;
+        (bits << 8) | (group.wrapping_mul(0x0101_0101_0101_0101) >> 56)
+    })
 }
 
 fn is_line_end(byte: u8) -> bool {

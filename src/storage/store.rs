@@ -1,9 +1,11 @@
 //! One opened store, and the wrapper that counts its calls and explains its errors.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -34,6 +36,7 @@ pub struct Store {
     create_only: Arc<OnceCell<CreateOnly>>,
     retries: Arc<AtomicU64>,
     held_parts: Option<Arc<dyn HeldParts>>,
+    kept: Arc<Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>>,
 }
 
 /// What a store makes of "put this only if the name is free".
@@ -88,8 +91,8 @@ impl Store {
     }
 
     fn new(objects: Arc<dyn ObjectStore>, backing: Backing) -> Self {
-        let (create_only, retries) = (Arc::default(), Arc::default());
-        Self { objects, backing, pause: None, create_only, retries, held_parts: None }
+        let (create_only, retries, kept) = (Arc::default(), Arc::default(), Arc::default());
+        Self { objects, backing, pause: None, create_only, retries, held_parts: None, kept }
     }
 
     /// The same store, whose pauses a test decides.
@@ -126,6 +129,13 @@ impl Store {
     /// Requests of this process to the bucket that failed in passing and were sent again.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
+    }
+
+    /// What others know about its objects, one value of a type, for as long as the store is open.
+    pub fn kept<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept.entry(TypeId::of::<T>()).or_insert_with(|| Arc::<T>::default());
+        Arc::clone(known).downcast().expect("it is there under its type")
     }
 
     /// The objects. An error holds our [`Error`](crate::error::Error) as its cause, and is still

@@ -31,6 +31,7 @@ use crate::table::hive::{self, HIVE_NULL, is_hidden};
 use crate::table::statistics::floats_inexact;
 use crate::table::text::csv::TextFacts;
 use crate::table::text::format::{CsvFormat, Lines, TextFile};
+use crate::table::text::known::{Asked, KnownFiles};
 use crate::table::text::preamble::Finding;
 use crate::table::text::{csv, join, json};
 use crate::table::write::encode::plain_field;
@@ -352,14 +353,22 @@ async fn inspect_text(
     options: &SourceOptions,
 ) -> Result<InspectedText> {
     let store = place.store.objects().as_ref();
+    let known = &place.store.kept::<KnownFiles>();
     let looks = files.iter().map(|(meta, _)| async move {
         let shown = place.show(&meta.location);
         let (file, look) = ((&meta.location, meta.size), options.look());
+        let asked = Asked::of(meta, look);
+        if let Some(facts) = asked.as_ref().and_then(|asked| known.find(asked)) {
+            return Ok((shown, facts));
+        }
         let facts = match kind {
-            FormatKind::Json => json::inspect(store, file, &shown, look).await,
-            _ => csv::inspect(store, file, &shown, look).await,
+            FormatKind::Json => json::inspect(store, file, &shown, look).await?,
+            _ => csv::inspect(store, file, &shown, look).await?,
         };
-        facts.map(|facts| (shown, facts))
+        if let Some(asked) = asked {
+            known.keep(asked, facts.clone());
+        }
+        Ok::<_, Error>((shown, facts))
     });
     let looks: Vec<_> = looks.collect();
     let are_small = files.iter().all(|(meta, _)| meta.size <= SMALL_BYTES);

@@ -1,7 +1,7 @@
 //! Rows of text as columns of Arrow.
 //!
 //! An empty value is NULL, and so are the words that the user names; in columns that are not text also
-//! [`super::values::NULLS`], and blanks around a value do not count. A value that is not of its column's
+//! [`values::NULLS`], and blanks around a value do not count. A value that is not of its column's
 //! type is an error with its place.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use pleiad_core::records::Record;
 
 use super::format::CsvLines;
-use super::values::{self, NULLS};
+use super::values;
 use crate::error::{Error, Result};
 use crate::table::types::type_name;
 
@@ -188,10 +188,10 @@ impl Batches {
             };
             let written = record.value(field);
             let is_text = column.values.is_text();
-            let value = if is_text { &*written } else { written.trim_matches([' ', '\t']) };
+            let value = if is_text { &*written } else { values::trim(&written) };
             let is_null = value.is_empty()
                 || self.nulls.iter().any(|null| *null == written)
-                || (!is_text && NULLS.contains(&value));
+                || (!is_text && values::is_null_word(value));
             if is_null {
                 column.values.push_null();
             } else if !column.values.push(value, self.decimal) {

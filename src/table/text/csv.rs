@@ -7,25 +7,26 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use pleiad_core::records::{Dialect, Fault, Record, Records, Step};
-use tokio::sync::mpsc::Receiver;
+use pleiad_core::records::Fault;
 
-use super::bytes as text_bytes;
+use super::bytes::{self as text_bytes, TextStream};
 use super::format::{Compression, CsvLines, Decoding, Lines, TextColumn, TextFile};
+use super::look::{self, Block, Looked, Rule, Trouble};
 use super::options::{TextOptions, Types};
 use super::preamble::{self, Finding, Learned, Preamble, Start, Unusable};
 use super::values::Seen;
-use crate::cancel::CancelFlag;
+use crate::compute::compute;
 use crate::error::{Error, Result};
 
 /// Bytes in which is looked for what comes before the rows.
 const FIRST_BYTES: usize = 64 * 1024;
 
 /// What is known of a text file after a look at it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TextFacts {
     pub(crate) file: TextFile,
     /// How many rows there are, if all of the file was read.
@@ -64,8 +65,7 @@ pub(crate) async fn inspect(
             shown: shown.to_owned(),
             learned,
         };
-        let read = text_bytes::read_through(text, move |text, stop| reading.run(text, stop));
-        match read.await? {
+        match Arc::new(reading).run(text).await? {
             Read::Done(facts) => return Ok(*facts),
             Read::Again(more) => learned = more,
         }
@@ -90,53 +90,35 @@ struct Reading {
 }
 
 impl Reading {
-    fn run(self, mut text: Receiver<Bytes>, stop: &CancelFlag) -> Result<Read> {
-        let (head, preamble, is_whole) = self.begin(&mut text)?;
-        let mut columns = self.columns(&preamble)?;
+    async fn run(self: Arc<Self>, mut text: TextStream) -> Result<Read> {
+        let (head, preamble, is_whole) = self.begin(&mut text).await?;
+        let columns = self.columns(&preamble);
+        let max_line = self.options.max_line_bytes();
+        let rule = Rule {
+            dialect: preamble.dialect,
+            max_line,
+            decimal: self.options.decimal.0,
+            nulls: self.options.nulls.clone(),
+            width: columns.columns.len(),
+            open: columns.open(),
+        };
+        let begin = usize::try_from(preamble.begin).unwrap_or(usize::MAX).min(head.len());
+        let first = Block { at: preamble.begin, bytes: head.slice(begin..) };
+        let is_cut = self.is_sampled(is_whole);
+        let rest = if is_cut { stream::empty().boxed() } else { text };
+        let looked = look::look(rule, (first, preamble.line), rest, is_cut).await?;
+        if let Some(trouble) = &looked.trouble {
+            return match self.learns(trouble) {
+                Some(learned) => Ok(Read::Again(learned)),
+                None => Err(self.refused(trouble, &preamble, &looked)),
+            };
+        }
         let mut findings = preamble.findings;
         columns.note(&mut findings);
-        let max_line = self.options.max_line_bytes();
-        let mut records = Records::new(preamble.dialect, max_line, preamble.begin, preamble.line);
-        let begin = usize::try_from(preamble.begin).unwrap_or(usize::MAX);
-        records.push(&head[begin.min(head.len())..]);
-        let mut has_ended = is_whole;
-        let rows = loop {
-            match records.step() {
-                Ok(Step::Record) => {}
-                Ok(Step::More) if self.is_sampled(has_ended) => break None,
-                Ok(Step::More) if has_ended => {
-                    records.end();
-                    continue;
-                }
-                Ok(Step::More) => {
-                    match text.blocking_recv() {
-                        Some(piece) => records.push(&piece),
-                        None => has_ended = true,
-                    }
-                    if stop.is_set() {
-                        return Err(Error::internal("no one waits for the answer"));
-                    }
-                    continue;
-                }
-                Ok(Step::End) => break Some(columns.rows),
-                Err(fault) => match self.learns(&fault) {
-                    Some(learned) => return Ok(Read::Again(learned)),
-                    None => return Err(refused(&fault, &self.shown)),
-                },
-            }
-            let record = records.record().map_err(|fault| refused(&fault, &self.shown))?;
-            if !columns.fits(&record) {
-                match self.learns_from(&record) {
-                    Some(learned) => return Ok(Read::Again(learned)),
-                    None => return Err(columns.ragged(&record, &self.shown)),
-                }
-            }
-            columns.look_at(&record);
-        };
-        if records.comments() > 0 {
+        if looked.comments > 0 {
             findings.push(Finding {
                 what: "comments",
-                value: preamble::lines(records.comments()),
+                value: preamble::lines(looked.comments),
                 why: "they begin with the mark of comments and are between the rows".to_owned(),
                 is_guess: self.options.comment.is_none(),
             });
@@ -150,17 +132,18 @@ impl Reading {
                 is_guess: true,
             });
         }
-        let columns = columns.done(&mut findings);
         let lines = CsvLines {
             dialect: preamble.dialect,
             begin: preamble.begin,
             begin_line: preamble.line,
             header: preamble.header,
-            newlines_in_values: records.has_newlines() || rows.is_none(),
+            newlines_in_values: looked.has_newlines || is_cut,
+            splits: looked.splits.into(),
             decimal: self.options.decimal.0,
             nulls: self.options.null_words(),
-            columns,
+            columns: columns.done(&looked.columns, &mut findings),
         };
+        let rows = (!is_cut).then_some(looked.rows);
         let file = TextFile { decoding: self.decoding, lines: Lines::Csv(lines), max_line };
         Ok(Read::Done(Box::new(TextFacts { file, rows, findings })))
     }
@@ -173,43 +156,54 @@ impl Reading {
     }
 
     /// The first bytes, what they say, and whether they are all.
-    fn begin(&self, text: &mut Receiver<Bytes>) -> Result<(Vec<u8>, Preamble, bool)> {
+    async fn begin(self: &Arc<Self>, text: &mut TextStream) -> Result<(Bytes, Preamble, bool)> {
         let mut wanted =
             self.sample.map_or(FIRST_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let (mut head, mut is_whole) = (Vec::new(), false);
+        let (mut head, mut is_whole) = (BytesMut::new(), false);
         loop {
             while head.len() < wanted && !is_whole {
-                match text.blocking_recv() {
+                match text.try_next().await? {
                     Some(piece) => head.extend_from_slice(&piece),
                     None => is_whole = true,
                 }
             }
-            let start = Start {
-                bytes: &head,
-                is_whole: is_whole && !self.is_sampled(is_whole),
-                options: &self.options,
-                learned: self.learned,
-                names: self.names.as_deref(),
-            };
-            // Of a sample that ends in its first line, that line is all there is to know.
-            let found = match preamble::find(start) {
-                Err(Unusable::TooShort) if is_whole => {
-                    preamble::find(Start { is_whole: true, ..start })
-                }
-                found => found,
-            };
+            let (reading, bytes) = (Arc::clone(self), head.freeze());
+            let found = compute(move |_| {
+                let found = reading.preamble(&bytes, is_whole);
+                Ok((bytes, found))
+            });
+            let (bytes, found) = found.await?;
             match found {
-                Ok(preamble) => return Ok((head, preamble, is_whole)),
+                Ok(preamble) => return Ok((bytes, preamble, is_whole)),
                 Err(Unusable::Said(what)) => {
                     return Err(Error::data(format!("file '{}' {what}", self.shown)));
                 }
                 Err(Unusable::Fault(fault)) => return Err(refused(&fault, &self.shown)),
-                Err(Unusable::TooShort) if is_whole || head.len() > self.longest_head() => {
+                Err(Unusable::TooShort) if is_whole || bytes.len() > self.longest_head() => {
                     let max = self.options.max_line_bytes();
                     return Err(refused(&Fault::TooLong { line: 1, max }, &self.shown));
                 }
-                Err(Unusable::TooShort) => wanted = head.len().max(FIRST_BYTES) * 2,
+                Err(Unusable::TooShort) => wanted = bytes.len().max(FIRST_BYTES) * 2,
             }
+            head = BytesMut::from(bytes);
+        }
+    }
+
+    /// What the first bytes say.
+    fn preamble(&self, bytes: &[u8], is_whole: bool) -> Result<Preamble, Unusable> {
+        let start = Start {
+            bytes,
+            is_whole: is_whole && !self.is_sampled(is_whole),
+            options: &self.options,
+            learned: self.learned,
+            names: self.names.as_deref(),
+        };
+        match preamble::find(start) {
+            // Of a sample that ends in its first line, that line is all there is to know.
+            Err(Unusable::TooShort) if is_whole => {
+                preamble::find(Start { is_whole: true, ..start })
+            }
+            found => found,
         }
     }
 
@@ -218,22 +212,47 @@ impl Reading {
         self.options.max_line_bytes().saturating_mul(2).saturating_add(FIRST_BYTES)
     }
 
-    /// What a fault says about the file, if the user does not.
-    fn learns(&self, fault: &Fault) -> Option<Learned> {
-        let is_open = self.options.escape.is_none() && !self.learned.escapes;
-        (is_open && matches!(fault, Fault::AfterQuote { is_escaped: true, .. }))
-            .then_some(Learned { escapes: true, ..self.learned })
+    /// What a line that is no row says about the file, if the user does not.
+    fn learns(&self, trouble: &Trouble) -> Option<Learned> {
+        let (options, learned) = (&self.options, self.learned);
+        match trouble {
+            Trouble::Fault(Fault::AfterQuote { is_escaped: true, .. }) => {
+                let is_open = options.escape.is_none() && !learned.escapes;
+                is_open.then_some(Learned { escapes: true, ..learned })
+            }
+            Trouble::Ragged { begin, .. } if begin.starts_with('#') => {
+                let is_open = options.comment.is_none() && !learned.comments;
+                is_open.then_some(Learned { comments: true, ..learned })
+            }
+            _ => None,
+        }
     }
 
-    /// What a line of another length says about the file, if the user does not.
-    fn learns_from(&self, record: &Record<'_>) -> Option<Learned> {
-        let is_open = self.options.comment.is_none() && !self.learned.comments;
-        (is_open && record.text().starts_with('#'))
-            .then_some(Learned { comments: true, ..self.learned })
+    /// The error of a line that is no row.
+    fn refused(&self, trouble: &Trouble, preamble: &Preamble, looked: &Looked) -> Error {
+        let shown = &self.shown;
+        let (line, found, begin) = match trouble {
+            Trouble::Fault(fault) => return refused(fault, shown),
+            Trouble::Ragged { line, fields, begin } => (line, fields, begin),
+        };
+        let hint = match looked.rows {
+            ..10 => ": lines before the header are left out with --skip N",
+            _ => "",
+        };
+        Error::data(format!(
+            "file '{shown}': line {line} has {found} field{}, expected {} separated by {}: \
+             '{begin}'{hint}",
+            if *found == 1 { "" } else { "s" },
+            looked.columns.len(),
+            match preamble.dialect.delimiter {
+                b'\t' => "tab".to_owned(),
+                other => format!("'{}'", char::from(other)),
+            },
+        ))
     }
 
     /// The columns, before a value was seen.
-    fn columns(&self, preamble: &Preamble) -> Result<Columns> {
+    fn columns(&self, preamble: &Preamble) -> Columns {
         let mut renamed = Vec::new();
         let names = unique(&preamble.names, &mut renamed);
         let declared = |name: &String| {
@@ -251,16 +270,9 @@ impl Reading {
         };
         let columns = names.into_iter().map(|name| {
             let (declared, by_file) = declared(&name);
-            Column { name, declared, by_file, seen: Seen::default() }
+            Column { name, declared, by_file }
         });
-        Ok(Columns {
-            columns: columns.collect(),
-            renamed,
-            dialect: preamble.dialect,
-            decimal: self.options.decimal.0,
-            nulls: self.options.nulls.clone(),
-            rows: 0,
-        })
+        Columns { columns: columns.collect(), renamed, delimiter: preamble.dialect.delimiter }
     }
 }
 
@@ -294,17 +306,13 @@ struct Column {
     declared: Option<DataType>,
     /// Whether the file says its type, not the user.
     by_file: bool,
-    seen: Seen,
 }
 
 /// The columns of a file while it is read.
 struct Columns {
     columns: Vec<Column>,
     renamed: Vec<String>,
-    dialect: Dialect,
-    decimal: u8,
-    nulls: Vec<String>,
-    rows: u64,
+    delimiter: u8,
 }
 
 impl Columns {
@@ -319,49 +327,21 @@ impl Columns {
         }
     }
 
-    /// Whether a line has a field for each column; an empty one more may end it.
-    fn fits(&self, record: &Record<'_>) -> bool {
-        let width = self.columns.len();
-        record.width() == width || (record.width() == width + 1 && record.value(width).is_empty())
+    /// The places of those whose values matter: the user does not say their types.
+    fn open(&self) -> Vec<usize> {
+        let is_open = |column: &Column| column.declared.is_none() || column.by_file;
+        (0..self.columns.len()).filter(|place| is_open(&self.columns[*place])).collect()
     }
 
-    fn look_at(&mut self, record: &Record<'_>) {
-        self.rows += 1;
-        for (place, column) in self.columns.iter_mut().enumerate() {
-            let value = record.value(place);
-            if !self.nulls.iter().any(|null| *null == value) {
-                column.seen.look_at(&value, self.decimal);
-            }
-        }
-    }
-
-    fn ragged(&self, record: &Record<'_>, shown: &str) -> Error {
-        let (found, expected) = (record.width(), self.columns.len());
-        let begin: String = record.text().chars().take(40).collect();
-        let hint = match self.rows {
-            ..10 => ": lines before the header are left out with --skip N",
-            _ => "",
-        };
-        Error::data(format!(
-            "file '{shown}': line {} has {found} field{}, expected {expected} separated by {}: \
-             '{begin}'{hint}",
-            record.line,
-            if found == 1 { "" } else { "s" },
-            match self.dialect.delimiter {
-                b'\t' => "tab".to_owned(),
-                other => format!("'{}'", char::from(other)),
-            },
-        ))
-    }
-
-    fn done(self, findings: &mut Vec<Finding>) -> Arc<[TextColumn]> {
+    fn done(self, seen: &[Seen], findings: &mut Vec<Finding>) -> Arc<[TextColumn]> {
         let mut commas = Vec::new();
-        let columns = self.columns.into_iter().map(|column| {
-            let Column { name, declared, by_file, seen } = column;
+        let columns = self.columns.into_iter().zip(seen).map(|(column, seen)| {
+            let Column { name, declared, by_file } = column;
+            let seen = *seen;
             let holds = |data_type: &DataType| seen.fits(data_type);
             // What the file says of itself holds only if its values obey.
             let declared = declared.filter(|data_type| !by_file || holds(data_type));
-            if declared.is_none() && seen.has_decimal_commas() && self.dialect.delimiter != b',' {
+            if declared.is_none() && seen.has_decimal_commas() && self.delimiter != b',' {
                 commas.push(name.clone());
             }
             TextColumn { name, seen, declared }

@@ -98,7 +98,7 @@ impl TextFile {
     /// Whether several streams can read it, a range each.
     pub(crate) fn is_splittable(&self) -> bool {
         let newlines = match &self.lines {
-            Lines::Csv(lines) => lines.newlines_in_values,
+            Lines::Csv(lines) => lines.newlines_in_values && lines.splits.len() < 2,
             Lines::Json(_) => false,
         };
         self.decoding.is_plain() && !newlines
@@ -113,14 +113,23 @@ pub(crate) struct CsvLines {
     pub(crate) begin: u64,
     pub(crate) begin_line: u64,
     pub(crate) header: bool,
-    /// Whether a value holds a line end; such a file is read by one stream.
+    /// Whether a value holds a line end; streams of such a file begin at `splits` only.
     pub(crate) newlines_in_values: bool,
+    /// Records where a stream may begin, in order.
+    pub(crate) splits: Arc<[Split]>,
     /// The decimal mark.
     pub(crate) decimal: u8,
     /// Words for NULL in all columns.
     pub(crate) nulls: Arc<[String]>,
     /// The columns, in the order of a line.
     pub(crate) columns: Arc<[TextColumn]>,
+}
+
+/// Where a record begins in a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    pub(crate) byte: u64,
+    pub(crate) line: u64,
 }
 
 /// A column of a text file.

@@ -8,8 +8,10 @@ mod ecsv; // the header of ECSV
 mod header; // whether the first line is one
 pub(crate) mod preamble; // what comes before the first row
 pub(crate) mod csv; // a look at a CSV file
+mod look; // its rows, on all cores
 pub(crate) mod shape; // what values of JSON look like
 pub(crate) mod json; // a look at a file of JSON lines
+pub(crate) mod known; // what looks have found, kept
 pub(crate) mod join; // one table of several files
 mod batches; // rows of text as columns
 pub(crate) mod scan; // text files as the engine scans them

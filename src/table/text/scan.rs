@@ -1,7 +1,8 @@
 //! Files of text as a source of rows for the engine: a stock file scan, whose files this opens.
 //!
-//! A plain file is read in ranges by several streams: a line belongs to the range that it begins in. A file
-//! that is compressed, not UTF-8, or has line ends in values is read by one.
+//! A plain file is read in ranges by several streams: a line belongs to the range that it begins in. Where
+//! values hold line ends only the look at the file knows where records begin: each stream goes from one such
+//! place to another. A file that is compressed or not UTF-8 is read by one.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use pleiad_core::records::{Records, Step};
 use super::batches::{BATCH_BYTES, Batches};
 use super::bytes::{self, TextStream};
 use super::csv::refused;
-use super::format::{Lines, TextFile};
+use super::format::{Lines, Split, TextFile};
 use super::json::{A_LINE, MARK};
 use super::shape::as_text;
 use crate::error::{Error, Result};
@@ -183,6 +184,10 @@ impl Start {
             Lines::Csv(lines) => (lines.begin, lines.begin_line),
             Lines::Json(_) => (0, 1),
         };
+        let splits = match &file.lines {
+            Lines::Csv(lines) if lines.newlines_in_values => &lines.splits[..],
+            _ => &[],
+        };
         let whole = Self {
             byte: begin,
             line,
@@ -194,6 +199,17 @@ impl Start {
         if !file.decoding.is_plain() {
             let text = bytes::text(store.as_ref(), path, shown, file.decoding, None).await?;
             return Ok((whole, text));
+        }
+        if !splits.is_empty() {
+            let at_or_behind = |byte: u64| splits.iter().find(|split| split.byte >= byte);
+            let end = at_or_behind(range.end).map_or(size, |split| split.byte);
+            let Some(first) = at_or_behind(range.start).filter(|first| first.byte < end) else {
+                return Ok((whole, stream::empty().boxed()));
+            };
+            let Split { byte, line } = *first;
+            let start = Self { byte, line, skip: 0, ..whole };
+            let text = bytes::text(store.as_ref(), path, shown, file.decoding, Some(byte..end));
+            return Ok((start, text.await?));
         }
         let is_first = range.start <= begin;
         // The byte before the range says whether a line begins with it.
@@ -425,6 +441,7 @@ mod tests {
 
     use super::*;
     use crate::storage::{StorageOptions, Stores};
+    use crate::table::text::format::CsvLines;
     use crate::table::text::options::TextOptions;
     use crate::table::text::{csv, join, json};
 
@@ -435,10 +452,13 @@ mod tests {
         let options = TextOptions::default();
         let look = csv::Look { names: None, options: &options, sample: None };
         let file = (&path, text.len() as u64);
-        let facts = match name.ends_with("csv") {
+        let mut facts = match name.ends_with("csv") {
             true => csv::inspect(&store, file, name, look).await.unwrap(),
             false => json::inspect(&store, file, name, look).await.unwrap(),
         };
+        if let Lines::Csv(lines) = &mut facts.file.lines {
+            lines.splits = splits(text, lines);
+        }
         let fields = join::fields(std::iter::once(&facts.file));
         let stores = Stores::new(StorageOptions::default());
         let location = stores.parse("memory://x/y").unwrap();
@@ -463,11 +483,25 @@ mod tests {
         numbers
     }
 
+    /// Every record of a text.
+    fn splits(text: &str, lines: &CsvLines) -> Arc<[Split]> {
+        let mut records = Records::new(lines.dialect, 1000, lines.begin, lines.begin_line);
+        records.push(&text.as_bytes()[usize::try_from(lines.begin).unwrap()..]);
+        records.end();
+        let mut splits = Vec::new();
+        while records.step().unwrap() == Step::Record {
+            let line = records.record().unwrap().line;
+            splits.push(Split { byte: records.offset(), line });
+        }
+        splits.into()
+    }
+
     #[rstest]
     #[case("x.csv", "\u{feff}a,b\n1,x\n22,y\n\n333,z\n4,\n")]
     #[case("x.csv", "a,b\r\n1,x\r\n22,y\r\n333,zzzz\r\n4,w")]
     #[case("x.csv", "a,b\r1,x\r22,y\r333,z\r4,w\r")]
     #[case("x.csv", "# c\na,b\n1,x\n# d\n22,y\n333,z\n4,w\n")]
+    #[case("x.csv", "a,b\n1,\"x\n\n5,y\"\n22,\"\n7,\"\"\n\"\n333,zz\n4,w\n")]
     #[case("x.jsonl", "{\"a\":1}\n{\"a\":22}\n\n{\"a\":333}\n{\"a\":4}")]
     #[tokio::test]
     async fn a_line_belongs_to_the_range_it_begins_in(#[case] name: &str, #[case] text: &str) {

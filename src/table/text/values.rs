@@ -15,8 +15,9 @@
 //! not text do not count. An empty value is NULL and says nothing. The [words for NULL](NULLS) are NULL
 //! in columns that are not text. A column without values is `Null`, which its reader takes for text.
 
-use arrow::compute::kernels::cast_utils::Parser;
-use arrow::datatypes::{DataType, Date32Type, TimeUnit};
+use std::cmp::Ordering;
+
+use arrow::datatypes::{DataType, TimeUnit};
 
 /// Words for NULL, in columns that are not text.
 pub(crate) const NULLS: [&str; 5] = ["NULL", "null", "NA", "N/A", "\\N"];
@@ -70,18 +71,19 @@ impl Seen {
         if self.kinds & OTHER != 0 {
             return;
         }
-        let trimmed = value.trim_matches([' ', '\t']);
-        if trimmed.is_empty() {
-            return;
-        }
-        self.kinds |= match trimmed.as_bytes()[0] {
-            b'0'..=b'9' | b'-' | b'+' | b'.' | b',' => {
-                self.number(trimmed, decimal).or_else(|| time(trimmed))
-            }
+        let trimmed = trim(value);
+        let Some(first) = trimmed.as_bytes().first() else { return };
+        self.kinds |= match first {
+            // A number has no `-` behind four digits.
+            b'0'..=b'9' if is_year(trimmed) => time(trimmed),
+            b'0'..=b'9' | b'-' | b'+' | b'.' | b',' => self
+                .plain_number(trimmed, decimal)
+                .or_else(|| self.number(trimmed, decimal))
+                .or_else(|| time(trimmed)),
             b't' | b'T' | b'f' | b'F' => boolean(trimmed).map(|_| BOOLEAN),
             _ => None,
         }
-        .or_else(|| NULLS.contains(&trimmed).then_some(WORD))
+        .or_else(|| is_null_word(trimmed).then_some(WORD))
         .or_else(|| not_finite(trimmed).map(|_| NOT_FINITE))
         .unwrap_or_else(|| match trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
             true => TEXT, // a code
@@ -164,6 +166,64 @@ impl Seen {
         self.kinds & !WORD == 0
     }
 
+    /// What [`Self::number`] says of the numbers that most files hold: at most 18 digits without an
+    /// exponent. `None` if it must be asked.
+    #[inline]
+    fn plain_number(&mut self, value: &str, decimal: u8) -> Option<u16> {
+        let unsigned = value.strip_prefix('-');
+        let written = unsigned.unwrap_or(value).as_bytes();
+        if written.len() > 19 {
+            return None;
+        }
+        let (mut number, mut point, mut rest) = (0_u64, None, written);
+        while let Some((byte, behind)) = rest.split_first() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                if let Some((digits, behind)) = rest.split_first_chunk()
+                    && let Some(eight) = eight_digits(*digits)
+                {
+                    (number, rest) = (number * 100_000_000 + eight, behind);
+                    continue;
+                }
+                number = number * 10 + u64::from(digit);
+            } else if *byte == decimal && point.is_none() {
+                point = Some(written.len() - rest.len());
+            } else {
+                return None;
+            }
+            rest = behind;
+        }
+        let negative = if unsigned.is_some() { NEGATIVE } else { 0 };
+        let (whole, fraction) = match point {
+            Some(point) => (point, written.len() - point - 1),
+            None => (written.len(), 0),
+        };
+        let digits = whole + fraction;
+        if digits == 0 || digits > 18 {
+            return None;
+        }
+        let zeros = written[..whole].iter().take_while(|byte| **byte == b'0').count();
+        let kind = match point {
+            None if (zeros > 0 && whole > 1) || (number == 0 && negative != 0) => return None,
+            None if digits <= 15 => INTEGER,
+            None => {
+                #[expect(clippy::cast_precision_loss, reason = "compared with what it came from")]
+                #[expect(clippy::cast_possible_truncation, reason = "of 18 digits")]
+                #[expect(clippy::cast_sign_loss, reason = "it has no sign")]
+                let is_held = number as f64 as u64 == number;
+                if is_held { INTEGER } else { WIDE }
+            }
+            // Doubles are less than half a unit of the last digit from it.
+            Some(_) if number < 1 << (f64::MANTISSA_DIGITS - 1) => FLOAT,
+            Some(_) if rounds_to(value, number, fraction, decimal)? => FLOAT,
+            Some(_) => EXACT,
+        };
+        let length = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
+        self.whole = self.whole.max(length(whole - zeros));
+        self.fraction = self.fraction.max(length(fraction));
+        Some(kind | negative)
+    }
+
     /// The kind of a number; `None` if it is none, or a code such as 007.
     fn number(&mut self, value: &str, decimal: u8) -> Option<u16> {
         let (sign, unsigned) = match value.as_bytes()[0] {
@@ -239,6 +299,50 @@ fn integer(value: &str, digits: usize) -> Option<u16> {
     }
 }
 
+/// The number that eight digits are.
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    let bytes = u64::from_le_bytes(text);
+    let digits = bytes.wrapping_sub(0x3030_3030_3030_3030);
+    // A byte below `0` borrows, one above `9` carries: each into its highest bit.
+    if (bytes.wrapping_add(0x4646_4646_4646_4646) | digits) & 0x8080_8080_8080_8080 != 0 {
+        return None;
+    }
+    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
+    let [first, second] = [0, 16].map(|shift| (pairs >> shift) & 0x0000_00FF_0000_00FF);
+    let first = first.wrapping_mul(0x000F_4240_0000_0064);
+    let second = second.wrapping_mul(0x0000_2710_0000_0001);
+    Some(first.wrapping_add(second) >> 32)
+}
+
+const POWERS_OF_TEN: [u64; 19] = {
+    let (mut powers, mut power) = ([1; 19], 1);
+    while power < powers.len() {
+        powers[power] = powers[power - 1] * 10;
+        power += 1;
+    }
+    powers
+};
+
+/// Whether the double that is nearest to `value` is again `number` with `places` digits behind the point,
+/// if it is rounded to them. `None` for what is not computed with integers, and between two numbers.
+fn rounds_to(value: &str, number: u64, places: usize, decimal: u8) -> Option<bool> {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    let bits = float64(value, decimal)?.to_bits() & !(1 << 63);
+    let exponent = u32::try_from(bits >> FRACTION_BITS).ok().filter(|exponent| *exponent > 0)?;
+    let mantissa = (bits & ((1 << FRACTION_BITS) - 1)) | (1 << FRACTION_BITS);
+    // The double is the mantissa, divided so many times by two.
+    let halvings =
+        (1023 + FRACTION_BITS).checked_sub(exponent).filter(|n| (1..=126).contains(n))?;
+    let scaled = u128::from(mantissa) * u128::from(*POWERS_OF_TEN.get(places)?);
+    let (rounded, half) = (scaled >> halvings, 1_u128 << (halvings - 1));
+    match (scaled & ((half << 1) - 1)).cmp(&half) {
+        Ordering::Less => Some(rounded == u128::from(number)),
+        Ordering::Equal => None,
+        Ordering::Greater => Some(rounded + 1 == u128::from(number)),
+    }
+}
+
 /// Whether the nearest double has the digits that are written.
 fn prints_again(value: &str, places: usize, exponent: Option<&str>, decimal: u8) -> bool {
     let plain = value.trim_start_matches('+').replace(char::from(decimal), ".");
@@ -249,6 +353,8 @@ fn prints_again(value: &str, places: usize, exponent: Option<&str>, decimal: u8)
         digits.trim_start_matches('0').to_owned()
     };
     let printed = match exponent {
+        // What is halfway between two such numbers may be printed as either.
+        None if digits(&number.to_string()) == digits(&plain) => return true,
         None => format!("{number:.places$}"),
         Some(_) => {
             let significant = digits(&plain).len();
@@ -263,6 +369,23 @@ fn is_decimal_comma(value: &str) -> bool {
     let unsigned = value.strip_prefix(['-', '+']).unwrap_or(value);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     unsigned.split_once(',').is_some_and(|(whole, fraction)| digits(whole) && digits(fraction))
+}
+
+/// A value without the blanks around it.
+#[inline]
+pub(crate) fn trim(value: &str) -> &str {
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let bytes = value.as_bytes();
+    match is_blank(bytes.first()) || is_blank(bytes.last()) {
+        true => value.trim_matches([' ', '\t']),
+        false => value,
+    }
+}
+
+/// Whether a value is NULL in columns that are not text.
+#[inline]
+pub(crate) fn is_null_word(value: &str) -> bool {
+    matches!(value.as_bytes().first(), Some(b'N' | b'n' | b'\\')) && NULLS.contains(&value)
 }
 
 /// The words for what no digits say.
@@ -302,58 +425,75 @@ pub(crate) fn float64(value: &str, decimal: u8) -> Option<f64> {
 
 /// The days of a date since 1970.
 pub(crate) fn date(value: &str) -> Option<i32> {
-    if has_shape(value, b"0000-00-00") && value.len() == 10 {
-        Date32Type::parse(value)
-    } else {
-        None
+    days(value.as_bytes().try_into().ok()?)
+}
+
+/// The days since 1970 of a date of the Gregorian calendar, as `2024-02-29`.
+fn days(text: &[u8; 10]) -> Option<i32> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
+    let [century, of_century] = [two_digits(y1, y2)?, two_digits(y3, y4)?];
+    let [year, month, day] = [century * 100 + of_century, two_digits(m1, m2)?, two_digits(d1, d2)?];
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i32::from(is_leap),
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
     }
+    // Years begin in March, so that a leap day is the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    Some(year * 365 + leap_days + of_year - 719_468)
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i32> {
+    let [tens, ones] = [tens, ones].map(|byte| byte.wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i32::from(tens) * 10 + i32::from(ones))
 }
 
 /// The microseconds of a time since 1970.
 pub(crate) fn micros(value: &str) -> Option<i64> {
-    let (day, rest) = value.split_at_checked(10)?;
-    let days = i64::from(date(day)?);
-    let clock = rest.strip_prefix(['T', ' '])?;
-    let (minutes, rest) = clock.split_at_checked(5)?;
-    let (seconds, fraction) = match rest.len() {
-        0 => ("00", ""),
-        _ => rest.strip_prefix(':')?.split_at_checked(2)?,
+    let (day, clock) = value.as_bytes().split_first_chunk::<10>()?;
+    let (&[b'T' | b' ', h1, h2, b':', m1, m2], rest) = clock.split_first_chunk::<6>()? else {
+        return None;
     };
-    let fraction = match fraction.strip_prefix('.') {
-        Some(digits) if (1..=6).contains(&digits.len()) => digits,
-        None if fraction.is_empty() => "",
+    let ([s1, s2], fraction) = match rest {
+        [] => ([b'0'; 2], &[][..]),
+        [b':', s1, s2] => ([*s1, *s2], &[][..]),
+        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => ([*s1, *s2], fraction),
         _ => return None,
     };
-    let is_clock = has_shape(minutes, b"00:00")
-        && has_shape(seconds, b"00")
-        && has_shape(fraction, b"000000")
-        && &minutes[..2] < "24"
-        && &minutes[3..] < "60"
-        && seconds < "60";
-    if !is_clock {
+    let below = |limit: i32, number: Option<i32>| number.filter(|number| *number < limit);
+    let hours = below(24, two_digits(h1, h2))?;
+    let minutes = below(60, two_digits(m1, m2))?;
+    let seconds = below(60, two_digits(s1, s2))?;
+    if fraction.len() > 6 || !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number = |digits: &str| digits.parse::<i64>().unwrap_or(0);
-    let of_day = (number(&minutes[..2]) * 60 + number(&minutes[3..])) * 60 + number(seconds);
-    let fraction = number(fraction) * 10_i64.pow(6 - u32::try_from(fraction.len()).unwrap_or(6));
-    Some((days * 86_400 + of_day) * 1_000_000 + fraction)
+    let digit = |place: usize| fraction.get(place).map_or(0, |byte| i64::from(byte - b'0'));
+    let fraction = (0..6).fold(0, |number, place| number * 10 + digit(place));
+    let of_day = i64::from((hours * 60 + minutes) * 60 + seconds);
+    Some((i64::from(days(day)?) * 86_400 + of_day) * 1_000_000 + fraction)
 }
 
 fn time(value: &str) -> Option<u16> {
     date(value).map(|_| DATE).or_else(|| micros(value).map(|_| TIMESTAMP))
 }
 
-/// Whether `text` has a digit where `pattern` has one, and else its characters; it may be shorter.
-fn has_shape(text: &str, pattern: &[u8]) -> bool {
-    text.len() <= pattern.len()
-        && text.bytes().zip(pattern).all(|(byte, wanted)| match wanted {
-            b'0' => byte.is_ascii_digit(),
-            wanted => byte == *wanted,
-        })
+/// Whether four digits and a `-` come first.
+fn is_year(value: &str) -> bool {
+    let first = value.as_bytes().first_chunk::<5>();
+    first.is_some_and(|[year @ .., dash]| *dash == b'-' && year.iter().all(u8::is_ascii_digit))
 }
 
 #[cfg(test)]
 mod tests {
+    use arrow::compute::kernels::cast_utils::Parser;
+    use arrow::datatypes::Date32Type;
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -387,6 +527,7 @@ mod tests {
     #[case("0.1234567890123456789;1", DataType::Decimal128(20, 19))]
     #[case("263.6462533418661;226.09963750763330", DataType::Float64)]
     #[case("6.663799999999999724e-01;0.10000000000000001", DataType::Float64)]
+    #[case("1355058323832561.3;1355058323832561.2", DataType::Float64)]
     #[case("NaN;1.0;nan;inf;-inf;Infinity", DataType::Float64)]
     #[case("NaN;1", DataType::Float64)]
     #[case("inf;nan", DataType::Utf8)]
@@ -465,6 +606,41 @@ mod tests {
                 let found = seen(&text).data_type();
                 prop_assert!(matches!(found, DataType::Float64 | DataType::Int64), "{text}: {found}");
             }
+        }
+
+        /// The short way to a kind is the long way.
+        #[test]
+        fn plain_numbers_are_numbers(
+            value in prop_oneof![
+                "-?[0-9]{0,19}[.,]?[0-9]{0,18}",
+                "-?[0-9]{1,3}[.][0-9]{12,17}",
+                any::<f64>().prop_map(|number| number.to_string()),
+                (0_u64..1 << 40, 0_i32..30).prop_map(|(n, by)| (n as f64 / 2_f64.powi(by)).to_string()),
+                (0.0..360.0).prop_map(|number: f64| number.to_string()),
+                (0.0..1.0).prop_map(|number: f64| format!("{number:.17}")),
+            ],
+            comma in any::<bool>(),
+        ) {
+            let decimal = if comma { b',' } else { b'.' };
+            let (mut short, mut long) = (Seen::default(), Seen::default());
+            if !value.is_empty() && let Some(kind) = short.plain_number(&value, decimal) {
+                prop_assert_eq!(Some(kind), long.number(&value, decimal), "{}", value);
+                prop_assert_eq!(short, long, "{}", value);
+            }
+        }
+
+        #[test]
+        fn eight_digits_are_a_number(text in prop_oneof!["[0-9]{8}", "[0-9]{3,7}[!-~]{1,5}"]) {
+            let Ok(bytes) = <[u8; 8]>::try_from(text.as_bytes()) else { return Ok(()) };
+            let expected = bytes.iter().all(u8::is_ascii_digit).then(|| text.parse().unwrap());
+            prop_assert_eq!(eight_digits(bytes), expected, "{}", text);
+        }
+
+        /// Dates are those of another reader.
+        #[test]
+        fn dates_are_days(year in 0_u32..10_000, month in 0_u32..14, day in 0_u32..33) {
+            let text = format!("{year:04}-{month:02}-{day:02}");
+            prop_assert_eq!(date(&text), Date32Type::parse(&text), "{}", text);
         }
 
         /// A type is only given if its reader takes the value.
