@@ -65,6 +65,11 @@ measure-limits DIR:
     cargo build --release
     bash benches/limits.sh {{quote(DIR)}}
 
+# Text files, Parquet files and expressions by chance, read by Pleiad, DuckDB and pandas, in DIR
+differ DIR PYTHON="python3" FILES="10000":
+    cargo build --release
+    {{quote(PYTHON)}} benches/differ.py target/release/pleiad {{quote(DIR)}} --files {{FILES}}
+
 # What the commit costs beside a plain parallel writer, three times in turn
 bench-commit DIR:
     cargo bench --bench commit -- {{quote(DIR)}}

@@ -299,6 +299,8 @@ fn settings(streams: usize, given: &[(String, String)]) -> Result<SessionConfig>
     let options = config.options_mut();
     // One set of types everywhere: other readers of our files choke on views.
     options.execution.parquet.schema_force_view_types = false;
+    // Timestamps of 96 bits reach further than nanoseconds do.
+    options.execution.parquet.coerce_int96 = Some("us".to_owned());
     options.sql_parser.map_string_types_to_utf8view = false;
     // A filter inside the decoder is slower for the scans we run (apache/datafusion#3463).
     options.execution.parquet.pushdown_filters = false;

@@ -3,8 +3,9 @@
 //! A row is known by its number: files in the order of their paths, then its position. A Parquet scan
 //! knows the number, so streams may share files; other rows are read by one stream and counted.
 //!
-//! A coordinate that is NULL, NaN or infinite, or a declination beyond ±90°, is not a usable position:
-//! the row is *skipped*, and counted. On the sphere a position is a unit vector. `-0.0` is `0.0`.
+//! A coordinate that is NULL, NaN or infinite, a declination beyond ±90° and a right ascension outside of
+//! -360..=720 are not usable positions: the row is *skipped*, counted by its reason, and said. On the sphere a
+//! position is a unit vector. `-0.0` is `0.0`.
 
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use super::spill_store::SpillStore;
 use super::threads::{self, BlockingThread};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
-use crate::grid::UnitVector;
-use crate::partition::coordinates::in_degrees;
+use crate::grid::{Reason, UnitVector, canonical};
+use crate::partition::coordinates::stored_position;
 use crate::partition::options::AngleUnit;
 use crate::partition::stored::Stored;
 use crate::session::{Session, quote_identifier};
@@ -34,6 +35,8 @@ const FIRST_ROW: &str = "pleiad first row";
 
 /// A file of this size is read by several streams.
 const SHARED_FILE_BYTES: usize = 1 << 20;
+/// From this share of impossible declinations on, the columns may be swapped.
+const SWAPPED_SHARE: f64 = 0.1;
 /// The table of own rows in a dataset of blocks.
 pub(crate) const BLOCKS: &str = "blocks";
 /// The columns of labels.
@@ -78,6 +81,8 @@ impl Input {
         for column in params.space().columns() {
             match table.column(column)?.data_type() {
                 found if found.is_numeric() => {}
+                DataType::Utf8 | DataType::LargeUtf8
+                    if matches!(params.space(), Space::Sky { .. }) && table.rows() != Some(0) => {}
                 DataType::Dictionary(_, value) if value.is_numeric() => {}
                 // Without rows a column of a text file has no type.
                 DataType::Utf8 if table.rows() == Some(0) => return Err(table.no_rows()),
@@ -160,7 +165,7 @@ impl Input {
         let coordinates: Vec<String> = match &self.space {
             Space::Plane { columns, .. } => numbers(columns),
             Space::Sky { columns: [ra, dec], .. } => {
-                in_degrees([cast(ra, "DOUBLE"), cast(dec, "DOUBLE")], self.unit).into()
+                stored_position(&table.schema, [ra, dec], self.unit).into()
             }
         };
         let values = coordinates.into_iter().chain(self.id.iter().map(|id| cast(id, "BIGINT")));
@@ -204,9 +209,34 @@ impl Input {
         watch.report(Event::Progress { done: whole.rows });
         watch.report(Event::Done);
         let store = Arc::into_inner(store).expect("the streams are over");
-        let Part { mut ranges, rows, skipped, lo, hi } = whole;
+        let Part { mut ranges, rows, faults, lo, hi } = whole;
+        let skipped = faults.iter().sum();
+        if skipped > 0 {
+            watch.report(Event::Warning(self.said_of(rows, skipped, &faults)));
+        }
         ranges.sort_unstable_by_key(|range| range.first_row);
         Ok(Points { store, ranges, width, rows, skipped, lo, hi })
+    }
+
+    /// What is said of rows without a position.
+    fn said_of(&self, rows: u64, skipped: u64, faults: &Faults) -> String {
+        let found = Reason::ALL.iter().zip(faults).filter(|(_, count)| **count > 0);
+        let found: Vec<_> = found.map(|(reason, count)| format!("{reason} {count}")).collect();
+        let mut said = format!(
+            "{skipped} of {rows} rows have no position ({}): they are skipped",
+            found.join(", ")
+        );
+        let beyond = faults[place_of(Reason::LatOutOfRange)];
+        // A latitude in the place of a longitude is never too large.
+        if let Space::Sky { columns: [ra, dec], .. } = &self.space
+            && faults[place_of(Reason::LonOutOfRange)] == 0
+            && beyond as f64 >= SWAPPED_SHARE * rows as f64
+        {
+            said.push_str(&format!(
+                "; '{dec}' is beyond ±90 in {beyond}: are '{ra}' and '{dec}' swapped?"
+            ));
+        }
+        said
     }
 
     /// The table with the number of the first row of each file as a column, if all files say how
@@ -259,15 +289,22 @@ struct Reader<const D: usize> {
 struct Part<const D: usize> {
     ranges: Vec<RowRange>,
     rows: u64,
-    skipped: u64,
+    faults: Faults,
     lo: [f64; D],
     hi: [f64; D],
+}
+
+/// Rows without a position, by [`Reason`].
+type Faults = [u64; Reason::ALL.len()];
+
+fn place_of(reason: Reason) -> usize {
+    Reason::ALL.iter().position(|known| *known == reason).expect("the list has all reasons")
 }
 
 impl<const D: usize> Default for Part<D> {
     fn default() -> Self {
         let (lo, hi) = ([f64::INFINITY; D], [f64::NEG_INFINITY; D]);
-        Self { ranges: Vec::new(), rows: 0, skipped: 0, lo, hi }
+        Self { ranges: Vec::new(), rows: 0, faults: Faults::default(), lo, hi }
     }
 }
 
@@ -275,7 +312,7 @@ impl<const D: usize> Part<D> {
     fn join(&mut self, other: Self) {
         self.ranges.extend(other.ranges);
         self.rows += other.rows;
-        self.skipped += other.skipped;
+        self.faults.iter_mut().zip(other.faults).for_each(|(mine, more)| *mine += more);
         self.lo = std::array::from_fn(|k| self.lo[k].min(other.lo[k]));
         self.hi = std::array::from_fn(|k| self.hi[k].max(other.hi[k]));
     }
@@ -307,15 +344,15 @@ impl<const D: usize> Part<D> {
         };
         for (row, place) in places.enumerate() {
             match place {
-                Some(place) => {
+                Ok(place) => {
                     for (k, x) in place.into_iter().enumerate() {
                         self.lo[k] = self.lo[k].min(x);
                         self.hi[k] = self.hi[k].max(x);
                     }
                     words.extend(place.map(f64::to_bits));
                 }
-                None => {
-                    self.skipped += 1;
+                Err(reason) => {
+                    self.faults[place_of(reason)] += 1;
                     words.extend([f64::NAN.to_bits(); D]);
                 }
             }
@@ -339,29 +376,37 @@ fn ids<'a>(name: &str, batch: &'a RecordBatch, column: usize, first: u64) -> Res
 }
 
 impl<const D: usize> Reader<D> {
-    /// The place of each row of a batch; none if it has none.
-    fn places<'a>(&'a self, batch: &'a RecordBatch) -> impl Iterator<Item = Option<[f64; D]>> + 'a {
+    /// The place of each row of a batch, or why it has none.
+    fn places<'a>(
+        &'a self,
+        batch: &'a RecordBatch,
+    ) -> impl Iterator<Item = Result<[f64; D], Reason>> + 'a {
         let columns: Vec<_> = (0..self.space.columns().len())
             .map(|column| batch.column(column).as_primitive::<Float64Type>())
             .collect();
         let has_nulls = columns.iter().any(|column| column.null_count() > 0);
         (0..batch.num_rows()).map(move |row| {
             if has_nulls && columns.iter().any(|column| column.is_null(row)) {
-                return None;
+                return Err(Reason::Null);
             }
             let place: [f64; D] = match &self.space {
-                Space::Plane { .. } => std::array::from_fn(|k| columns[k].values()[row] + 0.0),
+                // A line is one of the plane.
+                Space::Plane { .. } => std::array::from_fn(|k| {
+                    columns.get(k).map_or(0.0, |column| column.values()[row] + 0.0)
+                }),
                 Space::Sky { .. } => {
                     let (ra, dec) = (columns[0].values()[row], columns[1].values()[row]);
-                    if !ra.is_finite() || !(-90.0..=90.0).contains(&dec) {
-                        return None;
-                    }
+                    canonical(ra, dec)?;
                     let UnitVector { x, y, z } = UnitVector::from_degrees(ra, dec);
                     let place = [x + 0.0, y + 0.0, z + 0.0];
                     std::array::from_fn(|k| place[k])
                 }
             };
-            place.iter().all(|x| x.is_finite()).then_some(place)
+            match place.iter().find(|x| !x.is_finite()) {
+                None => Ok(place),
+                Some(x) if x.is_nan() => Err(Reason::Nan),
+                Some(_) => Err(Reason::Infinite),
+            }
         })
     }
 }

@@ -16,14 +16,14 @@ const VERIFY_ROWS: u64 = 4096;
 /// A clustering as the user asks for it; the command and the procedure share this definition.
 #[derive(Args, Debug, Clone, Default, PartialEq)]
 pub struct Options {
-    /// Column of the first coordinate
-    #[arg(long, value_name = "COLUMN", requires = "y")]
+    /// Column of the first coordinate; alone it is the only one
+    #[arg(long, value_name = "COLUMN")]
     pub x: Option<String>,
     /// Column of the second coordinate
     #[arg(long, value_name = "COLUMN", requires = "x")]
     pub y: Option<String>,
     /// Column of the third coordinate
-    #[arg(long, value_name = "COLUMN", requires = "x")]
+    #[arg(long, value_name = "COLUMN", requires = "y")]
     pub z: Option<String>,
     /// Largest distance between two rows that are near each other, in the unit of the coordinates
     #[arg(long, value_name = "DISTANCE", conflicts_with_all = ["eps_arcsec", "eps_deg"])]
@@ -142,7 +142,7 @@ const ARCSEC: &str = " arcsec";
 /// Where rows are and what is near.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Space {
-    /// In the plane or in space: two or three columns, Euclidean distance.
+    /// On a line, in the plane or in space: one to three columns, Euclidean distance.
     Plane {
         /// The columns, in order.
         columns: Vec<String>,
@@ -302,10 +302,10 @@ impl Params {
         self.density
     }
 
-    /// The number of dimensions of the core: 3 on the sphere.
+    /// The number of dimensions of the core: 3 on the sphere, and 2 on a line, which is one of the plane.
     pub fn dimensions(&self) -> usize {
         match &self.space {
-            Space::Plane { columns, .. } => columns.len(),
+            Space::Plane { columns, .. } => columns.len().max(2),
             Space::Sky { .. } => 3,
         }
     }
@@ -341,13 +341,17 @@ fn space(options: &Options) -> Result<(Space, usize)> {
         };
         return Ok((Space::Sky { columns: [ra.clone(), dec.clone()], eps_deg }, 2));
     }
-    let (Some(x), Some(y)) = (&options.x, &options.y) else {
+    let Some(x) = &options.x else {
         return Err(Error::usage(
             "no coordinates are named: pass --x and --y (and --z), or --ra and --dec",
         ));
     };
+    if options.z.is_some() && options.y.is_none() {
+        return Err(Error::usage("z is given without y: pass --x, --y and --z"));
+    }
     let Some(eps) = options.eps else { return Err(no_eps("--eps")) };
-    let columns: Vec<String> = [x, y].into_iter().chain(&options.z).cloned().collect();
+    let others = options.y.iter().chain(&options.z);
+    let columns: Vec<String> = std::iter::once(x).chain(others).cloned().collect();
     let dimensions = columns.len();
     Ok((Space::Plane { columns, eps }, dimensions))
 }

@@ -1,7 +1,7 @@
 //! What SQL gains: one file a function, and here the only list of them.
 //!
 //! The functions of k-means stand on [`centroids`](crate::centroids), those of the sky on
-//! [`grid`](crate::grid); `fold` is what aggregates share.
+//! [`grid`](crate::grid); digests are those of text; `fold` is what aggregates share.
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
@@ -23,6 +23,7 @@ mod block_counts;
 mod block_of;
 mod centroid_sums;
 mod cluster_scores;
+mod digests;
 mod extent;
 mod farthest_rows;
 mod frame_angles;
@@ -32,6 +33,7 @@ mod places_of;
 mod position_fault;
 mod sample_rows;
 mod sky_grid;
+mod sky_vector;
 
 pub use arguments::model_literal;
 pub use block_counts::read_block_counts;
@@ -55,8 +57,10 @@ pub fn scalars(context: &FunctionContext) -> Vec<ScalarUDF> {
         position_fault::position_fault(),
         sky_grid::sky_grid(),
         frame_angles::sky_position(),
+        sky_vector::sky_vector(),
     ];
     scalars.extend(frame_angles::frame_angles());
+    scalars.extend(digests::digests());
     scalars
 }
 

@@ -9,3 +9,7 @@ pub(super) const CLUSTERING: DocSection =
 /// Positions and blocks.
 pub(super) const SKY: DocSection =
     DocSection { include: true, label: "Sky Functions", description: None };
+
+/// Text.
+pub(super) const TEXT: DocSection =
+    DocSection { include: true, label: "Text Functions", description: None };

@@ -96,7 +96,8 @@ fn results(
     for (of, result) in globals.into_iter().zip(&mut results).filter(|(_, result)| result.best) {
         result.diagnosis = diagnosis(of, &measured);
     }
-    Ok(results)
+    let coordinates = space.coordinates();
+    Ok(results.into_iter().map(|result| result.in_users_units(coordinates)).collect())
 }
 
 /// Exact sums of one cluster over some partitions.
@@ -258,7 +259,8 @@ impl Measured<'_> {
             figures: figures(centroids, space.factors(), &clusters, &totals, cancelled)?,
             clusters,
             partitions: partitions.collect(),
-            bytes: space.set([centroids])?.encode(),
+            placed_bytes: space.set([centroids])?.encode(),
+            bytes: space.users_bytes(centroids),
             diagnosis: None,
         })
     }

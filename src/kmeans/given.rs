@@ -100,7 +100,21 @@ async fn read_all(
     is_model: bool,
 ) -> Result<Vec<RecordBatch>> {
     let mut names = Vec::new();
-    for column in params.columns() {
+    if let Some(sky) = params.sky().filter(|_| !is_model) {
+        for column in sky {
+            let field = table.schema.field_with_name(column).ok();
+            if field.is_none_or(|field| !field.data_type().is_numeric()) {
+                return Err(table.missing(&format!("numeric column '{column}'")));
+            }
+        }
+        let [ra, dec] = sky.map(|column| quote_identifier(column));
+        names = params
+            .columns()
+            .iter()
+            .map(|part| format!("sky_vector({ra}, {dec})['{part}']"))
+            .collect();
+    }
+    for column in params.columns().iter().filter(|_| is_model || params.sky().is_none()) {
         let name = if is_model { format!("c_{column}") } else { column.clone() };
         let field = table.schema.field_with_name(&name).ok();
         if field.is_none_or(|field| !is_number(field.data_type())) {

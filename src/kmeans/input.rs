@@ -20,10 +20,12 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
+use super::coordinates::{Coordinates, Place};
 use super::options::Cache;
 use super::params::Params;
 use super::steps::LOAD;
 use crate::cancel::CancelFlag;
+use crate::centroids::fixed::times_power_of_two;
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
@@ -66,8 +68,12 @@ struct Scan {
 pub(super) struct Input {
     /// Partitions in the order of their numbers.
     pub(super) partitions: Vec<InputPartition>,
-    /// The used columns as SQL, in order: coordinates, then the weight.
-    columns: String,
+    /// The names of what is measured, in order: coordinates, then the weight.
+    names: Vec<String>,
+    /// What is measured, as SQL over a table as it is stored.
+    written: Vec<String>,
+    /// What is measured, as SQL over the scans.
+    columns: Vec<String>,
     tables: Vec<SourceTable>,
     scans: Vec<Scan>,
     scans_run: AtomicU64,
@@ -85,7 +91,7 @@ impl Input {
     pub(super) async fn open(
         session: &Session,
         tables: Vec<SourceTable>,
-        params: &Params,
+        (params, unit): (&Params, Option<&str>),
         (cache, cancelled): (Cache, &CancelFlag),
         watch: &dyn Observer,
     ) -> Result<Self> {
@@ -98,10 +104,12 @@ impl Input {
             .iter()
             .map(|table| number(table, &used, &mut partitions))
             .collect::<Result<_>>()?;
-        let quoted: Vec<String> = used.iter().map(|column| quote_identifier(column)).collect();
+        let written = written(params, unit);
         let mut input = Self {
             partitions,
-            columns: quoted.join(", "),
+            names: params.measured().cloned().collect(),
+            columns: written.clone(),
+            written,
             scans: Vec::new(),
             scans_run: AtomicU64::new(0),
             reservation: None,
@@ -131,7 +139,10 @@ impl Input {
         let session = session.in_order(ODD_BATCH);
         let tables = self.tables.clone();
         let how = (Cache::Never, &self.cancelled);
-        Self::open(&session, tables, params, how, &crate::event::Silent).await
+        let silent = &crate::event::Silent;
+        let again = Self::open(&session, tables, (params, None), how, silent).await?;
+        // Read again, the columns are not those in memory.
+        Ok(Self { columns: self.written.clone(), written: self.written.clone(), ..again })
     }
 
     /// True if the columns are held in memory.
@@ -142,6 +153,41 @@ impl Input {
     /// The pinned tables as they were opened.
     pub(super) fn tables(&self) -> &[SourceTable] {
         &self.tables
+    }
+
+    /// Takes the coordinates from their places from here on; the weight stays as it is.
+    pub(super) fn place(&mut self, coordinates: &Coordinates) {
+        for (number, place) in coordinates.places().iter().enumerate() {
+            self.columns[number] = self.placed(&self.columns[number], number, *place);
+            self.written[number] = self.placed(&self.written[number], number, *place);
+        }
+    }
+
+    /// The first `count` columns as SQL over a table as it is stored, each in its place.
+    pub(super) fn coordinates(&self, count: usize) -> &[String] {
+        &self.written[..count]
+    }
+
+    /// The numbers of column `number` in their place, as SQL: a difference of integers is taken of integers.
+    fn placed(&self, written: &str, number: usize, place: Place) -> String {
+        if place.is_plain() {
+            return written.to_owned();
+        }
+        let column = &self.names[number];
+        let types = || self.tables.iter().filter_map(|table| data_type(table, column));
+        let mut number = if !place.integer {
+            format!("(CAST({written} AS DOUBLE) - CAST('{:?}' AS DOUBLE))", place.origin)
+        } else if types().any(|found| found == DataType::UInt64) {
+            let of = "BIGINT UNSIGNED";
+            format!("(CAST({written} AS {of}) - CAST('{:.0}' AS {of}))", place.origin)
+        } else {
+            format!("(CAST({written} AS BIGINT) - CAST('{:.0}' AS BIGINT))", place.origin)
+        };
+        if place.exponent != 0 {
+            let factor = times_power_of_two(1.0, place.exponent);
+            number = format!("CAST({number} AS DOUBLE) * CAST('{factor:?}' AS DOUBLE)");
+        }
+        number
     }
 
     /// True if the column holds integers in every table.
@@ -178,12 +224,13 @@ impl Input {
         read: impl Fn(&dyn Array, usize) -> Result<T> + Send + 'static,
     ) -> Result<BTreeMap<usize, T>> {
         self.scans_run.fetch_add(1, Ordering::Relaxed);
+        let columns = self.columns.join(", ");
         let runs = self.scans.iter().map(|scan| async {
             let (keys, group_by) = match scan.only {
                 Some(_) => (String::new(), String::new()),
                 None => (format!("{NUMBER}, "), format!("GROUP BY {NUMBER}")),
             };
-            let parts = [("keys", &*keys), ("columns", &*self.columns), ("group_by", &*group_by)];
+            let parts = [("keys", &*keys), ("columns", &*columns), ("group_by", &*group_by)];
             let plan = scan.session.plan(text, &parts, values.to_vec()).await?;
             Ok::<_, Error>((scan.only, scan.session.collect(plan).await?))
         });
@@ -216,8 +263,12 @@ impl Input {
         watch.report(Event::Stage { name: "reading".into(), total: None, unit: Unit::Rows });
         let mut held: BTreeMap<usize, Vec<RecordBatch>> = BTreeMap::new();
         let mut rows = 0;
+        let names: Vec<String> = self.names.iter().map(|name| quote_identifier(name)).collect();
+        let columns = self.columns.iter().zip(&names);
+        let columns: Vec<_> = columns.map(|(column, name)| format!("{column} AS {name}")).collect();
+        let columns = columns.join(", ");
         for scan in &self.scans {
-            let plan = scan.session.plan(LOAD, &[("columns", &self.columns)], Vec::new()).await?;
+            let plan = scan.session.plan(LOAD, &[("columns", &columns)], Vec::new()).await?;
             let frame = scan.session.context().execute_logical_plan(plan).await?;
             let mut batches = frame.execute_stream().await?;
             while let Some(batch) = batches.try_next().await? {
@@ -237,9 +288,26 @@ impl Input {
         self.scans_run.fetch_add(1, Ordering::Relaxed);
         watch.report(Event::Done);
         self.scans = in_memory_scans(session, held)?;
+        self.columns = names;
         self.reservation = Some(reservation);
         Ok(())
     }
+}
+
+/// What is measured, as SQL over a table: columns, or the parts of the unit vector of a position.
+fn written(params: &Params, unit: Option<&str>) -> Vec<String> {
+    let weight = params.weight().map(|weight| quote_identifier(weight));
+    let Some(sky) = params.sky() else {
+        return params.measured().map(|column| quote_identifier(column)).collect();
+    };
+    let [ra, dec] = sky.map(|column| format!("CAST({} AS DOUBLE)", quote_identifier(column)));
+    let [ra, dec] = match unit {
+        Some("hour") => [format!("({ra} * 15)"), dec],
+        Some("rad") => [format!("degrees({ra})"), format!("degrees({dec})")],
+        _ => [ra, dec],
+    };
+    let part = |part: &String| format!("sky_vector({ra}, {dec})['{part}']");
+    params.columns().iter().map(part).chain(weight).collect()
 }
 
 /// Gives each partition of `table` the next number and makes that number a key, beside those `used`.

@@ -9,7 +9,7 @@ use datafusion::scalar::ScalarValue;
 use ndarray::{Array1, Array2, Axis};
 
 use super::input::Input;
-use super::model::{ModelState, Moved, StepFacts, movement};
+use super::model::{ModelState, Moved, StepFacts, mean_variance, movement};
 use super::options::Empty;
 use super::params::Params;
 use super::space::FeatureSpace;
@@ -80,7 +80,8 @@ impl Loop<'_> {
             let number = steps(&models);
             keep(number, &models).await?;
             let left = models.iter().filter(|model| model.stopped.is_none()).count();
-            self.watch.report(Event::Step { number, moved: largest, models: left });
+            let moved = self.space.coordinates().users_distance(largest);
+            self.watch.report(Event::Step { number, moved, models: left });
         }
         self.watch.report(Event::Done);
         Ok(models)
@@ -102,9 +103,12 @@ impl Loop<'_> {
         let sums = self.sums(&bound).await?;
         let (before, set) = (Arc::clone(models), Arc::clone(&bound.set));
         let cancelled = self.cancelled.clone();
-        let (mut moved, overall) =
-            compute(move |_| Ok((merged(&before, &sums, &set, &cancelled)?, mean_of(&sums, &set))))
-                .await?;
+        let factors = Arc::clone(&self.space);
+        let (mut moved, overall) = compute(move |_| {
+            let moved = merged(&before, &sums, (&set, factors.factors()), &cancelled)?;
+            Ok((moved, mean_of(&sums, &set)))
+        })
+        .await?;
         self.overall.get_or_init(|| overall);
         let moving = models.iter().filter(|model| model.stopped.is_none());
         let mut repaired = Vec::with_capacity(moved.len());
@@ -129,7 +133,9 @@ impl Loop<'_> {
                     seconds,
                 };
                 largest = largest.max(facts.movement);
-                model.stopped = model.reason_to_stop(&moved.centroids, &facts, &params, is_late);
+                model.variance = Some(moved.variance);
+                let limits = (&*params, space.coordinates());
+                model.stopped = model.reason_to_stop(&moved.centroids, &facts, limits, is_late);
                 model.centroids = moved.centroids;
                 model.history.push(facts);
             }
@@ -215,12 +221,13 @@ impl Loop<'_> {
 fn merged(
     models: &[ModelState],
     sums: &BTreeMap<usize, Totals>,
-    set: &ModelSet,
+    (set, factors): (&ModelSet, &[f64]),
     cancelled: &CancelFlag,
 ) -> Result<Vec<Moved>> {
     let mut first = 0;
     let mut moved = Vec::new();
-    for model in models.iter().filter(|model| model.stopped.is_none()) {
+    let moving = models.iter().filter(|model| model.stopped.is_none());
+    for (number, model) in moving.enumerate() {
         let k = model.k();
         let parts: Vec<(usize, Vec<ClusterTotals<'_>>)> = sums
             .iter()
@@ -228,7 +235,10 @@ fn merged(
             .collect();
         let parts: Vec<(usize, &[ClusterTotals<'_>])> =
             parts.iter().map(|(partition, lines)| (*partition, lines.as_slice())).collect();
-        moved.push(model.moved_by(&parts, set, cancelled)?);
+        let known = model.variance;
+        let variance = || mean_variance(model, &parts, (set, number), factors);
+        let variance = known.unwrap_or_else(variance);
+        moved.push(Moved { variance, ..model.moved_by(&parts, set, cancelled)? });
         first += k;
     }
     Ok(moved)

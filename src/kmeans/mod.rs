@@ -5,7 +5,7 @@
 //! 2. Draw first centroids from a sample of distinct rows (`start`), or take given ones.
 //! 3. Step: `centroid_sums` answers, for each partition, the exact sums of the rows nearest to each
 //!    centroid; the driver adds them and takes the means (`model`). No row leaves its partition.
-//! 4. Repeat until the centroids are still, move less than the tolerance, or the steps are used up.
+//! 4. Repeat until the centroids are still, move no more than the tolerance, or the steps are used up.
 //!    An empty cluster moves to the farthest row.
 //! 5. One more scan measures the returned centroids (`evaluate`).
 //!
@@ -17,6 +17,7 @@
 //! beside it 16 bytes · (columns + 3) for each cluster of each model in each partition.
 
 mod bits; // floats as text, exactly
+mod coordinates; // the numbers that are summed
 mod evaluate; // the last scan
 mod figures; // cost, silhouettes, indices
 mod given; // centroids that a user gives
@@ -81,8 +82,10 @@ pub async fn run(
     let params = &Arc::new(params.clone());
     let inputs = source.input_records();
     let how = (params.cache(), &cancelled);
-    let input = Input::open(session, source.tables_of_rows(), params, how, watch).await?;
-    let space = Arc::new(FeatureSpace::measure(&input, params).await?);
+    let read = (&**params, unit_of(&source, params));
+    let mut input = Input::open(session, source.tables_of_rows(), read, how, watch).await?;
+    let space = Arc::new(FeatureSpace::measure(&mut input, params).await?);
+    let input = input;
     let (params, overall) = (Arc::clone(params), OnceLock::new());
     let work = Loop { input: &input, space, params, watch, cancelled, overall };
     let models = match resumed {
@@ -111,8 +114,10 @@ pub async fn run(
     input.check_unchanged().await?;
     let outcome = Outcome {
         columns: params.columns().to_vec(),
+        sky: params.sky().map(|names| names.map(Clone::clone)),
         partitions: input.partitions.clone(),
         models: results,
+        distance_factor: work.space.coordinates().distance_factor(),
         seed: params.seed(),
         scans: input.scans_run(),
         in_memory: input.in_memory(),
@@ -123,6 +128,14 @@ pub async fn run(
         Some(run) => publish::publish(session, &input, params, outcome, run, watch).await,
         None => Ok(outcome),
     }
+}
+
+/// The unit of positions in a dataset of blocks that was cut by the same columns.
+fn unit_of<'a>(source: &'a Source, params: &Params) -> Option<&'a str> {
+    let stored = &source.manifest.as_ref()?.properties;
+    let [ra, dec] = params.sky()?;
+    let is_same = stored.get("columns.ra") == Some(ra) && stored.get("columns.dec") == Some(dec);
+    stored.get("columns.unit").filter(|_| is_same).map(String::as_str)
 }
 
 /// The last step of the newest run on `out` that died before its decision, if one did.

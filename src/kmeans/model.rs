@@ -5,6 +5,7 @@
 
 use ndarray::Array2;
 
+use super::coordinates::Coordinates;
 use super::params::Params;
 use crate::cancel::CancelFlag;
 use crate::centroids::model::ModelSet;
@@ -31,8 +32,10 @@ pub(super) enum Role {
 pub enum StopReason {
     /// No centroid moved, to the bit.
     Still,
-    /// The centroids moved less than the tolerance.
+    /// The centroids moved no more than the tolerance.
     Tolerance,
+    /// The centroids moved less than a distance that was given.
+    MaxDelta,
     /// The last allowed step.
     MaxSteps,
     /// The time was up.
@@ -45,6 +48,7 @@ impl StopReason {
         match self {
             Self::Still => "still",
             Self::Tolerance => "tolerance",
+            Self::MaxDelta => "max_delta",
             Self::MaxSteps => "max_steps",
             Self::TimeLimit => "time_limit",
         }
@@ -77,8 +81,10 @@ pub(super) struct ModelState {
     pub(super) role: Role,
     /// Number of the start among those of the same k, from 0.
     pub(super) start: u32,
-    /// One centroid a row, in the user's units.
+    /// One centroid a row, in its place.
     pub(super) centroids: Array2<f64>,
+    /// The mean variance of the columns, with the factors, once a step has found it.
+    pub(super) variance: Option<f64>,
     /// Steps so far, in order.
     pub(super) history: Vec<StepFacts>,
     /// Why it stopped, once it has.
@@ -96,12 +102,14 @@ pub(super) struct Moved {
     pub(super) empty: Vec<usize>,
     /// Exact cost of the centroids that entered the step, in units of its scale.
     pub(super) cost: i128,
+    /// The mean variance of the columns.
+    pub(super) variance: f64,
 }
 
 impl ModelState {
     /// A model at its first centroids.
     pub(super) fn at(role: Role, start: u32, centroids: Array2<f64>) -> Self {
-        Self { role, start, centroids, history: Vec::new(), stopped: None }
+        Self { role, start, centroids, variance: None, history: Vec::new(), stopped: None }
     }
 
     /// Number of clusters.
@@ -134,6 +142,7 @@ impl ModelState {
             rows: Vec::with_capacity(self.k()),
             empty: Vec::new(),
             cost: 0,
+            variance: 0.0,
         };
         for (cluster, mut centroid) in moved.centroids.rows_mut().into_iter().enumerate() {
             cancelled.check()?;
@@ -171,14 +180,19 @@ impl ModelState {
         &self,
         next: &Array2<f64>,
         facts: &StepFacts,
-        params: &Params,
+        (params, coordinates): (&Params, &Coordinates),
         late: bool,
     ) -> Option<StopReason> {
+        let share = params.tolerance().filter(|share| *share > 0.0);
+        let is_small = |share| facts.movement.powi(2) <= share * self.variance.unwrap_or(0.0);
+        let moved = coordinates.users_distance(facts.movement);
         let same = self.centroids.iter().zip(next).all(|(a, b)| a.to_bits() == b.to_bits());
         if same && facts.repaired == 0 {
             Some(StopReason::Still)
-        } else if facts.movement < params.tolerance() {
+        } else if share.is_some_and(is_small) {
             Some(StopReason::Tolerance)
+        } else if params.max_delta().is_some_and(|limit| moved < limit) {
+            Some(StopReason::MaxDelta)
         } else if facts.step >= params.max_steps() {
             Some(StopReason::MaxSteps)
         } else if late {
@@ -187,6 +201,41 @@ impl ModelState {
             None
         }
     }
+}
+
+/// The mean variance of the columns, with the factors: what rows cost in a single cluster at their mean,
+/// a row and column. That cost is within the clusters and between them, from the exact sums of a step.
+pub(super) fn mean_variance(
+    model: &ModelState,
+    parts: &[(usize, &[ClusterTotals<'_>])],
+    (set, number): (&ModelSet, usize),
+    factors: &[f64],
+) -> f64 {
+    let own: Vec<_> = parts.iter().filter(|(part, _)| model.counts(*part)).collect();
+    let (columns, weights) = (set.columns(), set.weight_scale());
+    let lines = |cluster: usize| own.iter().map(move |(_, lines)| &lines[cluster]);
+    let mut clusters = Vec::with_capacity(model.k());
+    let (mut whole, mut weight, mut cost) = (vec![0_i128; columns], 0_i128, 0_i128);
+    for cluster in 0..model.k() {
+        let own: i128 = lines(cluster).map(|line| line.weight).sum();
+        let sums = (0..columns).map(|j| lines(cluster).map(|line| line.sums[j]).sum());
+        let sums: Vec<i128> = sums.collect();
+        whole.iter_mut().zip(&sums).for_each(|(whole, sum)| *whole += sum);
+        weight += own;
+        cost += lines(cluster).map(|line| line.cost).sum::<i128>();
+        clusters.push((own, sums));
+    }
+    let mut total = set.distance_scales(number).cost.to_float(cost) / weights.factor();
+    for ((own, sums), centroid) in clusters.iter().zip(model.centroids.rows()) {
+        for (j, (factor, at)) in factors.iter().zip(centroid).enumerate() {
+            let mean = |sum, weight| set.mean(j, sum, weight).unwrap_or(*at);
+            let (own_mean, mean) = (mean(sums[j], *own), mean(whole[j], weight));
+            let between = ((own_mean - mean) * factor).powi(2) - ((own_mean - at) * factor).powi(2);
+            total += weights.to_float(*own) * between;
+        }
+    }
+    let rows = weights.to_float(weight) * columns as f64;
+    if rows > 0.0 { (total / rows).max(0.0) } else { 0.0 }
 }
 
 /// ‖a − b‖ over all clusters and columns (Frobenius), each column times its factor.

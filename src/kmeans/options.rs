@@ -15,8 +15,14 @@ use crate::error::{Error, Result};
 #[expect(clippy::struct_excessive_bools, reason = "switches of a command line, checked by Params")]
 pub struct Options {
     /// Numeric columns to cluster by, in this order
-    #[arg(long, value_name = "A,B,…", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "A,B,…", value_delimiter = ',', required_unless_present = "ra")]
     pub columns: Vec<String>,
+    /// Column of the right ascension in degrees, to cluster positions on the sphere
+    #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "columns")]
+    pub ra: Option<String>,
+    /// Column of the declination in degrees
+    #[arg(long, value_name = "COLUMN", requires = "ra")]
+    pub dec: Option<String>,
     /// Number of clusters: one number (7), a range with both ends (2..12) or a list (3,5,7) [default: 7]
     #[arg(long)]
     pub k: Option<ClusterCounts>,
@@ -49,9 +55,13 @@ pub struct Options {
     #[arg(long, visible_alias = "max-iterations", value_name = "N",
         default_value_t = Self::default().max_steps)]
     pub max_steps: u64,
-    /// Stop when all centroids together move less than this; 0 waits until none moves
-    #[arg(long, value_name = "DISTANCE", default_value_t = Self::default().tolerance)]
-    pub tolerance: f64,
+    /// Stop when the squared movement of all centroids is at most this share of the mean variance of the
+    /// columns, as scikit-learn's tol; 0 waits until none moves [default: 0.0001, without --max-delta]
+    #[arg(long, value_name = "SHARE")]
+    pub tolerance: Option<f64>,
+    /// Stop when all centroids together move less than this distance, whatever the variance
+    #[arg(long, value_name = "DISTANCE")]
+    pub max_delta: Option<f64>,
     /// Start no further step after this time
     #[arg(long, value_name = "SECONDS")]
     pub time_limit_s: Option<f64>,
@@ -82,6 +92,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             columns: Vec::new(),
+            ra: None,
+            dec: None,
             k: None,
             start: Start::PlusPlus,
             centroids: None,
@@ -92,7 +104,8 @@ impl Default for Options {
             nulls: Nulls::Error,
             empty: Empty::Far,
             max_steps: 300,
-            tolerance: 0.001,
+            tolerance: None,
+            max_delta: None,
             time_limit_s: None,
             cache: Cache::Auto,
             resume: false,

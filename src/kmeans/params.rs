@@ -7,9 +7,19 @@ use clap::ValueEnum;
 use super::options::{Cache, ClusterCounts, Empty, Nulls, Options, Scaling, Start};
 use crate::error::{Error, Result};
 
+/// The tolerance where no limit is named: that of scikit-learn.
+const DEFAULT_TOLERANCE: f64 = 1e-4;
+
 /// Checked options.
 #[derive(Debug, Clone)]
-pub struct Params(Options);
+pub struct Params {
+    options: Options,
+    /// What is clustered: the columns, or the parts of a unit vector.
+    features: Vec<String>,
+}
+
+/// The parts of the unit vector of a position.
+const SKY: [&str; 3] = ["x", "y", "z"];
 
 impl Params {
     /// Checks each option and their combination.
@@ -18,9 +28,28 @@ impl Params {
     /// A usage error that names the option, what was given and what is expected.
     pub fn new(options: Options) -> Result<Self> {
         let fail = |message: String| Err(Error::usage(message));
-        let Options { columns, weight, tolerance, starts, max_steps, seed, .. } = &options;
-        if columns.is_empty() {
+        let Options { columns, weight, tolerance, max_delta, starts, max_steps, seed, .. } =
+            &options;
+        let sky = match (&options.ra, &options.dec) {
+            (Some(ra), Some(dec)) => Some([ra, dec]),
+            (None, None) => None,
+            _ => return fail("ra and dec need each other".into()),
+        };
+        if columns.is_empty() && sky.is_none() {
             return fail("columns is empty, expected a name at least".into());
+        }
+        if let Some(sky) = sky {
+            if !columns.is_empty() {
+                return fail("columns and ra are both given: pass one of them".into());
+            }
+            if options.scale != Scaling::None {
+                return fail("scale is for columns: positions on the sphere have one unit".into());
+            }
+            if let Some(name) = sky.iter().find(|name| SKY.contains(&name.as_str())) {
+                return fail(format!(
+                    "'{name}' is what a part of a unit vector is named: rename it"
+                ));
+            }
         }
         for (number, column) in columns.iter().enumerate() {
             if column.is_empty() {
@@ -45,8 +74,10 @@ impl Params {
             }
             _ => {}
         }
-        if tolerance.is_nan() || *tolerance < 0.0 {
-            return fail(format!("tolerance is {tolerance}, expected 0 or more"));
+        for (name, limit) in [("tolerance", tolerance), ("max-delta", max_delta)] {
+            if let Some(limit) = limit.filter(|limit| limit.is_nan() || *limit < 0.0) {
+                return fail(format!("{name} is {limit}, expected 0 or more"));
+            }
         }
         if *starts == 0 {
             return fail("starts is 0, expected 1 or more".into());
@@ -65,121 +96,144 @@ impl Params {
         if options.assign && options.k.as_ref().is_some_and(|k| k.as_slice().len() > 1) {
             return fail("assign needs one k: there would be several clusters for a row".into());
         }
-        Ok(Self(options))
+        let features = match sky {
+            Some(_) => SKY.map(str::to_owned).to_vec(),
+            None => options.columns.clone(),
+        };
+        Ok(Self { options, features })
     }
 
-    /// The columns to cluster by.
+    /// What is clustered: the columns, or the parts x, y and z of a unit vector.
     pub fn columns(&self) -> &[String] {
-        &self.0.columns
+        &self.features
+    }
+
+    /// The columns of right ascension and declination, where positions are clustered.
+    pub fn sky(&self) -> Option<[&String; 2]> {
+        self.options.ra.as_ref().zip(self.options.dec.as_ref()).map(<[_; 2]>::from)
+    }
+
+    /// What is measured of each row: what is clustered, then the weight.
+    pub fn measured(&self) -> impl Iterator<Item = &String> {
+        self.features.iter().chain(&self.options.weight)
     }
 
     /// The column with the weights.
     pub fn weight(&self) -> Option<&String> {
-        self.0.weight.as_ref()
+        self.options.weight.as_ref()
     }
 
     /// All columns that are read: those to cluster by, then the weight.
     pub fn used_columns(&self) -> impl Iterator<Item = &String> {
-        self.0.columns.iter().chain(&self.0.weight)
+        let sky = self.sky().into_iter().flatten();
+        self.options.columns.iter().chain(sky).chain(&self.options.weight)
     }
 
     /// The numbers of clusters, where they were named.
     pub fn k(&self) -> Option<&ClusterCounts> {
-        self.0.k.as_ref()
+        self.options.k.as_ref()
     }
 
     /// Where the first centroids come from.
     pub fn start(&self) -> Start {
-        self.0.start
+        self.options.start
     }
 
     /// Where given centroids are.
     pub fn centroids(&self) -> Option<&str> {
-        self.0.centroids.as_deref()
+        self.options.centroids.as_deref()
     }
 
     /// Starts for each k: a given start is one start.
     pub fn starts(&self) -> u32 {
-        if self.0.start == Start::Given { 1 } else { self.0.starts }
+        if self.options.start == Start::Given { 1 } else { self.options.starts }
     }
 
     /// The seed of all draws.
     pub fn seed(&self) -> u64 {
-        self.0.seed
+        self.options.seed
     }
 
     /// How columns are scaled.
     pub fn scale(&self) -> Scaling {
-        self.0.scale
+        self.options.scale
     }
 
     /// What to do with rows that cannot be used.
     pub fn nulls(&self) -> Nulls {
-        self.0.nulls
+        self.options.nulls
     }
 
     /// What to do with an empty cluster.
     pub fn empty(&self) -> Empty {
-        self.0.empty
+        self.options.empty
     }
 
     /// The largest number of steps.
     pub fn max_steps(&self) -> u64 {
-        self.0.max_steps
+        self.options.max_steps
+    }
+
+    /// The squared movement at which a model stops, as a share of the mean variance of the columns.
+    pub fn tolerance(&self) -> Option<f64> {
+        let without = self.options.max_delta.is_none().then_some(DEFAULT_TOLERANCE);
+        self.options.tolerance.or(without)
     }
 
     /// The movement below which a model stops.
-    pub fn tolerance(&self) -> f64 {
-        self.0.tolerance
+    pub fn max_delta(&self) -> Option<f64> {
+        self.options.max_delta
     }
 
     /// The time after which no further step begins.
     pub fn time_limit(&self) -> Option<Duration> {
-        self.0.time_limit_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        self.options.time_limit_s.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
     /// Whether the columns may be held in memory.
     pub fn cache(&self) -> Cache {
-        self.0.cache
+        self.options.cache
     }
 
     /// Whether a killed run is continued.
     pub fn resume(&self) -> bool {
-        self.0.resume
+        self.options.resume
     }
 
     /// Whether models of single partitions run beside.
     pub fn diagnose(&self) -> bool {
-        self.0.diagnose
+        self.options.diagnose
     }
 
     /// Whether the last step is repeated.
     pub fn recheck(&self) -> bool {
-        self.0.recheck
+        self.options.recheck
     }
 
     /// Whether every row is written with its cluster.
     pub fn assign(&self) -> bool {
-        self.0.assign
+        self.options.assign
     }
 
     /// Whether the silhouette is computed.
     pub fn silhouette(&self) -> bool {
-        self.0.silhouette
+        self.options.silhouette
     }
 
     /// The fewest rows of a cluster that is written.
     pub fn min_rows(&self) -> u64 {
-        self.0.min_rows
+        self.options.min_rows
     }
 
     /// What decides the result, as `name`, `value`: kept with every step and in the output.
     ///
     /// Where and how fast a run works (cache, resume, recheck) is not among them.
     pub fn record(&self) -> Vec<(String, String)> {
-        let options = &self.0;
+        let options = &self.options;
         let mut record = vec![
             ("columns", options.columns.join(",")),
+            ("ra", options.ra.clone().unwrap_or_default()),
+            ("dec", options.dec.clone().unwrap_or_default()),
             ("k", options.k.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("start", options.start.name().to_owned()),
             ("centroids", options.centroids.clone().unwrap_or_default()),
@@ -190,12 +244,18 @@ impl Params {
             ("nulls", name_of(&options.nulls)),
             ("empty", name_of(&options.empty)),
             ("max_steps", options.max_steps.to_string()),
-            ("tolerance", options.tolerance.to_string()),
+            ("tolerance", limit(self.tolerance())),
+            ("max_delta", limit(self.max_delta())),
             ("diagnose", options.diagnose.to_string()),
         ];
         record.retain(|(_, value)| !value.is_empty());
         record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// A limit as it is recorded.
+fn limit(limit: Option<f64>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())
 }
 
 fn name_of(value: &impl ValueEnum) -> String {
@@ -229,6 +289,7 @@ mod tests {
         "centroids are given, but start is 'k-means++': pass --start given"
     )]
     #[case("--columns a --tolerance=-1", "tolerance is -1, expected 0 or more")]
+    #[case("--columns a --max-delta=-1", "max-delta is -1, expected 0 or more")]
     #[case("--columns a --tolerance nan", "tolerance is NaN, expected 0 or more")]
     #[case("--columns a --starts 0", "starts is 0, expected 1 or more")]
     #[case(
@@ -243,6 +304,20 @@ mod tests {
     )]
     fn a_combination_without_sense_is_refused(#[case] arguments: &str, #[case] message: &str) {
         assert_eq!(Params::new(options(arguments)).unwrap_err().to_string(), message);
+    }
+
+    #[rstest]
+    #[case("--columns a", Some(1e-4), None)]
+    #[case("--columns a --tolerance 0.5", Some(0.5), None)]
+    #[case("--columns a --max-delta 0.001", None, Some(0.001))]
+    #[case("--columns a --max-delta 0.001 --tolerance 0.5", Some(0.5), Some(0.001))]
+    fn an_absolute_limit_stands_alone_unless_both_are_given(
+        #[case] arguments: &str,
+        #[case] tolerance: Option<f64>,
+        #[case] max_delta: Option<f64>,
+    ) {
+        let params = Params::new(options(arguments)).unwrap();
+        assert_eq!((params.tolerance(), params.max_delta()), (tolerance, max_delta));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::steps::ASSIGN;
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Silent, Unit};
-use crate::session::{Session, quote_identifier};
+use crate::session::Session;
 use crate::table::{Run, SourceTable, TableSpec};
 
 /// Writes all tables and commits them; returns what was written.
@@ -76,15 +76,15 @@ async fn assignments(
 ) -> Result<(LogicalPlan, Vec<String>)> {
     let model = outcome.models.iter().find(|model| model.best);
     let model = model.ok_or_else(|| Error::internal("a run without a model"))?;
-    let model = ScalarValue::BinaryView(Some(model.bytes.clone()));
+    let model = ScalarValue::BinaryView(Some(model.placed_bytes.clone()));
     let tables = input.tables();
     let keys = |table: &SourceTable| -> Vec<String> {
         table.keys.iter().map(|key| key.name().clone()).collect()
     };
     let first = &tables[0];
-    let columns: Vec<String> =
-        params.columns().iter().map(|column| quote_identifier(column)).collect();
-    let columns = columns.join(", ");
+    let columns = input.coordinates(params.columns().len()).join(", ");
+    let unit = outcome.distance_factor.map(|factor| format!(" * CAST('{factor:?}' AS DOUBLE)"));
+    let unit = unit.unwrap_or_default();
     let table_key = if tables.len() > 1 { "$table AS \"table\"," } else { "" };
     let mut whole: Option<LogicalPlanBuilder> = None;
     for (number, table) in tables.iter().enumerate() {
@@ -96,7 +96,8 @@ async fn assignments(
         }
         let source = format!("source_{number}");
         session.register(&source, table.provider())?;
-        let parts = [("keys", table_key), ("columns", &columns), ("source", &source)];
+        let parts =
+            [("keys", table_key), ("columns", &columns), ("unit", &unit), ("source", &source)];
         let mut values = vec![("model", model.clone())];
         if tables.len() > 1 {
             values.push(("table", ScalarValue::Utf8(Some(table.name.clone()))));

@@ -88,6 +88,9 @@ struct ModelRecord {
     start: u32,
     /// Centroids row by row, as bits in hex.
     centroids: Vec<Vec<String>>,
+    /// The mean variance of the columns as bits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    variance: Vec<String>,
     history: Vec<StepFacts>,
     stopped: Option<StopReason>,
 }
@@ -103,6 +106,7 @@ impl ModelRecord {
             },
             start: model.start,
             centroids: model.centroids.rows().into_iter().map(|row| to_bits(row.iter())).collect(),
+            variance: to_bits(model.variance.iter()),
             history: model.history.clone(),
             stopped: model.stopped,
         }
@@ -132,6 +136,7 @@ impl ModelRecord {
             role,
             start: self.start,
             centroids: centroids.map_err(|cause| damaged().caused_by(cause))?,
+            variance: from_bits(&self.variance).ok_or_else(damaged)?.first().copied(),
             history: self.history.clone(),
             stopped: self.stopped,
         })

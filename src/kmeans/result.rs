@@ -24,10 +24,12 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
+use super::coordinates::Coordinates;
 use super::figures::{ClusterFigures, ModelFigures};
 use super::input::InputPartition;
 use super::model::{StepFacts, StopReason};
 use crate::error::Result;
+use crate::grid::UnitVector;
 
 /// A finished model and its figures.
 #[derive(Debug, Clone)]
@@ -48,8 +50,10 @@ pub struct ModelResult {
     pub clusters: Vec<ClusterFigures>,
     /// Figures of each partition, by its number.
     pub partitions: BTreeMap<usize, PartitionFigures>,
-    /// The model as a value for `nearest_centroid`.
-    pub bytes: Vec<u8>,
+    /// The model as a value for `nearest_centroid`, over the columns in their places.
+    pub(super) placed_bytes: Vec<u8>,
+    /// The same over the user's numbers; none where a function could not use it.
+    pub bytes: Option<Vec<u8>>,
     /// What averaging would have given, if it was asked for.
     pub diagnosis: Option<Diagnosis>,
 }
@@ -58,6 +62,34 @@ impl ModelResult {
     /// Number of clusters.
     pub fn k(&self) -> usize {
         self.centroids.nrows()
+    }
+
+    /// The same, with centroids, distances and costs as the user's numbers.
+    pub(super) fn in_users_units(mut self, coordinates: &Coordinates) -> Self {
+        let cost = |cost: &mut f64| *cost = coordinates.users_cost(*cost);
+        let distance = |distance: &mut f64| *distance = coordinates.users_distance(*distance);
+        for step in &mut self.history {
+            cost(&mut step.cost);
+            distance(&mut step.movement);
+        }
+        for cluster in &mut self.clusters {
+            cost(&mut cluster.cost);
+            distance(&mut cluster.distance);
+            distance(&mut cluster.max_distance);
+        }
+        for part in self.partitions.values_mut() {
+            cost(&mut part.cost);
+            part.mean_distance.iter_mut().for_each(distance);
+        }
+        if let Some(found) = &mut self.diagnosis {
+            distance(&mut found.mean_distance);
+            distance(&mut found.local_mean_distance);
+            cost(&mut found.cost);
+            cost(&mut found.unweighted_cost);
+        }
+        cost(&mut self.figures.cost);
+        distance(&mut self.figures.mean_distance);
+        Self { centroids: coordinates.users(self.centroids), ..self }
     }
 }
 
@@ -102,10 +134,14 @@ impl Diagnosis {
 pub struct Outcome {
     /// Columns that span the space.
     pub columns: Vec<String>,
+    /// The columns of right ascension and declination, where these are the parts of a unit vector.
+    pub sky: Option<[String; 2]>,
     /// Partitions in the order of their numbers.
     pub partitions: Vec<InputPartition>,
     /// Models in the order (k, start).
     pub models: Vec<ModelResult>,
+    /// What distances in places are multiplied by for the user, where it is not 1.
+    pub(super) distance_factor: Option<f64>,
     /// Seed of the draws.
     pub seed: u64,
     /// How often all rows were read.
@@ -161,6 +197,17 @@ impl Outcome {
             let values = each().map(|(_, model, cluster)| Some(model.centroids[[cluster, column]]));
             table.float(&format!("c_{name}"), values);
         }
+        if let Some([ra, dec]) = &self.sky {
+            let direction = |(_, model, cluster): (i32, &ModelResult, usize)| {
+                let [x, y, z] = [0, 1, 2].map(|part| model.centroids[[cluster, part]]);
+                let is_somewhere = x != 0.0 || y != 0.0 || z != 0.0;
+                is_somewhere.then_some(UnitVector { x, y, z })
+            };
+            let angles =
+                |angle: fn(UnitVector) -> f64| each().map(direction).map(move |at| at.map(angle));
+            table.float(&format!("c_{ra}"), angles(UnitVector::lon_deg));
+            table.float(&format!("c_{dec}"), angles(UnitVector::lat_deg));
+        }
         table.float("cost", figures().map(|cluster| Some(cluster.cost)));
         table.float("mean_distance", figures().map(ClusterFigures::mean_distance));
         table.float("max_distance", figures().map(|cluster| Some(cluster.max_distance)));
@@ -190,7 +237,7 @@ impl Outcome {
         table.float("silhouette", figures().map(|figures| figures.silhouette));
         table.count("scans", each().map(|_| self.scans));
         table.float("seconds", each().map(|_| Some(self.seconds)));
-        let bytes = each().map(|(_, model)| Some(model.bytes.as_slice()));
+        let bytes = each().map(|(_, model)| model.bytes.as_deref());
         table.push("model_bytes", bytes.collect::<BinaryArray>());
         table.batch()
     }

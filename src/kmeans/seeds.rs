@@ -33,7 +33,10 @@ const MAX_DIAGNOSED_PARTITIONS: usize = 16;
 pub(super) async fn first_models(work: &Loop<'_>, session: &Session) -> Result<Vec<ModelState>> {
     let params = &work.params;
     let mut models = match params.start() {
-        Start::Given => vec![ModelState::at(Role::Global, 0, given(session, params).await?)],
+        Start::Given => {
+            let centroids = work.space.coordinates().place(given(session, params).await?);
+            vec![ModelState::at(Role::Global, 0, centroids)]
+        }
         Start::PlusPlus => drawn(work, Draw::PlusPlus).await?,
         Start::Random => drawn(work, Draw::Random).await?,
     };

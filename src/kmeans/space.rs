@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use ndarray::Array2;
 
+use super::coordinates::{ColumnRange, Coordinates};
 use super::input::Input;
 use super::options::{Nulls, Scaling};
 use super::params::Params;
@@ -24,6 +25,8 @@ const LEAST_SPREAD: f64 = f64::from_bits((1023 - 400) << 52);
 /// The range of the input and the factors of its columns.
 #[derive(Debug, Clone)]
 pub(super) struct FeatureSpace {
+    /// Where the numbers of each column are.
+    coordinates: Coordinates,
     bounds: BoundingBox,
     /// What differences of a column are multiplied by: d² = Σ ((x − c)·f)².
     factors: Vec<f64>,
@@ -37,13 +40,13 @@ impl FeatureSpace {
     /// # Errors
     /// NULL, NaN or infinite values where they are an error, with their counts; an input without
     /// usable rows; a negative weight.
-    pub(super) async fn measure(input: &Input, params: &Params) -> Result<Self> {
+    pub(super) async fn measure(input: &mut Input, params: &Params) -> Result<Self> {
         let parts = input.step(EXTENT, &[], read_extent).await?;
         if params.nulls() == Nulls::Error {
             refuse_unusable(input, params, &parts)?;
         }
         let d = params.columns().len();
-        let mut whole = TableExtent::new(params.used_columns().count());
+        let mut whole = TableExtent::new(params.measured().count());
         for part in parts.values() {
             whole.merge(part)?;
         }
@@ -51,9 +54,16 @@ impl FeatureSpace {
             let found = if whole.rows == 0 { "no rows" } else { "no row that can be used" };
             return Err(Error::data(format!("the input has {found}: there is nothing to cluster")));
         }
+        let columns = params.columns().iter().zip(&whole.columns).map(|(name, found)| {
+            let integer = params.sky().is_none() && input.is_integer(name);
+            ColumnRange { lo: found.lo, hi: found.hi, integer }
+        });
+        let is_scaled = params.scale() != Scaling::None;
+        let coordinates = Coordinates::of(&columns.collect::<Vec<_>>(), is_scaled);
+        input.place(&coordinates);
         let bounds = BoundingBox {
-            lows: whole.columns[..d].iter().map(|column| column.lo).collect(),
-            highs: whole.columns[..d].iter().map(|column| column.hi).collect(),
+            lows: coordinates.ranges().iter().map(|range| range.0).collect(),
+            highs: coordinates.ranges().iter().map(|range| range.1).collect(),
             weight: weight(
                 input,
                 params,
@@ -62,15 +72,39 @@ impl FeatureSpace {
         };
         let mut space = Self {
             factors: vec![1.0; d],
+            coordinates,
             bounds,
             rows: parts.iter().map(|(&partition, part)| (partition, part.rows)).collect(),
         };
         space.factors = match params.scale() {
-            Scaling::None => space.factors,
+            Scaling::None => space.coordinates.factors(),
             Scaling::Range => space.ranges().map(inverse).collect(),
             Scaling::Standard => space.deviations(input).await?.into_iter().map(inverse).collect(),
         };
         Ok(space)
+    }
+
+    /// Where the numbers of each column are.
+    pub(super) fn coordinates(&self) -> &Coordinates {
+        &self.coordinates
+    }
+
+    /// A model as a value for SQL, over the user's numbers; none where a function could not use it.
+    pub(super) fn users_bytes(&self, centroids: &Array2<f64>) -> Option<Vec<u8>> {
+        let ends = [0, 1].map(|end| {
+            let ranges = self.coordinates.ranges().iter();
+            let ends: Vec<f64> = ranges.map(|range| [range.0, range.1][end]).collect();
+            let ends = Array2::from_shape_vec((1, ends.len()), ends);
+            self.coordinates.users(ends.expect("one row")).into_raw_vec_and_offset().0
+        });
+        let [lows, highs] = ends;
+        let users = Self {
+            bounds: BoundingBox { lows, highs, ..self.bounds.clone() },
+            factors: self.coordinates.users_factors(&self.factors),
+            ..self.clone()
+        };
+        let centroids = self.coordinates.users(centroids.clone());
+        users.set([&centroids]).ok().map(|set| set.encode())
     }
 
     /// The factors of the columns.
@@ -177,7 +211,12 @@ fn refuse_unusable(
 ) -> Result<()> {
     let mut found = Vec::new();
     for (&partition, part) in parts {
-        for (name, column) in params.used_columns().zip(&part.columns) {
+        let position = params.sky().map(|[ra, dec]| format!("{ra}, {dec}"));
+        let measured = params.measured().zip(&part.columns);
+        // The parts of a vector are NULL together.
+        let measured = measured.skip(if position.is_some() { 2 } else { 0 }).enumerate();
+        for (place, (name, column)) in measured {
+            let name = position.as_ref().filter(|_| place == 0).unwrap_or(name);
             let counts =
                 [(column.nulls, "NULL"), (column.nans, "NaN"), (column.infinite, "infinite")];
             let counts = counts.into_iter().filter(|(count, _)| *count > 0);
@@ -191,11 +230,15 @@ fn refuse_unusable(
     if found.is_empty() {
         return Ok(());
     }
+    let what = match params.sky() {
+        Some(_) => "rows have no position, or no weight",
+        None => "columns hold values that are not numbers",
+    };
     let more = found.len().saturating_sub(5);
     found.truncate(5);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Err(Error::data(format!(
-        "columns hold values that are not numbers ({}{more}): pass --nulls skip to leave these rows \
+        "{what} ({}{more}): pass --nulls skip to leave these rows \
          out, or filter them",
         found.join("; ")
     )))

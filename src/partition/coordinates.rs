@@ -87,7 +87,7 @@ pub(super) fn numbers(values: [&str; 2], are_text: [bool; 2], unit: AngleUnit) -
 }
 
 /// Right ascension and declination of a stored table as SQL, in degrees.
-pub(super) fn stored_position(
+pub(crate) fn stored_position(
     schema: &SchemaRef,
     names: [&str; 2],
     unit: AngleUnit,

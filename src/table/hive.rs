@@ -8,6 +8,9 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+
 use super::commit::names::{DATA_ENDING, RENDERINGS, data_of};
 use crate::error::{Error, Result};
 
@@ -50,6 +53,47 @@ pub fn decode(name: &str) -> Option<(String, String)> {
         return None;
     }
     Some((unescape(key)?, unescape(value)?))
+}
+
+/// What text keys of a directory are, where nothing declares it: integers if all values are, or dates; else
+/// text. NULL is any of these.
+pub(crate) fn type_of<'a>(values: impl Iterator<Item = &'a ScalarValue> + Clone) -> DataType {
+    let known = values.filter(|value| !value.is_null());
+    let is_integer = |value: &ScalarValue| match value {
+        ScalarValue::Utf8(Some(text)) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<i64>().is_ok()
+        }
+        _ => false,
+    };
+    let is_date = |value: &ScalarValue| match value {
+        ScalarValue::Utf8(Some(text)) => {
+            let is_shaped = text.bytes().enumerate().all(|(place, byte)| match place {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
+            let has_day = |value: ScalarValue| !value.is_null();
+            text.len() == 10 && is_shaped && value.cast_to(&DataType::Date32).is_ok_and(has_day)
+        }
+        _ => false,
+    };
+    match known.clone().next() {
+        None => DataType::Utf8,
+        Some(_) if known.clone().all(is_integer) => DataType::Int64,
+        Some(_) if known.clone().all(is_date) => DataType::Date32,
+        Some(_) => DataType::Utf8,
+    }
+}
+
+/// The value that the text of a path stands for.
+pub(crate) fn key_value(text: String) -> ScalarValue {
+    ScalarValue::Utf8((text != HIVE_NULL).then_some(text))
+}
+
+/// The value of a key as the path of a file writes it.
+pub(crate) fn text_in(path: &str, key: &str) -> Option<String> {
+    let pairs = path.split('/').rev().filter_map(decode);
+    pairs.filter(|(name, _)| name == key).map(|(_, value)| value).next()
 }
 
 /// The path, below the dataset, of a new file of `table` with these key values. Files of one run with a

@@ -22,10 +22,10 @@ pub use commit::{
 pub use format::{FileFormat, Format, FormatKind};
 pub use manifest::{InputRecord, Manifest, Mode};
 pub use read::external::{ExternalTable, ExternalTables};
+pub use read::footers::footer_of as footer;
 pub use read::options::{SAMPLE_BYTES, SourceOptions};
 pub use read::source::{Source, Within, current_manifest, dataset_around};
 pub use read::table::{SourceFile, SourceTable, Unlike, input_changed};
-pub use read::unmanaged::footer_of as footer;
 pub use text::format::{Compression, CsvFormat, Encoding};
 pub(crate) use text::options::{DELIMITER, delimiter};
 pub use text::options::{Decimal, Header, MAX_LINE_BYTES, Mark, TextOptions, Types};

@@ -528,7 +528,7 @@ fn columns_have_names_types_and_a_source(#[values(On::Files, On::S3)] on: On) {
     let plain = lines(&lab, "schema @plain --allow-incomplete");
     assert_eq!((&plain[0]["source"], &plain[0]["type"]), (&"footer".into(), &declared[0]["type"]));
     let key = plain.last().unwrap();
-    assert_eq!((&key["source"], &key["type"]), (&"path".into(), &"text".into()));
+    assert_eq!((&key["source"], &key["type"]), (&"path".into(), &"int64".into()));
 }
 
 #[rstest]

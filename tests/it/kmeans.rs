@@ -389,7 +389,7 @@ async fn the_labels_are_those_of_the_returned_centroids() {
     assert_eq!(model.figures.cost.to_bits(), 0.0_f64.to_bits());
     let session = tables.session(1, 8192);
     let text = "SELECT nearest_centroid($model, column1) FROM (VALUES (1.0), (2.0), (3.0))";
-    let value = ScalarValue::BinaryView(Some(model.bytes.clone()));
+    let value = ScalarValue::BinaryView(model.bytes.clone());
     let plan = session.plan(text, &[], vec![("model", value)]).await.unwrap();
     let batches = session.collect(plan).await.unwrap();
     let labels = batches[0].column(0).as_primitive::<Int32Type>().values().iter();

@@ -32,6 +32,7 @@ mod corrupt; // damaged files are read or refused
 mod dbscan_local; // law 5 in one block and by any blocks, against slow answers
 mod dbscan_cancel; // a dropped driver ends its threads, in every phase
 mod dbscan; // law 5 from files to labels; golden labels; killed runs
+mod drift; // Parquet files of other programs: types, keys, names, tables that list their own files
 mod drivers_simulated; // drivers that die, in an order of calls that a seed decides
 mod faults; // the tools that break things: each does what it says
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
@@ -53,6 +54,7 @@ mod killed; // the program killed at its calls
 mod kmeans; // golden runs of the driver, and scikit-learn's cost
 mod kmeans_dropped; // a dropped run ends in every phase
 mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; scans; plans
+mod kmeans_units; // neither the unit of a column nor its distance from 0 changes the clusters
 mod kmeans_mistakes; // input and options that k-means refuses
 mod manifests; // manifests that were edited, removed, or replaced by others
 mod odd_names; // names that no listing may stumble over; markers of folders

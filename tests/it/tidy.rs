@@ -31,10 +31,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["storage", "functions", "table", "cancel"]),
     // it reads what its aggregates answer; its options name sizes
     ("partition", &["session", "table", "grid", "functions", "sizes", "cancel", "compute"]),
-    // its options and results name locations
+    // its options and results name locations; centroids of positions are directions
     (
         "kmeans",
         &[
+            "grid",
             "session",
             "table",
             "functions",
@@ -109,6 +110,7 @@ const PURE: &[&str] = &[
     "src/dbscan/plan/mod.rs",
     "src/dbscan/plan/planner.rs",
     "src/kmeans/bits.rs",
+    "src/kmeans/coordinates.rs",
     "src/kmeans/figures.rs",
     "src/kmeans/model.rs",
     "src/kmeans/start.rs",

@@ -122,7 +122,7 @@ pub fn range_difference(bits: i64) -> u64 {
 }
 
 /// The `e` with `2^(e−1) ≤ m < 2^e`, and 50 for zero, so that zeros get the scale of integers.
-fn frexp(m: f64) -> i32 {
+pub fn frexp(m: f64) -> i32 {
     debug_assert!(m.is_finite() && m >= 0.0, "a magnitude is finite, found {m}");
     if m == 0.0 {
         return 50;
@@ -146,7 +146,7 @@ fn power_of_two(exponent: i32) -> f64 {
 }
 
 /// `x·2^exponent` in two exact halves: the power alone could leave the range of floats.
-fn times_power_of_two(x: f64, exponent: i32) -> f64 {
+pub fn times_power_of_two(x: f64, exponent: i32) -> f64 {
     let half = exponent / 2;
     x * power_of_two(half) * power_of_two(exponent - half)
 }

@@ -39,8 +39,9 @@ pub(crate) struct Dbscan {
     #[arg(value_name = "OUT", required_unless_present = "dry_run")]
     out: Option<String>,
 
-    /// Read a directory even if it looks like the output of an unfinished job
-    #[arg(long)]
+    /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
+    /// its own files
+    #[arg(long, visible_alias = "as-files")]
     allow_incomplete: bool,
 
     #[command(flatten)]

@@ -158,7 +158,8 @@ async fn cluster(
         let inputs = source.input_records();
         run = Some(begin(context, &dir.join(out), inputs).await?);
     }
-    Ok(kmeans::run(session, source, params, run, None, &context.watch).await?)
+    let found = kmeans::run(session, source, params, run, None, &context.watch);
+    Ok(Box::pin(found).await?)
 }
 
 /// Sources of the sky, cut into blocks with each preset; a row for each.

@@ -37,8 +37,8 @@ pub(super) struct CurveArgs {
     #[arg(value_name = "IN")]
     pub(super) input: String,
 
-    /// Column of the first coordinate
-    #[arg(long, value_name = "COLUMN", requires = "y", required_unless_present = "ra")]
+    /// Column of the first coordinate; alone it is the only one
+    #[arg(long, value_name = "COLUMN", required_unless_present = "ra")]
     x: Option<String>,
 
     /// Column of the second coordinate
@@ -46,7 +46,7 @@ pub(super) struct CurveArgs {
     y: Option<String>,
 
     /// Column of the third coordinate
-    #[arg(long, value_name = "COLUMN", requires = "x")]
+    #[arg(long, value_name = "COLUMN", requires = "y")]
     z: Option<String>,
 
     /// Column of the right ascension, for rows on the sphere

@@ -40,8 +40,9 @@ pub(crate) struct Kmeans {
     #[arg(value_name = "OUT")]
     out: Option<String>,
 
-    /// Read a directory even if it looks like the output of an unfinished job
-    #[arg(long)]
+    /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
+    /// its own files
+    #[arg(long, visible_alias = "as-files")]
     allow_incomplete: bool,
 
     #[command(flatten)]

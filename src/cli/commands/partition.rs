@@ -39,8 +39,9 @@ pub(crate) struct Partition {
     #[arg(long, value_name = "FILE.sql")]
     schema: Option<PathBuf>,
 
-    /// Read a directory even if it looks like the output of an unfinished job
-    #[arg(long)]
+    /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
+    /// its own files
+    #[arg(long, visible_alias = "as-files")]
     allow_incomplete: bool,
 
     #[command(flatten)]

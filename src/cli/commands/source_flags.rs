@@ -6,9 +6,9 @@ use crate::table::{SourceOptions, TextOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct SourceFlags {
-    /// Read a directory even if it looks like the output of an unfinished job, or a dataset without its
-    /// manifest
-    #[arg(long, hide_short_help = true)]
+    /// Read a directory even if it looks like the output of an unfinished job, a table that lists its own
+    /// files, or a dataset without its manifest
+    #[arg(long, visible_alias = "as-files", hide_short_help = true)]
     allow_incomplete: bool,
 
     #[command(flatten)]

@@ -80,7 +80,7 @@ pub async fn sample(
         _ => dots::<3>(&input, &params, (clusters, rows), watch).await?,
     };
     let is_sky = matches!(params.space(), Space::Sky { .. });
-    let axes = [0, 1].map(|k| params.space().columns()[k].clone());
+    let axes = [0, 1].map(|k| params.space().columns().get(k).cloned().unwrap_or_default());
     Ok(LabelSample { dots, axes, is_sky, rows, clusters: found, params })
 }
 

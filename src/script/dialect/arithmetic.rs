@@ -1,9 +1,10 @@
-//! `+`, `-` and `*` of integers, with an error where the result does not fit its type. The engine's wrap
-//! around.
+//! `+`, `-`, `*`, `<<` and `>>` of integers, with an error where the result does not fit its type. The engine's
+//! wrap around.
 
-use arrow::array::{ArrayRef, Datum};
+use arrow::array::{Array, ArrayRef, AsArray, Datum, Decimal128Array};
 use arrow::compute::kernels::numeric::{add, mul, sub};
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{DataType, Decimal128Type};
 use arrow::error::ArrowError;
 use datafusion::common::{Result, internal_err};
 use datafusion::logical_expr::{
@@ -20,10 +21,56 @@ pub(super) fn checked(operator: Operator) -> Option<ScalarUDF> {
         Operator::Plus => ("+", add),
         Operator::Minus => ("-", sub),
         Operator::Multiply => ("*", mul),
+        Operator::BitwiseShiftLeft => ("<<", shift_left),
+        Operator::BitwiseShiftRight => (">>", shift_right),
         _ => return None,
     };
     let signature = Signature::any(2, Volatility::Immutable);
     Some(ScalarUDF::new_from_impl(Checked { name, kernel, signature }))
+}
+
+fn shift_left(number: &dyn Datum, by: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    shifted(number, by, "<<", |number, by| number.checked_mul(1_i128.checked_shl(by)?))
+}
+
+fn shift_right(number: &dyn Datum, by: &dyn Datum) -> Result<ArrayRef, ArrowError> {
+    shifted(number, by, ">>", |number, by| Some(number >> by))
+}
+
+/// Integers moved by 0 to 63 bits, as long as they fit their type.
+fn shifted(
+    number: &dyn Datum,
+    by: &dyn Datum,
+    sign: &str,
+    shift: fn(i128, u32) -> Option<i128>,
+) -> Result<ArrayRef, ArrowError> {
+    const WIDE: DataType = DataType::Decimal128(38, 0);
+    let ((number, one), (by, one_shift)) = (number.get(), by.get());
+    let data_type = number.data_type();
+    let (wide, bits) = (cast(number, &WIDE)?, cast(by, &WIDE)?);
+    let (wide, bits) =
+        (wide.as_primitive::<Decimal128Type>(), bits.as_primitive::<Decimal128Type>());
+    let rows = if one { bits.len() } else { wide.len() };
+    let at = |row| (if one { 0 } else { row }, if one_shift { 0 } else { row });
+    let shifted = (0..rows).map(at).map(|(row, by)| {
+        if wide.is_null(row) || bits.is_null(by) {
+            return Ok(None);
+        }
+        let (number, by) = (wide.value(row), bits.value(by));
+        let found = u32::try_from(by).ok().filter(|by| *by < 64).and_then(|by| shift(number, by));
+        let fits = |found: &i128| match data_type {
+            DataType::UInt64 => u64::try_from(*found).is_ok(),
+            _ => i64::try_from(*found).is_ok(),
+        };
+        let found = found.filter(fits);
+        let what = || {
+            ArrowError::ArithmeticOverflow(format!("Overflow happened on: {number} {sign} {by}"))
+        };
+        found.map(Some).ok_or_else(what)
+    });
+    let shifted = shifted.collect::<Result<Decimal128Array, ArrowError>>()?;
+    let shifted = shifted.with_precision_and_scale(38, 0)?;
+    cast_with_options(&shifted, data_type, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
 type Kernel = fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError>;
@@ -85,12 +132,14 @@ impl ScalarUDFImpl for Checked {
             let of_type = super::said::type_name(args.return_field.data_type());
             let what = cause.find_root().message().into_owned();
             let what = what.rsplit_once("on: ").map_or(&*what, |(_, what)| what);
-            Error::data(format!(
-                "{what} does not fit {of_type}: write CAST(… AS {}) around a number, or DOUBLE if \
-                 it may be rounded",
-                super::said::wider_type(args.return_field.data_type())
-            ))
-            .into()
+            let wider = super::said::wider_type(args.return_field.data_type());
+            let remedy = match self.name {
+                "<<" | ">>" => ": bits are moved by 0 to 63 places".to_owned(),
+                _ => format!(
+                    ": write CAST(… AS {wider}) around a number, or DOUBLE if it may be rounded"
+                ),
+            };
+            Error::data(format!("{what} does not fit {of_type}{remedy}")).into()
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod arithmetic; // +, - and * of integers that do not fit
 mod forms; // FROM first; what no engine of ours does
+mod instants; // timestamps beyond nanoseconds beside text
 mod overflow; // where these and SIMILAR TO are put into a plan
 mod said; // sentences of the engine in our words
 mod similar_to; // a pattern of the SQL standard as a regular expression

@@ -1,12 +1,12 @@
-//! A rule for plans of scripts: arithmetic of integers is checked, and SIMILAR TO has the meaning of the
-//! standard. It comes after the types are known, and keeps the names of columns.
+//! A rule for plans of scripts: arithmetic of integers is checked, SIMILAR TO has the meaning of the standard,
+//! and instants are compared in their own unit. It comes after the types are known, and keeps the names of columns.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr::{Like, ScalarFunction};
+use datafusion::logical_expr::expr::{InList, Like, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::arithmetic::checked;
+use super::instants::without_nanoseconds;
 use super::similar_to::regular_expression;
 use crate::error::Error;
 
@@ -51,6 +52,9 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 fn expression(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Some(comparison) = without_nanoseconds(&part, schema) {
+        return Ok(Transformed::yes(comparison));
+    }
     match part {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let is_integer = |side: &Expr| side.get_type(schema).is_ok_and(|t| t.is_integer());
@@ -68,12 +72,26 @@ fn expression(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             _ => Ok(Transformed::no(Expr::Negative(inner))),
         },
         Expr::SimilarTo(like) => similar(like).map(Transformed::yes),
+        Expr::InList(list) if is_of_rows(&list) => Ok(Transformed::yes(one_by_one(list))),
         other => Ok(Transformed::no(other)),
     }
 }
 
 fn call(function: datafusion::logical_expr::ScalarUDF, left: Expr, right: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![left, right]))
+}
+
+/// Whether the values of a list differ from row to row: the engine takes some such lists for constant.
+fn is_of_rows(InList { expr, list, .. }: &InList) -> bool {
+    !expr.is_volatile() && list.iter().any(Expr::any_column_refs)
+}
+
+/// A list as comparisons with each of its values.
+fn one_by_one(InList { expr, list, negated }: InList) -> Expr {
+    let equal = list.into_iter().map(|one| binary_expr((*expr).clone(), Operator::Eq, one));
+    let any = equal.reduce(|one, other| binary_expr(one, Operator::Or, other));
+    let any = any.unwrap_or_else(|| lit(false));
+    if negated { Expr::Not(Box::new(any)) } else { any }
 }
 
 /// `SIMILAR TO` as a match with a regular expression.

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider, TableProviderFactory, UrlTableFactory};
-use datafusion::common::{Result as EngineResult, Statistics};
+use datafusion::common::{Result as EngineResult, ScalarValue, Statistics};
 use datafusion::logical_expr::{CreateExternalTable, Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::FutureExt;
@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::storage::Stores;
 use crate::table::commit::current_version;
 use crate::table::format::{Format, FormatKind};
+use crate::table::hive;
 use crate::table::text::options::TextOptions;
 
 /// Opens locations as tables, for a session.
@@ -403,8 +404,16 @@ impl SourceTable {
         self.check_keys(&names_of(keys))?;
         let mut table = self.clone();
         for file in &mut table.files {
+            let path = file.meta.location.as_ref();
             let values = file.partition.iter().zip(keys);
             let typed = values.map(|(value, key)| {
+                // As text a key is what the path says: 01 is not 1.
+                if key.data_type().is_string()
+                    && !value.is_null()
+                    && let Some(text) = hive::text_in(path, key.name())
+                {
+                    return Ok(ScalarValue::Utf8(Some(text)));
+                }
                 value.cast_to(key.data_type()).map_err(|cause| {
                     Error::data(format!(
                         "key '{}' is {value} in '{}', which is not {}",
@@ -433,7 +442,8 @@ fn names_of(fields: &[Field]) -> Vec<String> {
 
 /// What `OPTIONS (…)` says about how files are read.
 fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOptions> {
-    let mut options = SourceOptions::default();
+    let kind = FormatKind::stored_as(file_type);
+    let mut options = SourceOptions { kind, ..SourceOptions::default() };
     let known = match FormatKind::stored_as(file_type) {
         Some(FormatKind::Csv) => TextOptions::NAMES,
         Some(FormatKind::Json) => TextOptions::JSON_NAMES,
@@ -443,7 +453,7 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
     given.sort();
     for (key, value) in given {
         let name = key.strip_prefix("format.").unwrap_or(key);
-        if name == "allow_incomplete" {
+        if ["allow_incomplete", "as_files"].contains(&name) {
             options.allow_incomplete = match value.to_lowercase().as_str() {
                 "true" => true,
                 "false" => false,

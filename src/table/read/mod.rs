@@ -2,6 +2,9 @@
 
 pub mod source; // a location: a dataset, a part of one, a directory, a file, a pattern
 pub mod options; // how it may be read
+mod lakes; // tables that list their own files
+mod widen; // one type for a column whose files have several
+pub(super) mod footers; // columns, rows and bounds of Parquet files
 pub mod table; // one table: its columns, keys and files
 pub(crate) mod unmanaged; // directories and files that have no manifest
 pub(crate) mod pinned; // a store that answers only for known files, as they were

@@ -1,5 +1,6 @@
 //! How a source may be read.
 
+use crate::table::format::FormatKind;
 use crate::table::text::csv::Look;
 use crate::table::text::options::TextOptions;
 
@@ -11,6 +12,8 @@ pub const SAMPLE_BYTES: u64 = 256 * 1024;
 pub struct SourceOptions {
     /// Read a directory even if it looks like the output of a job that has not ended.
     pub allow_incomplete: bool,
+    /// The format that `STORED AS` says: it counts where a name does not say it.
+    pub kind: Option<FormatKind>,
     /// The columns of CSV files, whose first line need not name them.
     pub columns: Option<Vec<String>>,
     /// How text files are read.

@@ -7,8 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
+use datafusion::common::ScalarValue;
 use futures::stream::TryStreamExt;
 
+use super::lakes::{self, parent};
 use super::options::SourceOptions;
 use super::table::SourceTable;
 use super::unmanaged;
@@ -17,7 +20,7 @@ use crate::storage::{Location, Stores};
 use crate::table::commit::names;
 use crate::table::commit::place::{DatasetRoot, listing};
 use crate::table::commit::{ReadFrom, current, existing};
-use crate::table::hive::is_hidden;
+use crate::table::hive::{self, is_hidden};
 use crate::table::manifest::{FileRecord, InputRecord, Manifest};
 use crate::table::text::preamble::Finding;
 
@@ -86,8 +89,14 @@ impl Source {
                 let files = manifest.files.len();
                 listing(files, move || Self::of_dataset(&place, manifest, &location)).await?
             }
-            None if location.glob().is_some() => open_pattern(stores, &location, options).await?,
-            None => alone(unmanaged::open(DatasetRoot::at(stores, &location)?, options).await?),
+            None if location.glob().is_some() => {
+                lakes::check_no_lake(stores, &location, options).await?;
+                open_pattern(stores, &location, options).await?
+            }
+            None => {
+                lakes::check_no_lake(stores, &location, options).await?;
+                alone(unmanaged::open(DatasetRoot::at(stores, &location)?, options).await?)
+            }
         };
         source.tables.sort_by(|a, b| a.name.cmp(&b.name));
         source.tell(stores, options.explain);
@@ -254,15 +263,24 @@ async fn dataset_above(
     Ok(None)
 }
 
-/// The location one segment up.
-fn parent(stores: &Arc<Stores>, location: &Location) -> Result<Option<Location>> {
-    let text = location.to_string();
-    match text.rsplit_once('/') {
-        Some((parent, _)) if location.path().parts().count() > 1 => {
-            stores.parse_existing(parent).map(Some)
-        }
-        _ => Ok(None),
+/// The keys in the paths of all matches of a pattern, if they are the same, with types that hold their values.
+fn keys_of_all(roots: &BTreeSet<String>) -> Vec<Field> {
+    let pairs = |root: &String| -> Vec<(String, String)> {
+        root.split('/').filter_map(hive::decode).collect()
+    };
+    let names =
+        |root: &String| -> Vec<String> { pairs(root).into_iter().map(|(key, _)| key).collect() };
+    let first = roots.first().map(names).unwrap_or_default();
+    if roots.iter().any(|root| names(root) != first) {
+        return Vec::new();
     }
+    let keys = first.into_iter().enumerate().map(|(place, key)| {
+        let values = roots.iter().map(|root| hive::key_value(pairs(root).swap_remove(place).1));
+        let values: Vec<_> = values.collect();
+        let has_null = values.iter().any(ScalarValue::is_null);
+        Field::new(key, hive::type_of(values.iter()), has_null)
+    });
+    keys.collect()
 }
 
 /// One table for each match of a pattern: a directory, a file, or the tables of a dataset.
@@ -284,12 +302,13 @@ async fn open_pattern(
             .find(|path| pattern.matches(base.location.join(path).path()));
         roots.extend(root.map(str::to_owned));
     }
+    let keys = keys_of_all(&roots);
     let mut tables: BTreeMap<String, SourceTable> = BTreeMap::new();
     for root in &roots {
         let place = DatasetRoot::at(stores, &base.location.join(root))?;
         let found = match current(&place).await?.filter(|found| !found.holds_nothing()) {
             Some(manifest) => Source::of_dataset(&place, manifest, &place.location)?.tables,
-            None => vec![unmanaged::open(place, options).await?],
+            None => vec![unmanaged::open(place, options).await?.under(&keys, root)?],
         };
         let is_alone = found.len() == 1;
         for mut table in found {

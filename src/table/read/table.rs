@@ -9,6 +9,8 @@ use datafusion::common::{ScalarValue, Statistics};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt};
 
+use super::footers::in_order;
+use super::widen::Widened;
 use crate::error::{Error, Kind, Result};
 use crate::storage::Location;
 use crate::table::commit::ReadFrom;
@@ -20,10 +22,10 @@ use crate::table::statistics::{self, SharedStatistics};
 use crate::table::text::format::TextFile;
 use crate::table::text::join;
 use crate::table::text::preamble::Finding;
-use crate::table::value;
+use crate::table::{hive, value};
 
 /// Files looked at at the same time.
-pub(super) const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 16;
 
 /// What differs if columns or their types do.
 const COLUMNS: &str = "columns or types";
@@ -209,6 +211,11 @@ impl SourceTable {
             return Self::joined(tables);
         }
         let columns = first.file_columns();
+        if first.version.is_none()
+            && rest.iter().any(|other| other.file_schema != first.file_schema)
+        {
+            return Self::widened(tables);
+        }
         for other in rest {
             let has_more = other.file_schema.fields().len() != columns.len();
             let what = first.difference(other, &columns).or(has_more.then_some(COLUMNS));
@@ -217,6 +224,43 @@ impl SourceTable {
             }
         }
         Ok(Self::union(tables, &columns))
+    }
+
+    /// Tables of Parquet files without a manifest as one: columns by name, of types that hold all values.
+    fn widened(tables: &[Self]) -> Result<Self, Unlike> {
+        let first = tables.first().expect("there is a table to read");
+        let mut columns = Widened::default();
+        for other in tables {
+            let unlike =
+                |what| Unlike { first: first.name.clone(), other: other.name.clone(), what };
+            if let Some(what) = first.difference(other, &[]) {
+                return Err(unlike(what));
+            }
+            for file in &other.files {
+                let fields = other.file_schema.fields();
+                let added = columns.add(&other.show(file), fields, &file.statistics);
+                added.map_err(|_unlike| unlike(COLUMNS))?;
+            }
+        }
+        let unlike = || Unlike {
+            first: first.name.clone(),
+            other: tables.last().unwrap_or(first).name.clone(),
+            what: COLUMNS,
+        };
+        let schema = Arc::new(Schema::new(columns.fields().map_err(|_large| unlike())?));
+        let files = tables.iter().flat_map(|table| {
+            let known = |file: &SourceFile| in_order(&schema, &table.file_schema, &file.statistics);
+            let files = table.files.iter();
+            files.map(move |file| SourceFile { statistics: Arc::new(known(file)), ..file.clone() })
+        });
+        Ok(Self::new(
+            first.name.clone(),
+            first.keys.clone(),
+            Arc::clone(&schema),
+            files.collect(),
+            Format::Parquet,
+            (first.place.clone(), None),
+        ))
     }
 
     /// Tables of text files as one.
@@ -311,6 +355,30 @@ impl SourceTable {
     /// and keys, and the same types.
     pub fn unites_with(&self, other: &Self, columns: &[String]) -> bool {
         self.difference(other, columns).is_none()
+    }
+
+    /// The same files under the keys that `path` names as well, outside of its own.
+    ///
+    /// # Errors
+    /// A value that is not of the type of its key.
+    pub(super) fn under(self, keys: &[Field], path: &str) -> Result<Self> {
+        let is_own = |key: &Field| self.schema.field_with_name(key.name()).is_ok();
+        if keys.is_empty() || keys.iter().any(is_own) {
+            return Ok(self);
+        }
+        let values = keys.iter().map(|key| {
+            let text = hive::text_in(path, key.name()).unwrap_or_default();
+            Ok(hive::key_value(text).cast_to(key.data_type())?)
+        });
+        let values: Vec<_> = values.collect::<Result<_>>()?;
+        let files = self.files.into_iter().map(|file| SourceFile {
+            partition: values.iter().cloned().chain(file.partition).collect(),
+            ..file
+        });
+        let keys = keys.iter().cloned().chain(self.keys).collect();
+        let at = (self.place, self.version);
+        let under = Self::new(self.name, keys, self.file_schema, files.collect(), self.format, at);
+        Ok(Self { findings: self.findings, ..under })
     }
 
     /// What keeps one scan from reading `columns` of this table and of `other`.

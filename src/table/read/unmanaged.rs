@@ -1,46 +1,32 @@
 //! Tables without a manifest: one file, or a directory of files, plain or in Hive layout.
 //!
-//! Keys of a directory are text: nothing says what else they are. Columns come from the footers
-//! of all files (of the first, if there are more than 1000), which also give rows and bounds. What looks
-//! like the output of a job that has not ended is refused, and so are files of a dataset of ours: without
+//! Keys of a directory are integers or dates where all their values are, else text. Columns come from the
+//! footers of all files, which also give rows and bounds. What looks like the output of a job that has not ended is refused, and so are files of a dataset of ours: without
 //! the manifest no one knows which of them belong together.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema};
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
+use datafusion::common::{ScalarValue, Statistics};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
-use parquet::arrow::parquet_to_arrow_schema;
-use parquet::file::metadata::ParquetMetaData;
+use object_store::{ObjectMeta, ObjectStoreExt};
 
+use super::footers::{self, MAX_BOUNDS};
+use super::lakes::{DELTA, HUDI, ICEBERG};
 use super::options::SourceOptions;
-use super::pinned::FOOTER_HINT;
-use super::table::{AT_ONCE, SourceFile, SourceTable};
-use crate::error::{Error, Result, guarded};
-use crate::storage::{Location, Stores};
+use super::table::{SourceFile, SourceTable};
+use crate::error::{Error, Result};
 use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::{self, Format, FormatKind};
-use crate::table::hive::{self, HIVE_NULL, is_hidden};
-use crate::table::statistics::floats_inexact;
+use crate::table::hive::{self, is_hidden};
 use crate::table::text::csv::TextFacts;
 use crate::table::text::format::{CsvFormat, Lines, TextFile};
 use crate::table::text::known::{Asked, KnownFiles};
 use crate::table::text::preamble::Finding;
 use crate::table::text::{csv, join, json};
-use crate::table::write::encode::plain_field;
-
-/// The most files whose footers are read beforehand.
-const MAX_FOOTERS: usize = 1000;
-
-/// Columns times files of which bounds are kept: about 30 MB.
-const MAX_BOUNDS: usize = 64 * 1024;
 
 /// Text files looked at at the same time: each takes some MiB.
 const LOOKS_AT_ONCE: usize = 4;
@@ -54,41 +40,112 @@ pub(super) async fn open(place: DatasetRoot, options: &SourceOptions) -> Result<
     if let Some(kind) = FormatKind::of_path(name)
         && let Some(meta) = file_at(&place).await?
     {
-        let name = format::uncompressed(name);
-        let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
-        let files = vec![(meta, Vec::new())];
-        return table(place, name, kind, Vec::new(), files, options).await;
+        return file(place, kind, meta, options).await;
     }
-    let name = name.to_owned();
-    let found =
-        if place.is_local_file().await? { vec![] } else { files_under(&place, options).await? };
-    let Some((first, _)) = found.first() else {
-        if file_at(&place).await?.is_some() {
-            return Err(Error::data(format!(
-                "the name of file '{}' does not end in {}: rename or convert it",
-                place.location,
-                format::known_endings()
-            )));
+    let mut found = files_under(&place, options).await?;
+    let (kind, skipped) = one_kind(&place, &mut found.named)?;
+    if found.named.is_empty() {
+        if let Some((first, _)) = found.unnamed.first() {
+            let kind = kind_of_unnamed(&place, first, options).await?;
+            let (keys, files) = partitioned(&place, found.unnamed)?;
+            let name = name.to_owned();
+            return table(place, name, kind, keys, files, options).await;
+        }
+        if let Some(meta) = file_at(&place).await? {
+            let kind = kind_of_unnamed(&place, &meta, options).await?;
+            return file(place, kind, meta, options).await;
         }
         return Err(Error::missing(format!(
             "input '{}' not found: it is not a file, nor a directory with files that end in {}",
             place.location,
             format::known_endings()
         )));
+    }
+    let name = name.to_owned();
+    let place_text = place.location.to_string();
+    let (keys, files) = partitioned(&place, found.named)?;
+    let mut table = table(place, name, kind, keys, files, options).await?;
+    if let Some(finding) = skipped {
+        Arc::make_mut(&mut table.findings).push((place_text, finding));
+    }
+    Ok(table)
+}
+
+/// The table of one file, named by it.
+async fn file(
+    place: DatasetRoot,
+    kind: FormatKind,
+    meta: ObjectMeta,
+    options: &SourceOptions,
+) -> Result<SourceTable> {
+    let name = format::uncompressed(place.location.name());
+    let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    table(place, name, kind, Vec::new(), vec![(meta, Vec::new())], options).await
+}
+
+/// The format of a file whose name does not say it: by its first bytes, or as it is declared.
+async fn kind_of_unnamed(
+    place: &DatasetRoot,
+    meta: &ObjectMeta,
+    options: &SourceOptions,
+) -> Result<FormatKind> {
+    const MAGIC: &[u8] = b"PAR1";
+    let range = 0..meta.size.min(MAGIC.len() as u64);
+    let starts = match range.is_empty() {
+        true => bytes::Bytes::new(),
+        false => place.store.objects().get_range(&meta.location, range).await?,
     };
-    let kind_of = |meta: &ObjectMeta| FormatKind::of_path(meta.location.as_ref());
-    let kind = kind_of(first).unwrap_or(FormatKind::Parquet);
-    if let Some((other, _)) = found.iter().find(|(meta, _)| kind_of(meta) != Some(kind)) {
-        return Err(Error::data(format!(
+    if starts == MAGIC {
+        return Ok(FormatKind::Parquet);
+    }
+    options.kind.filter(|kind| *kind != FormatKind::Parquet).ok_or_else(|| {
+        Error::data(format!(
+            "the name of file '{}' does not end in {}: rename or convert it, or say its format in SQL \
+             with CREATE EXTERNAL TABLE … STORED AS CSV",
+            place.show(&meta.location),
+            format::known_endings()
+        ))
+    })
+}
+
+/// The one format of the files of a directory. Beside Parquet files, text that is no table is left out.
+fn one_kind(
+    place: &DatasetRoot,
+    found: &mut Vec<(ObjectMeta, String)>,
+) -> Result<(FormatKind, Option<Finding>)> {
+    let kind_of = |path: &str| FormatKind::of_path(path);
+    let is_aside = |path: &str| {
+        let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
+        ["txt", "json"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+    };
+    let has_data = found.iter().any(|(_, path)| !is_aside(path));
+    let aside: Vec<_> = found.iter().filter(|(_, path)| is_aside(path)).cloned().collect();
+    let mut finding = None;
+    if let Some((_, first)) = aside.first().filter(|_| has_data) {
+        found.retain(|(_, path)| !is_aside(path));
+        let more = match aside.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        finding = Some(Finding {
+            what: "files",
+            value: format!("without '{first}'{more}"),
+            why: "the others are of another format".to_owned(),
+            is_guess: true,
+        });
+    }
+    let Some((first, first_path)) = found.first() else { return Ok((FormatKind::Parquet, None)) };
+    let kind = kind_of(first_path).unwrap_or(FormatKind::Parquet);
+    match found.iter().find(|(_, path)| kind_of(path) != Some(kind)) {
+        None => Ok((kind, finding)),
+        Some((other, _)) => Err(Error::data(format!(
             "directory '{}' holds files of two formats, '{}' and '{}': name one of them by a \
              pattern",
             place.location,
             place.relative(&first.location),
             place.relative(&other.location)
-        )));
+        ))),
     }
-    let (keys, files) = partitioned(&place, found)?;
-    table(place, name, kind, keys, files, options).await
 }
 
 /// The file at the location itself, if it is one.
@@ -103,13 +160,22 @@ async fn file_at(place: &DatasetRoot) -> Result<Option<ObjectMeta>> {
     }
 }
 
-/// The data files of a directory with their paths in it, sorted.
-async fn files_under(
-    place: &DatasetRoot,
-    options: &SourceOptions,
-) -> Result<Vec<(ObjectMeta, String)>> {
+/// The files of a directory with their paths in it, sorted.
+#[derive(Default)]
+struct Found {
+    /// Those whose names say their format.
+    named: Vec<(ObjectMeta, String)>,
+    /// Those whose names have no ending.
+    unnamed: Vec<(ObjectMeta, String)>,
+}
+
+/// The data files of a directory.
+async fn files_under(place: &DatasetRoot, options: &SourceOptions) -> Result<Found> {
+    let mut found = Found::default();
+    if place.is_local_file().await? {
+        return Ok(found);
+    }
     let mut listed = place.store.objects().list(Some(place.location.path()));
-    let mut found = Vec::new();
     let mut is_spark_part = false;
     let mut has_success = false;
     while let Some(meta) = listed.try_next().await? {
@@ -129,11 +195,18 @@ async fn files_under(
             )));
         }
         has_success |= path.ends_with(names::SUCCESS);
-        if path.split('/').any(is_hidden) || FormatKind::of_path(&path).is_none() {
+        if path.split('/').any(is_hidden) {
             continue;
         }
-        is_spark_part |= path.rsplit('/').next().is_some_and(|name| name.starts_with("part-"));
-        found.push((meta, path));
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        match FormatKind::of_path(&path) {
+            Some(_) => {
+                is_spark_part |= name.starts_with("part-");
+                found.named.push((meta, path));
+            }
+            None if !name.contains('.') && meta.size > 0 => found.unnamed.push((meta, path)),
+            None => {}
+        }
     }
     if is_spark_part && !has_success {
         tracing::info!(
@@ -142,7 +215,8 @@ async fn files_under(
             names::SUCCESS
         );
     }
-    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found.named.sort_by(|a, b| a.1.cmp(&b.1));
+    found.unnamed.sort_by(|a, b| a.1.cmp(&b.1));
     Ok(found)
 }
 
@@ -150,7 +224,11 @@ async fn files_under(
 fn unfinished(path: &str, size: u64) -> Option<&'static str> {
     let mark = path.split('/').find_map(|segment| match segment {
         "_temporary" => Some("left by a Spark or Hadoop job"),
-        "_delta_log" => Some("part of a Delta table, which lists its own files"),
+        DELTA => Some("part of a Delta table, which lists its own files"),
+        HUDI => Some("part of a Hudi table, which lists its own files"),
+        _ if segment.ends_with(ICEBERG) => {
+            Some("part of an Iceberg table, which lists its own files")
+        }
         _ if segment.starts_with(".spark-staging") => Some("left by a Spark job"),
         _ => None,
     });
@@ -172,11 +250,12 @@ fn partitioned(
     for (meta, path) in found {
         let mut segments: Vec<_> = path.split('/').collect();
         segments.pop();
-        let pairs: Option<Vec<_>> = segments.iter().map(|name| hive::decode(name)).collect();
-        let names = pairs.iter().flatten().map(|(key, _)| key.clone()).collect();
-        match (&pairs, &keys) {
-            (Some(_), Some(expected)) if *expected == names => {}
-            (Some(_), None) => keys = Some(names),
+        // A directory that is no key says nothing of its rows.
+        let pairs: Vec<_> = segments.iter().filter_map(|name| hive::decode(name)).collect();
+        let names = pairs.iter().map(|(key, _)| key.clone()).collect();
+        match &keys {
+            Some(expected) if *expected == names => {}
+            None => keys = Some(names),
             _ => {
                 return Err(Error::data(format!(
                     "directory '{0}' is not one table: '{path}' is not under the same keys as the \
@@ -185,17 +264,19 @@ fn partitioned(
                 )));
             }
         }
-        let values = pairs
-            .into_iter()
-            .flatten()
-            .map(|(_, value)| ScalarValue::Utf8((value != HIVE_NULL).then_some(value)));
+        let values = pairs.into_iter().map(|(_, value)| hive::key_value(value));
         files.push((meta, values.collect::<Vec<_>>()));
     }
-    let keys = keys.unwrap_or_default().into_iter().enumerate().map(|(index, key)| {
+    let mut fields = Vec::new();
+    for (index, key) in keys.unwrap_or_default().into_iter().enumerate() {
         let has_null = files.iter().any(|(_, values)| values[index].is_null());
-        Field::new(key, DataType::Utf8, has_null)
-    });
-    Ok((keys.collect(), files))
+        let data_type = hive::type_of(files.iter().map(|(_, values)| &values[index]));
+        for (_, values) in &mut files {
+            values[index] = values[index].cast_to(&data_type)?;
+        }
+        fields.push(Field::new(key, data_type, has_null));
+    }
+    Ok((fields, files))
 }
 
 async fn table(
@@ -223,117 +304,13 @@ async fn table(
         table.findings = Arc::new(text.findings);
         return Ok(table);
     }
-    let (fields, statistics) = inspect_parquet(&place, &files, is_key).await?;
+    let metas: Vec<_> = files.iter().map(|(meta, _)| meta.clone()).collect();
+    let (fields, statistics) = footers::inspect(&place, &metas, is_key).await?;
     let files = files.into_iter().zip(statistics).map(|((meta, partition), statistics)| {
         SourceFile { meta, partition, statistics, text: None }
     });
     let schema = Arc::new(Schema::new(fields));
     Ok(SourceTable::new(name, keys, schema, files.collect(), Format::Parquet, (place, None)))
-}
-
-/// Columns and statistics from the footers. A column that is also a key is left to the path. Of a footer only
-/// what is known of its columns is kept: those of a wide table are large.
-async fn inspect_parquet(
-    place: &DatasetRoot,
-    files: &Partitioned,
-    is_key: impl Fn(&Field) -> bool,
-) -> Result<(Vec<Field>, Vec<Arc<Statistics>>)> {
-    let read = if files.len() > MAX_FOOTERS { &files[..1] } else { &files[..] };
-    let footers: Vec<_> = read.iter().map(|(meta, _)| footer(place, meta)).collect();
-    let mut footers = stream::iter(footers).buffered(AT_ONCE);
-    let mut columns = Columns::default();
-    let mut known: Vec<(SchemaRef, Statistics)> = Vec::with_capacity(read.len());
-    let mut bounds = 0;
-    for (meta, _) in read {
-        let Some(footer) = footers.try_next().await? else { break };
-        let file = footer.file_metadata();
-        let shown = place.show(&meta.location);
-        let schema = unbroken(&shown, || {
-            parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
-        })??;
-        let own = schema.fields().iter().filter(|field| !is_key(field));
-        let own: Vec<_> = own.map(|field| plain_field(field)).collect();
-        columns.add(&shown, own.clone())?;
-        bounds += own.len();
-        if bounds > MAX_BOUNDS {
-            continue;
-        }
-        let own: SchemaRef = Arc::new(Schema::new(own));
-        let statistics =
-            unbroken(&shown, || DFParquetMetadata::statistics_from_parquet_metadata(&footer, &own));
-        known.push((own, floats_inexact(statistics??)));
-    }
-    let fields = columns.fields();
-    let schema = Schema::new(fields.clone());
-    let unknown = Arc::new(Statistics::new_unknown(&schema));
-    let mut statistics: Vec<_> =
-        known.iter().map(|(own, known)| Arc::new(in_order(&schema, own, known))).collect();
-    statistics.resize(files.len(), unknown);
-    Ok((fields, statistics))
-}
-
-/// What is known of a file's own columns, in the order of the table's.
-fn in_order(schema: &Schema, own: &Schema, known: &Statistics) -> Statistics {
-    let of = |field: &FieldRef| {
-        let place = own.index_of(field.name()).ok();
-        let found = place.and_then(|place| known.column_statistics.get(place).cloned());
-        // A column that a file lacks is NULL in all its rows.
-        found.unwrap_or_else(|| match place {
-            Some(_) => ColumnStatistics::new_unknown(),
-            None => ColumnStatistics::new_unknown().with_null_count(known.num_rows),
-        })
-    };
-    let column_statistics = schema.fields().iter().map(of).collect();
-    Statistics { column_statistics, ..known.clone() }
-}
-
-/// The footer of one Parquet file, and its columns as Arrow has them.
-///
-/// # Errors
-/// Of kind [`Data`](crate::error::Kind::Data) if it is not a complete Parquet file; or if storage fails.
-pub async fn footer_of(
-    stores: &Arc<Stores>,
-    location: &Location,
-    meta: &ObjectMeta,
-) -> Result<(Arc<ParquetMetaData>, SchemaRef)> {
-    let place = DatasetRoot::at(stores, location)?;
-    let footer = footer(&place, meta).await?;
-    let file = footer.file_metadata();
-    let schema = unbroken(&place.show(&meta.location), || {
-        parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())
-    })??;
-    Ok((footer, Arc::new(schema)))
-}
-
-/// The footer of a file. Known broken files make the reader panic; that is an error here too.
-async fn footer(place: &DatasetRoot, meta: &ObjectMeta) -> Result<Arc<ParquetMetaData>> {
-    let store: &dyn ObjectStore = place.store.objects().as_ref();
-    let reader = DFParquetMetadata::new(store, meta).with_metadata_size_hint(Some(FOOTER_HINT));
-    let mut reading = Box::pin(reader.fetch_metadata());
-    let read = poll_fn(|context| match guarded(|| reading.as_mut().poll(context)) {
-        Some(poll) => poll.map(Some),
-        None => Poll::Ready(None),
-    });
-    let shown = place.show(&meta.location);
-    match read.await {
-        Some(Ok(footer)) => Ok(footer),
-        Some(Err(cause)) if Error::find_in(&cause).is_some() => Err(cause.into()),
-        Some(Err(cause)) => {
-            let cause = Error::from(cause);
-            Err(Error::data(format!("file '{shown}' is not a complete Parquet file: {cause}"))
-                .caused_by(cause))
-        }
-        None => Err(broken(&shown)),
-    }
-}
-
-/// What `read` makes of a footer. Readers panic on some broken ones; that is an error here.
-fn unbroken<T>(shown: &str, read: impl FnOnce() -> T) -> Result<T> {
-    guarded(read).ok_or_else(|| broken(shown))
-}
-
-fn broken(shown: &str) -> Error {
-    Error::data(format!("file '{shown}' is not a complete Parquet file"))
 }
 
 /// What a look at text files found: the format and columns of the table, and each file.
@@ -445,48 +422,4 @@ fn rows_only(schema: &Schema, rows: Vec<Option<u64>>) -> Vec<Arc<Statistics>> {
         Arc::clone(known.entry(rows).or_insert_with(|| of_rows(rows)))
     });
     statistics.collect()
-}
-
-/// The columns of several Parquet files, and the file that had each first.
-#[derive(Default)]
-struct Columns {
-    fields: Vec<(Field, String)>,
-    files: usize,
-}
-
-impl Columns {
-    /// Adds the columns of a Parquet file: one that a file lacks is NULL there.
-    fn add(&mut self, file: &str, fields: Vec<Field>) -> Result<()> {
-        for (field, _) in &mut self.fields {
-            if !fields.iter().any(|new| new.name() == field.name()) {
-                *field = field.clone().with_nullable(true);
-            }
-        }
-        for new in fields {
-            let known = self.fields.iter_mut().find(|(field, _)| field.name() == new.name());
-            match known {
-                Some((field, _)) if field.data_type() == new.data_type() => {
-                    *field = field.clone().with_nullable(field.is_nullable() || new.is_nullable());
-                }
-                Some((field, first)) => {
-                    return Err(Error::data(format!(
-                        "column '{}' is {} in '{file}' and {} in '{first}': read them one by one",
-                        new.name(),
-                        new.data_type(),
-                        field.data_type()
-                    )));
-                }
-                None => {
-                    let nullable = new.is_nullable() || self.files > 0;
-                    self.fields.push((new.with_nullable(nullable), file.to_owned()));
-                }
-            }
-        }
-        self.files += 1;
-        Ok(())
-    }
-
-    fn fields(self) -> Vec<Field> {
-        self.fields.into_iter().map(|(field, _)| field).collect()
-    }
 }

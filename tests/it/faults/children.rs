@@ -88,7 +88,8 @@ fn the_program_itself_runs_as_a_child() {
 }
 
 #[rstest]
-#[case::files(Output::files, 1 + 4 * 5)] // a directory; a file is made, written, linked, removed, synced
+// a directory is made and synced in its parent; a file is made, written, linked, removed, synced
+#[case::files(Output::files, 2 + 4 * 5)]
 #[case::s3(Output::s3, 4)] // a put each
 #[cfg_attr(not(feature = "test-hooks"), ignore = "needs --features test-hooks")]
 fn a_child_is_killed_at_each_of_its_calls(#[case] output: fn() -> Output, #[case] calls: u64) {
