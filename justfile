@@ -55,7 +55,7 @@ kill FILTER="killed":
 # tenth as many histories of statements, and as many runs of each driver that die
 soak SEEDS="10000":
     cargo test --features test-hooks -- --ignored
-    PLEIAD_TEST_EVERY=1 cargo test --features test-hooks --test it -- killed:: removed:: unwell::every power_loss::
+    PLEIAD_TEST_EVERY=1 cargo test --features test-hooks --test it -- killed:: removed:: tokens:: unwell::every power_loss::
     PLEIAD_TEST_CASES=10000 cargo test --test it corrupt::
     PLEIAD_TEST_SEEDS={{SEEDS}} cargo test --test it commit_races::
     PLEIAD_TEST_SEEDS=$(({{SEEDS}} / 10)) cargo test --test it -- history:: drivers_simulated::

@@ -16,6 +16,7 @@ use datafusion::common::runtime::SpawnedTask;
 
 use super::crash;
 use super::effects::{self, Effect};
+use super::lock::Locked;
 use crate::error::{Error, Kind, Result};
 
 /// Files of this machine. Cheap to clone; clones count together.
@@ -57,7 +58,7 @@ impl LocalFile {
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
-    file: File,
+    file: Locked,
 }
 
 impl Temporary {
@@ -354,14 +355,14 @@ impl LocalFiles {
         let file = self.create_empty(&temporary, path)?;
         // Where there are no locks, no one takes the file for a dead writer's either.
         drop(file.try_lock());
-        Ok(Temporary { path: temporary, file })
+        Ok(Temporary { path: temporary, file: Locked(file) })
     }
 
     /// Writes a durable temporary file in the directory of `path`.
     fn write_beside(&self, path: &Path, bytes: &[u8]) -> Result<Temporary> {
         let temporary = self.temporary(path)?;
         self.count();
-        let mut file = &temporary.file;
+        let mut file = &temporary.file.0;
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         if written.is_err() {
             // The first failure is the one to report; without space there may be no second name.

@@ -23,8 +23,19 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 /// A lock on a file, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _file: Locked,
     keeps_out: bool,
+}
+
+/// A file that is locked while it is open. It is unlocked by name: a process that another thread begins
+/// has a copy of every open file for a moment, and the lock would last as long as the last copy.
+#[derive(Debug)]
+pub(super) struct Locked(pub(super) File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        drop(self.0.unlock()); // where there are no locks there is none to give back
+    }
 }
 
 impl Lock {
@@ -46,10 +57,10 @@ impl LocalFiles {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|cause| failed("lock", path, cause))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file, keeps_out: true })),
+            Ok(()) => Ok(Some(Lock { _file: Locked(file), keeps_out: true })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(cause)) if has_no_locks(&cause) => {
-                Ok(Some(Lock { _file: file, keeps_out: false }))
+                Ok(Some(Lock { _file: Locked(file), keeps_out: false }))
             }
             Err(TryLockError::Error(cause)) => Err(failed("lock", path, cause)),
         }
@@ -113,6 +124,17 @@ mod tests {
         assert_eq!(kind("/data/scratch disk/out"), "xfs");
         assert_eq!(kind("/mnt/x"), "fuse.s3fs");
         assert_eq!(file_system("", Path::new("/")), None);
+    }
+
+    #[test]
+    fn a_lock_ends_although_a_child_has_a_copy_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (files, path) = (LocalFiles::default(), dir.path().join("lock"));
+        let lock = files.lock(&path).unwrap().unwrap();
+        let _copy = lock._file.0.try_clone().unwrap();
+        assert!(files.lock(&path).unwrap().is_none());
+        drop(lock);
+        assert!(files.lock(&path).unwrap().is_some());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
+use pleiad::cli::terminal::variable;
 use pleiad::error::{Kind, Result};
 use pleiad::event::Silent;
 use pleiad::storage::{Environment, Location, StorageOptions, Stores};
@@ -154,10 +155,10 @@ async fn a_new_token_in_the_profile_is_picked_up_in_mid_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_new_token_the_run_ends_with_77_and_loses_nothing() {
     let requests = requests_of_a_run().await;
-    for share in [0, 2, 5, 7, 9] {
+    let every = if variable("PLEIAD_TEST_EVERY").is_some() { 1 } else { requests / 6 };
+    for expired_at in (0..requests).step_by(every) {
         let (server, dir) = (TestS3::new(&["bucket"]), tempfile::tempdir().unwrap());
         let profile = dir.path().join("credentials");
-        let expired_at = requests * share / 10;
         let expiring = Expiring::new(&server, profile.clone(), (usize::MAX, expired_at));
         let error = match write(&expiring.stores(), &out(), Mode::Error).await {
             Ok(_) => continue, // only its cleaning up was left
@@ -166,6 +167,8 @@ async fn without_a_new_token_the_run_ends_with_77_and_loses_nothing() {
         assert_eq!(error.kind(), Kind::Denied, "at {expired_at}: {error}");
         assert!(error.to_string().contains("session token expired"), "{error}");
         let is_decided = error.to_string().contains("is decided but not finished");
+        // The decision was put, and it was not answered whether it is there.
+        let is_unknown = error.to_string().contains("outcome unknown");
         let data = s3_names(&server).into_iter().filter(|name| name.starts_with("t/"));
         assert!(data.count() == 0 || is_decided, "at {expired_at}: nothing is visible");
 
@@ -173,7 +176,7 @@ async fn without_a_new_token_the_run_ends_with_77_and_loses_nothing() {
         put_token(&profile, "new", 3);
         let stores = expiring.stores();
         let again = write(&stores, &out(), Mode::Ignore).await.unwrap();
-        assert_eq!(again.is_none(), is_decided, "at {expired_at}");
+        assert!(again.is_none() == is_decided || is_unknown, "at {expired_at}: {error}");
         let source = Source::open(&stores, "s3://bucket/out", &SourceOptions::default()).await;
         let source = source.unwrap();
         assert_eq!(source.manifest.unwrap().version, 1);

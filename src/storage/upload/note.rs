@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::storage::local::{LocalFiles, blocking};
+use crate::storage::lock::Locked;
 use crate::storage::store::Store;
 
 /// How often a process says that it lives, at most, where a lock does not.
@@ -117,7 +118,7 @@ impl OpenNote {
 #[derive(Debug)]
 struct LockFile {
     number: Uuid,
-    _file: File,
+    _file: Locked,
 }
 
 impl LockFile {
@@ -130,7 +131,7 @@ impl LockFile {
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path).ok()?;
         file.try_lock().ok()?;
-        Some(Self { number, _file: file })
+        Some(Self { number, _file: Locked(file) })
     }
 }
 

@@ -72,7 +72,9 @@ pub(super) async fn prepare(place: &DatasetRoot, prepared: Prepared) -> Result<D
              which finishes or removes this run",
             place.location.join(&path)
         );
-        Error::new(Kind::Io, message).caused_by(cause)
+        // With new keys the command ends this by itself: the kind that asks for them is kept.
+        let kind = if cause.kind() == Kind::Denied { Kind::Denied } else { Kind::Io };
+        Error::new(kind, message).caused_by(cause)
     };
     match (place.create_or(&path, bytes, in_doubt).await, decision) {
         (Ok(Created::Ours), Decision::Publish(prepared)) => Ok(Decided::Publish(prepared)),

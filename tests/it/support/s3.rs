@@ -2,7 +2,8 @@
 //!
 //! [`TestS3::stores`] reaches it without a socket, through the client's own HTTP seam;
 //! [`TestS3::serve`] puts the same server on a port for child processes. s3s-fs does a conditional
-//! put as "look, then rename", so those calls take one lock per key here. It does not list uploads,
+//! put as "look, then rename", so those calls take one lock per key here. It completes an upload in
+//! steps, so that call goes on when its client is gone, as on a real server. It does not list uploads,
 //! which is done here, answers 403 to an unknown upload, and counts its temporary files, so there is
 //! one server per directory.
 
@@ -24,7 +25,8 @@ use object_store::client::{
 use pleiad::storage::{Environment, StorageOptions, Stores};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 /// The key that the server knows.
 pub(crate) const KEY: &str = "AKIDTEST4F2A";
@@ -158,18 +160,32 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// One request; conditional ones on a key wait for each other.
     async fn answer(&self, request: s3s::HttpRequest) -> io::Result<s3s::HttpResponse> {
-        let conditional = request.headers().contains_key("if-none-match")
-            || request.headers().contains_key("if-match");
-        let lock = conditional.then(|| {
+        let turn = self.turn(&request).await;
+        self.answer_in_turn(request, turn).await
+    }
+
+    /// Waits for what is under way on the key: conditional requests, and uploads that are completed.
+    async fn turn(&self, request: &s3s::HttpRequest) -> Option<OwnedMutexGuard<()>> {
+        let headers = request.headers();
+        let is_conditional =
+            headers.contains_key("if-none-match") || headers.contains_key("if-match");
+        let path = request.uri().path().to_owned();
+        let lock = {
             let mut locks = self.locks.lock().unwrap();
-            Arc::clone(locks.entry(request.uri().path().to_owned()).or_default())
-        });
-        let _held = match &lock {
-            Some(lock) => Some(lock.lock().await),
-            None => None,
+            match is_conditional || completes_upload(request) {
+                true => Some(Arc::clone(locks.entry(path).or_default())),
+                false => locks.get(&path).map(Arc::clone),
+            }
         };
+        Some(lock?.lock_owned().await)
+    }
+
+    async fn answer_in_turn(
+        &self,
+        request: s3s::HttpRequest,
+        _turn: Option<OwnedMutexGuard<()>>,
+    ) -> io::Result<s3s::HttpResponse> {
         let (address, query) = (request.uri().path().to_owned(), request.uri().query());
         let begins = request.method() == "POST" && query.is_some_and(|q| q.starts_with("uploads"));
         if request.method() == "GET" && query.is_some_and(|query| query.starts_with("uploads")) {
@@ -257,8 +273,22 @@ impl HttpService for Server {
         parts.headers.entry("host").or_insert(host.parse().unwrap());
         let request = s3s::HttpRequest::from_parts(parts, s3s::Body::http_body(body));
         let wrong = |cause| HttpError::new(HttpErrorKind::Unknown, cause);
-        let (parts, mut body) = self.answer(request).await.map_err(wrong)?.into_parts();
+        let answer = if completes_upload(&request) {
+            // This server forgets the upload before it has the object: half of it must not be done.
+            let (server, turn) = (self.clone(), self.turn(&request).await);
+            let answer = async move { server.answer_in_turn(request, turn).await };
+            Handle::current().spawn(answer).await.expect("answers do not panic")
+        } else {
+            self.answer(request).await
+        };
+        let (parts, mut body) = answer.map_err(wrong)?.into_parts();
         let body = body.store_all_limited(1 << 30).await.map_err(|e| wrong(io::Error::other(e)))?;
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)))
     }
+}
+
+/// Whether a request makes an object of the parts of an upload.
+fn completes_upload(request: &s3s::HttpRequest) -> bool {
+    let ids = request.uri().query().is_some_and(|query| query.contains("uploadId="));
+    request.method() == "POST" && ids
 }
