@@ -111,6 +111,7 @@ pub mod kmeans; // driver: start, step until still, evaluate
 pub mod dbscan; // driver: blocks, local clustering, merge, labels
 pub mod objects; // objects and folders: listed, read, copied, removed
 pub mod inspect; // questions about tables: columns, rows, footers
+pub mod stream; // tables without an end: lines to rows
 pub mod script; // SQL of users: statements, variables, COPY, CALL
 pub mod report; // pictures of answers
 #[doc(hidden)]

@@ -10,4 +10,5 @@ pub mod isa; // loops compiled for each instruction set
 pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splitting
 pub mod centroids; // k-means: fixed point, kernel, model, totals
 pub mod records; // text cut into records, and records into fields
+pub mod json_line; // a line with a JSON object, cut into its members
 pub mod dbscan; // DBSCAN of one block: coordinates in, labels and contacts out

@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("isa", &[]),
     ("splitmix", &[]),
     ("records", &[]),
+    ("json_line", &[]),
     ("grid", &["cancel", "isa"]),
     ("centroids", &["cancel", "isa", "splitmix"]),
     ("storage", &["cleanup"]),
@@ -120,6 +121,7 @@ const PURE: &[&str] = &[
     "src/generate/shapes.rs",
     "src/generate/sky.rs",
     "src/generate/slice.rs",
+    "src/stream/lines.rs",
 ];
 const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "parquet", "tokio"];
 
