@@ -41,7 +41,8 @@ impl Rows for TextRows {
 
     fn finish(mut self: Box<Self>) -> Result<(RecordBatch, u64)> {
         let values: ArrayRef = Arc::new(self.values.finish());
-        let internal = |error| Error::internal("lines do not become a column of text").caused_by(error);
+        let internal =
+            |error| Error::internal("lines do not become a column of text").caused_by(error);
         let values = cast(&values, self.schema.field(0).data_type()).map_err(internal)?;
         Ok((RecordBatch::try_new(self.schema, vec![values]).map_err(internal)?, 0))
     }
