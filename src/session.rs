@@ -105,6 +105,7 @@ impl Session {
         // EXTRACT, and SUBSTRING and POSITION as the standard writes them.
         state.register_expr_planner(Arc::new(DatetimeFunctionPlanner))?;
         state.register_expr_planner(Arc::new(UnicodeFunctionPlanner))?;
+        state.register_relation_planner(Arc::new(functions::WindowRelations))?;
         Ok(Self { stores, context: context(state), functions, pool_bytes })
     }
 

@@ -27,6 +27,7 @@ mod digests;
 mod extent;
 mod farthest_rows;
 mod frame_angles;
+mod hop_starts;
 mod kmeans_model;
 mod nearest_centroid;
 mod places_of;
@@ -34,6 +35,7 @@ mod position_fault;
 mod sample_rows;
 mod sky_grid;
 mod sky_vector;
+mod windows; // relations: TUMBLE, HOP, drop_nulls
 
 pub use arguments::model_literal;
 pub use block_counts::read_block_counts;
@@ -43,6 +45,7 @@ pub use context::FunctionContext;
 pub use extent::{ColumnExtent, TableExtent, read_extent};
 pub use farthest_rows::read_farthest_rows;
 pub use sample_rows::read_sample_rows;
+pub use windows::{WindowRelations, table_as_query};
 
 /// Every scalar function; those of a session share its context.
 pub fn scalars(context: &FunctionContext) -> Vec<ScalarUDF> {
@@ -50,6 +53,7 @@ pub fn scalars(context: &FunctionContext) -> Vec<ScalarUDF> {
         angle_deg::angle_deg(),
         angular_distance::angular_distance(),
         block_of::block_of(context),
+        hop_starts::hop_starts(),
         kmeans_model::kmeans_model(),
         nearest_centroid::nearest_centroid(context),
         nearest_centroid::nearest_centroid_distance(context),

@@ -13,3 +13,7 @@ pub(super) const SKY: DocSection =
 /// Text.
 pub(super) const TEXT: DocSection =
     DocSection { include: true, label: "Text Functions", description: None };
+
+/// Windows of time.
+pub(super) const TIME: DocSection =
+    DocSection { include: true, label: "Time Functions", description: None };

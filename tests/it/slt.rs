@@ -163,6 +163,7 @@ async fn every_function_runs() {
 #[case("kmeans")]
 #[case("sky")]
 #[case("tables")]
+#[case("windows")]
 #[tokio::test(flavor = "multi_thread")]
 async fn logic(#[case] name: &str) {
     let file = format!("tests/slt/{name}.slt");

@@ -50,8 +50,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
     ("stream", &["session", "table"]),
-    // commands come to it as procedures, from those who run them; its targets are locations
-    ("script", &["session", "table", "storage::Location"]),
+    // commands come to it as procedures, from those who run them; its targets are locations; a table in
+    // the place of an argument is written as the relations of `functions` want it
+    ("script", &["session", "table", "storage::Location", "functions::table_as_query"]),
     ("objects", &["table", "storage"]),
     // its questions name locations
     ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),

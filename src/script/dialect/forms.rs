@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{Error, Result};
+use crate::functions::table_as_query;
 
 /// What a statement is.
 #[derive(Debug)]
@@ -119,6 +120,7 @@ impl VisitorMut for Forms {
     }
 
     fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<Error> {
+        table_as_query(table);
         let message = match table {
             TableFactor::Pivot { .. } => {
                 "PIVOT is not supported: write one aggregate per value, as in \
