@@ -34,8 +34,8 @@ use crate::error::Kind;
 use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
-    cat, check, completions, config as config_command, count, cp, demo, du, gc, head, ls, man,
-    meta, plot, recover, rm, rollback, run, schema, show, sql, stat, summary, tree, unlock,
+    cat, check, completions, config as config_command, count, cp, demo, du, feed, gc, head, ls,
+    man, meta, plot, recover, rm, rollback, run, schema, show, sql, stat, summary, tree, unlock,
 };
 use context::{Context, Flags, recorded};
 use exit::after;
@@ -79,6 +79,7 @@ enum Command {
     Sql(sql::Sql),
     Plot(plot::Plot),
     Demo(demo::Demo),
+    Feed(feed::FeedArgs),
     Ls(ls::Ls),
     Cat(cat::Cat),
     Cp(cp::Cp),
@@ -107,6 +108,7 @@ impl Command {
         match self {
             Self::Plot(_) => AnswerKind::Raw("this command prints a picture as SVG"),
             Self::Cat(_) => AnswerKind::Raw("this command prints bytes as they are stored"),
+            Self::Feed(_) => AnswerKind::Raw("this command prints lines as they are sent"),
             Self::Completions(_) | Self::Man(_) => {
                 AnswerKind::Raw("this command prints text for another program")
             }
@@ -140,6 +142,7 @@ impl Command {
             Self::Sql(command) => command.run(context).await,
             Self::Plot(command) => command.run(context).await,
             Self::Demo(command) => Box::pin(command.run(context)).await,
+            Self::Feed(command) => command.run(context).await,
             Self::Ls(command) => command.run(context).await,
             Self::Cat(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,

@@ -35,6 +35,7 @@ mod dbscan; // law 5 from files to labels; golden labels; killed runs
 mod drift; // Parquet files of other programs: types, keys, names, tables that list their own files
 mod drivers_simulated; // drivers that die, in an order of calls that a seed decides
 mod faults; // the tools that break things: each does what it says
+mod feed; // servers of lines, and what their clients get
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
 mod history; // several processes whose statements must be one after the other
 mod commands; // whole jobs with the binary, on files and on S3

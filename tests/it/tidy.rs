@@ -49,7 +49,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
-    ("stream", &["session", "table"]),
+    // its files have locations
+    ("stream", &["session", "table", "storage::Location", "storage::Stores"]),
     // commands come to it as procedures, from those who run them; its targets are locations; a table in
     // the place of an argument is written as the relations of `functions` want it
     ("script", &["session", "table", "storage::Location", "functions::table_as_query"]),
@@ -116,9 +117,13 @@ const PURE: &[&str] = &[
     "src/kmeans/figures.rs",
     "src/kmeans/model.rs",
     "src/kmeans/start.rs",
+    "src/generate/broken.rs",
+    "src/generate/changes.rs",
     "src/generate/discrete.rs",
     "src/generate/draws.rs",
+    "src/generate/iot.rs",
     "src/generate/people.rs",
+    "src/generate/quotes.rs",
     "src/generate/shapes.rs",
     "src/generate/sky.rs",
     "src/generate/slice.rs",

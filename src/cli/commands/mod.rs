@@ -10,6 +10,7 @@ pub(super) mod cp; // `pleiad cp`
 pub(super) mod dbscan; // `pleiad dbscan`
 pub(super) mod demo; // `pleiad demo`
 pub(super) mod du; // `pleiad du`
+pub(super) mod feed; // `pleiad feed`
 pub(super) mod gc; // `pleiad gc`
 pub(super) mod generate; // `pleiad generate`
 pub(super) mod head; // `pleiad head`
