@@ -22,6 +22,7 @@ use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::SessionConfig;
 
 use crate::cancel::CancelFlag;
@@ -135,6 +136,13 @@ impl Session {
             config.options_mut().sql_parser.collect_spans = true;
         }
         self.with_state(state.build())
+    }
+
+    /// The same session, whose plans pass one more rule at last.
+    #[must_use]
+    pub fn with_last_rule(&self, rule: Arc<dyn PhysicalOptimizerRule + Send + Sync>) -> Self {
+        let state = SessionStateBuilder::new_from_existing(self.context.state());
+        self.with_state(state.with_physical_optimizer_rule(rule).build())
     }
 
     /// A child for the scans of a driver: larger batches, so that what a batch costs does not show.

@@ -12,10 +12,12 @@ use futures::Stream;
 use super::answer::Answer;
 use super::output::{Output, OutputFlags, Results};
 use super::progress::Progress;
+use super::resume_offer::ResumeOffer;
 use super::secrets::{HIDDEN, Secrets, names_secret, recorded_sql};
 use super::settings::{self, Master};
 use super::terminal::{Terminal, TerminalFlags};
 use super::{exit, process};
+use crate::report::Picture;
 use crate::session::{Session, SessionOptions};
 use crate::sizes;
 use crate::storage::{Location, ShownSetting, StorageOptions, Stores};
@@ -215,6 +217,11 @@ impl Context {
         self.terminal.secrets()
     }
 
+    /// Offers to go on with `run`, should it be stopped.
+    pub(super) fn resume_offer(&self, run: Option<&Run>) -> ResumeOffer {
+        ResumeOffer::of(run, &self.terminal)
+    }
+
     /// Writes a line on standard error, unless quiet.
     pub fn note(&self, message: &str) {
         self.terminal.note(message);
@@ -262,7 +269,15 @@ impl Context {
         self.output.print_bytes(pieces).await
     }
 
-    /// Prints a picture or another text, in the place of an answer.
+    /// Prints a picture, in the place of an answer.
+    ///
+    /// # Errors
+    /// See [`Output::print_picture`].
+    pub fn print_picture(&self, picture: &Picture) -> anyhow::Result<()> {
+        self.output.print_picture(picture)
+    }
+
+    /// Prints a text, in the place of an answer.
     ///
     /// # Errors
     /// See [`Output::print_text`].

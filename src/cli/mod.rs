@@ -1,8 +1,8 @@
 //! The command line: the only part of the library that prints.
 //!
 //! Data goes to standard output and nothing else does; progress, warnings, logs and errors go to
-//! standard error. A command is a struct of its arguments, whose documentation is its `--help` and
-//! ends with two worked examples, and a `run` that opens, calls a driver and prints. A new command
+//! standard error. A command is a struct of its arguments, whose documentation is its `--help`, with
+//! two worked examples, and a `run` that opens, calls a driver and prints. A new command
 //! is a file in `commands/`, a variant of `Command` and an arm of its `run`; one that SQL can call
 //! too is a variant of `Procedure`.
 
@@ -16,6 +16,7 @@ pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
+mod resume_offer; // what Ctrl-C leaves to go on from
 pub mod settings; // `--conf`, and habits of spark-submit
 pub mod secrets; // what is hidden in messages and records
 mod sink; // standard output, or a file
@@ -34,8 +35,9 @@ use crate::error::Kind;
 use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
-    cat, check, completions, config as config_command, count, cp, demo, du, feed, gc, head, ls,
-    man, meta, plot, recover, rm, rollback, run, schema, show, sql, stat, summary, tree, unlock,
+    cat, check, completions, config as config_command, count, cp, demo, du, feed, find, gc, head,
+    ls, man, meta, mirror, mv, plot, recover, rm, rollback, run, schema, show, sql, stat, summary,
+    tree, unlock,
 };
 use context::{Context, Flags, recorded};
 use exit::after;
@@ -83,6 +85,9 @@ enum Command {
     Ls(ls::Ls),
     Cat(cat::Cat),
     Cp(cp::Cp),
+    Mv(mv::Mv),
+    Mirror(mirror::Mirror),
+    Find(find::Find),
     Rm(rm::Rm),
     Stat(stat::Stat),
     Du(du::Du),
@@ -106,7 +111,7 @@ enum Command {
 impl Command {
     fn answer(&self) -> AnswerKind {
         match self {
-            Self::Plot(_) => AnswerKind::Raw("this command prints a picture as SVG"),
+            Self::Plot(_) => AnswerKind::Picture,
             Self::Cat(_) => AnswerKind::Raw("this command prints bytes as they are stored"),
             Self::Feed(_) => AnswerKind::Raw("this command prints lines as they are sent"),
             Self::Completions(_) | Self::Man(_) => {
@@ -146,6 +151,9 @@ impl Command {
             Self::Ls(command) => command.run(context).await,
             Self::Cat(command) => command.run(context).await,
             Self::Cp(command) => command.run(context).await,
+            Self::Mv(command) => command.run(context).await,
+            Self::Mirror(command) => command.run(context).await,
+            Self::Find(command) => command.run(context).await,
             Self::Rm(command) => command.run(context).await,
             Self::Stat(command) => command.run(context).await,
             Self::Du(command) => command.run(context).await,
@@ -222,7 +230,26 @@ fn start(
 
 /// The parser, with every flag of the program understood before and behind the command's name.
 pub fn command() -> clap::Command {
-    Cli::command().mut_args(|flag| flag.global(true))
+    let flags = Cli::command().mut_args(|flag| {
+        let is_common = COMMON_FLAGS.contains(&flag.get_id().as_str());
+        flag.global(true).hide_short_help(!is_common)
+    });
+    flags.mut_subcommands(with_examples_first)
+}
+
+/// Flags of every command that `-h` shows.
+const COMMON_FLAGS: &[&str] = &["output", "format", "mode", "quiet"];
+
+/// The help of a command: what it does and how it is called, examples, then arguments and options.
+const HELP: &str =
+    "{before-help}{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}";
+
+fn with_examples_first(command: clap::Command) -> clap::Command {
+    let command = match command.get_after_long_help().cloned() {
+        Some(examples) => command.after_help(examples).help_template(HELP),
+        None => command,
+    };
+    command.mut_subcommands(with_examples_first)
 }
 
 /// Wrong usage, or the text of `--help` and `--version`; a reader who left early is not an error.

@@ -1,4 +1,4 @@
-//! Where a command's answer goes: standard output or `-o FILE`, in one of seven formats.
+//! Where a command's answer goes: standard output or `-o FILE`, in one of the formats.
 //!
 //! An answer is one or more named tables. On a terminal the format is `table`, elsewhere `csv`, or
 //! what the ending of FILE says; `--format` wins. The formats themselves are in `cli/formats`.
@@ -16,9 +16,10 @@ use indicatif::HumanCount;
 use super::answer::Answer;
 use super::formats::{self, OutputFormat};
 use super::sink::Sink;
-use super::terminal::{Terminal, TerminalEnv};
+use super::terminal::{Terminal, TerminalEnv, columns};
 use super::visible::Visible;
 use crate::error::{Error, Result};
+use crate::report::Picture;
 
 /// How to print the answer of a command.
 ///
@@ -82,6 +83,8 @@ pub enum AnswerKind {
     Tables,
     /// What the statements of a script answer, one after the other.
     Statements,
+    /// A picture.
+    Picture,
     /// No tables, and what it is instead.
     Raw(&'static str),
 }
@@ -116,6 +119,11 @@ impl Output {
             {
                 return Err(Error::usage(format!("{raw}: leave out --format, --json and --show")));
             }
+            AnswerKind::Picture if flags.format.is_some() || flags.json || flags.show.is_some() => {
+                return Err(Error::usage(
+                    "this command prints a picture as SVG: leave out --format, --json and --show",
+                ));
+            }
             AnswerKind::Statements if flags.show.is_some() => {
                 return Err(Error::usage(
                     "--show is for commands that print several tables: in SQL leave it out, keep the tables \
@@ -131,16 +139,30 @@ impl Output {
                 path.display()
             )));
         }
+        if let (AnswerKind::Picture, Some(path)) = (answers, &file) {
+            let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+            if !["svg", "txt"].contains(&ending.as_deref().unwrap_or_default()) && !is_special(path)
+            {
+                return Err(Error::usage(format!(
+                    "cannot draw into '{}': expected a name that ends in .svg, or in .txt for a picture \
+                     of letters",
+                    path.display()
+                )));
+            }
+        }
         let on_terminal = file.is_none() && around.stdout_is_terminal;
         let format = match (flags.format, flags.json, &file) {
             (Some(format), _, _) => format,
             (None, true, _) => formats::NDJSON,
-            (None, false, Some(path)) if !matches!(answers, AnswerKind::Raw(_)) => {
+            (None, false, Some(path))
+                if !matches!(answers, AnswerKind::Raw(_) | AnswerKind::Picture) =>
+            {
                 formats::of_file(path)?
             }
             (None, false, None) if on_terminal => formats::TABLE,
             (None, false, _) => formats::CSV,
         };
+        let format = if on_terminal { formats::for_terminal(format) } else { format };
         if format.is_binary() && on_terminal {
             return Err(Error::usage(format!(
                 "format '{}' is binary and this is a terminal: pass -o FILE or use a pipe",
@@ -162,7 +184,7 @@ impl Output {
             Some(path) => Sink::file(path)?,
             None => Sink::stdout(),
         };
-        Ok(Results { output: self, sink, printed: 0, not_finite: false })
+        Ok(Results { output: self, format: self.format, sink, printed: 0, not_finite: false })
     }
 
     /// Prints the answer of a command; it is called once.
@@ -176,7 +198,22 @@ impl Output {
         results.finish()
     }
 
-    /// Prints a picture, or another text that is not a table.
+    /// Prints a picture: with text on a terminal, else as SVG.
+    ///
+    /// # Errors
+    /// As [`Self::print`].
+    pub fn print_picture(&self, picture: &Picture) -> anyhow::Result<()> {
+        let is_text = match &self.file {
+            Some(path) => path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt")),
+            None => self.on_terminal,
+        };
+        match is_text {
+            true => self.print_text(&picture.text(columns())),
+            false => self.print_text(&picture.svg()),
+        }
+    }
+
+    /// Prints a text that is not a table.
     ///
     /// # Errors
     /// As [`Self::print`].
@@ -213,15 +250,15 @@ impl Output {
     }
 
     /// Where the bytes of the format go: what people read steers no terminal.
-    fn place<'a>(&self, sink: &'a mut Sink) -> Box<dyn Write + 'a> {
-        match self.format.is_for_people() || self.on_terminal {
+    fn place<'a>(&self, format: OutputFormat, sink: &'a mut Sink) -> Box<dyn Write + 'a> {
+        match format.is_for_people() || self.on_terminal {
             true => Box::new(Visible::new(sink.writer())),
             false => Box::new(sink.writer()),
         }
     }
 
     /// The tables to print, after `--show` and what the format can hold.
-    fn chosen<'a>(&self, answers: &'a [Answer]) -> Result<&'a [Answer]> {
+    fn chosen<'a>(&self, answers: &'a [Answer], format: OutputFormat) -> Result<&'a [Answer]> {
         if let Some(name) = &self.show {
             let found = answers.iter().position(|answer| answer.name() == name);
             return found.map(|index| &answers[index..=index]).ok_or_else(|| {
@@ -232,14 +269,16 @@ impl Output {
                 ))
             });
         }
-        if answers.len() < 2 || self.format.holds_several() {
+        if answers.len() < 2 || format.holds_several() {
             return Ok(answers);
         }
         for other in &answers[1..] {
             let name = other.name();
             let remedy = match self.answers {
                 AnswerKind::Statements => "pass --json".to_owned(),
-                AnswerKind::Tables | AnswerKind::Raw(_) => format!("pass --show {name}"),
+                AnswerKind::Tables | AnswerKind::Raw(_) | AnswerKind::Picture => {
+                    format!("pass --show {name}")
+                }
             };
             self.terminal.note(&format!("table '{name}' is not printed: {remedy}"));
         }
@@ -251,6 +290,7 @@ impl Output {
 #[derive(Debug)]
 pub struct Results<'a> {
     output: &'a Output,
+    format: OutputFormat,
     sink: Sink,
     printed: usize,
     not_finite: bool,
@@ -263,11 +303,11 @@ impl Results<'_> {
     /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
     /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn tables(&mut self, answers: &[Answer]) -> anyhow::Result<()> {
-        let Output { format, max_rows, .. } = *self.output;
+        let (format, max_rows) = (self.format, self.output.max_rows);
         let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
-        let answers = self.output.chosen(answers)?;
+        let answers = self.output.chosen(answers, format)?;
         self.begin()?;
-        let mut out = self.output.place(&mut self.sink);
+        let mut out = self.output.place(format, &mut self.sink);
         let written = formats::write(format, answers, several, max_rows, &mut *out);
         drop(out);
         let left_out = self.sink.settle(written)?;
@@ -276,21 +316,23 @@ impl Results<'_> {
         Ok(())
     }
 
-    /// Prints rows while they come.
+    /// Prints rows while they come; answers with their number.
     ///
     /// # Errors
     /// As [`Self::tables`]; the error of the rows is one of the engine.
-    pub async fn rows(&mut self, mut rows: SendableRecordBatchStream) -> anyhow::Result<()> {
+    pub async fn rows(&mut self, mut rows: SendableRecordBatchStream) -> anyhow::Result<u64> {
         self.begin()?;
-        let Output { format, max_rows, .. } = *self.output;
+        let (format, max_rows) = (self.format, self.output.max_rows);
+        let mut count = 0;
         let cannot = |cause| anyhow::Error::from(formats::cannot(format, cause));
         let (output, sink, not_finite) = (self.output, &mut self.sink, &mut self.not_finite);
         let written = async {
             let schema = rows.schema();
-            let mut out = output.place(sink);
+            let mut out = output.place(format, sink);
             let mut writer = format.begin(schema, max_rows, &mut *out).map_err(cannot)?;
             while let Some(batch) = rows.try_next().await? {
                 *not_finite |= format.loses_values(&batch);
+                count += batch.num_rows() as u64;
                 writer.push(&batch).map_err(cannot)?;
             }
             writer.end().map_err(cannot)
@@ -298,7 +340,19 @@ impl Results<'_> {
         let written = written.await;
         let left_out = self.sink.settle(written)?;
         self.note_rest(left_out);
-        Ok(())
+        Ok(count)
+    }
+
+    /// Shows what comes with a line for each value, or as before; answers whether it does.
+    pub fn expand(&mut self, on: Option<bool>) -> bool {
+        let is_on = self.format.name() == formats::EXPANDED.name();
+        let on = on.unwrap_or(!is_on);
+        let usual = match self.output.format.name() == formats::EXPANDED.name() {
+            true => formats::for_terminal(formats::TABLE),
+            false => self.output.format,
+        };
+        self.format = if on { formats::EXPANDED } else { usual };
+        on
     }
 
     /// Ends the answer.
@@ -320,7 +374,7 @@ impl Results<'_> {
         if self.printed == 1 {
             return Ok(());
         }
-        let format = self.output.format;
+        let format = self.format;
         if format.is_binary() {
             return Err(Error::usage(format!(
                 "format '{}' holds one result and this is the second: ask for one result, or use \
@@ -343,6 +397,11 @@ impl Results<'_> {
             self.output.terminal.note(&format!("… {rest} more {rows}"));
         }
     }
+}
+
+/// A device or a pipe, whose name says nothing.
+fn is_special(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| !found.is_file())
 }
 
 /// Writes a text to a file of its own.

@@ -114,6 +114,12 @@ impl TerminalEnv {
     }
 }
 
+/// Letters of a line of the terminal.
+pub(super) fn columns() -> usize {
+    let term = console::Term::stdout();
+    usize::from(term.size_checked().map_or(80, |(_, columns)| columns))
+}
+
 /// A variable of the environment; an empty one counts as unset.
 #[expect(clippy::disallowed_methods, reason = "`cli` reads what concerns the terminal and logs")]
 pub fn variable(name: &str) -> Option<String> {

@@ -5,3 +5,4 @@ pub mod head; // the first rows: head
 pub mod summary; // how many rows, and what is in them: count, summary
 pub mod footer; // what a Parquet file says of itself: meta
 pub mod dataset; // what a dataset says of itself: show
+pub mod numbers; // numbers of columns: plot

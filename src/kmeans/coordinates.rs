@@ -42,6 +42,27 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Numbers as they are.
+    pub(super) const PLAIN: Self = Self { origin: 0.0, exponent: 0, integer: false };
+
+    /// The place as a property of a result: origin, exponent, and `integer` or `float`.
+    pub(super) fn to_text(self) -> String {
+        let kind = if self.integer { "integer" } else { "float" };
+        format!("{:?} {} {kind}", self.origin, self.exponent)
+    }
+
+    /// Reads what [`Self::to_text`] has written.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (origin, exponent) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let integer = match words.next()? {
+            "integer" => true,
+            "float" => false,
+            _ => return None,
+        };
+        words.next().is_none().then_some(Self { origin, exponent, integer })
+    }
+
     /// True if the numbers stay as they are.
     pub(super) fn is_plain(self) -> bool {
         self.origin == 0.0 && self.exponent == 0

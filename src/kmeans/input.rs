@@ -168,26 +168,9 @@ impl Input {
         &self.written[..count]
     }
 
-    /// The numbers of column `number` in their place, as SQL: a difference of integers is taken of integers.
+    /// The numbers of column `number` in their place, as SQL.
     fn placed(&self, written: &str, number: usize, place: Place) -> String {
-        if place.is_plain() {
-            return written.to_owned();
-        }
-        let column = &self.names[number];
-        let types = || self.tables.iter().filter_map(|table| data_type(table, column));
-        let mut number = if !place.integer {
-            format!("(CAST({written} AS DOUBLE) - CAST('{:?}' AS DOUBLE))", place.origin)
-        } else if types().any(|found| found == DataType::UInt64) {
-            let of = "BIGINT UNSIGNED";
-            format!("(CAST({written} AS {of}) - CAST('{:.0}' AS {of}))", place.origin)
-        } else {
-            format!("(CAST({written} AS BIGINT) - CAST('{:.0}' AS BIGINT))", place.origin)
-        };
-        if place.exponent != 0 {
-            let factor = times_power_of_two(1.0, place.exponent);
-            number = format!("CAST({number} AS DOUBLE) * CAST('{factor:?}' AS DOUBLE)");
-        }
-        number
+        placed(written, place, holds_unsigned(&self.tables, &self.names[number]))
     }
 
     /// True if the column holds integers in every table.
@@ -294,8 +277,33 @@ impl Input {
     }
 }
 
+/// The numbers `written` in their place, as SQL; a difference of integers is taken of integers.
+pub(super) fn placed(written: &str, place: Place, unsigned: bool) -> String {
+    if place.is_plain() {
+        return written.to_owned();
+    }
+    let mut number = if !place.integer {
+        format!("(CAST({written} AS DOUBLE) - CAST('{:?}' AS DOUBLE))", place.origin)
+    } else if unsigned {
+        let of = "BIGINT UNSIGNED";
+        format!("(CAST({written} AS {of}) - CAST('{:.0}' AS {of}))", place.origin)
+    } else {
+        format!("(CAST({written} AS BIGINT) - CAST('{:.0}' AS BIGINT))", place.origin)
+    };
+    if place.exponent != 0 {
+        let factor = times_power_of_two(1.0, place.exponent);
+        number = format!("CAST({number} AS DOUBLE) * CAST('{factor:?}' AS DOUBLE)");
+    }
+    number
+}
+
+/// Whether a table has numbers of 64 bits without a sign in `column`.
+pub(super) fn holds_unsigned(tables: &[SourceTable], column: &str) -> bool {
+    tables.iter().any(|table| data_type(table, column) == Some(DataType::UInt64))
+}
+
 /// What is measured, as SQL over a table: columns, or the parts of the unit vector of a position.
-fn written(params: &Params, unit: Option<&str>) -> Vec<String> {
+pub(super) fn written(params: &Params, unit: Option<&str>) -> Vec<String> {
     let weight = params.weight().map(|weight| quote_identifier(weight));
     let Some(sky) = params.sky() else {
         return params.measured().map(|column| quote_identifier(column)).collect();
@@ -347,7 +355,7 @@ fn data_type(table: &SourceTable, column: &str) -> Option<DataType> {
     table.schema.field_with_name(column).ok().map(|field| field.data_type().clone())
 }
 
-fn check_columns(table: &SourceTable, used: &[String]) -> Result<()> {
+pub(super) fn check_columns(table: &SourceTable, used: &[String]) -> Result<()> {
     for column in used {
         match table.column(column)?.data_type() {
             found if found.is_numeric() => {}

@@ -16,6 +16,7 @@
 //! Memory: the used columns if they fit half of the pool, otherwise nothing but a batch a stream;
 //! beside it 16 bytes · (columns + 3) for each cluster of each model in each partition.
 
+mod assign; // rows with their clusters
 mod bits; // floats as text, exactly
 mod coordinates; // the numbers that are summed
 mod evaluate; // the last scan
@@ -27,11 +28,13 @@ mod model; // merge, means, stop
 mod options; // as the user writes them
 mod params; // options, checked
 mod publish; // the tables of a result as one dataset
+mod predict; // rows of another table
 mod record; // steps kept for resuming
 mod result; // what was found, as tables
 mod seeds; // the models a run begins with
 mod space; // range and factors
 mod start; // first centroids
+mod stored; // a model of a published result
 mod steps; // the SQL of the steps
 
 pub use figures::{ClusterFigures, ModelFigures};
@@ -39,8 +42,10 @@ pub use input::InputPartition;
 pub use model::{StepFacts, StopReason};
 pub use options::{Cache, ClusterCounts, Empty, Nulls, Options, Scaling, Start};
 pub use params::Params;
+pub use predict::predict;
 pub use record::StepRecord;
 pub use result::{Diagnosis, ModelResult, Outcome, PartitionFigures};
+pub use stored::{Choice, Features, StoredModel};
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -118,6 +123,7 @@ pub async fn run(
         partitions: input.partitions.clone(),
         models: results,
         distance_factor: work.space.coordinates().distance_factor(),
+        places: work.space.coordinates().places().to_vec(),
         seed: params.seed(),
         scans: input.scans_run(),
         in_memory: input.in_memory(),
@@ -125,7 +131,7 @@ pub async fn run(
         min_rows: params.min_rows(),
     };
     match run {
-        Some(run) => publish::publish(session, &input, params, outcome, run, watch).await,
+        Some(run) => Box::pin(publish::publish(session, &input, params, outcome, run, watch)).await,
         None => Ok(outcome),
     }
 }

@@ -24,22 +24,22 @@ pub struct Options {
     #[arg(long, value_name = "COLUMN", requires = "ra")]
     pub dec: Option<String>,
     /// Number of clusters: one number (7), a range with both ends (2..12) or a list (3,5,7) [default: 7]
-    #[arg(long)]
+    #[arg(long, alias = "n-clusters")]
     pub k: Option<ClusterCounts>,
     /// Where the first centroids come from
-    #[arg(long, value_enum, default_value_t = Self::default().start)]
+    #[arg(long, alias = "init", value_enum, default_value_t = Self::default().start)]
     pub start: Start,
     /// First centroids for `--start given`: a file with the columns, or the dataset of an earlier run
     #[arg(long, value_name = "FILE|DATASET")]
     pub centroids: Option<String>,
     /// Number of starts for each k; the one of lowest cost is the best
-    #[arg(long, value_name = "N", default_value_t = Self::default().starts)]
+    #[arg(long, alias = "n-init", value_name = "N", default_value_t = Self::default().starts)]
     pub starts: u32,
     /// Seed of all random draws: the same seed gives the same result
-    #[arg(long, value_name = "N", default_value_t = Self::default().seed)]
+    #[arg(long, alias = "random-state", value_name = "N", default_value_t = Self::default().seed)]
     pub seed: u64,
     /// Column with the weight of each row (a whole number counts the row that many times)
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long, alias = "sample-weight", value_name = "COLUMN")]
     pub weight: Option<String>,
     /// Scale columns inside distances; centroids stay in your units
     #[arg(long, value_enum, default_value_t = Self::default().scale)]
@@ -52,12 +52,12 @@ pub struct Options {
     #[arg(long, value_enum, default_value_t = Self::default().empty)]
     pub empty: Empty,
     /// Largest number of steps
-    #[arg(long, visible_alias = "max-iterations", value_name = "N",
+    #[arg(long, visible_alias = "max-iterations", alias = "max-iter", value_name = "N",
         default_value_t = Self::default().max_steps)]
     pub max_steps: u64,
     /// Stop when the squared movement of all centroids is at most this share of the mean variance of the
     /// columns, as scikit-learn's tol; 0 waits until none moves [default: 0.0001, without --max-delta]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, alias = "tol", value_name = "SHARE")]
     pub tolerance: Option<f64>,
     /// Stop when all centroids together move less than this distance, whatever the variance
     #[arg(long, value_name = "DISTANCE")]

@@ -19,7 +19,7 @@ pub struct Params {
 }
 
 /// The parts of the unit vector of a position.
-const SKY: [&str; 3] = ["x", "y", "z"];
+pub(super) const SKY: [&str; 3] = ["x", "y", "z"];
 
 impl Params {
     /// Checks each option and their combination.

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use datafusion::catalog::MemTable;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::LogicalPlanBuilder;
 
+use super::assign::Assigner;
 use super::input::Input;
 use super::params::Params;
 use super::result::Outcome;
-use super::steps::ASSIGN;
 use crate::compute::compute;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Silent, Unit};
 use crate::session::Session;
-use crate::table::{Run, SourceTable, TableSpec};
+use crate::table::{Run, TableSpec};
 
 /// Writes all tables and commits them; returns what was written.
 pub(super) async fn publish(
@@ -37,7 +36,14 @@ pub(super) async fn publish(
         run.write(&session.state(), plan, spec, &Silent).await?;
     }
     if params.assign() {
-        let (plan, keys) = assignments(&session, input, params, &outcome).await?;
+        let model = outcome.models.iter().find(|model| model.best);
+        let model = model.ok_or_else(|| Error::internal("a run without a model"))?;
+        let assigner = Assigner {
+            model: model.placed_bytes.clone(),
+            columns: input.coordinates(params.columns().len()).to_vec(),
+            distance_factor: outcome.distance_factor,
+        };
+        let (plan, keys) = assigner.rows(&session, input.tables()).await?;
         let spec = TableSpec { name: "assignments".to_owned(), keys, ..TableSpec::default() };
         let name = "writing assignments".into();
         watch.report(Event::Stage { name, total: None, unit: Unit::Rows });
@@ -57,6 +63,14 @@ fn properties(params: &Params, outcome: &Outcome) -> Vec<(String, String)> {
         ("models".to_owned(), outcome.models.len().to_string()),
         ("scans".to_owned(), outcome.scans.to_string()),
     ]);
+    for (column, place) in params.columns().iter().zip(&outcome.places) {
+        if !place.is_plain() {
+            properties.push((format!("place.{column}"), place.to_text()));
+        }
+    }
+    if let Some(factor) = outcome.distance_factor {
+        properties.push(("distance_factor".to_owned(), format!("{factor:?}")));
+    }
     for model in outcome.models.iter().filter(|model| model.best) {
         let figures = &model.figures;
         properties.push((format!("cost.k{}", model.k()), figures.cost.to_string()));
@@ -64,51 +78,4 @@ fn properties(params: &Params, outcome: &Outcome) -> Vec<(String, String)> {
         properties.push((format!("mean_distance.k{}", model.k()), mean));
     }
     properties
-}
-
-/// Every row of the input with its cluster and distance under the best model, and the keys it is
-/// filed by: those of its table, and the table where there are several.
-async fn assignments(
-    session: &Session,
-    input: &Input,
-    params: &Params,
-    outcome: &Outcome,
-) -> Result<(LogicalPlan, Vec<String>)> {
-    let model = outcome.models.iter().find(|model| model.best);
-    let model = model.ok_or_else(|| Error::internal("a run without a model"))?;
-    let model = ScalarValue::BinaryView(Some(model.placed_bytes.clone()));
-    let tables = input.tables();
-    let keys = |table: &SourceTable| -> Vec<String> {
-        table.keys.iter().map(|key| key.name().clone()).collect()
-    };
-    let first = &tables[0];
-    let columns = input.coordinates(params.columns().len()).join(", ");
-    let unit = outcome.distance_factor.map(|factor| format!(" * CAST('{factor:?}' AS DOUBLE)"));
-    let unit = unit.unwrap_or_default();
-    let table_key = if tables.len() > 1 { "$table AS \"table\"," } else { "" };
-    let mut whole: Option<LogicalPlanBuilder> = None;
-    for (number, table) in tables.iter().enumerate() {
-        if keys(table) != keys(first) || table.schema.fields() != first.schema.fields() {
-            return Err(Error::data(format!(
-                "'{}' and '{}' have different columns: assign them one by one",
-                first.name, table.name
-            )));
-        }
-        let source = format!("source_{number}");
-        session.register(&source, table.provider())?;
-        let parts =
-            [("keys", table_key), ("columns", &columns), ("unit", &unit), ("source", &source)];
-        let mut values = vec![("model", model.clone())];
-        if tables.len() > 1 {
-            values.push(("table", ScalarValue::Utf8(Some(table.name.clone()))));
-        }
-        let plan = session.plan(ASSIGN, &parts, values).await?;
-        whole = Some(match whole {
-            Some(before) => before.union(plan)?,
-            None => LogicalPlanBuilder::from(plan),
-        });
-    }
-    let whole = whole.ok_or_else(|| Error::internal("a run without a table"))?.build()?;
-    let table = (tables.len() > 1).then(|| "table".to_owned());
-    Ok((whole, table.into_iter().chain(keys(first)).collect()))
 }

@@ -2,11 +2,11 @@
 //!
 //! | table | a row per | columns |
 //! | --- | --- | --- |
-//! | `model` | model, cluster | rows, weight, `c_<column>` …, cost, mean_distance, max_distance |
+//! | `model` | model, cluster | k, rows, weight, `c_<column>` …, cost, mean_distance, max_distance |
 //! | `figures` | model | k, start, seed, steps, stopped_by, rows, clusters_used, cost, … |
-//! | `history` | model, step | cost of the centroids that entered the step, movement, … |
-//! | `partitions` | model, partition | table, the Hive keys, rows, skipped, share, cost, mean_distance |
-//! | `partition_clusters` | model, partition, cluster | table, the Hive keys, rows |
+//! | `history` | model, step | k, cost of the centroids that entered the step, movement, … |
+//! | `partitions` | model, partition | k, table, the Hive keys, rows, skipped, share, cost, mean_distance |
+//! | `partition_clusters` | model, partition, cluster | k, table, the Hive keys, rows |
 //! | `diagnosis` | model | what averaging over partitions would have given |
 //!
 //! Models count from 0 in the order (k, start); clusters from 0 in the order of their first
@@ -24,7 +24,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::scalar::ScalarValue;
 use ndarray::Array2;
 
-use super::coordinates::Coordinates;
+use super::coordinates::{Coordinates, Place};
 use super::figures::{ClusterFigures, ModelFigures};
 use super::input::InputPartition;
 use super::model::{StepFacts, StopReason};
@@ -142,6 +142,8 @@ pub struct Outcome {
     pub models: Vec<ModelResult>,
     /// What distances in places are multiplied by for the user, where it is not 1.
     pub(super) distance_factor: Option<f64>,
+    /// Where the numbers of each column are summed.
+    pub(super) places: Vec<Place>,
     /// Seed of the draws.
     pub seed: u64,
     /// How often all rows were read.
@@ -190,6 +192,7 @@ impl Outcome {
         let each = || self.clusters();
         let figures = || each().map(|(_, model, cluster)| &model.clusters[cluster]);
         table.int("model", each().map(|(number, ..)| number));
+        table.int("k", each().map(|(_, model, _)| small(model.k())));
         table.int("cluster", each().map(|(.., cluster)| small(cluster)));
         table.count("rows", figures().map(|cluster| cluster.rows));
         table.float("weight", figures().map(|cluster| Some(cluster.weight)));
@@ -239,6 +242,10 @@ impl Outcome {
         table.float("seconds", each().map(|_| Some(self.seconds)));
         let bytes = each().map(|(_, model)| model.bytes.as_deref());
         table.push("model_bytes", bytes.collect::<BinaryArray>());
+        if !self.places.iter().all(|place| place.is_plain()) {
+            let bytes = each().map(|(_, model)| Some(model.placed_bytes.as_slice()));
+            table.push("placed_bytes", bytes.collect::<BinaryArray>());
+        }
         table.batch()
     }
 
@@ -247,17 +254,18 @@ impl Outcome {
         let each = || {
             let steps = |(number, model): (i32, _)| {
                 let model: &ModelResult = model;
-                model.history.iter().map(move |facts| (number, facts))
+                model.history.iter().map(move |facts| (number, model.k(), facts))
             };
             self.numbered().flat_map(steps)
         };
-        table.int("model", each().map(|(number, _)| number));
-        table.count("step", each().map(|(_, facts)| facts.step));
-        table.float("cost", each().map(|(_, facts)| Some(facts.cost)));
-        table.float("movement", each().map(|(_, facts)| Some(facts.movement)));
-        table.count("smallest_cluster", each().map(|(_, facts)| facts.smallest));
-        table.int("repaired", each().map(|(_, facts)| small(facts.repaired)));
-        table.float("seconds", each().map(|(_, facts)| Some(facts.seconds)));
+        table.int("model", each().map(|(number, ..)| number));
+        table.int("k", each().map(|(_, k, _)| small(k)));
+        table.count("step", each().map(|(.., facts)| facts.step));
+        table.float("cost", each().map(|(.., facts)| Some(facts.cost)));
+        table.float("movement", each().map(|(.., facts)| Some(facts.movement)));
+        table.count("smallest_cluster", each().map(|(.., facts)| facts.smallest));
+        table.int("repaired", each().map(|(.., facts)| small(facts.repaired)));
+        table.float("seconds", each().map(|(.., facts)| Some(facts.seconds)));
         table.batch()
     }
 
@@ -272,6 +280,7 @@ impl Outcome {
         };
         let mut table = TableBuilder::default();
         table.int("model", each().map(|(number, ..)| number));
+        table.int("k", each().map(|(_, model, ..)| small(model.k())));
         self.keys(&mut table, &each().map(|(_, _, place, _)| place).collect::<Vec<_>>())?;
         table.count("rows", each().map(|(.., figures)| figures.rows));
         table.count("skipped", each().map(|(.., figures)| figures.skipped));
@@ -287,15 +296,16 @@ impl Outcome {
             self.clusters().flat_map(|(number, model, cluster)| {
                 let rows = model.partitions.iter();
                 rows.map(move |(&place, figures)| {
-                    (number, place, cluster, figures.clusters[cluster])
+                    (number, model.k(), place, cluster, figures.clusters[cluster])
                 })
             })
         };
         let shown: Vec<_> = each().filter(|&(.., rows)| rows >= self.min_rows).collect();
         let mut table = TableBuilder::default();
         table.int("model", shown.iter().map(|&(number, ..)| number));
-        self.keys(&mut table, &shown.iter().map(|&(_, place, ..)| place).collect::<Vec<_>>())?;
-        table.int("cluster", shown.iter().map(|&(_, _, cluster, _)| small(cluster)));
+        table.int("k", shown.iter().map(|&(_, k, ..)| small(k)));
+        self.keys(&mut table, &shown.iter().map(|&(_, _, place, ..)| place).collect::<Vec<_>>())?;
+        table.int("cluster", shown.iter().map(|&(_, _, _, cluster, _)| small(cluster)));
         table.count("rows", shown.iter().map(|&(.., rows)| rows));
         table.batch()
     }

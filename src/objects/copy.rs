@@ -13,6 +13,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt};
 
 use super::entries::{self, ObjectOrFolder};
+use super::filter::Filter;
 use super::roots::{LAST_RANK, MANIFESTS, Roots, rank};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer, Unit};
@@ -88,7 +89,7 @@ fn pieces(store: &Store, meta: &ObjectMeta) -> Pieces {
 }
 
 /// How objects are copied.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct CopyOptions {
     /// Replace what is there.
     pub force: bool,
@@ -96,6 +97,8 @@ pub struct CopyOptions {
     pub recursive: bool,
     /// The target is a folder, even if there is nothing yet.
     pub into_folder: bool,
+    /// Which names of a folder or a pattern are meant.
+    pub filter: Filter,
 }
 
 /// One copy that was made.
@@ -123,15 +126,48 @@ pub async fn copy(
     options: CopyOptions,
     watch: &dyn Observer,
 ) -> Result<Vec<Copied>> {
-    if to.glob().is_some() {
-        return Err(Error::usage(format!("target '{to}' is a pattern, expected one location")));
+    let plan = plan(stores, from, to, &options).await?;
+    run(stores, vec![plan], options.force, watch).await
+}
+
+/// Makes the copies of several plans, after all of them have been checked.
+///
+/// # Errors
+/// As [`copy`]; of kind [`Kind::Usage`] if two copies would have one name.
+pub async fn run(
+    stores: &Arc<Stores>,
+    plans: Vec<Plan>,
+    force: bool,
+    watch: &dyn Observer,
+) -> Result<Vec<Copied>> {
+    let (mut jobs, mut datasets) = (Vec::new(), Vec::new());
+    for plan in plans {
+        jobs.extend(plan.jobs);
+        datasets.extend(plan.datasets);
     }
-    let Plan { jobs, datasets } = plan(stores, from, to, options).await?;
-    if !options.force {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = jobs.iter().find(|job| !names.insert(job.to.to_string())) {
+        return Err(Error::usage(format!(
+            "two copies would be called '{}': copy them to two different places",
+            twice.to
+        )));
+    }
+    if !force {
         for job in &jobs {
             refuse_to_replace(stores, &job.to).await?;
         }
     }
+    run_jobs(stores, &jobs, &datasets, force, watch).await
+}
+
+/// Copies objects in the order of their ranks.
+pub(super) async fn run_jobs(
+    stores: &Arc<Stores>,
+    jobs: &[Job],
+    datasets: &[Dataset],
+    force: bool,
+    watch: &dyn Observer,
+) -> Result<Vec<Copied>> {
     let total = jobs.iter().map(|job| job.meta.size).sum();
     watch.report(Event::Stage { name: "copying".into(), total: Some(total), unit: Unit::Bytes });
     let done = AtomicU64::new(0);
@@ -140,13 +176,13 @@ pub async fn copy(
             let done = done.fetch_add(bytes, Ordering::Relaxed) + bytes;
             watch.report(Event::Progress { done });
         };
-        job.run(stores, options.force, &count).await
+        job.run(stores, force, &count).await
     };
     let mut made = Vec::with_capacity(jobs.len());
     // What publishes a dataset waits for what it names.
     for rank in 0..=LAST_RANK {
         if rank == 1 {
-            for dataset in &datasets {
+            for dataset in datasets {
                 dataset.refuse_if_changed(stores).await?;
             }
         }
@@ -161,23 +197,65 @@ pub async fn copy(
     Ok(made)
 }
 
+/// Bytes as a new object, such as those of standard input.
+///
+/// # Errors
+/// Of kind [`Kind::OutputExists`] if something is there and may not be replaced; or if storage fails.
+pub async fn receive(
+    stores: &Arc<Stores>,
+    mut pieces: Pieces,
+    to: &Location,
+    force: bool,
+) -> Result<Copied> {
+    if to.glob().is_some() {
+        return Err(Error::usage(format!("target '{to}' is a pattern, expected one location")));
+    }
+    if to.path().is_root() || to.is_directory().await {
+        return Err(Error::usage(format!("target '{to}' is a folder: name the new object")));
+    }
+    if !force {
+        refuse_to_replace(stores, to).await?;
+    }
+    let how = if force { Create::Replace } else { Create::New };
+    let mut copy = Upload::create(&stores.open(to)?, to, how, None).await?;
+    let mut size = 0;
+    while let Some(piece) = pieces.try_next().await? {
+        size += piece.len() as u64;
+        copy.write(piece).await?;
+    }
+    match copy.finish().await? {
+        Finished::Taken => Err(exists(to)),
+        Finished::Named | Finished::Hidden(_) => {
+            Ok(Copied { from: to.clone(), to: to.clone(), size })
+        }
+    }
+}
+
+/// Whether a location is a folder, or a bucket.
+///
+/// # Errors
+/// If there is nothing; or if storage fails.
+pub async fn is_folder(stores: &Stores, location: &Location) -> Result<bool> {
+    Ok(matches!(entries::look(stores, location).await?, ObjectOrFolder::Folder))
+}
+
 /// One object to copy.
 #[derive(Clone)]
-struct Job {
-    from: Location,
-    meta: ObjectMeta,
-    to: Location,
-    rank: u8,
+pub(super) struct Job {
+    pub(super) from: Location,
+    pub(super) meta: ObjectMeta,
+    pub(super) to: Location,
+    pub(super) rank: u8,
 }
 
 /// What is to be copied where.
-struct Plan {
+pub struct Plan {
     jobs: Vec<Job>,
     datasets: Vec<Dataset>,
 }
 
 /// A dataset to copy, with its manifests as they were listed.
-struct Dataset {
+pub(super) struct Dataset {
     location: Location,
     manifests: BTreeSet<String>,
 }
@@ -202,12 +280,19 @@ impl Dataset {
     }
 }
 
-async fn plan(
+/// What copying `from` to `to` means; nothing is copied yet.
+///
+/// # Errors
+/// As [`copy`], but for what is there already.
+pub async fn plan(
     stores: &Arc<Stores>,
     from: &Location,
     to: &Location,
-    options: CopyOptions,
+    options: &CopyOptions,
 ) -> Result<Plan> {
+    if to.glob().is_some() {
+        return Err(Error::usage(format!("target '{to}' is a pattern, expected one location")));
+    }
     let found = match from.glob() {
         Some(_) => None,
         None => Some(entries::look(stores, from).await?),
@@ -233,7 +318,10 @@ async fn plan(
     let mut found = entries::objects_below(stores, &base).await?;
     let roots = Roots::of(found.iter().map(|(name, _)| name.as_str()));
     found.retain(|(name, _)| {
-        is_meant(from, &base, name, options) && !roots.is_of_runs(name) && !is_upload_note(name)
+        is_meant(from, &base, name, options)
+            && options.filter.takes(name)
+            && !roots.is_of_runs(name)
+            && !is_upload_note(name)
     });
     if found.is_empty() && from.glob().is_some() {
         return Err(entries::no_match(from));
@@ -297,7 +385,7 @@ fn refuse_two_in_one(base: &Location, found: &[(String, ObjectMeta)]) -> Result<
 
 /// Whether an object below `base` is to be copied: all of a folder; of a pattern what it matches, and
 /// with --recursive what is in folders that it matches.
-fn is_meant(from: &Location, base: &Location, name: &str, options: CopyOptions) -> bool {
+fn is_meant(from: &Location, base: &Location, name: &str, options: &CopyOptions) -> bool {
     if from.glob().is_none() {
         return true;
     }

@@ -43,7 +43,25 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
 /// Of kind [`InputMissing`](crate::error::Kind::InputMissing) if there is nothing; or if storage
 /// fails.
 pub async fn usage(stores: &Arc<Stores>, location: &Location, depth: usize) -> Result<Vec<Folder>> {
-    let mut folders = Folders::new(depth);
+    listed(stores, location, Folders::new(depth)).await
+}
+
+/// Where files are shown beside folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Files {
+    /// Everywhere.
+    Always,
+    /// Where there is no dataset: the names of its files say nothing to people.
+    Plain,
+    /// Nowhere.
+    Never,
+}
+
+async fn listed(
+    stores: &Arc<Stores>,
+    location: &Location,
+    mut folders: Folders,
+) -> Result<Vec<Folder>> {
     if location.glob().is_some() {
         let base = location.join("");
         let mut found = false;
@@ -71,14 +89,24 @@ pub async fn usage(stores: &Arc<Stores>, location: &Location, depth: usize) -> R
 ///
 /// # Errors
 /// As [`usage`].
-pub async fn tree(stores: &Arc<Stores>, location: &Location, depth: usize) -> Result<Vec<Folder>> {
+pub async fn tree(
+    stores: &Arc<Stores>,
+    location: &Location,
+    depth: usize,
+    files: Files,
+) -> Result<Vec<Folder>> {
+    let as_listed = || {
+        let leaves = files != Files::Never;
+        listed(stores, location, Folders { leaves, ..Folders::new(depth) })
+    };
     if location.glob().is_some() {
-        return usage(stores, location, depth).await;
+        return as_listed().await;
     }
     let Some(within) = dataset_around(stores, location).await? else {
-        return usage(stores, location, depth).await;
+        return as_listed().await;
     };
-    let mut folders = Folders::new(depth);
+    let leaves = files == Files::Always;
+    let mut folders = Folders { leaves, ..Folders::new(depth) };
     for file in &within.manifest.files {
         let below = match within.path.as_str() {
             "" => Some(file.path.as_str()),
@@ -90,29 +118,36 @@ pub async fn tree(stores: &Arc<Stores>, location: &Location, depth: usize) -> Re
     }
     match folders.is_empty() {
         // Text files, or a place that no version names, such as the record of a run.
-        true => usage(stores, location, depth).await,
+        true => as_listed().await,
         false => Ok(folders.sorted()),
     }
 }
 
 /// Sums by path, down to a depth.
-struct Folders(BTreeMap<String, Folder>, usize);
+struct Folders {
+    found: BTreeMap<String, Folder>,
+    depth: usize,
+    /// Whether files are shown, too.
+    leaves: bool,
+}
 
 impl Folders {
     /// Nothing but the location itself.
     fn new(depth: usize) -> Self {
-        Self(BTreeMap::from([(String::new(), Folder::empty(""))]), depth)
+        let found = BTreeMap::from([(String::new(), Folder::empty(""))]);
+        Self { found, depth, leaves: false }
     }
 
     fn is_empty(&self) -> bool {
-        self.0.values().all(|folder| folder.files == 0)
+        self.found.values().all(|folder| folder.files == 0)
     }
 
     /// Adds a file to all folders above it.
     fn add(&mut self, path: &str, bytes: u64, rows: Option<u64>) {
         let ends = path.match_indices('/').map(|(end, _)| end);
-        for end in std::iter::once(0).chain(ends).take(self.1.saturating_add(1)) {
-            let folder = self.0.entry(path[..end].to_owned());
+        let leaf = (self.leaves && !path.is_empty()).then_some(path.len());
+        for end in std::iter::once(0).chain(ends).chain(leaf).take(self.depth.saturating_add(1)) {
+            let folder = self.found.entry(path[..end].to_owned());
             let folder = folder.or_insert_with_key(|path| Folder::empty(path));
             folder.files += 1;
             folder.bytes += bytes;
@@ -125,7 +160,7 @@ impl Folders {
 
     /// Parents first, `block=2` before `block=10`.
     fn sorted(self) -> Vec<Folder> {
-        let mut folders: Vec<_> = self.0.into_values().collect();
+        let mut folders: Vec<_> = self.found.into_values().collect();
         folders.sort_by(|a, b| {
             segments(&a.path).map(SortKey::of).cmp(segments(&b.path).map(SortKey::of))
         });

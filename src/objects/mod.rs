@@ -6,7 +6,9 @@
 pub mod entries; // what a location holds: ls, stat
 pub mod folders; // how much that is, folder by folder: du, tree
 mod roots; // datasets in a listing, and the order of their files
+pub mod filter; // which names are meant
 pub mod copy; // bytes of an object; objects to another place: cat, cp
+pub mod mirror; // a folder as it is in another place: mirror
 pub mod remove; // what may be removed, and how: rm
 
 pub use entries::{Entry, Object, ObjectOrFolder, buckets, list, look, stat};

@@ -1,6 +1,6 @@
 //! A box with ticks at round numbers.
 
-use super::svg::Svg;
+use super::picture::Picture;
 
 /// Where a picture has its box, and which numbers are at its edges.
 #[derive(Debug, Clone, Copy)]
@@ -22,22 +22,55 @@ impl Axes {
         (self.left + across, self.top + self.height - up)
     }
 
-    /// Draws the lines and their numbers.
-    pub(super) fn draw(&self, svg: &mut Svg, x_name: &str, y_name: &str) {
-        let grey = "stroke=\"#dddddd\"";
+    /// Draws a frame, lines at round numbers, and these numbers.
+    pub(super) fn draw(&self, picture: &mut Picture, x_name: &str, y_name: &str) {
+        self.draw_with(picture, (x_name, y_name), &ticks(self.x), number);
+    }
+
+    /// The same for an x of whole numbers.
+    pub(super) fn draw_whole(&self, picture: &mut Picture, x_name: &str, y_name: &str) {
+        let whole: Vec<f64> =
+            ticks(self.x).into_iter().filter(|tick| tick.fract() == 0.0).collect();
+        self.draw_with(picture, (x_name, y_name), &whole, number);
+    }
+
+    /// The same, where x is an angle that may go on beyond a turn.
+    pub(super) fn draw_turned(
+        &self,
+        picture: &mut Picture,
+        x_name: &str,
+        y_name: &str,
+        is_turned: bool,
+    ) {
+        let turned = |tick: f64| number(if is_turned { tick.rem_euclid(360.0) } else { tick });
+        self.draw_with(picture, (x_name, y_name), &ticks(self.x), turned);
+    }
+
+    fn draw_with(
+        &self,
+        picture: &mut Picture,
+        (x_name, y_name): (&str, &str),
+        x_ticks: &[f64],
+        x_number: impl Fn(f64) -> String,
+    ) {
         let (right, bottom) = (self.left + self.width, self.top + self.height);
-        for tick in ticks(self.x) {
+        for &tick in x_ticks {
             let (x, _) = self.at(tick, self.y.0);
-            svg.line((x, self.top), (x, bottom), grey);
-            svg.words((x, bottom + 16.0), "middle", &number(tick));
+            picture.grid((x, self.top), (x, bottom));
+            picture.words((x, bottom + 16.0), "middle", &x_number(tick));
         }
         for tick in ticks(self.y) {
             let (_, y) = self.at(self.x.0, tick);
-            svg.line((self.left, y), (right, y), grey);
-            svg.words((self.left - 6.0, y + 4.0), "end", &number(tick));
+            picture.grid((self.left, y), (right, y));
+            picture.words((self.left - 6.0, y + 4.0), "end", &number(tick));
         }
-        svg.words((self.left + self.width / 2.0, bottom + 34.0), "middle", x_name);
-        svg.words((self.left, self.top - 8.0), "start", y_name);
+        picture.path(
+            &[(self.left, self.top), (self.left, bottom), (right, bottom)],
+            false,
+            "fill=\"none\" stroke=\"#888888\"",
+        );
+        picture.words((self.left + self.width / 2.0, bottom + 34.0), "middle", x_name);
+        picture.words((self.left, self.top - 8.0), "start", y_name);
     }
 }
 
@@ -56,7 +89,7 @@ fn ticks((from, to): (f64, f64)) -> Vec<f64> {
 }
 
 /// A tick as text, without the noise of the last digits.
-fn number(tick: f64) -> String {
+pub(super) fn number(tick: f64) -> String {
     let short: f64 = format!("{tick:.6e}").parse().unwrap_or(tick);
     // No "-0".
     let short = short + 0.0;

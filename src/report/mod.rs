@@ -1,17 +1,23 @@
-//! Figures of answers, as SVG; nothing here runs a query or writes a file.
+//! Figures of answers, as SVG or text; nothing here runs a query or writes a file.
 
 mod axes; // a box with round numbers
+mod bars; // shares of clusters, and how often values occur
 mod block_bars; // rows of blocks as bars
+mod braille; // a picture drawn with text
+mod curves; // costs over k and over steps
 mod mollweide; // the whole sky on an ellipse
 mod nearest; // distances of nearest rows
+mod picture; // elements, as SVG
 mod scatter; // rows as dots
 mod sky_map; // blocks on the sky
-mod svg; // elements of a picture
 
+pub use bars::{PartitionShares, histogram, partition_shares};
 pub use block_bars::block_bars;
+pub use curves::{Curve, elbow, steps};
 pub use mollweide::mollweide;
 pub use nearest::{nearest, short};
-pub use scatter::scatter;
+pub use picture::Picture;
+pub use scatter::{Dot, Plane, scatter};
 pub use sky_map::sky_map;
 
 use crate::grid::Bounds;

@@ -5,7 +5,7 @@
 //! degree, without jumps at 0/360; a pole inside closes the shape along the pole. Then the shape is
 //! cut at the edges of the ellipse and drawn in every turn that meets it.
 
-use super::svg::{Svg, thousands};
+use super::picture::{Picture, thousands};
 use super::{DrawnBlock, mollweide};
 use crate::grid::{Bounds, Frame};
 
@@ -22,14 +22,16 @@ const COLOURS: [[f64; 3]; 5] = [
     [44.0, 127.0, 184.0],
     [37.0, 52.0, 148.0],
 ];
+/// Blocks whose ids are written into them, at most.
+const NAMED: usize = 60;
 /// Above this ratio of rows, colours follow the logarithm.
 const LOG_ABOVE: f64 = 100.0;
 
 /// The figure of these blocks of a grid in `frame`.
-pub fn sky_map(title: &str, frame: Frame, blocks: &[DrawnBlock]) -> String {
-    let mut svg = Svg::new(1100.0, 640.0);
-    svg.words((30.0, 28.0), "start", title);
-    svg.path(&outline(), true, "fill=\"#f4f4f4\" stroke=\"none\"");
+pub fn sky_map(title: &str, frame: Frame, blocks: &[DrawnBlock]) -> Picture {
+    let mut picture = Picture::new(1100.0, 640.0);
+    picture.words((30.0, 28.0), "start", title);
+    picture.path(&outline(), true, "fill=\"#f4f4f4\" stroke=\"none\"");
     let scale = Scale::of(blocks);
     for block in blocks {
         let fill =
@@ -38,13 +40,37 @@ pub fn sky_map(title: &str, frame: Frame, blocks: &[DrawnBlock]) -> String {
         let width = if block.is_dense { 1.5 } else { 0.3 };
         let style = format!("fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{width}\"");
         for shape in shapes(frame, &block.bounds) {
-            svg.path(&shape, true, &style);
+            picture.path(&shape, true, &style);
         }
     }
-    graticule(&mut svg);
-    svg.path(&outline(), true, "fill=\"none\" stroke=\"black\"");
-    scale.legend(&mut svg);
-    svg.finish()
+    graticule(&mut picture);
+    picture.path(&outline(), true, "fill=\"none\" stroke=\"black\"");
+    scale.legend(&mut picture);
+    let signs = [
+        (blocks.iter().any(|block| block.own_rows == 0), "outlined: no own rows"),
+        (blocks.iter().any(|block| block.is_dense), "red: more than asked for"),
+    ];
+    let signs: Vec<&str> =
+        signs.iter().filter(|(is_there, _)| *is_there).map(|(_, sign)| *sign).collect();
+    picture.words((350.0, 632.0), "start", &signs.join("; "));
+    if blocks.len() <= NAMED {
+        for block in blocks {
+            name(&mut picture, frame, block);
+        }
+    }
+    picture
+}
+
+/// The id of a block, in its middle.
+fn name(picture: &mut Picture, frame: Frame, block: &DrawnBlock) {
+    let Bounds { lon_min, lon_max, lat_min, lat_max } = block.bounds;
+    let (lon, lat) = (f64::midpoint(lon_min, lon_max), f64::midpoint(lat_min, lat_max));
+    let (ra, dec) = match frame {
+        Frame::Equatorial => (lon, lat),
+        _ => frame.to_equatorial(lon, lat),
+    };
+    let (x, y) = pixel(((ra + 180.0).rem_euclid(360.0) - 180.0, dec));
+    picture.words_in((x, y + 4.0), "middle", &block.id.to_string(), "#b04a00");
 }
 
 /// Which rows have which colour.
@@ -69,15 +95,14 @@ impl Scale {
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows")]
-    fn legend(&self, svg: &mut Svg) {
+    fn legend(&self, picture: &mut Picture) {
         for step in 0..100 {
             let part = f64::from(step) / 100.0;
-            svg.bar(350.0 + part * 400.0, 598.0, 4.5, 14.0, &colour_at(part));
+            picture.bar(350.0 + part * 400.0, 598.0, 4.5, 14.0, &colour_at(part));
         }
-        svg.words((344.0, 610.0), "end", &thousands(self.min as u64));
+        picture.words((344.0, 610.0), "end", &thousands(self.min as u64));
         let law = if self.is_log { " own rows (logarithmic)" } else { " own rows" };
-        svg.words((756.0, 610.0), "start", &(thousands(self.max as u64) + law));
-        svg.words((350.0, 632.0), "start", "outlined: no own rows; red: more than asked for");
+        picture.words((756.0, 610.0), "start", &(thousands(self.max as u64) + law));
     }
 }
 
@@ -104,20 +129,24 @@ fn outline() -> Vec<(f64, f64)> {
     east.chain(lats.rev().map(|lat| (-180.0, lat))).map(pixel).collect()
 }
 
-fn graticule(svg: &mut Svg) {
-    let style = "fill=\"none\" stroke=\"black\" stroke-opacity=\"0.18\" stroke-width=\"0.6\"";
+fn graticule(picture: &mut Picture) {
+    let style = "fill=\"none\" stroke=\"#8a5a9e\" stroke-opacity=\"0.55\" stroke-width=\"0.6\" \
+                 stroke-dasharray=\"1 4\"";
     for lon in (-150..180).step_by(30) {
         let line: Vec<_> = (-90..=90).map(|lat| pixel((f64::from(lon), f64::from(lat)))).collect();
-        svg.path(&line, false, style);
+        picture.faint(&line, false, style);
         if lon % 60 == 0 {
             let (x, y) = pixel((f64::from(lon), 0.0));
-            svg.words((x + 3.0, y - 3.0), "start", &format!("{}°", (lon + 360) % 360));
+            picture.words((x + 3.0, y - 3.0), "start", &format!("{}°", (lon + 360) % 360));
         }
     }
     for lat in (-60..=60).step_by(30) {
         let line: Vec<_> =
             (-180..=180).map(|lon| pixel((f64::from(lon), f64::from(lat)))).collect();
-        svg.path(&line, false, style);
+        picture.faint(&line, false, style);
+        let (x, y) = pixel((-180.0, f64::from(lat)));
+        let (anchor, x) = if lat == 0 { ("start", x + 6.0) } else { ("start", x + 4.0) };
+        picture.words((x, y + 4.0), anchor, &format!("{lat}°"));
     }
 }
 

@@ -10,7 +10,7 @@
 //! statement that reads what it writes to is a step from one version to the next.
 //!
 //! `OPTIONS ('mode' 'overwrite')` says what to do if there is something, else `--mode` does. `INSERT INTO`
-//! appends to a table of a dataset: a new version of the dataset.
+//! appends to a table of a dataset, by its name or its location: a new version of the dataset.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use datafusion::logical_expr::dml::InsertOp;
 use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{self, Value};
 
+use super::interrupt::in_a_task;
 use super::pinned::pinned;
 use super::procedure::NamedTable;
 use super::run::{Script, StatementResult};
@@ -31,7 +32,8 @@ use crate::event::{Event, Unit};
 use crate::storage::Location;
 use crate::table::{
     Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, OwnInput, Run, RunOptions,
-    TableFacts, TableSpec, current_manifest, delimiter, finish_decided, format, write_file,
+    TableFacts, TableSpec, current_manifest, dataset_around, delimiter, finish_decided, format,
+    write_file,
 };
 
 /// What `OPTIONS (…)` of a COPY may say.
@@ -69,7 +71,7 @@ impl Script {
             options: Vec::new(),
             ..copy
         };
-        let plan = self.session.state().statement_to_plan(Parsed::CopyTo(plain)).await?;
+        let plan = self.plan(Parsed::CopyTo(plain)).await?;
         match plan {
             LogicalPlan::Copy(copy) => Ok(copy.input.as_ref().clone()),
             _ => Err(Error::internal("COPY has another plan than expected")),
@@ -120,7 +122,7 @@ impl Script {
     ) -> Result<StatementResult> {
         let stores = self.session.stores();
         let frame = self.session.context().execute_logical_plan(plan).await?;
-        let rows = frame.execute_stream().await?;
+        let rows = in_a_task(frame.execute_stream().await?);
         self.stage(&format!("writing {location}"));
         let written = write_file(stores, location, format, mode, rows, self.watch.as_ref()).await?;
         Ok(written
@@ -130,13 +132,18 @@ impl Script {
     /// Finishes what was decided where a statement will insert, before it is planned.
     pub(super) async fn before_insert(&self, insert: &ast::Insert) -> Result<()> {
         let ast::TableObject::TableName(name) = &insert.table else { return Ok(()) };
+        let stores = self.session.stores();
+        if let [ast::ObjectNamePart::Identifier(ident)] = &name.0[..]
+            && ident.value.contains('/')
+            && let Some(within) = dataset_around(stores, &stores.parse(&ident.value)?).await?
+        {
+            return finish_decided(stores, &within.dataset).await;
+        }
         let Ok(target) = self.session.context().table_provider(name.to_string()).await else {
             return Ok(()); // the plan will say what is wrong with it
         };
         match target.downcast_ref::<ExternalTable>().map(ExternalTable::table) {
-            Some(table) if table.is_published() => {
-                finish_decided(self.session.stores(), table.location()).await
-            }
+            Some(table) if table.is_published() => finish_decided(stores, table.location()).await,
             _ => Ok(()),
         }
     }
@@ -148,7 +155,7 @@ impl Script {
         input: LogicalPlan,
         how: InsertOp,
     ) -> Result<StatementResult> {
-        let named = target.downcast_ref::<ExternalTable>().map(ExternalTable::table);
+        let named = ExternalTable::table_of(target);
         let Some(table) = named.filter(|table| table.is_published()) else {
             return Err(Error::usage(
                 "INSERT INTO needs a table of a dataset, or one in memory, and this is neither: write \

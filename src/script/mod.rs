@@ -8,6 +8,7 @@
 mod call; // CALL name(argument => value)
 mod copy; // COPY … TO, INSERT INTO
 mod dialect; // where SQL differs from the engine's
+mod interrupt; // statements that no one waits for
 mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
 mod run; // one statement

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, source_as_provider};
@@ -16,13 +17,19 @@ use datafusion::sql::sqlparser::ast;
 use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, interval_at};
 
-use super::dialect::{self, Form, form_of, with_select};
+use super::dialect::{
+    self, Form, folders_by_location, form_of, in_the_case_of_its_column, with_select,
+};
+use super::interrupt::{Interruptible, guarded, in_a_task};
 use super::procedure::{NamedTable, Procedures};
 use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
 use crate::table::{FormatKind, Keep, Mode, format};
+
+/// The query of `SHOW TABLES`.
+const SHOW_TABLES: &str = include_str!("../../sql/steps/show_tables.sql");
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
@@ -38,6 +45,7 @@ pub struct Script {
     pub(super) keep: Keep,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) watch: Arc<dyn Observer>,
+    interruptible: Arc<Interruptible>,
 }
 
 /// What a statement answers.
@@ -60,9 +68,11 @@ impl Script {
         arguments: Vec<(String, String)>,
         watch: Arc<dyn Observer>,
     ) -> Self {
-        let session = session.scripting();
+        let interruptible = Arc::new(Interruptible::default());
+        let session = session.scripting().with_last_rule(Arc::clone(&interruptible) as _);
         dialect::teach(&session);
-        Self { session, procedures, mode, keep: Keep::Nothing, arguments, watch }
+        let keep = Keep::Nothing;
+        Self { session, procedures, mode, keep, arguments, watch, interruptible }
     }
 
     /// The same script, whose overwrites keep the files that they replace.
@@ -76,11 +86,19 @@ impl Script {
         &self.session
     }
 
-    /// Runs one statement, of a query up to its first rows.
+    /// Runs one statement, of a query up to its first rows. Dropped, with its rows, it ends within a batch.
     ///
     /// # Errors
     /// What is wrong, below the place and first line of the statement.
     pub async fn run(&self, statement: &Statement) -> Result<StatementResult> {
+        let guard = self.interruptible.begin();
+        Ok(match self.run_one(statement).await? {
+            StatementResult::Rows(rows) => StatementResult::Rows(guarded(rows, guard)),
+            other => other,
+        })
+    }
+
+    async fn run_one(&self, statement: &Statement) -> Result<StatementResult> {
         let _ended = Ended(self.watch.as_ref());
         let parsed = self.parse(statement).map_err(|cause| statement.failed(cause))?;
         let parsed = match form_of(parsed).map_err(|cause| statement.refused(cause))? {
@@ -98,6 +116,15 @@ impl Script {
             Parsed::Statement(parsed) => match *parsed {
                 ast::Statement::Call(call) => {
                     self.call(&call).await.map_err(|cause| statement.refused(cause))
+                }
+                // The engine lists tables of its own, too.
+                ast::Statement::ShowTables { show_options, .. }
+                    if show_options.filter_position.is_none() && show_options.show_in.is_none() =>
+                {
+                    let plan = self.session.plan(SHOW_TABLES, &[], Vec::new()).await;
+                    let plan = plan.map_err(|cause| self.explained(statement, cause))?;
+                    let ran = self.run_plan(plan).await;
+                    ran.map_err(|cause| self.explained(statement, cause))
                 }
                 ast::Statement::ShowFunctions { filter } => {
                     let pattern = pattern(filter).map_err(|cause| statement.refused(cause))?;
@@ -135,10 +162,33 @@ impl Script {
             let finished = self.before_insert(insert).await;
             finished.map_err(|cause| self.explained(statement, cause))?;
         }
-        let planned = self.session.state().statement_to_plan(parsed).await;
+        let planned = self.plan(parsed).await;
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;
         ran.map_err(|cause| self.explained(statement, cause))
+    }
+
+    /// The plan of a statement; a column that is found in other letters only is taken.
+    pub(super) async fn plan(&self, mut parsed: Parsed) -> Result<LogicalPlan, DataFusionError> {
+        let known = self.table_names();
+        let mut folders = folders_by_location(&mut parsed, &|_name| false);
+        folders.retain(|name| !known.contains(name));
+        for name in folders {
+            let Ok(location) = self.session.stores().parse(&format!("./{name}")) else { continue };
+            if location.is_directory().await {
+                folders_by_location(&mut parsed, &|other| other == name);
+            }
+        }
+        loop {
+            match self.session.state().statement_to_plan(parsed.clone()).await {
+                Ok(plan) => return Ok(plan),
+                // Each turn puts one name in quotes, so there is a last one.
+                Err(cause) => match in_the_case_of_its_column(&parsed, &cause) {
+                    Some(changed) => parsed = changed,
+                    None => return Err(cause),
+                },
+            }
+        }
     }
 
     async fn run_plan(&self, plan: LogicalPlan) -> Result<StatementResult, DataFusionError> {
@@ -170,7 +220,11 @@ impl Script {
             LogicalPlan::Statement(inner) => matches!(inner, PlanStatement::Execute(_)),
             _ => true,
         };
-        let frame = self.session.context().execute_logical_plan(plan).await?;
+        let context = self.session.context().clone();
+        let frame = SpawnedTask::spawn(async move { context.execute_logical_plan(plan).await });
+        let frame = frame
+            .await
+            .map_err(|cause| Error::internal("a statement panicked").caused_by(cause))??;
         match has_rows {
             true => Ok(StatementResult::Rows(self.rows(frame).await?)),
             false => Ok(StatementResult::Nothing),
@@ -181,7 +235,7 @@ impl Script {
     async fn rows(&self, query: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
-        let mut rows = execute_stream(Arc::clone(&plan), context)?;
+        let mut rows = in_a_task(execute_stream(Arc::clone(&plan), context)?);
         let mut ticks = interval_at(Instant::now() + PROGRESS_EVERY, PROGRESS_EVERY);
         let mut is_shown = false;
         let first = loop {
@@ -213,12 +267,26 @@ impl Script {
             true => "no table has been created yet".to_owned(),
             false => format!("known are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
         };
+        let near = nearest(name, self.table_names());
+        let near = near.map_or_else(String::new, |near| format!("did you mean '{near}'? "));
         let message = format!(
-            "table '{name}' not found, {known}: create it, or write a location with a slash, as in \
+            "table '{name}' not found, {known}: {near}create it, or write a location with a slash, as in \
              FROM './{name}'"
         );
         let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span);
         statement.failed_in(place, Error::usage(message))
+    }
+
+    /// The columns of all tables and views, sorted.
+    pub async fn column_names(&self) -> BTreeSet<String> {
+        let mut columns = BTreeSet::new();
+        for name in self.table_names() {
+            let Ok(table) = self.session.context().table_provider(name.as_str()).await else {
+                continue;
+            };
+            columns.extend(table.schema().fields().iter().map(|field| field.name().clone()));
+        }
+        columns
     }
 
     /// The tables and views that statements have made known, sorted.
@@ -229,6 +297,13 @@ impl Script {
         let schema = catalog.and_then(|catalog| catalog.schema(&defaults.default_schema));
         schema.map(|schema| schema.table_names().into_iter().collect()).unwrap_or_default()
     }
+}
+
+/// The name that differs least from `name`, if a slip of the fingers explains it.
+fn nearest(name: &str, known: BTreeSet<String>) -> Option<String> {
+    let slips = |other: &String| strsim::osa_distance(&name.to_lowercase(), &other.to_lowercase());
+    let near = known.into_iter().min_by_key(slips)?;
+    (slips(&near) <= 1 + name.chars().count() / 4).then_some(near)
 }
 
 /// Rows that have left the scans of a plan.

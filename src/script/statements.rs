@@ -183,6 +183,33 @@ fn lowered(sentence: &str) -> String {
 }
 
 impl Statement {
+    /// What it makes or removes, as a sentence: `created table people`.
+    pub fn made(&self) -> Option<String> {
+        let mut tokens = self
+            .tokens
+            .iter()
+            .map(|token| &token.token)
+            .filter(|token| !matches!(token, Token::Whitespace(_)));
+        let verb = match tokens.next()?.to_string().to_uppercase().as_str() {
+            "CREATE" => "created",
+            "DROP" => "dropped",
+            _ => return None,
+        };
+        let mut kind = None;
+        for token in tokens {
+            let word = token.to_string();
+            match word.to_uppercase().as_str() {
+                "OR" | "REPLACE" | "EXTERNAL" | "UNBOUNDED" | "TEMPORARY" | "TEMP" | "IF"
+                | "NOT" | "EXISTS" => {}
+                "TABLE" | "VIEW" | "SCHEMA" | "FUNCTION" if kind.is_none() => {
+                    kind = Some(word.to_lowercase());
+                }
+                _ => return Some(format!("{verb} {} {word}", kind?)),
+            }
+        }
+        None
+    }
+
     /// Its first line as it was written.
     pub fn first_line(&self) -> &str {
         &self.first_line

@@ -4,7 +4,7 @@
 //! run that wrote it, and the dataset's properties. Paths are relative to the dataset, so a copy
 //! made by another tool stays readable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -233,6 +233,41 @@ impl Manifest {
     /// Whether it says only that a run is revoked that would have been the first.
     pub fn holds_nothing(&self) -> bool {
         self.revokes.is_some() && self.files.is_empty()
+    }
+
+    /// Refuses a table at the root beside others: who reads the root would get the rows of all of them as
+    /// one.
+    ///
+    /// # Errors
+    /// A usage error that names the others.
+    pub fn check_places(&self, tables: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+        let mut all: BTreeSet<String> =
+            self.tables.iter().map(|table| table.name.clone()).collect();
+        all.extend(tables.into_iter().map(|name| name.as_ref().to_owned()));
+        if all.len() < 2 || !all.contains("") {
+            return Ok(());
+        }
+        let named: Vec<&String> = self.tables.iter().map(|table| &table.name).collect();
+        Err(Error::usage(match &named[..] {
+            [root] if root.is_empty() => format!(
+                "'{}' is one table, and a table in it would be read as a part of it: write to another \
+                 location",
+                self.location
+            ),
+            _ => format!(
+                "'{}' holds the tables {}, and rows beside them would be of no table: add rows with \
+                 INSERT INTO '{}/{}', or write to another location",
+                self.location,
+                named.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", "),
+                self.location,
+                named.iter().find(|name| !name.is_empty()).map_or("", |name| name.as_str())
+            ),
+        }))
+    }
+
+    /// Whether a table at the root is beside others.
+    pub fn is_mixed(&self) -> bool {
+        self.tables.len() > 1 && self.table("").is_some()
     }
 
     /// The table `name`.

@@ -67,15 +67,29 @@ pub(crate) fn words_of(line: &str) -> Vec<String> {
     words
 }
 
+/// The examples in a text of help.
+fn examples_of(help: &str) -> &str {
+    let (_, rest) = help.split_once("\nExamples:\n").expect("examples");
+    rest.split("\n\n").next().unwrap_or_default()
+}
+
 #[test]
-fn help_of_every_command_ends_with_two_examples_that_parse() {
+fn help_of_every_command_has_two_examples_that_parse() {
     for words in commands() {
         let mut arguments: Vec<&str> = words.iter().map(String::as_str).collect();
         arguments.push("--help");
         let (code, stdout, stderr) = outcome(&mut pleiad(&arguments));
         assert_eq!((code, stderr.as_str()), (0, ""), "{words:?}");
-        let (_, examples) = stdout.split_once("\nExamples:\n").expect("examples at the end");
+        let examples = examples_of(&stdout);
         assert_eq!(examples.lines().count(), 2, "{examples}");
+        // They come before the options, in the short help too, which fits a screen.
+        assert!(stdout.find(examples) < stdout.find("\nOptions:\n"), "{words:?}");
+        let last = arguments.len() - 1;
+        arguments[last] = if ["ls", "du"].contains(&words[0].as_str()) { "--help" } else { "-h" };
+        let (_, short, _) = outcome(&mut pleiad(&arguments));
+        assert_eq!(examples_of(&short), examples);
+        let lines = short.lines().count();
+        assert!(arguments[last] == "--help" || lines <= 70, "{words:?}: {lines} lines\n{short}");
         for example in examples.lines() {
             let example = words_of(example);
             cli::command().try_get_matches_from(example).expect("an example that parses");
@@ -143,6 +157,13 @@ fn the_examples_of_help_run() {
                 "partition sky blocks --blocks 6",
                 "generate shapes points --shape moons --rows 500",
                 "dbscan points labels --x x --y y --eps 10 --min-points 8",
+                "generate people people --rows 100",
+                "kmeans people models --columns age,weight --k 2..4 --starts 2",
+            ],
+            "predict" => &[
+                "generate people people --rows 200",
+                "kmeans people clusters --columns age,weight --k 3..4",
+                "sql -c COPY(SELECT*FROM'people/table3')TO'new_people.parquet'",
             ],
             _ => &["generate people people --rows 200"],
         };
@@ -158,7 +179,7 @@ fn the_examples_of_help_run() {
         }
         arguments.push("--help");
         let (_, help, _) = outcome(&mut pleiad(&arguments));
-        let (_, examples) = help.split_once("\nExamples:\n").expect("examples at the end");
+        let examples = examples_of(&help);
         for example in examples.lines() {
             let words = words_of(example);
             let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();

@@ -565,15 +565,15 @@ fn results_and_distances_are_drawn() {
     assert!(read("kdist.svg").contains("points: distance to nearest row number 8, 800 rows"));
     let picture = read("out.svg");
     assert!(picture.contains("out: 2 clusters, eps 10, min-points 8, 800 rows"), "{picture:.900}");
-    // About half of the rows, and two colours.
-    assert_eq!(picture.matches("hsl(").count(), 2);
+    // About half of the rows, and two colours, in the picture and in its legend.
+    assert_eq!(picture.matches("hsl(").count(), 4);
     done(folder, "generate shapes points --shape rings --rows 800 --mode overwrite");
     let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "out"]).current_dir(folder));
     assert_eq!(code, 65, "{stderr}");
     assert!(stderr.contains("is not the one that was clustered"), "{stderr}");
     let (code, _, stderr) = outcome(pleiad(&["plot", "scatter", "points"]).current_dir(folder));
-    assert_eq!(code, 65, "{stderr}");
-    assert!(stderr.contains("was not written by pleiad dbscan"), "{stderr}");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("Pass --x and --y"), "{stderr}");
 }
 
 // ---- killed runs

@@ -1,5 +1,6 @@
 //! Pages made from the code, and the commands of the README.
 
+use clap::error::ErrorKind;
 use datafusion::logical_expr::Documentation;
 use pleiad::functions::{FunctionContext, aggregates, scalars};
 use std::collections::BTreeMap;
@@ -161,6 +162,39 @@ fn replayed(page: &str, folder: &Path) -> String {
         }
     }
     text
+}
+
+#[test]
+fn the_tutorial_shows_what_its_commands_print() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/tutorial.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    golden::check("docs/tutorial.md", &replayed(&page, folder.path()));
+}
+
+/// The commands in backticks of pages that compare, as far as they begin with the program: each is one that
+/// there is, with options that there are.
+#[test]
+fn commands_of_the_comparing_pages_parse() {
+    let mut parsed = 0;
+    for page in ["docs/coming_from.md", "docs/faq.md"] {
+        let page =
+            std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        for text in page.split('`').skip(1).step_by(2).filter(|text| text.starts_with("pleiad ")) {
+            let words = words_of(&text.replace(['[', ']'], ""));
+            if words.len() < 3 || words[2..].iter().all(|word| word.starts_with('-')) {
+                let known = pleiad::cli::command();
+                let name = words[1].as_str();
+                assert!(known.find_subcommand(name).is_some(), "{text}");
+                continue;
+            }
+            let line = pleiad::cli::command().try_get_matches_from(&words);
+            let is_short = |error: &clap::Error| error.kind() == ErrorKind::MissingRequiredArgument;
+            assert!(line.as_ref().map_or_else(is_short, |_| true), "{text}: {line:?}");
+            parsed += 1;
+        }
+    }
+    assert!(parsed >= 12, "{parsed} commands");
 }
 
 #[test]

@@ -436,8 +436,9 @@ fn the_tree_of_a_dataset_has_the_rows_of_its_manifest(#[values(On::Files, On::S3
     assert_eq!(lines(&lab, "tree @people/table1 --depth 1").len(), 4);
     put(&lab, &FILES);
     let plain = lines(&lab, "tree @in");
-    assert_eq!(column(&plain, "tree"), ["in", "└─ deep"]);
-    assert_eq!(column(&plain, "rows"), [&Value::Null, &Value::Null]);
+    let files = ["in", "├─ a.csv", "├─ b.txt", "└─ deep", "   ├─ c.csv", "   └─ d"];
+    assert_eq!(column(&plain, "tree"), files);
+    assert_eq!(column(&plain, "rows"), [&Value::Null; 6]);
 }
 
 // ---- tables

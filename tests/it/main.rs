@@ -58,6 +58,7 @@ mod kmeans_laws; // law 3: the same bits however rows are cut and read; no NaN; 
 mod kmeans_units; // neither the unit of a column nor its distance from 0 changes the clusters
 mod kmeans_mistakes; // input and options that k-means refuses
 mod manifests; // manifests that were edited, removed, or replaced by others
+mod objects; // cp of many, mv, find, mirror: on files and on S3
 mod odd_names; // names that no listing may stumble over; markers of folders
 mod orphans; // uploads whose processes died
 mod own_input; // runs that read what they write to
@@ -65,6 +66,8 @@ mod partition; // the sky partitioner, whole jobs
 mod partition_stops; // dropped in each stage, its threads end
 mod partition_limits; // what it reads, its memory, its warnings
 mod process; // signals, panics, closed pipes, terminals
+mod pictures; // what is drawn, read from the SVG
+mod predict; // rows of other tables to the clusters of a model
 mod removed; // objects that are gone, in each state of a run
 mod sky_functions; // the functions of the sky in SQL
 mod docs; // pages made from the code, commands of the README
@@ -73,7 +76,10 @@ mod scripts; // the scripts in sql/, and SQL from the command line
 mod slt; // SQL logic tests
 mod power_loss; // disks as a power cut leaves them
 mod prose; // what pages and messages say, as texts
+mod seat; // what a person meets at the prompt
 mod secrets; // no secret in anything that is said or written
+mod rows_into_datasets; // INSERT and COPY into a dataset, and one that is mixed
+mod statements_stop; // a dropped statement ends, whatever its plan
 mod storage; // one suite for all stores
 mod storage_messages; // what users see when a store refuses
 mod table; // write, commit, read; published or absent

@@ -185,7 +185,7 @@ fn the_first_error_stops_with_its_place_and_the_rows_before_it() {
 #[case(
     "CALL kmean(k => 1)",
     2,
-    "procedure 'kmean' is not known, expected generate, kmeans, dbscan, kdistance, partition"
+    "procedure 'kmean' is not known, expected generate, kmeans, predict, dbscan, kdistance, partition"
 )]
 #[case("CALL kmeans('x', columns => 'a', kk => 1)", 2, "argument 'kk' of kmeans is not known")]
 #[case("CALL kmeans('./nowhere', columns => 'a', k => 1)", 66, "nowhere' not found")]

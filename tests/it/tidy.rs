@@ -51,9 +51,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
     // its files have locations
     ("stream", &["session", "table", "storage::Location", "storage::Stores"]),
-    // commands come to it as procedures, from those who run them; its targets are locations; a table in
-    // the place of an argument is written as the relations of `functions` want it
-    ("script", &["session", "table", "storage::Location", "functions::table_as_query"]),
+    // commands come to it as procedures, from those who run them; its targets are locations; its
+    // statements end when they are dropped; a table in the place of an argument is written as the
+    // relations of `functions` want it
+    ("script", &["session", "table", "cancel", "storage::Location", "functions::table_as_query"]),
     ("objects", &["table", "storage"]),
     // its questions name locations
     ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),

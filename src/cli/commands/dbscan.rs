@@ -93,7 +93,10 @@ impl Dbscan {
                 }
             }
         }
-        let outcome = dbscan::run(&session, &source, &params, run, killed, &context.watch).await?;
+        let offer = context.resume_offer(run.as_ref());
+        let outcome = dbscan::run(&session, &source, &params, run, killed, &context.watch).await;
+        offer.withdraw();
+        let outcome = outcome?;
         let location = out.as_ref().map(ToString::to_string);
         let mut answers = vec![summary(&outcome, location)];
         match &outcome.clusters {

@@ -196,9 +196,9 @@ async fn cut_the_sky(
         outcomes.push(outcome);
         if let Some(picture) = dir.join(&format!("sky-{preset}.svg")).local_path() {
             let manifest = current_manifest(&context.stores, &out).await?;
-            write_text(picture, &block_bars(&format!("sky-{preset}"), &manifest)?)?;
+            write_text(picture, &block_bars(&format!("sky-{preset}"), &manifest)?.svg())?;
             if preset == "v4" {
-                let map = sky_map(&format!("sky-{preset}"), &manifest)?;
+                let map = sky_map(&format!("sky-{preset}"), &manifest)?.svg();
                 write_text(&picture.with_file_name(PICTURE), &map)?;
             }
         }

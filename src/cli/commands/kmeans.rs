@@ -1,8 +1,10 @@
 //! `pleiad kmeans`: clusters of tables, where they lie.
 
+use std::sync::Arc;
+
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::Int32Type;
+use arrow::datatypes::{Int32Type, Schema};
 use clap::Args;
 
 use crate::cli::answer::Answer;
@@ -18,9 +20,12 @@ use crate::table::{Begin, Mode, SourceOptions, TextOptions};
 /// k, several starts) advance in the same scans.
 ///
 /// IN is a dataset (all its tables), one of its tables, a directory, a Parquet or CSV file, or a
-/// pattern in quotes. Prints two tables: `models` with one row per model, and `partitions` with the
-/// rows, cost and mean distance of the best model of each k in each partition. With OUT, the tables
-/// model, figures, history, partitions and partition_clusters are written there as one dataset.
+/// pattern in quotes. Prints `models` with one row per model; `best` with the best one of each k, if there
+/// are others; `model` with the centroids of the best ones; and `partitions` with their rows, cost and
+/// mean distance in each partition. With OUT, the tables model, figures, history, partitions and
+/// partition_clusters are written there as one dataset.
+///
+/// `pleiad predict` assigns rows of other tables, `pleiad plot elbow` draws the cost of each k.
 ///
 /// The result contains sums over rows: the centroid of a cluster of one row is that row, and the first
 /// centroids are rows of the input. Use --min-rows to leave small clusters out of the tables.
@@ -107,14 +112,26 @@ impl Kmeans {
                 }
             }
         }
-        let outcome = kmeans::run(&session, source, &params, run, resumed, &context.watch).await?;
+        let offer = context.resume_offer(run.as_ref());
+        let outcome = kmeans::run(&session, source, &params, run, resumed, &context.watch).await;
+        offer.withdraw();
+        let outcome = outcome?;
         let tables = outcome.tables()?;
+        if let Some(out) = &self.out {
+            let mut names: Vec<_> = tables.iter().map(|(name, _)| *name).collect();
+            names.extend(params.assign().then_some("assignments"));
+            context.note(&format!(
+                "'{out}' has the tables {}: SELECT * FROM '{}/model'",
+                names.join(", "),
+                out.trim_end_matches('/')
+            ));
+        }
         let tables = tables.iter().map(|(name, batch)| answer(name, batch)).collect();
         Ok(Done { answers: answers(&outcome)?, tables, published: out })
     }
 }
 
-/// What is printed of a result: models, the partitions under the best ones, the diagnosis.
+/// What is printed of a result: models, the best ones, their centroids and partitions, the diagnosis.
 pub(super) fn answers(outcome: &Outcome) -> anyhow::Result<Vec<Answer>> {
     const MODELS: &[&str] = &[
         "model",
@@ -129,9 +146,19 @@ pub(super) fn answers(outcome: &Outcome) -> anyhow::Result<Vec<Answer>> {
         "stopped_by",
     ];
     let mut answers = Vec::new();
+    let mut model = RecordBatch::new_empty(Arc::new(Schema::empty()));
     for (name, batch) in outcome.tables()? {
         match name {
-            "figures" => answers.insert(0, answer("models", &narrowed(&batch, MODELS)?)),
+            "figures" => {
+                let models = narrowed(&batch, MODELS)?;
+                let best = of_best(outcome, &models)?;
+                answers.push(answer("models", &models));
+                if best.num_rows() < models.num_rows() {
+                    answers.push(answer("best", &best));
+                }
+                answers.push(answer("model", &of_best(outcome, &model)?));
+            }
+            "model" => model = batch,
             "partitions" => answers.push(answer(name, &of_best(outcome, &batch)?)),
             "diagnosis" => answers.push(answer(name, &batch)),
             _ => {}

@@ -1,7 +1,12 @@
 //! `pleiad ls`: objects of a bucket and files of this machine alike.
 
-use arrow::array::{StringArray, TimestampSecondArray, UInt64Array};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, StringArray, TimestampSecondArray, UInt64Array};
+use arrow::compute::concat_batches;
+use arrow::datatypes::UInt64Type;
 use clap::Args;
+use indicatif::HumanBytes;
 
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
@@ -13,10 +18,13 @@ use crate::objects::{self, Entry};
 /// lists the buckets of that server. Without LOCATION, lists the bucket that AWS_BUCKET_NAME names, else
 /// the current directory. Folders end in `/` and have no size.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(
+    disable_help_flag = true,
+    after_long_help = "\
 Examples:
   pleiad ls people
-  pleiad ls people/table1 --recursive --json")]
+  pleiad ls people/table1 --recursive --json"
+)]
 pub(crate) struct Ls {
     /// What to list: a path, s3://bucket/prefix or alias/bucket/prefix
     #[arg(value_name = "LOCATION")]
@@ -25,6 +33,18 @@ pub(crate) struct Ls {
     /// List all objects below, at any depth, without folders
     #[arg(short, long)]
     recursive: bool,
+
+    /// Print sizes as people read them, such as 3.77 MiB
+    #[arg(short = 'h', long)]
+    human: bool,
+
+    /// Size and time, too: they are always shown
+    #[arg(short, long, hide = true)]
+    long: bool,
+
+    /// Print help
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    help: Option<bool>,
 }
 
 impl Ls {
@@ -46,8 +66,25 @@ impl Ls {
             },
         };
         let entries = objects::list(&context.stores, &location, self.recursive).await?;
-        context.print(&[listing(&entries)])
+        let answer = listing(&entries);
+        context.print(&[if self.human { sizes_for_people(&answer)? } else { answer }])
     }
+}
+
+/// The same table with sizes as people read them.
+pub(super) fn sizes_for_people(answer: &Answer) -> crate::error::Result<Answer> {
+    let whole = concat_batches(answer.schema(), answer.batches())?;
+    let mut shown = Answer::build(answer.name());
+    for (field, column) in whole.schema().fields().iter().zip(whole.columns()) {
+        shown = match column.as_primitive_opt::<UInt64Type>() {
+            Some(sizes) if ["size", "bytes"].contains(&field.name().as_str()) => {
+                let texts = sizes.iter().map(|size| size.map(|size| HumanBytes(size).to_string()));
+                shown.column(field.name(), texts.collect::<StringArray>())
+            }
+            _ => shown.column(field.name(), Arc::clone(column)),
+        };
+    }
+    Ok(shown.done())
 }
 
 /// Entries as a table.

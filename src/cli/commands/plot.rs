@@ -3,16 +3,19 @@
 use clap::{Args, Subcommand};
 
 use super::kdistance::CurveArgs;
+use super::plot_clusters::{ElbowArgs, PartitionsArgs, StepsArgs};
+use super::plot_columns::{HistogramArgs, ScatterArgs};
 use crate::cli::context::Context;
-use crate::dbscan::sample::sample;
 use crate::error::Result;
 use crate::grid::Frame;
 use crate::partition::BlockRecord;
 use crate::partition::stored::Stored;
-use crate::report::{self, DrawnBlock};
+use crate::report::{self, DrawnBlock, Picture};
 use crate::table::{Manifest, current_manifest};
 
-/// Draw a picture as SVG: blocks, the sky, clusters, distances
+/// Draw a picture: blocks, the sky, clusters, costs, columns
+///
+/// On a terminal the picture is drawn with text. `-o x.svg` writes an SVG file, and so does a pipe.
 #[derive(Debug, Args)]
 pub(crate) struct Plot {
     #[command(subcommand)]
@@ -23,8 +26,12 @@ pub(crate) struct Plot {
 enum PictureKind {
     Blocks(BlocksArgs),
     Sky(SkyArgs),
-    Scatter(ScatterArgs),
+    Scatter(Box<ScatterArgs>),
     Kdist(Box<KdistArgs>),
+    Elbow(ElbowArgs),
+    Steps(StepsArgs),
+    Partitions(PartitionsArgs),
+    Histogram(Box<HistogramArgs>),
 }
 
 /// Draw the rows of each block as bars, by id and sorted, with the limit of --max-rows
@@ -57,25 +64,6 @@ struct SkyArgs {
     dataset: String,
 }
 
-/// Draw clustered rows in the colours of their clusters, noise in grey
-///
-/// Positions are read from the input of the clustering, which must be unchanged. On the sphere, right
-/// ascension grows to the left.
-#[derive(Debug, Args)]
-#[command(after_long_help = "\
-Examples:
-  pleiad plot scatter labels -o labels.svg
-  pleiad plot scatter labels --rows 5000 -o -")]
-struct ScatterArgs {
-    /// A dataset written by `pleiad dbscan`
-    #[arg(value_name = "DATASET")]
-    dataset: String,
-
-    /// Rows to draw, about; they are chosen by a hash of their number
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
-    rows: u64,
-}
-
 /// Draw how far the nearest rows are, to choose eps for `pleiad dbscan`
 ///
 /// `pleiad kdistance` prints the same curve as numbers and explains it. A summary goes to standard error.
@@ -104,8 +92,12 @@ impl Plot {
             }
             PictureKind::Scatter(args) => args.figure(context).await?,
             PictureKind::Kdist(args) => args.figure(context).await?,
+            PictureKind::Elbow(args) => args.figure(context).await?,
+            PictureKind::Steps(args) => args.figure(context).await?,
+            PictureKind::Partitions(args) => args.figure(context).await?,
+            PictureKind::Histogram(args) => args.figure(context).await?,
         };
-        context.print_text(&figure)
+        context.print_picture(&figure)
     }
 }
 
@@ -113,25 +105,8 @@ async fn manifest(context: &Context, dataset: &str) -> Result<Manifest> {
     current_manifest(&context.stores, &context.stores.parse(dataset)?).await
 }
 
-impl ScatterArgs {
-    async fn figure(&self, context: &Context) -> anyhow::Result<String> {
-        let manifest = manifest(context, &self.dataset).await?;
-        let (session, name) = (context.session()?, &self.dataset);
-        let sample = sample(&session, name, &manifest, self.rows, &context.watch).await?;
-        let title = format!(
-            "{name}: {} clusters, eps {}, min-points {}, {} rows",
-            sample.clusters,
-            sample.params.space().eps(),
-            sample.params.density().min_points(),
-            sample.rows
-        );
-        let dots: Vec<_> = sample.dots.iter().map(|dot| (dot.x, dot.y, dot.cluster)).collect();
-        Ok(report::scatter(&title, &sample.axes, sample.is_sky, &dots))
-    }
-}
-
 impl KdistArgs {
-    async fn figure(&self, context: &Context) -> anyhow::Result<String> {
+    async fn figure(&self, context: &Context) -> anyhow::Result<Picture> {
         let curve = self.of.measure(context).await?;
         let unit = if curve.unit.is_empty() { "" } else { " arcsec" };
         for (share, eps) in curve.shares() {
@@ -150,7 +125,7 @@ impl KdistArgs {
 }
 
 /// The bars of a dataset's blocks.
-pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<String> {
+pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<Picture> {
     let stored = Stored::expected(manifest)?;
     let split = stored.blocks.as_ref().and_then(|blocks| blocks.split);
     let max_rows = split.map(|split| split.max_rows);
@@ -158,7 +133,7 @@ pub(super) fn block_bars(name: &str, manifest: &Manifest) -> Result<String> {
 }
 
 /// The blocks of a dataset on the sky.
-pub(super) fn sky_map(name: &str, manifest: &Manifest) -> Result<String> {
+pub(super) fn sky_map(name: &str, manifest: &Manifest) -> Result<Picture> {
     let stored = Stored::expected(manifest)?;
     let frame: Frame = stored.frame().parse()?;
     Ok(report::sky_map(&title(name, &stored), frame, &blocks(manifest)?))

@@ -7,6 +7,7 @@ use super::generate::Generate;
 use super::kdistance::Kdistance;
 use super::kmeans::Kmeans;
 use super::partition::Partition;
+use super::predict::Predict;
 use crate::cli::context::{Context, Done};
 
 // A comment of documentation would hide what `--help` shows.
@@ -14,6 +15,7 @@ use crate::cli::context::{Context, Done};
 pub(crate) enum Procedure {
     Generate(Generate),
     Kmeans(Box<Kmeans>),
+    Predict(Box<Predict>),
     Dbscan(Box<Dbscan>),
     Kdistance(Kdistance),
     Partition(Box<Partition>),
@@ -28,6 +30,7 @@ impl Procedure {
         match self {
             Self::Generate(command) => command.work(context).await,
             Self::Kmeans(command) => Box::pin(command.work(context)).await,
+            Self::Predict(command) => Box::pin(command.work(context)).await,
             Self::Dbscan(command) => command.work(context).await,
             Self::Kdistance(command) => command.work(context).await,
             Self::Partition(command) => Box::pin(command.work(context)).await,

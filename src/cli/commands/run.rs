@@ -180,25 +180,38 @@ pub(super) fn start(context: &Context) -> Result<Script> {
     Ok(script.keeping(context.flags.keep()))
 }
 
+/// What a statement has printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// Rows of a query.
+    Rows(u64),
+    /// Tables of a procedure or a write.
+    Tables,
+    /// Nothing.
+    Silent,
+}
+
 /// Runs one statement and prints what it answers.
 pub(super) async fn run_one(
     script: &Script,
     statement: &Statement,
     results: &mut Results<'_>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Ran> {
     match script.run(statement).await? {
-        StatementResult::Nothing => Ok(()),
-        StatementResult::Tables(tables) if tables.is_empty() => Ok(()),
+        StatementResult::Nothing => Ok(Ran::Silent),
+        StatementResult::Tables(tables) if tables.is_empty() => Ok(Ran::Silent),
         StatementResult::Tables(tables) => {
             let tables = tables.into_iter();
             let tables: Vec<Answer> = tables
                 .map(|table| Answer::rows(table.name, table.rows.schema(), vec![table.rows]))
                 .collect();
-            results.tables(&tables).map_err(|e| after("the statement has done its work", e))
+            let printed = results.tables(&tables);
+            printed.map_err(|e| after("the statement has done its work", e))?;
+            Ok(Ran::Tables)
         }
         StatementResult::Rows(rows) => {
             let printed = results.rows(rows).await;
-            printed.map_err(|error| match error.downcast::<DataFusionError>() {
+            printed.map(Ran::Rows).map_err(|error| match error.downcast::<DataFusionError>() {
                 Ok(engines) => statement.failed(engines).into(),
                 Err(other) => other,
             })

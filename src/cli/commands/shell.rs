@@ -1,14 +1,17 @@
 //! The prompt of `pleiad sql`: lines with history, completion and statements of several lines.
 //!
 //! Ctrl-C stops the statement and keeps the prompt; Ctrl-D or `exit` leaves. An error is shown and
-//! the prompt returns. The history is `$XDG_STATE_HOME/pleiad/history`, else in
+//! the prompt returns. A line that is a command (`help`, `\\dt`) is obeyed at once, and is never taken for
+//! a part of a statement. The history is `$XDG_STATE_HOME/pleiad/history`, else in
 //! `~/.local/state`, without statements that may hold a secret.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use rustyline::completion::Completer;
-use rustyline::config::Config;
+use indicatif::HumanCount;
+use rustyline::completion::{Completer, FilenameCompleter};
+use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -17,13 +20,17 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::run::{ScriptFlags, run_one, start};
+use super::run::{Ran, ScriptFlags, read, run_one, start};
+use super::shell_commands::{HELP, ShellCommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{StdoutClosed, redacted};
+use crate::cli::output::Results;
 use crate::cli::trust::state_directory;
 use crate::cli::visible::visible_line;
 use crate::error::Error;
-use crate::script::{self, Script};
+use crate::script::{self, Script, Statement, Variables};
+use crate::session::quote_identifier;
+use crate::storage::LocalFiles;
 
 /// What the prompt completes besides tables, functions and words of the user's own.
 const KEYWORDS: &[&str] = &[
@@ -107,23 +114,43 @@ pub(super) async fn run(
             run_one(&script, &statement, &mut results).await?;
         }
     }
-    let config = Config::builder().auto_add_history(false).history_ignore_space(true).build();
+    let config = Config::builder()
+        .auto_add_history(false)
+        .history_ignore_space(true)
+        .completion_type(CompletionType::List)
+        .build();
     let mut editor: Editor<Words, FileHistory> = Editor::with_config(config).map_err(cannot_ask)?;
     let history = history_file(context);
     if let Some(file) = &history {
         editor.load_history(file).ok(); // none yet
     }
-    context.note("Ctrl-C stops a statement, Ctrl-D leaves. Try SHOW TABLES; or SHOW FUNCTIONS;");
+    context.note("Ctrl-C stops a statement, Ctrl-D leaves. help lists commands; try SHOW TABLES;");
+    let mut shell = Shell { context, script, variables, results, is_timed: true };
+    let mut last = String::new();
     loop {
-        editor.set_helper(Some(Words::of(&script)));
-        let text = match editor.readline("pleiad> ") {
-            Ok(text) => text,
-            Err(ReadlineError::Interrupted) => continue,
-            Err(ReadlineError::Eof) => break,
-            Err(cause) => return Err(cannot_ask(cause).into()),
+        editor.set_helper(Some(Words::of(&shell.script).await));
+        let mut text = match input(&mut editor)? {
+            Input::Text(text) => text,
+            Input::Nothing => continue,
+            Input::End => break,
         };
-        if is_farewell(&text) {
-            break;
+        match ShellCommand::parse(&text) {
+            Some(ShellCommand::Quit) => break,
+            Some(ShellCommand::Edit) => match edited(context, &last) {
+                Ok(changed) => {
+                    context.note(changed.trim_end());
+                    text = changed;
+                }
+                Err(error) => {
+                    context.report(error.into());
+                    continue;
+                }
+            },
+            Some(command) => {
+                shell.obey(command).await?;
+                continue;
+            }
+            None => {}
         }
         if !may_hold_secret(&text) {
             editor.add_history_entry(text.trim())?;
@@ -131,36 +158,138 @@ pub(super) async fn run(
                 editor.save_history(file).ok(); // a history that is lost is no reason to stop
             }
         }
-        let statements = match script::split("line", &text, &variables) {
+        last.clone_from(&text);
+        shell.run("line", &text).await?;
+    }
+    shell.results.finish()
+}
+
+/// What the user has typed.
+enum Input {
+    /// A command, or statements that are complete.
+    Text(String),
+    /// Ctrl-C: what was typed is forgotten.
+    Nothing,
+    /// Ctrl-D.
+    End,
+}
+
+/// Asks until statements are complete: the lines of one are typed, and changed, together.
+fn input(editor: &mut Editor<Words, FileHistory>) -> Result<Input, Error> {
+    match editor.readline("pleiad> ") {
+        Ok(text) => Ok(Input::Text(text)),
+        Err(ReadlineError::Interrupted) => Ok(Input::Nothing),
+        Err(ReadlineError::Eof) => Ok(Input::End),
+        Err(cause) => Err(cannot_ask(cause)),
+    }
+}
+
+/// A prompt at work.
+struct Shell<'a> {
+    context: &'a Context,
+    script: Script,
+    variables: Variables,
+    results: Results<'a>,
+    is_timed: bool,
+}
+
+impl Shell<'_> {
+    /// Runs statements up to the first that fails; only a reader who left ends the prompt.
+    async fn run(&mut self, origin: &str, text: &str) -> anyhow::Result<()> {
+        let statements = match script::split(origin, text, &self.variables) {
             Ok(statements) => statements,
             Err(error) => {
-                context.report(error.into());
-                continue;
+                self.context.report(error.into());
+                return Ok(());
             }
         };
         for statement in &statements {
             // Listens before the statement begins, which may keep this task busy for a while.
             let mut interrupts = signal(SignalKind::interrupt())
                 .map_err(|cause| Error::io("listen to signals", cause))?;
+            let begun = Instant::now();
             let ran = tokio::select! {
                 biased;
                 _ = interrupts.recv() => {
-                    context.note("stopped");
-                    break;
+                    self.context.note("stopped");
+                    return Ok(());
                 }
-                ran = run_one(&script, statement, &mut results) => ran,
+                ran = run_one(&self.script, statement, &mut self.results) => ran,
             };
             match ran {
-                Ok(()) => {}
+                Ok(ran) => self.say(statement, ran, begun.elapsed()),
                 Err(error) if error.is::<StdoutClosed>() => return Err(error),
                 Err(error) => {
-                    context.report(error);
-                    break;
+                    self.context.report(error);
+                    return Ok(());
                 }
             }
         }
+        Ok(())
     }
-    results.finish()
+
+    /// Says what a statement did: its rows, or what it made, and the seconds.
+    fn say(&self, statement: &Statement, ran: Ran, time: Duration) {
+        let what = match ran {
+            Ran::Rows(1) => "1 row".to_owned(),
+            Ran::Rows(rows) => format!("{} rows", HumanCount(rows)),
+            Ran::Silent => statement.made().unwrap_or_else(|| "done".to_owned()),
+            Ran::Tables => String::new(),
+        };
+        let time =
+            if self.is_timed { format!("{:.3} s", time.as_secs_f64()) } else { String::new() };
+        let both = [what, time].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        if !both.is_empty() {
+            self.context.note(&format!("({})", both.join(", ")));
+        }
+    }
+
+    /// Does what a command says.
+    async fn obey(&mut self, command: ShellCommand) -> anyhow::Result<()> {
+        let on_off = |on: bool| if on { "on" } else { "off" };
+        match command {
+            ShellCommand::Help => self.context.note(HELP),
+            ShellCommand::Tables => self.run("\\dt", "SHOW TABLES").await?,
+            ShellCommand::Describe(name) => {
+                let name = name.trim_matches(['\'', '"']);
+                let quoted = quote_identifier(name);
+                self.run("\\d", &format!("DESCRIBE {quoted}")).await?;
+            }
+            ShellCommand::Expanded(on) => {
+                let on = self.results.expand(on);
+                self.context.note(&format!("expanded rows are {}", on_off(on)));
+            }
+            ShellCommand::Timing(on) => {
+                self.is_timed = on.unwrap_or(!self.is_timed);
+                self.context.note(&format!("timing is {}", on_off(self.is_timed)));
+            }
+            ShellCommand::Run(file) => match read(file.as_ref()) {
+                Ok((origin, text)) => self.run(&origin, &text).await?,
+                Err(error) => drop(self.context.report(error.into())),
+            },
+            ShellCommand::Unknown(what) => drop(self.context.report(Error::usage(what).into())),
+            ShellCommand::Quit | ShellCommand::Edit => {}
+        }
+        Ok(())
+    }
+}
+
+/// What the user makes of `text` in an editor.
+fn edited(context: &Context, text: &str) -> Result<String, Error> {
+    let variables = &context.flags.storage.environment;
+    let editor = ["VISUAL", "EDITOR"].into_iter().find_map(|name| variables.get(name));
+    let editor = editor.unwrap_or_else(|| "vi".to_owned());
+    let failed = |cause| Error::io(format!("edit with '{editor}'"), cause);
+    let name = format!("pleiad-{}.sql", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    std::fs::write(&file, text).map_err(failed)?;
+    // The variable may hold options, as in `code --wait`.
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let ended = std::process::Command::new(program).args(words).arg(&file).status();
+    let changed = ended.and_then(|_status| std::fs::read_to_string(&file));
+    LocalFiles::default().remove(&file).ok(); // it is in the folder of temporary files
+    changed.map_err(failed)
 }
 
 fn cannot_ask(cause: ReadlineError) -> Error {
@@ -177,11 +306,6 @@ fn history_file(context: &Context) -> Option<PathBuf> {
     Some(folder.join("history"))
 }
 
-fn is_farewell(text: &str) -> bool {
-    let word = text.trim().trim_end_matches(';').trim_end().to_lowercase();
-    ["exit", "quit", "\\q"].contains(&word.as_str())
-}
-
 fn may_hold_secret(text: &str) -> bool {
     let small = text.to_lowercase();
     redacted(text) != text
@@ -193,18 +317,20 @@ fn may_hold_secret(text: &str) -> bool {
 /// What the prompt knows.
 struct Words {
     words: BTreeSet<String>,
+    files: FilenameCompleter,
 }
 
 impl Words {
-    fn of(script: &Script) -> Self {
+    async fn of(script: &Script) -> Self {
         let state = script.session().state();
         let mut words = script.table_names();
+        words.extend(script.column_names().await);
         words.extend(state.scalar_functions().keys().cloned());
         words.extend(state.aggregate_functions().keys().cloned());
         words.extend(state.window_functions().keys().cloned());
         words.retain(|word| visible_line(word) == word.as_str());
         words.extend(KEYWORDS.iter().map(|word| (*word).to_owned()));
-        Self { words }
+        Self { words, files: FilenameCompleter::new() }
     }
 
     /// Where the word before `position` begins, and the words that go on from there.
@@ -221,6 +347,13 @@ impl Words {
     }
 }
 
+/// Where the text in quotes begins that `position` is in: the name of a file.
+fn open_quote(line: &str, position: usize) -> Option<usize> {
+    let before = &line[..position];
+    let is_open = before.matches('\'').count() % 2 == 1;
+    before.rfind('\'').filter(|_| is_open).map(|at| at + 1)
+}
+
 impl Completer for Words {
     type Candidate = String;
 
@@ -230,6 +363,11 @@ impl Completer for Words {
         position: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
+        if let Some(begin) = open_quote(line, position) {
+            let name = &line[begin..position];
+            let (from, found) = self.files.complete_path(name, name.len())?;
+            return Ok((begin + from, found.into_iter().map(|pair| pair.replacement).collect()));
+        }
         Ok(self.completions(line, position))
     }
 }
@@ -237,10 +375,8 @@ impl Completer for Words {
 impl Validator for Words {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let text = context.input();
-        Ok(match !is_farewell(text) && script::is_unfinished(text) {
-            true => ValidationResult::Incomplete,
-            false => ValidationResult::Valid(None),
-        })
+        let is_open = ShellCommand::parse(text).is_none() && script::is_unfinished(text);
+        Ok(if is_open { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
@@ -259,7 +395,7 @@ mod tests {
     #[test]
     fn a_word_is_completed_in_any_letters() {
         let words = ["SELECT", "SET", "sensors", "a_table"].map(str::to_owned).into();
-        let words = Words { words };
+        let words = Words { words, files: FilenameCompleter::new() };
         let found = |line: &str| words.completions(line, line.len());
         assert_eq!(found("se"), (0, ["SELECT", "SET", "sensors"].map(str::to_owned).into()));
         assert_eq!(found("SELECT * FROM (A_"), (15, vec!["a_table".to_owned()]));
@@ -275,10 +411,9 @@ mod tests {
     }
 
     #[test]
-    fn there_are_ways_to_leave() {
-        for text in ["exit", " QUIT; ", "\\q"] {
-            assert!(is_farewell(text), "{text}");
-        }
-        assert!(!is_farewell("SELECT 1"));
+    fn files_are_completed_in_quotes() {
+        assert_eq!(open_quote("SELECT * FROM 'da", 17), Some(15));
+        assert_eq!(open_quote("SELECT 'x' FROM da", 18), None);
+        assert_eq!(open_quote("SELECT 'x' FROM '", 17), Some(17));
     }
 }

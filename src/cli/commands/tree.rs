@@ -6,7 +6,7 @@ use clap::Args;
 use super::du::sizes;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
-use crate::objects::folders::{self, Folder};
+use crate::objects::folders::{self, Files, Folder};
 
 /// Draw the folders below a location with their rows and bytes
 ///
@@ -25,6 +25,10 @@ pub(crate) struct Tree {
     /// Levels of folders to show [default: all]
     #[arg(long, value_name = "N")]
     depth: Option<usize>,
+
+    /// Show the files of a dataset, too
+    #[arg(short, long)]
+    files: bool,
 }
 
 impl Tree {
@@ -35,7 +39,8 @@ impl Tree {
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let location = context.stores.parse(&self.location)?;
         let depth = self.depth.unwrap_or(usize::MAX);
-        let found = folders::tree(&context.stores, &location, depth).await?;
+        let files = if self.files { Files::Always } else { Files::Plain };
+        let found = folders::tree(&context.stores, &location, depth, files).await?;
         let rows = found.iter().map(|folder| folder.rows).collect::<UInt64Array>();
         let paths = found.iter().map(|folder| folder.path.as_str());
         let tree = StringArray::from(drawn(location.name(), &found));

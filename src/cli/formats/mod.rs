@@ -2,7 +2,7 @@
 //!
 //! | format | NULL | NaN, ±inf | nested values |
 //! | --- | --- | --- | --- |
-//! | `table`, `markdown` | `NULL` | as they are | as text |
+//! | `table`, `expanded`, `markdown` | `NULL` | as they are | as text |
 //! | `csv`, `tsv` | empty | as they are | as text |
 //! | `json`, `ndjson` | `null` | `null`, reported in [`LeftOut`] | nested |
 //! | `arrow` | null | as they are | nested |
@@ -11,6 +11,8 @@
 //! numbers in JSON.
 
 mod arrow_stream; // arrow
+mod expanded; // expanded
+mod fitted; // table, on a terminal
 mod json; // json, ndjson
 mod markdown; // markdown
 mod separated; // csv, tsv
@@ -30,13 +32,15 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::answer::Answer;
 use crate::error::{Error, Kind, Result};
 pub(super) use arrow_stream::ARROW;
+pub(super) use expanded::EXPANDED;
+pub(super) use fitted::FITTED;
 pub(super) use json::{JSON, NDJSON};
 pub(super) use markdown::MARKDOWN;
 pub(super) use separated::{CSV, TSV};
 pub(super) use table::TABLE;
 
 /// Every format, in the order of `--help`.
-const ALL: [OutputFormat; 7] = [TABLE, CSV, TSV, JSON, NDJSON, ARROW, MARKDOWN];
+const ALL: [OutputFormat; 8] = [TABLE, CSV, TSV, JSON, NDJSON, ARROW, MARKDOWN, EXPANDED];
 
 /// One of the formats.
 pub(super) type OutputFormat = &'static dyn Format;
@@ -140,6 +144,11 @@ pub(super) fn parser() -> impl TypedValueParser<Value = OutputFormat> {
         PossibleValue::new(format.name()).help(format.help()).aliases(aliases)
     });
     PossibleValuesParser::new(values).map(|name| named(&name).expect("a possible value"))
+}
+
+/// The format as a terminal shows it: a table is as wide as that.
+pub(super) fn for_terminal(format: OutputFormat) -> OutputFormat {
+    if format.name() == TABLE.name() { FITTED } else { format }
 }
 
 fn named(name: &str) -> Option<OutputFormat> {

@@ -1,7 +1,9 @@
 //! SQL as people know it: where the engine has another habit, or stops with words of its own, a script
 //! follows PostgreSQL and DuckDB. docs/sql.md has the whole list.
 
+mod any_case; // columns without quotes in any letters
 mod arithmetic; // +, - and * of integers that do not fit
+mod folders; // FROM 'x' where x is a folder here
 mod forms; // FROM first; what no engine of ours does
 mod instants; // timestamps beyond nanoseconds beside text
 mod overflow; // where these and SIMILAR TO are put into a plan
@@ -13,6 +15,8 @@ use std::sync::Arc;
 
 use crate::session::Session;
 
+pub(super) use any_case::in_the_case_of_its_column;
+pub(super) use folders::folders_by_location;
 pub(super) use forms::{Form, form_of, with_select};
 pub(super) use said::in_our_words;
 

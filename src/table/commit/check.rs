@@ -231,6 +231,14 @@ fn version(
         ),
         None,
     );
+    if manifest.is_mixed() {
+        let what = format!(
+            "the table at the root of '{}' is beside others, so that readers of the root take the rows of \
+             all for one table",
+            place.location
+        );
+        checkup.damage(Subject::Dataset, what, Some(command("rm", place, "--table .")));
+    }
     for file in manifest.files.iter().filter(|file| !found(file)) {
         let what = match listed.get(&file.path) {
             Some(size) => format!("'{}' has {size} bytes, expected {}", file.path, file.size),

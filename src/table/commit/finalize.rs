@@ -259,6 +259,10 @@ pub(super) fn rebase(
     base: &Manifest,
 ) -> Result<Manifest> {
     refuse_to_grow(base)?;
+    let own = staged.iter().map(|staged| &staged.file);
+    base.check_places(
+        own.filter(|file| file.path.ends_with(names::DATA_ENDING)).map(|file| &file.table),
+    )?;
     let mut tables: BTreeMap<&str, TableRecord> =
         base.tables.iter().map(|table| (table.name.as_str(), table.clone())).collect();
     for table in &manifest.tables {

@@ -51,6 +51,7 @@ mod findings; // what is found at a location, in sentences
 mod check_runs; // runs that are not over
 mod check; // what is stored at a location, for a person
 mod rollback; // an old version once more
+mod without; // a version without one of its tables
 mod maintenance; // finish, remove, unlock
 
 pub use check::check;
@@ -64,3 +65,4 @@ pub use resume::{DeadRun, Premises};
 pub use rollback::rollback;
 pub use run::{Begin, Run};
 pub(crate) use versions::{current, current_version, existing};
+pub use without::drop_table;

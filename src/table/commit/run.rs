@@ -37,7 +37,7 @@ pub struct Run {
     /// It has read its base, so it can follow no other version.
     reads_base: bool,
     pub(super) written: Mutex<Written>,
-    pub(super) keeps: AtomicBool,
+    pub(super) keeps: Arc<AtomicBool>,
     /// Taken out when the run is over.
     open: Option<Open>,
 }
@@ -90,7 +90,7 @@ impl Run {
             let lock = preflight::intent(&place, &id, base_version, &options).await?;
             let beat = liveness::beat(&place, &id).await?;
             let open = Some(Open { _lock: lock, _beat: beat, made_root });
-            let (written, keeps) = (Mutex::default(), AtomicBool::new(false));
+            let (written, keeps) = (Mutex::default(), Arc::new(AtomicBool::new(false)));
             Ok(Self { id, place, options, made_by: None, base, reads_base, written, keeps, open })
         })
         .await?;
@@ -108,6 +108,16 @@ impl Run {
     /// The run's id: a UUIDv7 in 32 hex digits, so ids sort by time.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Where it writes.
+    pub fn location(&self) -> &Location {
+        &self.place.location
+    }
+
+    /// Whether it keeps files for a later run, should it die; to be asked while others hold it.
+    pub fn keeper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.keeps)
     }
 
     /// The version the run starts from.

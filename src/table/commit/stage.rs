@@ -97,6 +97,9 @@ impl Run {
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut records = Vec::new();
+        if let (Mode::Append, Some(base)) = (self.options.mode, &self.base) {
+            base.check_places(spec.tables())?;
+        }
         for name in spec.tables() {
             let aside = spec.aside || spec.beside.contains(name);
             let record = TableRecord::new(name, &file_schema, &keys, &spec.order, aside)?;

@@ -177,6 +177,13 @@ impl ExternalTable {
         Ok(provider.downcast_ref::<DatasetTable>().map(|pinned| pinned.table.clone()))
     }
 
+    /// The table that a provider of a session was last read as, if it stands for a location.
+    pub fn table_of(provider: &dyn TableProvider) -> Option<SourceTable> {
+        let named = provider.downcast_ref::<Self>().map(Self::table);
+        let pinned = || provider.downcast_ref::<DatasetTable>();
+        named.or_else(|| pinned().map(|pinned| pinned.table.clone()))
+    }
+
     /// The table as it was last read.
     pub fn table(&self) -> SourceTable {
         self.known().table.clone()
