@@ -124,7 +124,8 @@ impl Script {
         let frame = self.session.context().execute_logical_plan(plan).await?;
         let rows = in_a_task(frame.execute_stream().await?);
         self.stage(&format!("writing {location}"));
-        let written = write_file(stores, location, format, mode, rows, self.watch.as_ref()).await?;
+        let (pool, watch) = (self.session.memory_pool(), self.watch.as_ref());
+        let written = write_file(stores, location, format, mode, rows, &pool, watch).await?;
         Ok(written
             .map_or(StatementResult::Nothing, |facts| written_table(&location.to_string(), facts)))
     }

@@ -16,7 +16,7 @@ use datafusion::common::runtime::SpawnedTask;
 
 use super::crash;
 use super::effects::{self, Effect};
-use super::lock::Locked;
+use super::locked::Locked;
 use crate::error::{Error, Kind, Result};
 
 /// Files of this machine. Cheap to clone; clones count together.

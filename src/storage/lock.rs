@@ -5,11 +5,12 @@
 //! Lustre can be mounted in each of these ways), and there is no way to ask. There a lock that is free says
 //! nothing of processes on other machines.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::local::{LocalFiles, failed, parent};
+use super::locked::Locked;
 use crate::error::Result;
 
 /// File systems that one machine has for itself, as Linux calls them.
@@ -25,17 +26,6 @@ const MOUNTS: &str = "/proc/self/mountinfo";
 pub struct Lock {
     _file: Locked,
     keeps_out: bool,
-}
-
-/// A file that is locked while it is open. It is unlocked by name: a process that another thread begins
-/// has a copy of every open file for a moment, and the lock would last as long as the last copy.
-#[derive(Debug)]
-pub(super) struct Locked(pub(super) File);
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        drop(self.0.unlock()); // where there are no locks there is none to give back
-    }
 }
 
 impl Lock {

@@ -16,6 +16,7 @@ mod held_parts; // what a server still holds of an upload
 mod local; // durable files and renames, each call counted
 mod location; // s3://, file://, memory://, paths, aliases, patterns
 mod lock; // locks on files, and whom they keep out
+mod locked; // a file that is locked while it is open
 mod new_file; // a file that grows, past the page cache
 mod registry; // stores by bucket, for the engine and for us
 mod s3; // servers, settings, keys, requests

@@ -25,6 +25,7 @@ mod support {
     pub(crate) mod sky; // the sky partitioner in memory
     pub(crate) mod sql; // statements in this process
     pub(crate) mod simulation; // several actors, in an order that a seed decides
+    pub(crate) mod soon; // what has to end within a second
 }
 
 mod cli; // the binary from outside: exit codes, streams, signals, help

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::storage::local::{LocalFiles, blocking};
-use crate::storage::lock::Locked;
+use crate::storage::locked::Locked;
 use crate::storage::store::Store;
 
 /// How often a process says that it lives, at most, where a lock does not.

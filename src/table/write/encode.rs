@@ -29,10 +29,10 @@ use crate::table::statistics::Bounds;
 const CHUNK_ROWS: usize = 4096;
 
 /// Rows of a row group: what other readers expect to read in one go.
-const ROW_GROUP_ROWS: usize = 100_000;
+pub(super) const ROW_GROUP_ROWS: usize = 100_000;
 
 /// Bytes of a row group, for wide rows.
-const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
+pub(super) const ROW_GROUP_BYTES: usize = 32 * 1024 * 1024;
 
 /// Rows of a page. Where numbers hardly repeat and rows have no order, bounds of pages exclude
 /// nothing, and a column is one page a row group.

@@ -7,4 +7,5 @@ pub(crate) mod sort_pool; // the sort under a write
 pub(crate) mod fanout; // one stream of rows to one file a key
 pub(crate) mod encode; // one Parquet file: settings, chunks, facts
 pub(crate) mod staged; // bytes that have no name yet
+mod row_groups; // a file whose row groups are encoded on all cores
 pub mod single; // one file for other programs

@@ -14,11 +14,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
 use bytes::Bytes;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryPool;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
-use parquet::arrow::AsyncArrowWriter;
 
 use super::encode;
+use super::row_groups::RowGroups;
 use super::spec::TableFacts;
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
@@ -26,9 +27,9 @@ use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::FileFormat;
 use crate::table::manifest::Mode;
-use crate::table::nan::WithoutNan;
 
-/// Writes all `rows` into the file at `location`. `None` if it is there and the mode says to keep it.
+/// Writes all `rows` into the file at `location`; what is held of them is accounted to `pool`. `None` if
+/// the file is there and the mode says to keep it.
 ///
 /// # Errors
 /// Of kind [`Kind::OutputExists`] if the mode forbids writing there; if the rows fail or storage does.
@@ -39,6 +40,7 @@ pub async fn write_file(
     format: FileFormat,
     mode: Mode,
     mut rows: SendableRecordBatchStream,
+    pool: &Arc<dyn MemoryPool>,
     watch: &dyn Observer,
 ) -> Result<Option<TableFacts>> {
     let place = DatasetRoot::open(stores, location)?;
@@ -49,7 +51,7 @@ pub async fn write_file(
     let how = if mode == Mode::Overwrite { Create::Replace } else { Create::New };
     remove_leftovers(&place).await?;
     let upload = Upload::create(&place.store, location, how, None).await?;
-    let mut file = Encoder::new(upload, format, &schema).await?;
+    let mut file = Encoder::new(upload, format, &schema, pool).await?;
     let mut facts = TableFacts { files: 1, ..TableFacts::default() };
     while let Some(batch) = rows.try_next().await? {
         file.push(&encode::plain_batch(&batch, &schema)?).await?;
@@ -118,17 +120,19 @@ fn plain_schema(schema: &Schema) -> SchemaRef {
 
 /// Rows into bytes.
 enum Encoder {
-    Parquet(Box<AsyncArrowWriter<Upload>>, WithoutNan, SchemaRef),
+    Parquet(Box<RowGroups>),
     Text(Box<Upload>, FileFormat),
 }
 
 impl Encoder {
-    async fn new(mut upload: Upload, format: FileFormat, schema: &SchemaRef) -> Result<Self> {
+    async fn new(
+        mut upload: Upload,
+        format: FileFormat,
+        schema: &SchemaRef,
+        pool: &Arc<dyn MemoryPool>,
+    ) -> Result<Self> {
         if format == FileFormat::Parquet {
-            let settings = encode::settings(schema, &[], false);
-            let writer = AsyncArrowWriter::try_new(upload, Arc::clone(schema), Some(settings))?;
-            let without_nan = WithoutNan::new(schema);
-            return Ok(Self::Parquet(Box::new(writer), without_nan, Arc::clone(schema)));
+            return Ok(Self::Parquet(Box::new(RowGroups::new(upload, schema, pool)?)));
         }
         if let FileFormat::Csv { header: true, .. } = format {
             let none = RecordBatch::new_empty(Arc::clone(schema));
@@ -139,10 +143,7 @@ impl Encoder {
 
     async fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         match self {
-            Self::Parquet(writer, without_nan, _) => {
-                without_nan.look_at(batch);
-                Ok(writer.write(batch).await?)
-            }
+            Self::Parquet(groups) => groups.push(batch).await,
             Self::Text(upload, format) => {
                 let text = text_of(batch, *format, false)?;
                 Ok(upload.write(text).await?)
@@ -153,11 +154,7 @@ impl Encoder {
     /// The upload, which has all bytes.
     async fn end(self) -> Result<Upload> {
         Ok(match self {
-            Self::Parquet(mut writer, without_nan, schema) => {
-                writer.append_key_value_metadata(without_nan.entry(&schema));
-                writer.finish().await?;
-                writer.into_inner()
-            }
+            Self::Parquet(groups) => groups.end().await?,
             Self::Text(upload, _) => *upload,
         })
     }
