@@ -44,6 +44,10 @@ pub struct Value<'a> {
     pub written: &'a str,
     /// Whether a text holds escapes: see [`unescaped`].
     pub has_escapes: bool,
+    /// Where it begins in its line, a quote included.
+    pub begin: usize,
+    /// Where it ends.
+    pub end: usize,
 }
 
 /// A key and its value.
@@ -72,6 +76,15 @@ pub fn members<'a>(line: &'a str, mut each: impl FnMut(Member<'a>)) -> Result<()
     match parser.byte() {
         None => Ok(()),
         Some(_) => Err(parser.broken("text behind the object")),
+    }
+}
+
+/// The value that begins at byte `at` of `line`, unless it is broken or holds others.
+pub(crate) fn value_at(line: &str, at: usize) -> Option<Value<'_>> {
+    let mut parser = Parser { text: line, at };
+    match parser.byte()? {
+        b'{' | b'[' => None,
+        _ => parser.value(0).ok(),
     }
 }
 
@@ -224,7 +237,8 @@ impl<'a> Parser<'a> {
             }
             _ => return Err(self.broken("no value")),
         };
-        Ok(Value { kind, written: &self.text[begin..self.at], has_escapes: false })
+        let (written, end) = (&self.text[begin..self.at], self.at);
+        Ok(Value { kind, written, has_escapes: false, begin, end })
     }
 
     fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, Broken> {
@@ -256,7 +270,7 @@ impl<'a> Parser<'a> {
         }
         let written = &self.text[quote + 1..self.at];
         self.at += 1;
-        Ok(Value { kind: Kind::Text, written, has_escapes })
+        Ok(Value { kind: Kind::Text, written, has_escapes, begin: quote, end: self.at })
     }
 
     fn number(&mut self) -> Result<(), Broken> {

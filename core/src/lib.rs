@@ -11,4 +11,5 @@ pub mod grid; // the sphere: frames, angles, half-open blocks, margins, splittin
 pub mod centroids; // k-means: fixed point, kernel, model, totals
 pub mod records; // text cut into records, and records into fields
 pub mod json_line; // a line with a JSON object, cut into its members
+pub mod json_led; // lines that are written like one before them
 pub mod dbscan; // DBSCAN of one block: coordinates in, labels and contacts out

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("splitmix", &[]),
     ("records", &[]),
     ("json_line", &[]),
+    ("json_led", &["json_line"]),
     ("grid", &["cancel", "isa"]),
     ("centroids", &["cancel", "isa", "splitmix"]),
     ("storage", &["cleanup"]),

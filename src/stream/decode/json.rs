@@ -13,6 +13,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::reader::{Decoder as ArrowDecoder, ReaderBuilder};
+use pleiad_core::json_led::Led;
 use pleiad_core::json_line::{self, Broken, Kind, Member, Value};
 
 use super::rows::Rows;
@@ -60,6 +61,15 @@ impl JsonRows {
             done: Vec::new(),
             inexact: 0,
         })
+    }
+
+    /// How `line` is written, unless it is bad.
+    pub(super) fn learn(&self, line: &str) -> Option<Led> {
+        let found = self.columns.find(line).ok()?;
+        let goes_to = |begin| {
+            found.iter().position(|value| value.is_some_and(|(value, _)| value.begin == begin))
+        };
+        Led::learn(line, |member| goes_to(member.value.begin))
     }
 
     /// Gives an object to the decoder.

@@ -4,8 +4,10 @@
 //! format; it is a row of NULLs then, is left out, or ends the query ([`OnError`]). A value that is not of
 //! its column's type is NULL in its column only.
 
+mod cells;
 mod csv;
 mod json;
+mod led;
 mod rows;
 mod text;
 
@@ -97,7 +99,13 @@ impl Decoder {
 
     fn rows(&self, lines: usize) -> Result<Box<dyn Rows>> {
         Ok(match &self.format {
-            Format::Json => Box::new(json::JsonRows::new(&self.schema, lines)?),
+            Format::Json => {
+                let others = json::JsonRows::new(&self.schema, lines)?;
+                match cells::Cells::new(&self.schema) {
+                    Some(cells) => Box::new(led::LedRows::new(cells, others)),
+                    None => Box::new(others),
+                }
+            }
             Format::Csv { options } => Box::new(csv::CsvRows::new(&self.schema, options)?),
             Format::Text => Box::new(text::TextRows::new(&self.schema)?),
         })

@@ -227,7 +227,102 @@ fn columns_that_cannot_be_are_refused() {
     assert!(refused(schema(&[("l", list)]), csv).starts_with("column 'l' has the type"));
 }
 
+/// What Arrow's reader alone makes of the lines.
+fn by_arrow(columns: &SchemaRef, lines: &[String]) -> (Vec<String>, Vec<String>, u64) {
+    let mut rows = Box::new(json::JsonRows::new(columns, lines.len()).unwrap());
+    let mut bad = Vec::new();
+    for line in lines {
+        if let Err(reason) = rows.add(line) {
+            bad.push(reason);
+            rows.add_nulls().unwrap();
+        }
+    }
+    let (batch, inexact) = rows.finish().unwrap();
+    (shown(&batch), bad, inexact)
+}
+
+/// A value as somebody writes it, now and then wrongly.
+fn written() -> impl Strategy<Value = String> {
+    const ODD: &[&str] = &[
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "-0.0",
+        "1.5",
+        "1e3",
+        "1.5e18",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "1e400",
+        "-1e-400",
+        "9007199254740993",
+        "0.1",
+        "123456789012345678901234567890",
+        "\"\"",
+        "\"x\"",
+        "\"12\"",
+        "\"1.5\"",
+        "\"true\"",
+        "\"\\u0041\"",
+        "\"\\ud800\"",
+        "\"é😀\"",
+        "\"a longer text than twelve bytes\"",
+        "\"inf\"",
+        "\"NaN\"",
+        "\"2021-04-27T22:25:04\"",
+        "[1]",
+        "{\"a\": 1}",
+        "[",
+        "nan",
+        "01",
+        "1.",
+        "+1",
+        "\"",
+        "",
+    ];
+    prop_oneof![
+        6 => any::<i64>().prop_map(|value| value.to_string()),
+        6 => any::<f64>().prop_filter("JSON", |v| v.is_finite()).prop_map(|value| format!("{value:?}")),
+        6 => "[a-z é]{0,20}".prop_map(|text| format!("\"{text}\"")),
+        4 => prop::sample::select(ODD).prop_map(str::to_owned),
+    ]
+}
+
 proptest! {
+    /// Rows, bad lines and counts are those of Arrow's reader, however lines are written.
+    #[test]
+    fn lines_read_in_place_are_as_arrow_reads_them(
+        lines in prop::collection::vec((0..8usize, prop::collection::vec(written(), 6)), 1..12),
+    ) {
+        let columns = schema(&[
+            ("i", DataType::Int64),
+            ("f", DataType::Float64),
+            ("t", DataType::Utf8View),
+            ("s", DataType::Utf8),
+            ("b", DataType::Boolean),
+            ("n", DataType::Timestamp(TimeUnit::Nanosecond, None)),
+        ]);
+        let line = |(way, values): &(usize, Vec<String>)| {
+            let names = match way {
+                0..=4 => ["i", "f", "t", "s", "b", "n"],
+                5 => ["n", "I", "x", "t", "s", "f"],
+                6 => ["i", "f", "i", "s", "I", "n"],
+                _ => ["s", "\\u0069", "b", "T", "n", "f"],
+            };
+            let colon = if *way == 4 { ":" } else { ": " };
+            let members = names.iter().zip(values).map(|(n, v)| format!("\"{n}\"{colon}{v}"));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        };
+        let lines: Vec<String> = lines.iter().map(line).collect();
+        let decoded = decode(&columns, Format::Json, OnError::Null, lines.join("\n").as_bytes());
+        let bad = decoded.bad.iter().map(|bad| bad.reason.clone()).collect::<Vec<_>>();
+        let found = (shown(&decoded.batch), bad, decoded.inexact);
+        prop_assert_eq!(found, by_arrow(&columns, &lines));
+    }
+
     /// However a text is cut into chunks of whole lines, the rows are the same.
     #[test]
     fn chunks_change_nothing(lines in prop::collection::vec(0..6usize, 0..12), at in 0..12usize) {
