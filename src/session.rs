@@ -16,13 +16,17 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::config::{ConfigOptions, SpillCompression};
 use datafusion::execution::context::{SessionContext, SessionState};
-use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryPool, TrackConsumersPool, UnboundedMemoryPool,
+};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{FunctionRegistry, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionStateBuilder, TaskContext};
 use datafusion::functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion::functions::unicode::planner::UnicodeFunctionPlanner;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::cancel::CancelFlag;
@@ -38,6 +42,12 @@ const POOL_SHARE: f64 = 0.65;
 const BYTES_PER_STREAM: u64 = 32 << 20;
 /// Batches of the engine that make one batch of a driver's scan.
 const BATCHES_IN_ONE: usize = 8;
+/// Rules that make one stage of two, two aggregates of one, or a number of a batch a literal.
+const FUSING_RULES: [&str; 3] = [
+    "CombinePartialFinalAggregate",
+    "aggregate_statistics",
+    "single_distinct_aggregation_to_group_by",
+];
 /// Memory if the system does not say.
 const MEMORY_IF_UNKNOWN: u64 = 4 << 30;
 /// Parquet footers kept between the steps of a driver, and their share of a small pool.
@@ -163,6 +173,39 @@ impl Session {
         register_functions(&mut state, &child.functions)?;
         child.context = context(state);
         Ok(child)
+    }
+
+    /// The state in which standing queries are planned, with one stream: each aggregate stays in two
+    /// stages, and nothing that depends on the rows of one batch becomes a part of the plan.
+    pub fn standing(&self) -> SessionState {
+        let physical = PhysicalOptimizer::new().rules.into_iter();
+        let physical = physical.filter(|rule| !FUSING_RULES.contains(&rule.name()));
+        let logical = Optimizer::new().rules.into_iter();
+        let logical = logical.filter(|rule| !FUSING_RULES.contains(&rule.name()));
+        let mut state = SessionStateBuilder::new_from_existing(self.context.state())
+            .with_optimizer_rules(logical.collect())
+            .with_physical_optimizer_rules(physical.collect());
+        if let Some(config) = state.config() {
+            let options = config.options_mut();
+            options.execution.target_partitions = 1;
+            options.optimizer.enable_dynamic_filter_pushdown = false;
+            options.optimizer.enable_topk_aggregation = false;
+            options.optimizer.enable_distinct_aggregation_soft_limit = false;
+            options.optimizer.enable_window_topn = false;
+            options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+        }
+        state.build()
+    }
+
+    /// A context for plans whose memory someone else accounts for.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn unaccounted(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
+        let pool = Arc::new(UnboundedMemoryPool::default());
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+        let context = TaskContext::default().with_session_config(state.config().clone());
+        Ok(Arc::new(context.with_runtime(runtime)))
     }
 
     fn with_state(&self, state: SessionState) -> Self {

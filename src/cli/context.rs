@@ -258,6 +258,14 @@ impl Context {
         self.output.open()
     }
 
+    /// Prints a batch of a standing query.
+    ///
+    /// # Errors
+    /// See [`Output::print_batch`].
+    pub fn print_batch(&self, number: u64, rows: Answer) -> anyhow::Result<()> {
+        self.output.print_batch(number, rows)
+    }
+
     /// Prints bytes as they come, in the place of an answer.
     ///
     /// # Errors

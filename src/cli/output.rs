@@ -198,6 +198,39 @@ impl Output {
         results.finish()
     }
 
+    /// Prints a batch of a standing query on standard output, under a heading if a person reads it.
+    ///
+    /// # Errors
+    /// As [`Self::print`], and if the answer goes to a FILE.
+    pub fn print_batch(&self, number: u64, rows: Answer) -> anyhow::Result<()> {
+        if self.file.is_some() || self.format.is_binary() {
+            return Err(Error::usage(
+                "a console writes batches to standard output as text: leave out -o, or use a materialized \
+                 view and select from it",
+            )
+            .into());
+        }
+        let mut text = Vec::new();
+        if self.format.is_for_people() {
+            const RULER: &str = "-------------------------------------------";
+            writeln!(text, "{RULER}\nBatch: {number}\n{RULER}")?;
+        }
+        let left_out = {
+            let mut out: Box<dyn Write> = match self.on_terminal {
+                true => Box::new(Visible::new(&mut text)),
+                false => Box::new(&mut text),
+            };
+            formats::write(self.format, &[rows], false, self.max_rows, &mut *out)?
+        };
+        if left_out.rows > 0 {
+            writeln!(text, "only showing {} rows", self.max_rows)?;
+        }
+        if self.format.is_for_people() {
+            writeln!(text)?;
+        }
+        send(Sink::stdout(), &text)
+    }
+
     /// Prints a picture: with text on a terminal, else as SVG.
     ///
     /// # Errors

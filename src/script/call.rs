@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::procedure::{Call, CallResult};
 use super::run::{Script, StatementResult};
+use super::standing::OF_STANDING_QUERIES;
 use super::statements::{is_name, unknown};
 use crate::error::{Error, Result};
 use crate::table::ExternalTable;
@@ -22,7 +23,11 @@ impl Script {
     /// `CALL`.
     pub(super) async fn call(&self, function: &Function) -> Result<StatementResult> {
         let mut call = read(function)?;
-        let known = self.procedures.names();
+        if let Some(answer) = self.call_standing(&call).await? {
+            return Ok(answer);
+        }
+        let mut known = self.procedures.names();
+        known.extend(OF_STANDING_QUERIES.map(str::to_owned));
         if !known.contains(&call.name) {
             return Err(unknown("procedure", &call.name, &known));
         }

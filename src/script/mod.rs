@@ -12,8 +12,10 @@ mod interrupt; // statements that no one waits for
 mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
 mod run; // one statement
+mod standing; // streams, materialized views, consoles
+mod standing_queries; // the table function that lists them
 mod statements; // a text into statements
 
 pub use procedure::{Call, CallResult, NamedTable, Procedures};
-pub use run::{Script, StatementResult};
+pub use run::{Script, StatementResult, Watch};
 pub use statements::{Statement, Variables, is_name, is_unfinished, split, without_literals};

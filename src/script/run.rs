@@ -22,10 +22,12 @@ use super::dialect::{
 };
 use super::interrupt::{Interruptible, guarded, in_a_task};
 use super::procedure::{NamedTable, Procedures};
+use super::standing_queries::ListStanding;
 use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
+use crate::stream::{Console, StandingQueries};
 use crate::table::{FormatKind, Keep, Mode, format};
 
 /// The query of `SHOW TABLES`.
@@ -46,6 +48,9 @@ pub struct Script {
     pub(super) arguments: Vec<(String, String)>,
     pub(super) watch: Arc<dyn Observer>,
     interruptible: Arc<Interruptible>,
+    pub(super) standing: Arc<StandingQueries>,
+    pub(super) console: Option<Arc<dyn Console>>,
+    pub(super) is_batch: bool,
 }
 
 /// What a statement answers.
@@ -56,6 +61,19 @@ pub enum StatementResult {
     Rows(SendableRecordBatchStream),
     /// The tables of a procedure or a write.
     Tables(Vec<NamedTable>),
+    /// A query to run again and again.
+    Watch(Watch),
+}
+
+/// A query to run again and again.
+#[derive(Debug)]
+pub struct Watch {
+    /// The query.
+    pub query: Statement,
+    /// How long after its answer it runs again.
+    pub every: Duration,
+    /// How often it runs.
+    pub times: u64,
 }
 
 impl Script {
@@ -71,8 +89,39 @@ impl Script {
         let interruptible = Arc::new(Interruptible::default());
         let session = session.scripting().with_last_rule(Arc::clone(&interruptible) as _);
         dialect::teach(&session);
-        let keep = Keep::Nothing;
-        Self { session, procedures, mode, keep, arguments, watch, interruptible }
+        let standing = Arc::new(StandingQueries::default());
+        let listed = Arc::new(ListStanding::new(&standing));
+        session.context().register_udtf("standing_queries", listed);
+        let (keep, console, is_batch) = (Keep::Nothing, None, false);
+        Self {
+            session,
+            procedures,
+            mode,
+            keep,
+            arguments,
+            watch,
+            interruptible,
+            standing,
+            console,
+            is_batch,
+        }
+    }
+
+    /// The same script, whose standing queries show their batches on `console`.
+    #[must_use]
+    pub fn showing(self, console: Arc<dyn Console>) -> Self {
+        Self { console: Some(console), ..self }
+    }
+
+    /// The same script; in a batch, tables without an end are read once as they are.
+    #[must_use]
+    pub fn in_batch(self, is_batch: bool) -> Self {
+        Self { is_batch, ..self }
+    }
+
+    /// The standing queries that statements have started.
+    pub fn standing(&self) -> &StandingQueries {
+        &self.standing
     }
 
     /// The same script, whose overwrites keep the files that they replace.
@@ -125,6 +174,23 @@ impl Script {
                     let plan = plan.map_err(|cause| self.explained(statement, cause))?;
                     let ran = self.run_plan(plan).await;
                     ran.map_err(|cause| self.explained(statement, cause))
+                }
+                ast::Statement::CreateView(view) if view.materialized => {
+                    let created = self.create_view(view).await;
+                    created.map_err(|cause| self.explained(statement, cause))
+                }
+                ast::Statement::Drop {
+                    object_type: ast::ObjectType::MaterializedView,
+                    if_exists,
+                    names,
+                    ..
+                } => {
+                    let dropped = self.drop_views(&names, if_exists).await;
+                    dropped.map_err(|cause| statement.refused(cause))
+                }
+                ast::Statement::Insert(insert) if self.is_console(&insert).await => {
+                    let started = self.insert_into_console(insert).await;
+                    started.map_err(|cause| self.explained(statement, cause))
                 }
                 ast::Statement::ShowFunctions { filter } => {
                     let pattern = pattern(filter).map_err(|cause| statement.refused(cause))?;
@@ -202,6 +268,11 @@ impl Script {
                     let input = write.input.as_ref().clone();
                     return Ok(self.insert(target.as_ref(), input, how).await?);
                 }
+            }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
+                if create.unbounded || create.file_type.eq_ignore_ascii_case("console") =>
+            {
+                return Ok(self.create_stream(create)?);
             }
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
                 if FormatKind::stored_as(&create.file_type).is_none() =>

@@ -3,7 +3,8 @@
 //!
 //! `${name}` is replaced by the value of a variable, on tokens too, so that a value never becomes SQL: inside
 //! `'…'` and `"…"` it is part of that text, whatever quotes it holds; alone it is a number, or else a
-//! string. Inside quotes `$${` is `${` itself. Comments are left alone.
+//! string. `${name:-default}` has a value where none is set. Inside quotes `$${` is `${` itself. Comments are
+//! left alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -263,10 +264,12 @@ impl Statement {
         while let [first, others @ ..] = rest {
             rest = others;
             let span = first.span;
-            let value = |name: &str| self.value(name, span, variables);
-            if let Some((name, end, after)) = bare_variable(first, others) {
+            let value =
+                |name: &str, default: Option<&str>| self.value(name, default, span, variables);
+            if let Some((name, default, end, after)) = bare_variable(first, others) {
                 let span = Span::new(span.start, end);
-                tokens.extend(literal(value(name)?).map(|token| TokenWithSpan::new(token, span)));
+                let value = value(name, default.as_deref())?;
+                tokens.extend(literal(&value).map(|token| TokenWithSpan::new(token, span)));
                 rest = after;
                 continue;
             }
@@ -284,9 +287,15 @@ impl Statement {
         Ok(tokens)
     }
 
-    fn value<'a>(&self, name: &str, at: Span, variables: &'a Variables) -> Result<&'a str> {
-        if let Some(value) = variables.get(name) {
-            return Ok(value);
+    fn value(
+        &self,
+        name: &str,
+        default: Option<&str>,
+        at: Span,
+        variables: &Variables,
+    ) -> Result<String> {
+        if let Some(value) = variables.get(name).map(String::as_str).or(default) {
+            return Ok(value.to_owned());
         }
         let known: Vec<_> = variables.keys().map(String::as_str).collect();
         let known = match known.is_empty() {
@@ -302,18 +311,26 @@ fn begin(span: EngineSpan) -> Location {
     Location::new(span.start.line, span.start.column)
 }
 
-/// The name of a `${name}` that begins with `first`, where it ends, and the tokens after it.
-fn bare_variable<'a>(
-    first: &TokenWithSpan,
-    others: &'a [TokenWithSpan],
-) -> Option<(&'a str, Location, &'a [TokenWithSpan])> {
-    let [open, name, close, rest @ ..] = others else { return None };
+/// A variable with its default, where it ends, and the tokens after it.
+type Bare<'a> = (&'a str, Option<String>, Location, &'a [TokenWithSpan]);
+
+/// The `${name}` or `${name:-default}` that begins with `first`.
+fn bare_variable<'a>(first: &TokenWithSpan, others: &'a [TokenWithSpan]) -> Option<Bare<'a>> {
+    let end = others.iter().position(|token| token.token == Token::RBrace)?;
+    let (inside, rest) = others.split_at(end);
+    let [open, name, default @ ..] = inside else { return None };
     let Token::Word(word) = &name.token else { return None };
     let is_variable = matches!(&first.token, Token::Placeholder(mark) if mark == "$")
         && open.token == Token::LBrace
-        && close.token == Token::RBrace
         && first.span.end == open.span.start;
-    is_variable.then_some((word.value.as_str(), close.span.end, rest))
+    let default = match default {
+        [] => None,
+        [colon, minus, text @ ..] if colon.token == Token::Colon && minus.token == Token::Minus => {
+            Some(text.iter().map(|token| token.token.to_string()).collect())
+        }
+        _ => return None,
+    };
+    is_variable.then_some((word.value.as_str(), default, rest[0].span.end, &rest[1..]))
 }
 
 /// A value as tokens: a number, with its sign, or a string.
@@ -332,20 +349,27 @@ fn literal(value: &str) -> impl Iterator<Item = Token> + use<> {
     tokens.into_iter()
 }
 
-/// `text` with each `${name}` replaced; `$${` becomes `${`.
-fn filled<'a>(text: &str, value: impl Fn(&str) -> Result<&'a str>) -> Result<String> {
+/// `text` with each `${name}` and `${name:-default}` replaced; `$${` becomes `${`.
+fn filled(text: &str, value: impl Fn(&str, Option<&str>) -> Result<String>) -> Result<String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
         let (before, after) = rest.split_at(at);
-        let name = after[2..].split_once('}').filter(|(name, _)| is_name(name));
-        match (before.strip_suffix('$'), name) {
+        let named = after[2..].split_once('}').map(|(inside, after)| {
+            let (name, default) = match inside.split_once(":-") {
+                Some((name, default)) => (name, Some(default)),
+                None => (inside, None),
+            };
+            (name, default, after)
+        });
+        let named = named.filter(|(name, ..)| is_name(name));
+        match (before.strip_suffix('$'), named) {
             (Some(before), _) => {
                 filled.extend([before, "${"]);
                 rest = &after[2..];
             }
-            (None, Some((name, after))) => {
-                filled.extend([before, value(name)?]);
+            (None, Some((name, default, after))) => {
+                filled.extend([before, &value(name, default)?]);
                 rest = after;
             }
             (None, None) => {

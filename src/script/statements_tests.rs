@@ -44,6 +44,10 @@ fn statements_end_at_semicolons_that_are_tokens(#[case] text: &str, #[case] expe
 #[case("'$${b}' -- ${unknown}", &[], "'${b}'")]
 #[case("'${not a name}'", &[], "'${not a name}'")]
 #[case("'${a}${a}'", &[("a", "${a}")], "'${a}${a}'")]
+#[case("'${a:-tcp://h:1}'", &[], "'tcp://h:1'")]
+#[case("'${a:-b}${a:-}'", &[("a", "x")], "'xx'")]
+#[case("LIMIT ${n:-7}", &[], "LIMIT 7")]
+#[case("LIMIT ${n:-7}", &[("n", "-1")], "LIMIT - 1")]
 fn a_variable_is_a_value_and_never_sql(
     #[case] text: &str,
     #[case] set: &[(&str, &str)],

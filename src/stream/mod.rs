@@ -1,11 +1,29 @@
-//! Tables without an end: lines that keep coming, and the rows they hold.
+//! Tables without an end, and the queries that stand over them.
+//!
+//! A standing query runs in small batches, each an ordinary bounded plan over the rows that have come: a
+//! [`source`] reads lines, [`shared`] keeps them until every query has taken them, [`query`] runs batch after
+//! batch, [`cut`] carries the state of aggregates from one to the next. Run in one batch over the same rows
+//! the same query gives the same answer.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the sources read through it"))]
+mod check; // what a standing query may be
+mod cut; // aggregates from batch to batch
 mod decode; // whole lines to rows
 mod feed; // a server of lines
 mod file_lines; // the lines of a file
-#[cfg_attr(not(test), expect(dead_code, reason = "the sources cut chunks with all of it"))]
 mod lines; // bytes to whole lines
+mod options; // what statements say
+mod query; // batch after batch
+mod shared; // one read for all queries
+mod slot; // the leaf of a kept plan
+mod source; // where lines come from
+mod standing; // the queries of a session
+mod table; // a table without an end
+mod view; // an answer, readable at any moment
 
 pub use feed::{AtEnd, Clients, Feed, FeedLines, Paced, serve};
 pub use file_lines::file_lines;
+pub use options::{OutputMode, QueryOptions, duration};
+pub use query::Console;
+pub use standing::{StandingQueries, Start};
+pub use table::StreamTable;
+pub use view::StandingView;

@@ -24,6 +24,7 @@ mod support {
     pub(crate) mod shared; // data of others, where it is
     pub(crate) mod sky; // the sky partitioner in memory
     pub(crate) mod sql; // statements in this process
+    pub(crate) mod stream; // standing queries in this process
     pub(crate) mod simulation; // several actors, in an order that a seed decides
     pub(crate) mod soon; // what has to end within a second
 }
@@ -78,6 +79,7 @@ mod slt; // SQL logic tests
 mod power_loss; // disks as a power cut leaves them
 mod prose; // what pages and messages say, as texts
 mod seat; // what a person meets at the prompt
+mod stream; // law 6: standing queries equal themselves in a batch
 mod secrets; // no secret in anything that is said or written
 mod rows_into_datasets; // INSERT and COPY into a dataset, and one that is mixed
 mod statements_stop; // a dropped statement ends, whatever its plan

@@ -49,7 +49,7 @@ async fn lines(script: &Script, sql: &str, variables: &Variables) -> Result<Vec<
     for statement in script::split("slt", sql, variables)? {
         lines.clear();
         match script.run(&statement).await.map_err(cause)? {
-            StatementResult::Nothing => {}
+            StatementResult::Nothing | StatementResult::Watch(_) => {}
             StatementResult::Tables(tables) => {
                 lines.extend(tables.iter().map(|table| format!("{} rows", table.rows.num_rows())));
             }

@@ -50,12 +50,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
-    // its files have locations
-    ("stream", &["session", "table", "storage::Location", "storage::Stores"]),
+    // its files have locations; a buffer has a size
+    ("stream", &["session", "table", "sizes", "storage::Location", "storage::Stores"]),
     // commands come to it as procedures, from those who run them; its targets are locations; its
     // statements end when they are dropped; a table in the place of an argument is written as the
     // relations of `functions` want it
-    ("script", &["session", "table", "cancel", "storage::Location", "functions::table_as_query"]),
+    (
+        "script",
+        &["session", "table", "stream", "cancel", "storage::Location", "functions::table_as_query"],
+    ),
     ("objects", &["table", "storage"]),
     // its questions name locations
     ("inspect", &["session", "table", "objects", "storage::Location", "storage::Stores"]),

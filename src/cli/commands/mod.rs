@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
-pub(super) mod call; // procedures of SQL
+pub(super) mod batches; // of standing queries
+mod call; // procedures of SQL
 pub(super) mod cat; // `pleiad cat`
 pub(super) mod check; // `pleiad check`
 pub(super) mod completions; // `pleiad completions`

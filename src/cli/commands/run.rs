@@ -3,11 +3,13 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use datafusion::error::DataFusionError;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::batches::Batches;
 use super::call::Calls;
 use crate::cli::answer::Answer;
 use crate::cli::context::{Context, SECRETS, VARIABLES};
@@ -17,6 +19,7 @@ use crate::cli::secrets::Secrets;
 use crate::cli::terminal;
 use crate::error::{Error, Result};
 use crate::script::{self, Script, Statement, StatementResult, Variables};
+use crate::stream::duration;
 
 /// Run a SQL script
 ///
@@ -59,6 +62,19 @@ pub(crate) struct ScriptFlags {
     /// Continue after a statement that fails; the exit code is that of the first failure
     #[arg(long)]
     pub keep_going: bool,
+
+    /// Read tables without an end once as they are now, and run each query over them to its end
+    #[arg(long, hide_short_help = true)]
+    pub batch: bool,
+
+    /// Stop standing queries this long after the last statement; default: when their sources end
+    #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
+    pub run_for: Option<Duration>,
+}
+
+/// Takes a time such as `10s` or `2 minutes`.
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text).ok_or_else(|| "expected a time such as 10s or '2 minutes'".to_owned())
 }
 
 /// Takes `NAME=VALUE` apart.
@@ -155,7 +171,7 @@ pub(super) async fn run_texts(
     for (origin, text) in texts {
         statements.extend(script::split(origin, text, &variables)?);
     }
-    let script = start(context)?;
+    let script = start(context, flags)?;
     let mut results = context.results()?;
     let mut first = None;
     for statement in &statements {
@@ -167,17 +183,19 @@ pub(super) async fn run_texts(
         first.get_or_insert(AlreadyReported(code));
     }
     results.finish()?;
+    script.standing().finish(flags.run_for).await?;
     first.map_or(Ok(()), |first| Err(first.into()))
 }
 
 /// A script with the flags of the command line.
-pub(super) fn start(context: &Context) -> Result<Script> {
+pub(super) fn start(context: &Context, flags: &ScriptFlags) -> Result<Script> {
     let session = context.session()?;
     let procedures = Arc::new(Calls::new(context));
     let (mode, arguments) = (context.flags.mode, context.arguments.clone());
     let watch = Arc::clone(&context.watch);
     let script = Script::new(&session, procedures, mode, arguments, watch);
-    Ok(script.keeping(context.flags.keep()))
+    let console = Arc::new(Batches { context: context.clone() });
+    Ok(script.keeping(context.flags.keep()).showing(console).in_batch(flags.batch))
 }
 
 /// What a statement has printed.
@@ -199,6 +217,16 @@ pub(super) async fn run_one(
 ) -> anyhow::Result<Ran> {
     match script.run(statement).await? {
         StatementResult::Nothing => Ok(Ran::Silent),
+        StatementResult::Watch(watch) => {
+            let mut ran = Ran::Silent;
+            for time in 0..watch.times {
+                if time > 0 {
+                    tokio::time::sleep(watch.every).await;
+                }
+                ran = Box::pin(run_one(script, &watch.query, results)).await?;
+            }
+            Ok(ran)
+        }
         StatementResult::Tables(tables) if tables.is_empty() => Ok(Ran::Silent),
         StatementResult::Tables(tables) => {
             let tables = tables.into_iter();

@@ -106,7 +106,7 @@ pub(super) async fn run(
     flags: &ScriptFlags,
     init: Option<(String, String)>,
 ) -> anyhow::Result<()> {
-    let script = start(context)?;
+    let script = start(context, flags)?;
     let variables = flags.variables()?;
     let mut results = context.results()?;
     if let Some((origin, text)) = init {

@@ -7,6 +7,7 @@ mod dbscan_local; // the same in one block and by blocks
 mod grid; // blocks of 2017 and ours on real catalogues
 mod kmeans; // point sets with known clusters
 mod partition; // whole jobs on real catalogues
+mod stream; // the streaming lab's recorded data
 mod table; // a CSV file of a city
 
 use std::io::Write;

@@ -12,7 +12,7 @@ use pleiad::session::{Session, SessionOptions};
 use pleiad::storage::Stores;
 use pleiad::table::Mode;
 
-struct NoProcedures;
+pub(super) struct NoProcedures;
 
 #[async_trait(?Send)]
 impl Procedures for NoProcedures {

@@ -1,0 +1,316 @@
+//! Tables without an end and the queries that stand over them: `CREATE UNBOUNDED EXTERNAL TABLE`, `CREATE` and
+//! `DROP MATERIALIZED VIEW`, `INSERT INTO` a console, `CALL wait`, `watch` and `stop`, `standing_queries()`.
+//!
+//! In a batch a table without an end is what is there now, each of these runs once and to its end, and
+//! answers what it would have answered after all its rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result as EngineResult, TableReference};
+use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{CreateExternalTable, Expr, LogicalPlan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::sql::parser::Statement as Parsed;
+use datafusion::sql::sqlparser::ast::{
+    self, CreateTableOptions, CreateView, ObjectName, SqlOption, Value,
+};
+
+use super::procedure::Call;
+use super::run::{Script, StatementResult, Watch};
+use super::statements::{Variables, split};
+use crate::error::{Error, Result};
+use crate::stream::{QueryOptions, StandingView, Start, StreamTable, duration};
+
+/// The procedures of standing queries.
+pub(super) const OF_STANDING_QUERIES: [&str; 3] = ["wait", "watch", "stop"];
+
+impl Script {
+    /// `CREATE UNBOUNDED EXTERNAL TABLE`, or a table `STORED AS CONSOLE`.
+    pub(super) fn create_stream(&self, create: &CreateExternalTable) -> Result<StatementResult> {
+        let context = self.session.context();
+        if context.table_exist(create.name.clone())? {
+            if create.if_not_exists {
+                return Ok(StatementResult::Nothing);
+            }
+            if !create.or_replace {
+                return Err(Error::usage(format!("table '{}' already exists", create.name)));
+            }
+            context.deregister_table(create.name.clone())?;
+        }
+        let table: Arc<dyn TableProvider> = match create.unbounded {
+            true => Arc::new(StreamTable::create(&context.state(), create, self.is_batch)?),
+            false => Arc::new(ConsoleTable::create(create)?),
+        };
+        context.register_table(create.name.clone(), table)?;
+        Ok(StatementResult::Nothing)
+    }
+
+    /// `CREATE MATERIALIZED VIEW`.
+    pub(super) async fn create_view(
+        &self,
+        view: CreateView,
+    ) -> Result<StatementResult, DataFusionError> {
+        let name = reference(&view.name)?;
+        let context = self.session.context();
+        let is_known = context.table_exist(name.clone())?;
+        if is_known && view.if_not_exists {
+            return Ok(StatementResult::Nothing);
+        }
+        if is_known && !view.or_replace {
+            return Err(Error::usage(format!("table '{name}' already exists")).into());
+        }
+        let options = QueryOptions::new("a materialized view", &with_options(&view.options)?)?;
+        let plan = self.planned(*view.query).await?;
+        if is_known {
+            self.standing.stop(name.table()).await?;
+            context.deregister_table(name.clone())?;
+        }
+        let table = match self.is_batch {
+            true => {
+                let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+                let rows = self.session.collect(plan).await?;
+                let schema = rows.first().map_or(schema, |rows| rows.schema());
+                Arc::new(MemTable::try_new(schema, vec![rows])?)
+            }
+            false => self.standing.view(self.start(name.table(), plan, options)).await?,
+        };
+        context.register_table(name, table)?;
+        Ok(StatementResult::Nothing)
+    }
+
+    /// `DROP MATERIALIZED VIEW`.
+    pub(super) async fn drop_views(
+        &self,
+        names: &[ObjectName],
+        if_exists: bool,
+    ) -> Result<StatementResult> {
+        for name in names {
+            let name = reference(name)?;
+            let context = self.session.context();
+            let is_view = match context.table_provider(name.clone()).await {
+                Ok(table) => self.is_batch || table.is::<StandingView>(),
+                Err(_unknown) => false,
+            };
+            if !is_view && if_exists {
+                continue;
+            }
+            if !is_view {
+                return Err(Error::usage(format!("'{name}' is not a materialized view")));
+            }
+            context.deregister_table(name.clone())?;
+            self.standing.stop(name.table()).await?;
+        }
+        Ok(StatementResult::Nothing)
+    }
+
+    /// Whether a statement inserts into a console.
+    pub(super) async fn is_console(&self, insert: &ast::Insert) -> bool {
+        let ast::TableObject::TableName(name) = &insert.table else { return false };
+        let Ok(name) = reference(name) else { return false };
+        let table = self.session.context().table_provider(name).await;
+        table.is_ok_and(|table| table.is::<ConsoleTable>())
+    }
+
+    /// `INSERT INTO` a console.
+    pub(super) async fn insert_into_console(
+        &self,
+        insert: ast::Insert,
+    ) -> Result<StatementResult, DataFusionError> {
+        let (ast::TableObject::TableName(name), Some(query)) = (&insert.table, insert.source)
+        else {
+            return Err(Error::usage("INSERT INTO a console needs a query").into());
+        };
+        if !insert.columns.is_empty() || insert.overwrite {
+            return Err(Error::usage(
+                "a console shows the columns of the query: write INSERT INTO and its name alone",
+            )
+            .into());
+        }
+        let name = reference(name)?;
+        let table = self.session.context().table_provider(name.clone()).await?;
+        let Some(sink) = table.downcast_ref::<ConsoleTable>() else {
+            return Err(Error::internal(format!("'{name}' is not a console")).into());
+        };
+        let console = self.console.clone().ok_or_else(|| {
+            Error::usage("there is no console here: create a materialized view and select from it")
+        })?;
+        let plan = self.planned(*query).await?;
+        if self.is_batch {
+            let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+            let rows = self.session.collect(plan).await?;
+            let schema = rows.first().map_or(schema, |rows| rows.schema());
+            console.show(name.table(), 0, schema, rows)?;
+            return Ok(StatementResult::Nothing);
+        }
+        let start = self.start(name.table(), plan, sink.options);
+        self.standing.console(start, console).await?;
+        Ok(StatementResult::Nothing)
+    }
+
+    async fn planned(&self, query: ast::Query) -> Result<LogicalPlan, DataFusionError> {
+        let query = Box::new(ast::Statement::Query(Box::new(query)));
+        self.session.state().statement_to_plan(Parsed::Statement(query)).await
+    }
+
+    fn start<'a>(&'a self, name: &'a str, plan: LogicalPlan, options: QueryOptions) -> Start<'a> {
+        let observer = Arc::clone(&self.watch);
+        Start { name, session: &self.session, plan, options, observer }
+    }
+
+    /// `CALL wait`, `watch` or `stop`; nothing if it is another procedure.
+    pub(super) async fn call_standing(&self, call: &Call) -> Result<Option<StatementResult>> {
+        match call.name.as_str() {
+            "wait" => self.wait(call).await.map(Some),
+            "watch" => self.watched(call).map(Some),
+            "stop" => self.stop(call).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    async fn wait(&self, call: &Call) -> Result<StatementResult> {
+        let usage = || Error::usage("write CALL wait('10 seconds') or CALL wait(drained => true)");
+        let drained = argument(call, "drained", &["drained"])?;
+        match (&call.words[..], drained.as_deref()) {
+            _ if self.is_batch => {}
+            ([], Some("true")) => self.standing.drained().await?,
+            ([time], None) => self.standing.wait(duration(time).ok_or_else(usage)?).await?,
+            _ => return Err(usage()),
+        }
+        Ok(StatementResult::Nothing)
+    }
+
+    fn watched(&self, call: &Call) -> Result<StatementResult> {
+        let usage = || {
+            Error::usage(
+                "write CALL watch('SELECT …', every => '1 second', times => 10), with one query",
+            )
+        };
+        let [sql] = &call.words[..] else { return Err(usage()) };
+        let known = ["every", "times"];
+        let every = argument(call, "every", &known)?.unwrap_or_else(|| "1 second".to_owned());
+        let every = duration(&every).ok_or_else(usage)?;
+        let times = argument(call, "times", &known)?.unwrap_or_else(|| "10".to_owned());
+        let times = times.parse().ok().filter(|times| *times > 0).ok_or_else(usage)?;
+        let mut statements = split("watch", sql, &Variables::new())?;
+        let (Some(query), true) = (statements.pop(), statements.is_empty()) else {
+            return Err(usage());
+        };
+        let times = if self.is_batch { 1 } else { times };
+        Ok(StatementResult::Watch(Watch { query, every, times }))
+    }
+
+    async fn stop(&self, call: &Call) -> Result<StatementResult> {
+        let ([name], []) = (&call.words[..], &call.named[..]) else {
+            return Err(Error::usage(
+                "write CALL stop(name), with the name of a view or a console",
+            ));
+        };
+        if !self.standing.stop(name).await? && !self.is_batch {
+            return Err(Error::usage(format!(
+                "no standing query has the name '{name}': SELECT * FROM standing_queries() lists them"
+            )));
+        }
+        Ok(StatementResult::Nothing)
+    }
+}
+
+/// The value of a named argument.
+fn argument(call: &Call, name: &str, known: &[&str]) -> Result<Option<String>> {
+    if let Some((other, _)) = call.named.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(Error::usage(format!(
+            "argument '{other}' of {} is not known, expected {}",
+            call.name,
+            known.join(", ")
+        )));
+    }
+    let found = call.named.iter().find(|(known, _)| known == name);
+    Ok(found.map(|(_, values)| values.join(",")))
+}
+
+/// The name of a view or table as the engine knows it.
+fn reference(name: &ObjectName) -> Result<TableReference> {
+    match &name.0[..] {
+        [ast::ObjectNamePart::Identifier(name)] => {
+            let name = match name.quote_style {
+                Some(_) => name.value.clone(),
+                None => name.value.to_lowercase(),
+            };
+            Ok(TableReference::bare(name))
+        }
+        _ => Err(Error::usage(format!("'{name}' is not a name: write it without dots"))),
+    }
+}
+
+/// What `WITH (…)` says.
+fn with_options(options: &CreateTableOptions) -> Result<BTreeMap<String, String>> {
+    let usage = || Error::usage("write the options of a view as in WITH (trigger = '2 seconds')");
+    let given = match options {
+        CreateTableOptions::None => return Ok(BTreeMap::new()),
+        CreateTableOptions::With(given) => given,
+        _ => return Err(usage()),
+    };
+    let pair = |option: &SqlOption| match option {
+        SqlOption::KeyValue { key, value: ast::Expr::Value(value) } => {
+            let text = match &value.value {
+                Value::Number(text, _) => text.clone(),
+                other => other.clone().into_string().ok_or_else(usage)?,
+            };
+            Ok((key.value.to_lowercase(), text))
+        }
+        _ => Err(usage()),
+    };
+    given.iter().map(pair).collect()
+}
+
+/// A table that shows what is inserted.
+#[derive(Debug)]
+struct ConsoleTable {
+    schema: SchemaRef,
+    options: QueryOptions,
+}
+
+impl ConsoleTable {
+    fn create(create: &CreateExternalTable) -> Result<Self> {
+        let name = |key: &str| key.strip_prefix("format.").unwrap_or(key).to_owned();
+        let given = create.options.iter().map(|(key, value)| (name(key), value.clone()));
+        let options = QueryOptions::new("a console", &given.collect())?;
+        if create.locations != ["stdout"] {
+            return Err(Error::usage(
+                "a console writes to standard output: write LOCATION 'stdout'",
+            ));
+        }
+        let schema: SchemaRef = Arc::new(create.schema.as_arrow().clone());
+        match schema.fields().is_empty() {
+            true => Ok(Self { schema, options }),
+            false => Err(Error::usage(
+                "a console shows the columns of the query: leave out those of the table",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for ConsoleTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        _: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        Err(Error::usage("a console has no rows to select: insert into it").into())
+    }
+}

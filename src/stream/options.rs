@@ -1,0 +1,183 @@
+//! What `OPTIONS (…)` of a stream or a sink and `WITH (…)` of a materialized view may say: closed lists.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
+use pleiad_core::records::Dialect;
+
+use super::decode::{CsvOptions, Format, OnError};
+use crate::error::{Error, Result};
+
+/// What of an answer a batch shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputMode {
+    /// New rows.
+    Append,
+    /// The groups that the batch touched.
+    Update,
+    /// All of it.
+    Complete,
+}
+
+/// When a batch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// When rows are there.
+    AtOnce,
+    /// Each time this has passed, if rows are there.
+    Every(Duration),
+    /// When rows are there, until all are read that are there.
+    AvailableNow,
+}
+
+/// How a standing query runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// When its batches begin.
+    pub(crate) trigger: Trigger,
+    /// What they show, if it is said.
+    pub(crate) mode: Option<OutputMode>,
+}
+
+impl QueryOptions {
+    /// As `given` says, of something called `what`.
+    ///
+    /// # Errors
+    /// An option that is not known, or has another value than expected.
+    pub fn new(what: &str, given: &BTreeMap<String, String>) -> Result<Self> {
+        let mut options = Self { trigger: Trigger::AtOnce, mode: None };
+        for (name, value) in given {
+            match name.as_str() {
+                "trigger" => options.trigger = trigger(value)?,
+                "mode" => options.mode = Some(mode(value)?),
+                _ => return Err(unknown(name, what, "trigger, mode")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn mode(value: &str) -> Result<OutputMode> {
+    match value.to_lowercase().as_str() {
+        "append" => Ok(OutputMode::Append),
+        "update" => Ok(OutputMode::Update),
+        "complete" => Ok(OutputMode::Complete),
+        _ => Err(wrong("mode", value, "append, update or complete")),
+    }
+}
+
+fn trigger(value: &str) -> Result<Trigger> {
+    if ["available now", "once"].contains(&value.to_lowercase().as_str()) {
+        return Ok(Trigger::AvailableNow);
+    }
+    let every = duration(value);
+    every
+        .map(Trigger::Every)
+        .ok_or_else(|| wrong("trigger", value, "a time such as '2 seconds', or 'available now'"))
+}
+
+/// A time such as `2 seconds`, above 0 and without months.
+pub fn duration(text: &str) -> Option<Duration> {
+    let interval = parse_interval_month_day_nano(text).ok()?;
+    let days = i64::from(interval.days).checked_mul(86_400_000_000_000)?;
+    let all = days.checked_add(interval.nanoseconds)?;
+    let all = u64::try_from(all).ok().filter(|all| *all > 0 && interval.months == 0)?;
+    Some(Duration::from_nanos(all))
+}
+
+/// How the lines of a stream are read.
+#[derive(Clone, Debug)]
+pub(super) struct StreamOptions {
+    pub(super) format: Format,
+    pub(super) on_error: OnError,
+    /// Whether a connection that is closed is the end.
+    pub(super) ends: bool,
+    /// Bytes of lines that may wait for the slowest query.
+    pub(super) buffer: usize,
+    /// Files of a batch.
+    pub(super) max_files: Option<usize>,
+    /// The column, or the expression, that is the time of a row.
+    pub(super) event_time: Option<String>,
+}
+
+impl StreamOptions {
+    /// As `given` says for a table `STORED AS file_type`.
+    pub(super) fn new(file_type: &str, given: &BTreeMap<String, String>) -> Result<Self> {
+        let word = file_type.to_uppercase();
+        let known = match word.as_str() {
+            "CSV" => "event_time, on_error, on_close, buffer, max_files, delimiter, has_header",
+            "JSON" | "TEXT" => "event_time, on_error, on_close, buffer, max_files",
+            _ => {
+                return Err(Error::usage(format!(
+                    "format '{file_type}' is not one of a stream, expected JSON, CSV or TEXT"
+                )));
+            }
+        };
+        let mut csv = CsvOptions::default();
+        let mut options = Self {
+            format: if word == "TEXT" { Format::Text } else { Format::Json },
+            on_error: OnError::Null,
+            ends: false,
+            buffer: 64 << 20,
+            max_files: None,
+            event_time: None,
+        };
+        for (name, value) in given {
+            if !known.split(", ").any(|word| word == name) {
+                return Err(unknown(name, &format!("a stream of {word}"), known));
+            }
+            match name.as_str() {
+                "event_time" => options.event_time = Some(value.clone()),
+                "on_error" => {
+                    options.on_error = match value.to_lowercase().as_str() {
+                        "null" => OnError::Null,
+                        "skip" => OnError::Skip,
+                        "fail" => OnError::Fail,
+                        _ => return Err(wrong(name, value, "null, skip or fail")),
+                    }
+                }
+                "on_close" => {
+                    options.ends = match value.to_lowercase().as_str() {
+                        "end" => true,
+                        "reconnect" => false,
+                        _ => return Err(wrong(name, value, "end or reconnect")),
+                    }
+                }
+                "buffer" => {
+                    let bytes = crate::sizes::parse(value)
+                        .map_err(|_unlike| wrong(name, value, "a size such as 64MiB"))?;
+                    options.buffer = usize::try_from(bytes).unwrap_or(usize::MAX).max(1);
+                }
+                "max_files" => {
+                    let files = value.parse().ok().filter(|files| *files > 0);
+                    options.max_files =
+                        Some(files.ok_or_else(|| wrong(name, value, "a number above 0"))?);
+                }
+                "delimiter" => {
+                    let delimiter = crate::table::delimiter(value);
+                    let delimiter =
+                        delimiter.map_err(|_unlike| wrong(name, value, crate::table::DELIMITER))?;
+                    csv.dialect = Dialect { delimiter, ..csv.dialect };
+                }
+                _ => {
+                    let header = value.to_lowercase().parse();
+                    csv.has_header =
+                        header.map_err(|_unlike| wrong(name, value, "true or false"))?;
+                }
+            }
+        }
+        if word == "CSV" {
+            options.format = Format::Csv { options: csv };
+        }
+        Ok(options)
+    }
+}
+
+fn unknown(name: &str, what: &str, known: &str) -> Error {
+    Error::usage(format!("option '{name}' of {what} is not known, expected {known}"))
+}
+
+fn wrong(name: &str, value: &str, expected: &str) -> Error {
+    Error::usage(format!("option '{name}' is '{value}', expected {expected}"))
+}

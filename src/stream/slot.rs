@@ -1,0 +1,172 @@
+//! The leaf of a kept plan: a slot of batches, read anew by each run of the plan.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{
+    Boundedness, EmissionType, ReplaceChildrenOptions,
+};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+/// A plan of the engine.
+pub(super) type Plan = Arc<dyn ExecutionPlan>;
+
+/// Rows that a stream is said to have, so that a join builds its table from the other side.
+const MANY: usize = 1_000_000_000_000;
+
+/// What a leaf reads.
+#[derive(Debug, Default)]
+pub(super) struct Slot(Mutex<Vec<RecordBatch>>);
+
+impl Slot {
+    /// With these batches.
+    pub(super) fn of(batches: Vec<RecordBatch>) -> Self {
+        Self(Mutex::new(batches))
+    }
+
+    /// Puts `batches` in place of those before.
+    pub(super) fn set(&self, batches: Vec<RecordBatch>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = batches;
+    }
+
+    fn get(&self) -> Vec<RecordBatch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Reads a slot.
+#[derive(Clone, Debug)]
+pub(super) struct SlotExec {
+    slot: Arc<Slot>,
+    projection: Option<Vec<usize>>,
+    is_input: bool,
+    properties: Arc<PlanProperties>,
+}
+
+impl SlotExec {
+    /// Reads `slot`, the next rows of a stream or kept rows.
+    pub(super) fn new(slot: &Arc<Slot>, schema: SchemaRef, is_input: bool) -> Self {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        let properties = Arc::new(properties);
+        Self { slot: Arc::clone(slot), projection: None, is_input, properties }
+    }
+
+    fn projected(slot: &Arc<Slot>, schema: &SchemaRef, columns: &[usize]) -> Result<Self> {
+        let projected = Arc::new(schema.project(columns)?);
+        let projection = Some(columns.to_vec());
+        Ok(Self { projection, ..Self::new(slot, projected, true) })
+    }
+
+    /// Whether it reads `slot`.
+    pub(super) fn reads(&self, slot: &Arc<Slot>) -> bool {
+        Arc::ptr_eq(&self.slot, slot)
+    }
+}
+
+/// Whether a plan reads the next rows of a stream.
+pub(super) fn is_live(plan: &Plan) -> bool {
+    let leaf = plan.downcast_ref::<SlotExec>();
+    leaf.is_some_and(|leaf| leaf.is_input) || plan.children().into_iter().any(is_live)
+}
+
+impl DisplayAs for SlotExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SlotExec")
+    }
+}
+
+impl ExecutionPlan for SlotExec {
+    fn name(&self) -> &'static str {
+        "SlotExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Plan> {
+        Vec::new()
+    }
+
+    fn replace_children(self: Arc<Self>, _: Vec<Plan>, _: ReplaceChildrenOptions) -> Result<Plan> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Plan>) -> Result<Plan> {
+        Ok(self)
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn partition_statistics(&self, _: Option<usize>) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if self.is_input {
+            statistics.num_rows = Precision::Inexact(MANY);
+            statistics.total_byte_size = Precision::Inexact(MANY);
+        }
+        Ok(Arc::new(statistics))
+    }
+
+    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let batches = match &self.projection {
+            None => self.slot.get(),
+            Some(columns) => {
+                let batches = self.slot.get().into_iter().map(|batch| batch.project(columns));
+                batches.collect::<std::result::Result<_, _>>()?
+            }
+        };
+        Ok(Box::pin(MemoryStream::try_new(batches, self.schema(), None)?))
+    }
+}
+
+/// The next rows of a stream as a table of a kept plan.
+#[derive(Debug)]
+pub(super) struct SlotTable {
+    pub(super) slot: Arc<Slot>,
+    pub(super) schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for SlotTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Plan> {
+        Ok(match projection {
+            None => Arc::new(SlotExec::new(&self.slot, Arc::clone(&self.schema), true)),
+            Some(columns) => Arc::new(SlotExec::projected(&self.slot, &self.schema, columns)?),
+        })
+    }
+}

@@ -1,0 +1,277 @@
+//! Where the lines of a stream come from, read by a thread of its own that may block.
+//!
+//! | location | ends |
+//! |---|---|
+//! | `tcp://host:port` | with `'on_close' 'end'` when the connection is closed; else it connects again |
+//! | `stdin` | with the input |
+//! | a file, also `.gz` | with the file |
+//! | a directory | never: files that are added are read, each once, the oldest first |
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion::physical_expr::PhysicalExpr;
+use flate2::read::MultiGzDecoder;
+
+use super::decode::Decoder;
+use super::lines::{Lines, ranges};
+use super::shared::{Buffer, Chunk};
+use crate::error::{Error, Kind, Result};
+
+/// Bytes that are decoded at once.
+const PIECE: usize = 1 << 20;
+/// How long a connection may be silent until it is seen whether anyone reads it.
+const SILENCE: Duration = Duration::from_millis(200);
+/// The first and the longest wait before it connects again.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How often a directory is listed.
+const LIST_EVERY: Duration = Duration::from_secs(1);
+
+/// A source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Tcp(String),
+    Stdin,
+    Files(PathBuf),
+}
+
+impl Place {
+    /// What `location` names.
+    pub(super) fn of(location: &str) -> Result<Self> {
+        let expected = "expected tcp://host:port, a local file or directory, or 'stdin'";
+        match location.split_once("://") {
+            _ if location == "stdin" => Ok(Self::Stdin),
+            Some(("tcp", address)) => {
+                let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+                match port {
+                    Some(Ok(_)) => Ok(Self::Tcp(address.to_owned())),
+                    _ => Err(Error::usage(format!("'{location}' has no port, {expected}"))),
+                }
+            }
+            Some(("file", path)) => Ok(Self::Files(PathBuf::from(path))),
+            None => Ok(Self::Files(PathBuf::from(location))),
+            Some((scheme, _)) => Err(Error::usage(format!(
+                "a stream is not read from '{scheme}://' locations, {expected}"
+            ))),
+        }
+    }
+
+    /// Whether each query reads it from its start, by itself.
+    pub(super) fn is_replayed(&self) -> bool {
+        matches!(self, Self::Files(_))
+    }
+}
+
+/// Lines to rows, and their time.
+#[derive(Clone, Debug)]
+pub(super) struct Rows {
+    pub(super) decoder: Decoder,
+    pub(super) schema: SchemaRef,
+    /// The expression that is the last column.
+    pub(super) event_time: Option<Arc<dyn PhysicalExpr>>,
+}
+
+impl Rows {
+    fn decode(&self, lines: &[u8], first: u64) -> Result<(Chunk, u64)> {
+        let decoded = self.decoder.decode(lines, first)?;
+        let mut rows = decoded.batch;
+        if let Some(event_time) = &self.event_time {
+            let time = event_time.evaluate(&rows)?.into_array(rows.num_rows())?;
+            let columns: Vec<ArrayRef> = rows.columns().iter().cloned().chain([time]).collect();
+            rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        }
+        let bad = decoded.bad.len() as u64;
+        let (bytes, inexact) = (lines.len(), decoded.inexact);
+        Ok((Chunk { rows, bytes, bad, inexact, ends_file: false }, decoded.lines))
+    }
+}
+
+/// Reads a source into a buffer until it ends or no one reads it.
+pub(super) struct Reader {
+    pub(super) place: Place,
+    pub(super) rows: Rows,
+    pub(super) buffer: Arc<Buffer>,
+    /// Whether what is there now is all.
+    pub(super) ends: bool,
+}
+
+impl Reader {
+    /// Starts the thread.
+    pub(super) fn start(self) -> Result<()> {
+        let work = move || {
+            let read = match &self.place {
+                Place::Tcp(address) => self.connections(address),
+                Place::Stdin => self.text(std::io::stdin().lock(), false),
+                Place::Files(path) => self.files(path),
+            };
+            self.buffer.end(read);
+        };
+        let thread = std::thread::Builder::new().name("stream".to_owned()).spawn(work);
+        thread.map(drop).map_err(|cause| Error::io("start a thread that reads a stream", cause))
+    }
+
+    fn is_left(&self) -> bool {
+        self.buffer.is_left()
+    }
+
+    /// Pushes whole lines, the first of which has the number `first`; how many they were.
+    fn push(&self, lines: &[u8], first: u64, ends_file: bool) -> Result<u64> {
+        let mut number = first;
+        let pieces = ranges(lines, PIECE);
+        let last = pieces.len();
+        for (at, piece) in pieces.into_iter().enumerate() {
+            let (mut chunk, count) = self.rows.decode(&lines[piece], number)?;
+            chunk.ends_file = ends_file && at + 1 == last;
+            number += count;
+            self.buffer.push(chunk);
+        }
+        if last == 0 && ends_file {
+            let (chunk, _) = self.rows.decode(&[], first)?;
+            self.buffer.push(Chunk { ends_file, ..chunk });
+        }
+        Ok(number - first)
+    }
+
+    /// Reads one text to its end.
+    fn text(&self, mut text: impl Read, is_file: bool) -> Result<()> {
+        let (mut lines, mut number) = (Lines::new(), 0);
+        let mut bytes = vec![0; PIECE];
+        while !self.is_left() {
+            match text.read(&mut bytes) {
+                Ok(0) => {
+                    self.push(&lines.end(), number, is_file)?;
+                    return Ok(());
+                }
+                Ok(read) => {
+                    lines.push(&bytes[..read]);
+                    if lines.len() > 0 {
+                        number += self.push(&lines.take(), number, false)?;
+                    }
+                }
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(Error::io("cannot read the lines of a stream", cause)),
+            }
+        }
+        Ok(())
+    }
+
+    fn connections(&self, address: &str) -> Result<()> {
+        let (mut wait, mut number) = (FIRST_WAIT, 0);
+        let mut is_said = false;
+        while !self.is_left() {
+            match TcpStream::connect(address) {
+                Ok(connection) => {
+                    wait = FIRST_WAIT;
+                    is_said = false;
+                    number += self.connection(connection, number)?;
+                    if self.ends {
+                        return Ok(());
+                    }
+                }
+                Err(cause) => {
+                    let what = format!("cannot connect to 'tcp://{address}': {cause}");
+                    if self.ends {
+                        return Err(Error::new(Kind::Unreachable, what));
+                    }
+                    if !std::mem::replace(&mut is_said, true) {
+                        self.buffer.warn(format!("{what}: trying again"));
+                    }
+                }
+            }
+            self.buffer.catch_up();
+            self.buffer.pause(wait);
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+        Ok(())
+    }
+
+    /// Reads until the other side closes; how many lines there were.
+    fn connection(&self, mut connection: TcpStream, first: u64) -> Result<u64> {
+        let failed = |cause| Error::io("cannot read from a connection", cause);
+        connection.set_read_timeout(Some(SILENCE)).map_err(failed)?;
+        let (mut lines, mut number) = (Lines::new(), first);
+        let mut bytes = vec![0; PIECE];
+        while !self.is_left() {
+            match connection.read(&mut bytes) {
+                Ok(read) if read > 0 => {
+                    lines.push(&bytes[..read]);
+                    if lines.len() > 0 {
+                        number += self.push(&lines.take(), number, false)?;
+                    }
+                }
+                Err(cause)
+                    if matches!(
+                        cause.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                // Closed, or broken: what has come is read.
+                Ok(_) | Err(_) => {
+                    number += self.push(&lines.end(), number, false)?;
+                    break;
+                }
+            }
+        }
+        Ok(number - first)
+    }
+
+    fn files(&self, path: &Path) -> Result<()> {
+        if path.is_file() {
+            return self.file(path);
+        }
+        let mut seen = HashSet::new();
+        while !self.is_left() {
+            for file in listed(path)? {
+                if self.is_left() {
+                    return Ok(());
+                }
+                if seen.insert(file.clone()) {
+                    self.file(&file)?;
+                }
+            }
+            if self.ends {
+                return Ok(());
+            }
+            self.buffer.catch_up();
+            self.buffer.pause(LIST_EVERY);
+        }
+        Ok(())
+    }
+
+    fn file(&self, path: &Path) -> Result<()> {
+        let cannot = |cause| Error::io(format!("cannot read '{}'", path.display()), cause);
+        let file = File::open(path).map_err(cannot)?;
+        match path.extension().is_some_and(|ending| ending == "gz") {
+            true => self.text(MultiGzDecoder::new(file), true),
+            false => self.text(file, true),
+        }
+    }
+}
+
+/// The files of a directory, the oldest first; names that begin with `_` or `.` are left out.
+fn listed(path: &Path) -> Result<Vec<PathBuf>> {
+    let cannot = |cause: std::io::Error| match cause.kind() {
+        ErrorKind::NotFound => Error::missing(format!("'{}' not found", path.display())),
+        _ => Error::io(format!("cannot list '{}'", path.display()), cause),
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        if entry.file_name().to_string_lossy().starts_with(['_', '.']) {
+            continue;
+        }
+        let facts = entry.metadata().map_err(cannot)?;
+        if facts.is_file() {
+            files.push((facts.modified().map_err(cannot)?, entry.path()));
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}

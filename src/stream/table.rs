@@ -1,0 +1,212 @@
+//! A table without an end: a source, how its lines are read, and the time of a row.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result as EngineResult};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{CreateExternalTable, Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream;
+
+use super::decode::Decoder;
+use super::options::StreamOptions;
+use super::shared::{Buffer, Cursor};
+use super::source::{Place, Reader, Rows};
+use crate::error::{Error, Result};
+
+/// The column that an expression of `'event_time'` makes.
+const EVENT_TIME: &str = "event_time";
+
+/// A table without an end, as `CREATE UNBOUNDED EXTERNAL TABLE` makes it.
+#[derive(Debug)]
+pub struct StreamTable {
+    name: String,
+    place: Place,
+    rows: Rows,
+    options: StreamOptions,
+    /// Whether what is there now is all, and the table can be read as any other.
+    is_batch: bool,
+    shared: Mutex<Weak<Buffer>>,
+}
+
+impl StreamTable {
+    /// As a statement says; in a batch what is there now is all.
+    ///
+    /// # Errors
+    /// A location, an option or a column that no stream has.
+    pub fn create(
+        state: &SessionState,
+        create: &CreateExternalTable,
+        is_batch: bool,
+    ) -> Result<Self> {
+        let [location] = &create.locations[..] else {
+            return Err(Error::usage("a stream has one location"));
+        };
+        if !create.table_partition_cols.is_empty() || !create.order_exprs.is_empty() {
+            return Err(Error::usage(
+                "PARTITIONED BY and WITH ORDER are not for a stream: leave them out",
+            ));
+        }
+        let declared: SchemaRef = Arc::new(create.schema.as_arrow().clone());
+        if declared.fields().is_empty() {
+            return Err(Error::usage(
+                "a stream needs its columns, for there is nothing to find them out from: write them behind \
+                 its name, as in (value VARCHAR)",
+            ));
+        }
+        let place = Place::of(location)?;
+        let options = StreamOptions::new(&create.file_type, &named(&create.options))?;
+        let decoder =
+            Decoder::new(Arc::clone(&declared), options.format.clone(), options.on_error)?;
+        let mut rows = Rows { decoder, schema: Arc::clone(&declared), event_time: None };
+        if let Some(text) = &options.event_time {
+            add_time(&mut rows, state, &declared, text)?;
+        }
+        let shared = Mutex::default();
+        Ok(Self { name: create.name.to_string(), place, rows, options, is_batch, shared })
+    }
+
+    /// Files that a batch takes at most.
+    pub(super) fn max_files(&self) -> Option<usize> {
+        self.options.max_files
+    }
+
+    /// A cursor: at the start of what is read from its start, else at what comes next.
+    pub(super) fn cursor(&self) -> Result<Cursor> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.place.is_replayed()
+            && let Some(buffer) = shared.upgrade()
+            && !buffer.is_left()
+            && !buffer.is_ended()
+        {
+            return Ok(buffer.cursor());
+        }
+        let buffer = Arc::new(Buffer::new(self.options.buffer));
+        let cursor = buffer.cursor();
+        *shared = Arc::downgrade(&buffer);
+        let (place, rows) = (self.place.clone(), self.rows.clone());
+        // A directory is not closed as a connection is.
+        let ends = self.is_batch || (self.options.ends && !place.is_replayed());
+        Reader { place, rows, buffer, ends }.start()?;
+        Ok(cursor)
+    }
+}
+
+/// Options as a statement says them; the engine puts `format.` before each.
+pub(super) fn named(
+    options: &std::collections::HashMap<String, String>,
+) -> BTreeMap<String, String> {
+    let name = |key: &str| key.strip_prefix("format.").unwrap_or(key).to_owned();
+    options.iter().map(|(key, value)| (name(key), value.clone())).collect()
+}
+
+/// Finds the column that is the time, or adds it.
+fn add_time(rows: &mut Rows, state: &SessionState, declared: &SchemaRef, text: &str) -> Result<()> {
+    let schema = DFSchema::try_from(Arc::clone(declared))?;
+    let wrong = |why: String| Error::usage(format!("option 'event_time' is '{text}', {why}"));
+    let time = state.create_logical_expr(text, &schema);
+    let time = time.map_err(|cause| {
+        wrong("which is neither a column nor an expression of columns".to_owned()).caused_by(cause)
+    })?;
+    let physical = state.create_physical_expr(time.clone(), &schema)?;
+    let found = physical.data_type(declared)?;
+    if !matches!(found, DataType::Timestamp(..)) {
+        return Err(wrong(format!("which is {found}, expected a timestamp")));
+    }
+    if matches!(time, Expr::Column(_)) {
+        return Ok(());
+    }
+    if declared.column_with_name(EVENT_TIME).is_some() {
+        return Err(wrong("but there is a column 'event_time': name that column".to_owned()));
+    }
+    let mut fields = declared.fields().to_vec();
+    fields.push(Arc::new(Field::new(EVENT_TIME, found, true)));
+    rows.schema = Arc::new(Schema::new(fields));
+    rows.event_time = Some(physical);
+    Ok(())
+}
+
+#[async_trait]
+impl TableProvider for StreamTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.rows.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        if !self.is_batch {
+            return Err(Error::usage(format!(
+                "table '{}' has no end, so no answer to this query is the last: create a materialized view \
+                 of it and select from that, insert into a console, or run the script with --batch",
+                self.name
+            ))
+            .into());
+        }
+        let schema = self.schema();
+        let cursor = Mutex::new(Some(self.cursor()?));
+        let all = Arc::new(All { schema: Arc::clone(&schema), cursor });
+        StreamingTable::try_new(schema, vec![all])?.scan(state, projection, filters, limit).await
+    }
+}
+
+/// All that is there.
+struct All {
+    schema: SchemaRef,
+    cursor: Mutex<Option<Cursor>>,
+}
+
+impl fmt::Debug for All {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("All")
+    }
+}
+
+impl PartitionStream for All {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let rows = stream::try_unfold((cursor, VecDeque::new()), next);
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
+    }
+}
+
+type Rest = (Option<Cursor>, VecDeque<RecordBatch>);
+
+async fn next((mut cursor, mut waiting): Rest) -> EngineResult<Option<(RecordBatch, Rest)>> {
+    loop {
+        if let Some(batch) = waiting.pop_front() {
+            return Ok(Some((batch, (cursor, waiting))));
+        }
+        let Some(open) = &mut cursor else { return Ok(None) };
+        let taken = open.take(None).map_err(DataFusionError::from)?;
+        waiting.extend(taken.chunks.into_iter().map(|chunk| chunk.rows));
+        if taken.is_ended {
+            cursor = None;
+        } else if waiting.is_empty() {
+            open.changed().await;
+        }
+    }
+}
