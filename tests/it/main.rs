@@ -39,6 +39,7 @@ mod drivers_simulated; // drivers that die, in an order of calls that a seed dec
 mod faults; // the tools that break things: each does what it says
 mod feed; // servers of lines, and what their clients get
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
+mod lab; // the scripts of the streaming lab
 mod history; // several processes whose statements must be one after the other
 mod commands; // whole jobs with the binary, on files and on S3
 mod functions; // the k-means functions in SQL, and a golden run of them

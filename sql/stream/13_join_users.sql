@@ -1,0 +1,13 @@
+-- Each row with the names of its user, from a file that has an end.
+CREATE UNBOUNDED EXTERNAL TABLE iot ("Arrival_Time" TIMESTAMP, "Creation_Time" TIMESTAMP, "Device" VARCHAR,
+  "Index" BIGINT, "Model" VARCHAR, "User" VARCHAR, gt VARCHAR, x DOUBLE, y DOUBLE, z DOUBLE)
+STORED AS JSON LOCATION '${iot:-tcp://127.0.0.1:9999}';
+CREATE VIEW iot_ok AS SELECT * FROM drop_nulls(iot);
+CREATE EXTERNAL TABLE users STORED AS CSV LOCATION '${users:-data/stream/users.csv}'
+OPTIONS ('delimiter' ';', 'has_header' 'true');
+CREATE EXTERNAL TABLE console STORED AS CONSOLE LOCATION 'stdout'
+OPTIONS ('mode' 'append', 'trigger' '5 seconds');
+INSERT INTO console
+SELECT "User", "FirstName", "LastName", gt, "Creation_Time" FROM iot_ok JOIN users USING ("User");
+CALL wait('${seconds:-10} seconds');
+CALL stop(console);

@@ -1,0 +1,111 @@
+//! The scripts in `sql/stream/`, over lines that `pleiad feed` makes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::cli::{outcome, pleiad};
+
+/// What is run.
+const SCRIPTS: [&str; 20] = [
+    "sql/stream/01_raw_lines.sql",
+    "sql/stream/02_typed_rows.sql",
+    "sql/stream/03_view.sql",
+    "sql/stream/04_count_errors.sql",
+    "sql/stream/05_drop_nulls.sql",
+    "sql/stream/06_activity_view.sql",
+    "sql/stream/07_activity_update.sql",
+    "sql/stream/08_stairs.sql",
+    "sql/stream/09_cube.sql",
+    "sql/stream/10_event_time.sql",
+    "sql/stream/11_tumbling.sql",
+    "sql/stream/12_sliding.sql",
+    "sql/stream/13_join_users.sql",
+    "sql/stream/14_join_then_count.sql",
+    "sql/stream/15_count_then_join.sql",
+    "sql/stream/16_wiki_changes.sql",
+    "sql/stream/17_wiki_counts.sql",
+    "sql/stream/18_wiki_frwiki.sql",
+    "sql/stream/19_wiki_sensitive.sql",
+    "sql/stream/20_words.sql",
+];
+
+/// Rows of a table in CSV without their header.
+type Rows = Vec<Vec<String>>;
+
+/// What each script answers with `--batch`, by its number.
+fn answers(lab: &Path) -> BTreeMap<&'static str, Rows> {
+    let answer = |script: &str| {
+        let mut command = pleiad(&["run", script, "--batch"]);
+        for input in ["iot", "changes", "quotes"] {
+            command.args(["--set", &format!("{input}={}", lab.join(input).display())]);
+        }
+        let (code, stdout, stderr) = outcome(command.current_dir(env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(code, 0, "{script}: {stderr}");
+        let rows = stdout.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect());
+        rows.collect()
+    };
+    let number = |script: &'static str| &script["sql/stream/".len()..][..2];
+    SCRIPTS.into_iter().map(|script| (number(script), answer(script))).collect()
+}
+
+/// Lines of a feed, in a file.
+fn feed(lab: &Path, name: &str, words: &[&str]) {
+    let (code, lines, stderr) = outcome(pleiad(&["feed"]).args(words).arg("--print"));
+    assert_eq!(code, 0, "{stderr}");
+    std::fs::write(lab.join(name), lines).expect("a file");
+}
+
+/// The sum of a column.
+fn sum(rows: &Rows, column: usize) -> usize {
+    rows.iter().map(|row| row[column].parse::<usize>().expect("a count")).sum()
+}
+
+#[test]
+fn the_scripts_of_the_lab_agree_with_each_other() {
+    let lab = tempfile::tempdir().expect("a folder");
+    let start = ["--seed", "7", "--start", "2026-01-01T00:00:00Z"];
+    feed(lab.path(), "iot", &[&["iot_1", "--count", "1000", "--rate", "500"], &start[..]].concat());
+    feed(
+        lab.path(),
+        "changes",
+        &[&["recentchange", "--count", "1500", "--rate", "1000"], &start[..]].concat(),
+    );
+    feed(lab.path(), "quotes", &["quotes", "--count", "40", "--rate", "max"]);
+    let answers = answers(lab.path());
+    let rows = |number: &str| &answers[number];
+
+    // Errors are counted and left out.
+    assert_eq!(rows("02").len(), 1000);
+    assert_eq!(rows("03")[0][0], "1000");
+    let valid = sum(rows("05"), 0);
+    assert!((900..1000).contains(&valid), "{valid} rows are valid");
+    let errors: BTreeMap<_, _> = rows("04").iter().map(|row| (row[0].as_str(), &row[1])).collect();
+    assert_eq!(errors["false"], &valid.to_string());
+    assert_eq!(errors["true"], &(1000 - valid).to_string());
+    assert_eq!(rows("03")[0][1], valid.to_string(), "errors have no number of their own");
+
+    // A view and a console answer the same, and each valid row is counted once.
+    let of_console: BTreeMap<_, _> = rows("07").iter().map(|row| (&row[0], &row[1])).collect();
+    let of_view: BTreeMap<_, _> = rows("06").iter().map(|row| (&row[0], &row[1])).collect();
+    assert_eq!(of_console, of_view);
+    assert_eq!(sum(rows("06"), 1), valid);
+    assert_eq!(sum(rows("09"), 2), 4 * valid, "by both, by each, and of all");
+    assert_eq!(sum(rows("11"), 1), valid);
+    assert_eq!(sum(rows("12"), 1), 2 * valid, "a row is in two windows");
+    let on_stairs = rows("06").iter().filter(|row| row[0].starts_with("stairs"));
+    assert_eq!(rows("08").len(), sum(&on_stairs.cloned().collect(), 1));
+    assert_eq!(rows("10").len(), 1000);
+
+    // Every user is known, and the order of join and count is free.
+    assert_eq!(rows("13").len(), valid);
+    assert_eq!(rows("14"), rows("15"));
+    assert_eq!(sum(rows("14"), 3), valid);
+
+    assert_eq!(sum(rows("17"), 1), 1500);
+    assert!(sum(rows("18"), 1) % 12 == 0 && !rows("18").is_empty(), "an edit is in twelve windows");
+    let sensitive = sum(rows("19"), 0);
+    assert!((1..1500).contains(&sensitive), "{sensitive} changes of pages on the list");
+    let words = std::fs::read_to_string(lab.path().join("quotes")).expect("quotes");
+    let quotes = words.lines().map(|line| line.split_once("\"quote\": ").expect(line).1);
+    assert_eq!(sum(rows("20"), 1), quotes.map(|quote| quote.split(' ').count()).sum::<usize>());
+}
