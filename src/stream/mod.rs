@@ -1,8 +1,8 @@
 //! Tables without an end, and the queries that stand over them.
 //!
 //! A standing query runs in small batches, each an ordinary bounded plan over the rows that have come: a
-//! [`source`] reads lines, [`shared`] keeps them until every query has taken them, [`query`] runs batch after
-//! batch, [`cut`] carries the state of aggregates from one to the next. Run in one batch over the same rows
+//! `source` reads lines, `shared` keeps them until every query has taken them, `query` runs batch after
+//! batch, `cut` carries the state of aggregates from one to the next. Run in one batch over the same rows
 //! the same query gives the same answer.
 
 mod check; // what a standing query may be

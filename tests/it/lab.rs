@@ -102,7 +102,10 @@ fn the_scripts_of_the_lab_agree_with_each_other() {
     assert_eq!(sum(rows("14"), 3), valid);
 
     assert_eq!(sum(rows("17"), 1), 1500);
-    assert!(sum(rows("18"), 1) % 12 == 0 && !rows("18").is_empty(), "an edit is in twelve windows");
+    assert!(
+        sum(rows("18"), 1).is_multiple_of(12) && !rows("18").is_empty(),
+        "an edit is in twelve windows"
+    );
     let sensitive = sum(rows("19"), 0);
     assert!((1..1500).contains(&sensitive), "{sensitive} changes of pages on the list");
     let words = std::fs::read_to_string(lab.path().join("quotes")).expect("quotes");
