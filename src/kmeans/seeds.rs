@@ -25,6 +25,8 @@ const DEFAULT_K: usize = 7;
 const SAMPLE_ROWS: std::ops::RangeInclusive<usize> = 20_000..=100_000;
 /// Diagnosis runs a model a partition; beyond this many it would cost more than it shows.
 const MAX_DIAGNOSED_PARTITIONS: usize = 16;
+/// Squares of distances to what is nearer are doubles: 2^500.
+const FAR: f64 = f64::from_bits((1023 + 500) << 52);
 
 /// First models, in the order (k, start), then those of the diagnosis.
 ///
@@ -34,8 +36,15 @@ pub(super) async fn first_models(work: &Loop<'_>, session: &Session) -> Result<V
     let params = &work.params;
     let mut models = match params.start() {
         Start::Given => {
-            let centroids = work.space.coordinates().place(given(session, params).await?);
-            vec![ModelState::at(Role::Global, 0, centroids)]
+            let centroids = given(session, params).await?;
+            let placed = work.space.coordinates().place(centroids.clone());
+            if let Some((_, far)) = placed.iter().zip(&centroids).find(|(x, _)| x.abs() > FAR) {
+                return Err(Error::data(format!(
+                    "a given centroid has the coordinate {far:?}, 2^500 times as far as the rows of \
+                     its column go: begin nearer to them"
+                )));
+            }
+            vec![ModelState::at(Role::Global, 0, placed)]
         }
         Start::PlusPlus => drawn(work, Draw::PlusPlus).await?,
         Start::Random => drawn(work, Draw::Random).await?,

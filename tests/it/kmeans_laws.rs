@@ -283,7 +283,12 @@ proptest! {
             options += &format!(" --start given --centroids {path}");
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let outcome = runtime.block_on(tables.run("points", &options)).unwrap();
+        let outcome = match runtime.block_on(tables.run("points", &options)) {
+            Ok(outcome) => outcome,
+            // Nothing leaves the driver: a centroid at 1, and rows at 1e-308.
+            Err(error) if error.to_string().contains("2^500 times as far") => return Ok(()),
+            Err(error) => panic!("{error}"),
+        };
         let found = numbers(&outcome);
         prop_assert!(found.iter().all(|number| number.is_finite()), "{found:?}");
         let rows: u64 = outcome.models[0].partitions.values().map(|f| f.rows + f.skipped).sum();
