@@ -145,10 +145,10 @@ impl Query {
         let mut all = Arrived { rows: 0, has_more: false, is_drained: true, is_ended: true };
         let (mut bad, mut inexact) = (0, 0);
         for input in &mut self.inputs {
+            let taken = input.cursor.take(input.max_files)?;
             for warning in input.cursor.warnings() {
                 self.observer.report(Event::Warning(warning));
             }
-            let taken = input.cursor.take(input.max_files)?;
             all.has_more |= taken.has_more;
             all.is_drained &= taken.is_drained;
             all.is_ended &= taken.is_ended;

@@ -7,6 +7,7 @@
 //! | a file, also `.gz` | with the file |
 //! | a directory | never: files that are added are read, each once, the oldest first |
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -20,10 +21,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
 use flate2::read::MultiGzDecoder;
 
-use super::decode::Decoder;
+use super::decode::{BadLine, Decoder};
 use super::lines::{Lines, ranges};
 use super::shared::{Buffer, Chunk};
 use crate::error::{Error, Kind, Result};
+use crate::storage::Location;
 
 /// Bytes that are decoded at once.
 const PIECE: usize = 1 << 20;
@@ -56,8 +58,10 @@ impl Place {
                     _ => Err(Error::usage(format!("'{location}' has no port, {expected}"))),
                 }
             }
-            Some(("file", path)) => Ok(Self::Files(PathBuf::from(path))),
-            None => Ok(Self::Files(PathBuf::from(location))),
+            Some(("file", _)) | None => match Location::parse(location)?.local_path() {
+                Some(path) => Ok(Self::Files(path.to_owned())),
+                None => Err(Error::usage(format!("'{location}' is not a local file, {expected}"))),
+            },
             Some((scheme, _)) => Err(Error::usage(format!(
                 "a stream is not read from '{scheme}://' locations, {expected}"
             ))),
@@ -80,7 +84,8 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    fn decode(&self, lines: &[u8], first: u64) -> Result<(Chunk, u64)> {
+    /// The rows of lines, how many lines they were, and the first that could not be read.
+    fn decode(&self, lines: &[u8], first: u64) -> Result<(Chunk, u64, Option<BadLine>)> {
         let decoded = self.decoder.decode(lines, first)?;
         let mut rows = decoded.batch;
         if let Some(event_time) = &self.event_time {
@@ -90,7 +95,8 @@ impl Rows {
         }
         let bad = decoded.bad.len() as u64;
         let (bytes, inexact) = (lines.len(), decoded.inexact);
-        Ok((Chunk { rows, bytes, bad, inexact, ends_file: false }, decoded.lines))
+        let chunk = Chunk { rows, bytes, bad, inexact, ends_file: false };
+        Ok((chunk, decoded.lines, decoded.bad.into_iter().next()))
     }
 }
 
@@ -101,6 +107,8 @@ pub(super) struct Reader {
     pub(super) buffer: Arc<Buffer>,
     /// Whether what is there now is all.
     pub(super) ends: bool,
+    /// Whether it has warned of a line that cannot be read.
+    pub(super) has_warned: Cell<bool>,
 }
 
 impl Reader {
@@ -128,13 +136,23 @@ impl Reader {
         let pieces = ranges(lines, PIECE);
         let last = pieces.len();
         for (at, piece) in pieces.into_iter().enumerate() {
-            let (mut chunk, count) = self.rows.decode(&lines[piece], number)?;
+            let (mut chunk, count, bad) = self.rows.decode(&lines[piece], number)?;
+            if let Some(bad) = bad
+                && !self.has_warned.replace(true)
+            {
+                self.buffer.warn(format!(
+                    "line {} of a stream cannot be read: {}; option 'on_error' of the table says what becomes \
+                     of such lines",
+                    bad.position + 1,
+                    bad.reason
+                ));
+            }
             chunk.ends_file = ends_file && at + 1 == last;
             number += count;
             self.buffer.push(chunk);
         }
         if last == 0 && ends_file {
-            let (chunk, _) = self.rows.decode(&[], first)?;
+            let (chunk, ..) = self.rows.decode(&[], first)?;
             self.buffer.push(Chunk { ends_file, ..chunk });
         }
         Ok(number - first)
@@ -171,9 +189,19 @@ impl Reader {
                 Ok(connection) => {
                     wait = FIRST_WAIT;
                     is_said = false;
-                    number += self.connection(connection, number)?;
-                    if self.ends {
-                        return Ok(());
+                    let (count, end) = self.connection(connection, number)?;
+                    number += count;
+                    match end {
+                        Ok(()) if self.ends => return Ok(()),
+                        Ok(()) => {}
+                        Err(cause) => {
+                            let what =
+                                format!("the connection to 'tcp://{address}' broke: {cause}");
+                            if self.ends {
+                                return Err(Error::new(Kind::Unreachable, what));
+                            }
+                            self.buffer.warn(format!("{what}: connecting again"));
+                        }
                     }
                 }
                 Err(cause) => {
@@ -193,12 +221,17 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads until the other side closes; how many lines there were.
-    fn connection(&self, mut connection: TcpStream, first: u64) -> Result<u64> {
+    /// Reads to the end of a connection: how many lines there were, and whether it was closed or broke.
+    fn connection(
+        &self,
+        mut connection: TcpStream,
+        first: u64,
+    ) -> Result<(u64, std::io::Result<()>)> {
         let failed = |cause| Error::io("cannot read from a connection", cause);
         connection.set_read_timeout(Some(SILENCE)).map_err(failed)?;
         let (mut lines, mut number) = (Lines::new(), first);
         let mut bytes = vec![0; PIECE];
+        let mut end = Ok(());
         while !self.is_left() {
             match connection.read(&mut bytes) {
                 Ok(read) if read > 0 => {
@@ -212,14 +245,15 @@ impl Reader {
                         cause.kind(),
                         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
                     ) => {}
-                // Closed, or broken: what has come is read.
-                Ok(_) | Err(_) => {
+                // What has come is read.
+                last => {
                     number += self.push(&lines.end(), number, false)?;
+                    end = last.map(drop);
                     break;
                 }
             }
         }
-        Ok(number - first)
+        Ok((number - first, end))
     }
 
     fn files(&self, path: &Path) -> Result<()> {

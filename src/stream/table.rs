@@ -1,5 +1,6 @@
 //! A table without an end: a source, how its lines are read, and the time of a row.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -98,7 +99,7 @@ impl StreamTable {
         let (place, rows) = (self.place.clone(), self.rows.clone());
         // A directory is not closed as a connection is.
         let ends = self.is_batch || (self.options.ends && !place.is_replayed());
-        Reader { place, rows, buffer, ends }.start()?;
+        Reader { place, rows, buffer, ends, has_warned: Cell::default() }.start()?;
         Ok(cursor)
     }
 }
@@ -202,6 +203,9 @@ async fn next((mut cursor, mut waiting): Rest) -> EngineResult<Option<(RecordBat
         }
         let Some(open) = &mut cursor else { return Ok(None) };
         let taken = open.take(None).map_err(DataFusionError::from)?;
+        for warning in open.warnings() {
+            tracing::warn!("{warning}");
+        }
         waiting.extend(taken.chunks.into_iter().map(|chunk| chunk.rows));
         if taken.is_ended {
             cursor = None;

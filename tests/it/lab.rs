@@ -112,3 +112,15 @@ fn the_scripts_of_the_lab_agree_with_each_other() {
     let quotes = words.lines().map(|line| line.split_once("\"quote\": ").expect(line).1);
     assert_eq!(sum(rows("20"), 1), quotes.map(|quote| quote.split(' ').count()).sum::<usize>());
 }
+
+#[test]
+fn lines_that_cannot_be_read_are_warned_of_once() {
+    let lab = tempfile::tempdir().expect("a folder");
+    let lines = lab.path().join("iot");
+    std::fs::write(&lines, "{\"gt\": \"walk\"}\n{\"gt\": \n{\"gt\": \n").expect("a file");
+    let mut command = pleiad(&["run", "sql/stream/04_count_errors.sql", "--batch", "--set"]);
+    command.arg(format!("iot={}", lines.display())).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let (code, stdout, stderr) = outcome(&mut command);
+    assert_eq!((code, stdout.as_str()), (0, "error,n\nfalse,1\ntrue,2\n"), "{stderr}");
+    assert_eq!(stderr.matches("line 2 of a stream cannot be read").count(), 1, "{stderr}");
+}

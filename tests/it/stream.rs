@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::fs;
 
+use datafusion::common::runtime::SpawnedTask;
 use proptest::prelude::*;
 use rstest::rstest;
+use tokio::io::AsyncWriteExt;
 
 use crate::support::stream::{rows, script, serve};
 
@@ -310,6 +312,26 @@ async fn a_query_that_fails_says_why_and_what_it_had_stays() {
     assert_eq!(error.kind().exit_code(), 65);
     assert_eq!(error.to_string(), "standing query 'v' has ended");
     assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), ["1"]);
+}
+
+/// What came before a connection broke is not all that there was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_is_not_one_that_ends() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let location = format!("tcp://{}", listener.local_addr().unwrap());
+    let _server = SpawnedTask::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            client.write_all(b"{\"i\": 1}\n").await.unwrap();
+            client.set_zero_linger().unwrap(); // it is reset, not closed
+        }
+    });
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE b (i BIGINT) STORED AS JSON LOCATION '${in}' \
+                OPTIONS ('on_close' 'end'); CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM b; \
+                CALL wait(drained => true)";
+    let (script, _) = script(false);
+    let error = rows(&script, text, &[("in", &location)]).await.unwrap_err();
+    assert_eq!(error.kind().exit_code(), 69, "{error}");
 }
 
 /// An expression adds a column; a column that is named stays what it is.
