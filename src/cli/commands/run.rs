@@ -28,8 +28,9 @@ use crate::stream::duration;
 /// string or a number, or by plain text where it is inside quotes.
 ///
 /// After FROM you can write the name of a table, or a location in quotes: FROM 's3://bucket/x.parquet'.
-/// CALL runs generate, partition, kmeans, dbscan or kdistance: CALL kmeans(input => 'people', columns
-/// => 'age,weight', k => 7, into => 'm') makes the tables m_model, m_figures and so on.
+/// CALL runs generate, partition, kmeans, predict, dbscan or kdistance: CALL kmeans(input => 'people',
+/// columns => 'age,weight', k => 7, into => 'm') makes the tables m_model, m_figures and so on. CALL wait,
+/// watch and stop are for standing queries.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
