@@ -18,7 +18,7 @@ use object_store::path::Path;
 use super::entries::{self, ObjectOrFolder};
 use super::roots::{LAST_RANK, Roots, rank};
 use crate::error::{Error, Result};
-use crate::storage::{LocalFiles, Location, Store, Stores, blocking};
+use crate::storage::{LocalFiles, Location, Store, Stores, blocking, is_upload_note};
 use crate::table::dataset_around;
 
 /// What else than single objects may be removed.
@@ -39,7 +39,18 @@ pub struct Removal {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    names: Vec<String>,
     work: Work,
+}
+
+impl Removal {
+    /// What is removed but for the notes that writers leave each other.
+    pub fn content(&self) -> impl Iterator<Item = Location> {
+        self.names.iter().map(|name| match name.as_str() {
+            "" => self.location.clone(),
+            name => self.location.join(name),
+        })
+    }
 }
 
 /// What there is to do, each name with its [`rank`].
@@ -85,7 +96,10 @@ pub async fn look(stores: &Arc<Stores>, location: &Location, allowed: Allowed) -
             "'{location}' is {files} file{s} with {bytes} bytes: pass --yes to remove all of that"
         )));
     }
-    Ok(Removal { location: location.clone(), files, bytes, work: found.work })
+    let is_content = |name: &str| !found.roots.is_of_runs(name) && !is_upload_note(name);
+    let names = found.names.iter().map(|(name, _)| name).filter(|name| is_content(name));
+    let names = names.cloned().collect();
+    Ok(Removal { location: location.clone(), files, bytes, names, work: found.work })
 }
 
 fn objects(found: Vec<(String, ObjectMeta)>) -> Targets {

@@ -73,6 +73,19 @@ fn what_is_moved_is_there_and_no_longer_here(#[case] on: On) {
     assert_eq!(lab.run("cat @people/properties").0, 66);
 }
 
+#[test]
+fn what_is_not_copied_is_not_removed_by_a_move() {
+    let lab = Lab::new(On::Files);
+    put(&lab, &["in/b.csv"]);
+    let location = lab.location("in/link");
+    let link = location.local_path().unwrap();
+    std::os::unix::fs::symlink("nowhere", link).unwrap();
+    check_refused("mv", lab.run("mv @in @out --recursive"), 75, "was not copied");
+    assert!(link.is_symlink());
+    assert_eq!(lab.done("cat @in/b.csv"), "in/b.csv");
+    assert_eq!(lab.done("cat @out/b.csv"), "in/b.csv");
+}
+
 #[rstest]
 #[case(On::Files)]
 #[case(On::S3)]
