@@ -34,6 +34,10 @@ bench-query DIR PYTHON="python3":
 bench-csv DIR PYTHON="python3":
     bash benches/csv.sh {{quote(DIR)}} {{quote(PYTHON)}}
 
+# The streaming lab's queries over DIR/iot (made by a peer's data maker) by Pleiad and by Spark in turn, three times
+bench-stream DIR PYTHON="python3":
+    bash benches/stream.sh {{quote(DIR)}} {{quote(PYTHON)}}
+
 # dist/pleiad-VERSION-TRIPLE.tar.gz: a static binary, completions, man pages
 dist:
     bash .ci/dist

@@ -11,12 +11,16 @@ use std::sync::Arc;
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::collect;
-use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::execution_plan::{
+    ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states,
+};
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
 use super::check;
 use super::slot::{Plan, Slot, SlotExec, is_live};
@@ -25,6 +29,9 @@ use crate::error::{Error, Result};
 /// The state of each cut: rows of partial aggregates, a key perhaps more than once.
 pub(super) type State = Vec<Vec<RecordBatch>>;
 
+/// After so many runs joins build their tables anew, since they also keep the metrics of each run.
+const KEPT_RUNS: u64 = 1000;
+
 /// A kept plan and its state.
 pub(super) struct Incremental {
     above: Arc<Above>,
@@ -32,6 +39,9 @@ pub(super) struct Incremental {
     /// For plans whose state is accounted for by `memory`.
     unaccounted: Arc<TaskContext>,
     memory: MemoryReservation,
+    /// The plan of a query without an aggregate.
+    alone: Plan,
+    runs: u64,
 }
 
 struct Cut {
@@ -82,8 +92,9 @@ impl Incremental {
             }
             false => {}
         }
+        let alone = Arc::clone(&plan);
         let above = Arc::new(Above { plan, states, context });
-        Ok(Self { above, cuts, unaccounted, memory })
+        Ok(Self { above, cuts, unaccounted, memory, alone, runs: 0 })
     }
 
     /// What stands above the cuts; of a query without an aggregate all of it.
@@ -110,9 +121,10 @@ impl Incremental {
     /// Takes in the rows that the slots of the input hold; the state of the keys that they touched, which is
     /// asked of queries with one aggregate only.
     pub(super) async fn fold(&mut self, touched: bool) -> Result<State> {
+        self.forget_sometimes()?;
         let mut found = Vec::new();
         for cut in &mut self.cuts {
-            let partial = reset_plan_states(Arc::clone(&cut.partial))?;
+            let partial = again(&cut.partial)?;
             let delta = collect(partial, Arc::clone(&self.above.context)).await?;
             let delta: Vec<_> = delta.into_iter().filter(|rows| rows.num_rows() > 0).collect();
             cut.young.extend(delta.iter().cloned());
@@ -136,9 +148,22 @@ impl Incremental {
         Ok(found)
     }
 
+    /// Lets the plans go of what they keep, once in a while.
+    fn forget_sometimes(&mut self) -> Result<()> {
+        self.runs += 1;
+        if self.runs.is_multiple_of(KEPT_RUNS) {
+            let plans = self.cuts.iter_mut().map(|cut| &mut cut.partial).chain([&mut self.alone]);
+            for plan in plans {
+                *plan = reset_plan_states(Arc::clone(plan))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The answer to the rows of a batch alone.
-    pub(super) async fn rows(&self) -> Result<Vec<RecordBatch>> {
-        let plan = reset_plan_states(Arc::clone(&self.above.plan))?;
+    pub(super) async fn rows(&mut self) -> Result<Vec<RecordBatch>> {
+        self.forget_sometimes()?;
+        let plan = again(&self.alone)?;
         Ok(collect(plan, Arc::clone(&self.above.context)).await?)
     }
 
@@ -180,6 +205,31 @@ impl Above {
     pub(super) fn aggregates(&self) -> usize {
         self.states.len()
     }
+}
+
+/// `plan` as it is run once more. A join keeps the table that it has built of a side without a stream.
+fn again(plan: &Plan) -> Result<Plan> {
+    if !is_live(plan) {
+        return Ok(reset_plan_states(Arc::clone(plan))?);
+    }
+    let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>()
+        && keeps_its_table(join)
+    {
+        let sides = vec![Arc::clone(join.left()), again(join.right())?];
+        return Ok(Arc::clone(plan).replace_children(sides, keep)?);
+    }
+    let children = plan.children().into_iter().map(again).collect::<Result<_>>()?;
+    Ok(Arc::clone(plan).reset_state()?.replace_children(children, keep)?)
+}
+
+/// Whether the table that a join builds is without a stream, one for all tasks, and not marked by the rows
+/// that are looked up in it.
+fn keeps_its_table(join: &HashJoinExec) -> bool {
+    use JoinType::{Inner, Right, RightAnti, RightMark, RightSemi};
+    *join.partition_mode() == PartitionMode::CollectLeft
+        && !is_live(join.left())
+        && matches!(join.join_type(), Inner | Right | RightAnti | RightMark | RightSemi)
 }
 
 fn has_live_aggregate(plan: &Plan) -> bool {

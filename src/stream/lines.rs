@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 /// The longest line, in bytes without its end.
 pub(crate) const MAX_LINE: usize = 16 << 20;
 
@@ -35,7 +37,7 @@ impl Lines {
 
     /// Adds bytes as they came, cut anywhere.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) {
-        while let Some(lf) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(lf) = memchr(b'\n', bytes) {
             self.add(&bytes[..lf]);
             self.kept.push(b'\n');
             self.pass_mark();

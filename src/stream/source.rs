@@ -12,6 +12,8 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
 use flate2::read::MultiGzDecoder;
+use memchr::memchr_iter;
 
 use super::decode::{BadLine, Decoder};
 use super::lines::{Lines, ranges};
@@ -83,9 +86,30 @@ pub(super) struct Rows {
     pub(super) event_time: Option<Arc<dyn PhysicalExpr>>,
 }
 
+/// The rows of lines, how many lines they were, and the first that could not be read.
+type Decoded = (Chunk, u64, Option<BadLine>);
+
 impl Rows {
-    /// The rows of lines, how many lines they were, and the first that could not be read.
-    fn decode(&self, lines: &[u8], first: u64) -> Result<(Chunk, u64, Option<BadLine>)> {
+    /// Lines in pieces, in order; those of several pieces on several cores.
+    fn decode_at_once(&self, lines: &[u8], first: u64) -> Vec<Result<Decoded>> {
+        let pieces = ranges(lines, PIECE);
+        if let [piece] = &pieces[..] {
+            return vec![self.decode(&lines[piece.clone()], first)];
+        }
+        std::thread::scope(|scope| {
+            let mut first = first;
+            let begun = pieces.into_iter().map(|piece| {
+                let (piece, number) = (&lines[piece], first);
+                first += memchr_iter(b'\n', piece).count() as u64;
+                scope.spawn(move || self.decode(piece, number))
+            });
+            let begun: Vec<_> = begun.collect();
+            let ends = begun.into_iter().map(|thread| thread.join());
+            ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    }
+
+    fn decode(&self, lines: &[u8], first: u64) -> Result<Decoded> {
         let decoded = self.decoder.decode(lines, first)?;
         let mut rows = decoded.batch;
         if let Some(event_time) = &self.event_time {
@@ -133,10 +157,10 @@ impl Reader {
     /// Pushes whole lines, the first of which has the number `first`; how many they were.
     fn push(&self, lines: &[u8], first: u64, ends_file: bool) -> Result<u64> {
         let mut number = first;
-        let pieces = ranges(lines, PIECE);
-        let last = pieces.len();
-        for (at, piece) in pieces.into_iter().enumerate() {
-            let (mut chunk, count, bad) = self.rows.decode(&lines[piece], number)?;
+        let decoded = self.rows.decode_at_once(lines, first);
+        let last = decoded.len();
+        for (at, decoded) in decoded.into_iter().enumerate() {
+            let (mut chunk, count, bad) = decoded?;
             if let Some(bad) = bad
                 && !self.has_warned.replace(true)
             {
@@ -161,21 +185,22 @@ impl Reader {
     /// Reads one text to its end.
     fn text(&self, mut text: impl Read, is_file: bool) -> Result<()> {
         let (mut lines, mut number) = (Lines::new(), 0);
-        let mut bytes = vec![0; PIECE];
+        let pieces = if is_file { cores() } else { 1 };
+        let mut bytes = vec![0; pieces * PIECE];
         while !self.is_left() {
-            match text.read(&mut bytes) {
-                Ok(0) => {
-                    self.push(&lines.end(), number, is_file)?;
-                    return Ok(());
-                }
-                Ok(read) => {
-                    lines.push(&bytes[..read]);
-                    if lines.len() > 0 {
-                        number += self.push(&lines.take(), number, false)?;
-                    }
-                }
-                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-                Err(cause) => return Err(Error::io("cannot read the lines of a stream", cause)),
+            let read = match is_file {
+                true => fill(&mut text, &mut bytes),
+                false => fill_once(&mut text, &mut bytes),
+            };
+            let read =
+                read.map_err(|cause| Error::io("cannot read the lines of a stream", cause))?;
+            if read == 0 {
+                self.push(&lines.end(), number, is_file)?;
+                return Ok(());
+            }
+            lines.push(&bytes[..read]);
+            if lines.len() > 0 {
+                number += self.push(&lines.take(), number, false)?;
             }
         }
         Ok(())
@@ -287,6 +312,32 @@ impl Reader {
             false => self.text(file, true),
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Reads what is there, at least a byte but at the end.
+fn fill_once(text: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match text.read(bytes) {
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
+}
+
+/// Reads until `bytes` are full, or to the end.
+fn fill(text: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
+    let mut all = 0;
+    while all < bytes.len() {
+        match fill_once(text, &mut bytes[all..])? {
+            0 => break,
+            read => all += read,
+        }
+    }
+    Ok(all)
 }
 
 /// The files of a directory, the oldest first; names that begin with `_` or `.` are left out.

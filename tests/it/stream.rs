@@ -208,6 +208,30 @@ async fn a_view_follows_files_that_are_added() {
     assert!(rows(&script, "FROM v", &[]).await.is_err());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_a_stream_joins_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, words) = (folder.path().join("lines"), folder.path().join("words.csv"));
+    fs::create_dir(&lines).unwrap();
+    fs::write(&words, "i,word\n1,one\n5,five\n").unwrap();
+    files(&lines, &["{\"i\": 1}"]);
+    let (script, _) = script(false);
+    let text = format!(
+        "{TABLES} CREATE MATERIALIZED VIEW v AS SELECT word FROM s JOIN '{}' USING (i)",
+        words.display()
+    );
+    rows(&script, &text, &[("in", lines.to_str().unwrap())]).await.unwrap();
+    let drained = "CALL wait(drained => true); FROM v";
+    assert_eq!(rows(&script, drained, &[]).await.unwrap(), ["one"]);
+    fs::remove_file(words).unwrap();
+    fs::write(lines.join("more.json"), "{\"i\": 5}\n").unwrap();
+    let mut found = Vec::new();
+    while found != ["five", "one"] {
+        found =
+            rows(&script, "CALL wait('100 milliseconds'); FROM v ORDER BY 1", &[]).await.unwrap();
+    }
+}
+
 #[rstest]
 #[case("SELECT * FROM s", "has no end, so no answer to this query is the last")]
 #[case("CREATE MATERIALIZED VIEW v AS SELECT * FROM names", "reads no table without an end")]

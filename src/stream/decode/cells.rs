@@ -14,12 +14,13 @@ use crate::error::{Error, Result};
 
 /// A value, read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cell<'a> {
+pub(super) enum Cell {
     Null,
     Integer(i64),
     Float(f64),
     Boolean(bool),
-    Text(&'a str),
+    /// From one byte of its line to another.
+    Text(usize, usize),
 }
 
 /// One column.
@@ -46,7 +47,7 @@ impl Column {
 
     /// Reads a value as Arrow's reader would; `None` where that takes more than a look: another way to
     /// write it, or another type.
-    fn read<'a>(&self, value: Value<'a>) -> Option<Cell<'a>> {
+    fn read(&self, value: Value<'_>) -> Option<Cell> {
         match (value.kind, self) {
             (Kind::Null, _) => Some(Cell::Null),
             (Kind::Number, Self::Integers(_)) => value.written.parse().ok().map(Cell::Integer),
@@ -54,18 +55,20 @@ impl Column {
                 value.written.parse().ok().filter(|float: &f64| float.is_finite()).map(Cell::Float)
             }
             (Kind::Boolean, Self::Booleans(_)) => Some(Cell::Boolean(value.written == "true")),
-            (Kind::Text, Self::Texts(_) | Self::Views(_)) => Some(Cell::Text(value.written)),
+            (Kind::Text, Self::Texts(_) | Self::Views(_)) => {
+                Some(Cell::Text(value.begin + 1, value.end - 1)) // without its quotes
+            }
             _ => None,
         }
     }
 
-    fn add(&mut self, cell: Cell<'_>) {
+    fn add(&mut self, cell: Cell, line: &str) {
         match (self, cell) {
             (Self::Integers(values), Cell::Integer(value)) => values.append_value(value),
             (Self::Floats(values), Cell::Float(value)) => values.append_value(value),
             (Self::Booleans(values), Cell::Boolean(value)) => values.append_value(value),
-            (Self::Texts(values), Cell::Text(value)) => values.append_value(value),
-            (Self::Views(values), Cell::Text(value)) => values.append_value(value),
+            (Self::Texts(values), Cell::Text(begin, end)) => values.append_value(&line[begin..end]),
+            (Self::Views(values), Cell::Text(begin, end)) => values.append_value(&line[begin..end]),
             (Self::Integers(values), _) => values.append_null(),
             (Self::Floats(values), _) => values.append_null(),
             (Self::Booleans(values), _) => values.append_null(),
@@ -108,13 +111,13 @@ impl Cells {
     }
 
     /// See [`Column::read`].
-    pub(super) fn read<'a>(&self, column: usize, value: Value<'a>) -> Option<Cell<'a>> {
+    pub(super) fn read(&self, column: usize, value: Value<'_>) -> Option<Cell> {
         self.columns[column].read(value)
     }
 
-    /// Adds a row.
-    pub(super) fn add<'a>(&mut self, row: impl IntoIterator<Item = Cell<'a>>) {
-        self.columns.iter_mut().zip(row).for_each(|(column, cell)| column.add(cell));
+    /// Adds a row, whose cells are of `line`.
+    pub(super) fn add(&mut self, row: &[Cell], line: &str) {
+        self.columns.iter_mut().zip(row).for_each(|(column, cell)| column.add(*cell, line));
         self.rows += 1;
     }
 

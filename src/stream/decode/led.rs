@@ -15,6 +15,8 @@ pub(super) struct LedRows {
     cells: Cells,
     others: JsonRows,
     led: Option<Led>,
+    /// The cells of the line that is read.
+    row: Vec<Cell>,
     /// Whether the last line was written in another way.
     has_missed: bool,
     /// For each row whether it is one of the others.
@@ -23,21 +25,22 @@ pub(super) struct LedRows {
 
 impl LedRows {
     pub(super) fn new(cells: Cells, others: JsonRows) -> Self {
-        Self { cells, others, led: None, has_missed: true, is_other: Vec::new() }
+        let row = vec![Cell::Null; cells.width()];
+        Self { cells, others, led: None, row, has_missed: true, is_other: Vec::new() }
     }
 
     /// Adds the row if the line is written like one before it.
     fn read(&mut self, line: &str) -> bool {
         let Some(led) = &self.led else { return false };
-        let mut row = vec![Cell::Null; self.cells.width()];
+        self.row.fill(Cell::Null);
         let mut is_plain = true;
         let is_led = led.read(line, |column, value| match self.cells.read(column, value) {
-            Some(cell) => row[column] = cell,
+            Some(cell) => self.row[column] = cell,
             None => is_plain = false,
         });
         self.has_missed |= !is_led;
         if is_led && is_plain {
-            self.cells.add(row);
+            self.cells.add(&self.row, line);
             self.is_other.push(false);
             self.has_missed = false;
         }
@@ -65,7 +68,8 @@ impl Rows for LedRows {
     }
 
     fn add_nulls(&mut self) -> Result<()> {
-        self.cells.add(std::iter::repeat(Cell::Null));
+        self.row.fill(Cell::Null);
+        self.cells.add(&self.row, "");
         self.is_other.push(false);
         Ok(())
     }

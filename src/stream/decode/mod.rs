@@ -13,6 +13,7 @@ mod text;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use memchr::memchr_iter;
 
 use super::lines::MAX_LINE;
 use crate::error::{Error, Result};
@@ -117,19 +118,28 @@ impl Decoder {
     /// # Errors
     /// If a line is bad and that ends the query.
     pub(crate) fn decode(&self, chunk: &[u8], first: u64) -> Result<Decoded> {
-        let mut rows = self.rows(chunk.iter().filter(|byte| **byte == b'\n').count() + 1)?;
+        let mut rows = self.rows(memchr_iter(b'\n', chunk).count() + 1)?;
         let mut bad = Vec::new();
         let mut lines = 0;
-        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
+        let text = simdutf8::basic::from_utf8(chunk).ok();
+        let ends = memchr_iter(b'\n', chunk).map(|lf| lf + 1);
+        let rest = chunk.last().is_some_and(|last| *last != b'\n').then_some(chunk.len());
+        let mut begin = 0;
+        for end in ends.chain(rest) {
+            let bytes = without_end(&chunk[begin..end]);
+            let place = begin..begin + bytes.len();
+            begin = end;
             let position = first + lines;
             lines += 1;
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.trim_ascii().is_empty() || self.is_header(position) {
+            if bytes.trim_ascii().is_empty() || self.is_header(position) {
                 continue;
             }
-            let added = match str::from_utf8(line) {
-                _ if line.len() > MAX_LINE => {
+            let line = match text {
+                Some(text) => Ok(&text[place]),
+                None => str::from_utf8(bytes),
+            };
+            let added = match line {
+                _ if bytes.len() > MAX_LINE => {
                     Err(format!("it is longer than {} MiB", MAX_LINE >> 20))
                 }
                 Ok(line) => rows.add(line),
@@ -146,7 +156,7 @@ impl Decoder {
                     )));
                 }
             }
-            let line = String::from_utf8_lossy(&line[..line.len().min(KEPT)]).into_owned();
+            let line = String::from_utf8_lossy(&bytes[..bytes.len().min(KEPT)]).into_owned();
             bad.push(BadLine { position, reason, line });
         }
         let (batch, inexact) = rows.finish()?;
@@ -156,6 +166,12 @@ impl Decoder {
     fn is_header(&self, position: u64) -> bool {
         matches!(&self.format, Format::Csv { options } if options.has_header && position == 0)
     }
+}
+
+/// A line without LF, and without CR before it.
+fn without_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 #[cfg(test)]
