@@ -24,7 +24,7 @@ use super::procedure::Call;
 use super::run::{Script, StatementResult, Watch};
 use super::statements::{Variables, split};
 use crate::error::{Error, Result};
-use crate::stream::{QueryOptions, StandingView, Start, StreamTable, duration};
+use crate::stream::{QueryOptions, StandingQueries, StandingView, Start, StreamTable, duration};
 
 /// The procedures of standing queries.
 pub(super) const OF_STANDING_QUERIES: [&str; 3] = ["wait", "watch", "stop"];
@@ -43,7 +43,11 @@ impl Script {
             context.deregister_table(create.name.clone())?;
         }
         let table: Arc<dyn TableProvider> = match create.unbounded {
-            true => Arc::new(StreamTable::create(&context.state(), create, self.is_batch)?),
+            true => {
+                let stream = StreamTable::create(&context.state(), create, self.is_batch)?;
+                self.register_beside(&create.name, "bad", Some(stream.bad()))?;
+                Arc::new(stream)
+            }
             false => Arc::new(ConsoleTable::create(create)?),
         };
         context.register_table(create.name.clone(), table)?;
@@ -72,12 +76,18 @@ impl Script {
         }
         let table = match self.is_batch {
             true => {
+                let start = self.start(name.table(), plan.clone(), options);
+                self.register_beside(&name, "late", StandingQueries::late_in_batch(&start).await)?;
                 let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
                 let rows = self.session.collect(plan).await?;
                 let schema = rows.first().map_or(schema, |rows| rows.schema());
                 Arc::new(MemTable::try_new(schema, vec![rows])?)
             }
-            false => self.standing.view(self.start(name.table(), plan, options)).await?,
+            false => {
+                let view = self.standing.view(self.start(name.table(), plan, options)).await?;
+                self.register_beside(&name, "late", self.standing.late(name.table()))?;
+                view
+            }
         };
         context.register_table(name, table)?;
         Ok(StatementResult::Nothing)
@@ -103,9 +113,26 @@ impl Script {
                 return Err(Error::usage(format!("'{name}' is not a materialized view")));
             }
             context.deregister_table(name.clone())?;
+            self.register_beside(&name, "late", None)?;
             self.standing.stop(name.table()).await?;
         }
         Ok(StatementResult::Nothing)
+    }
+
+    /// Puts a table beside the one of that name, such as `iot$bad` beside `iot`, in place of what is there.
+    fn register_beside(
+        &self,
+        name: &TableReference,
+        what: &str,
+        table: Option<Arc<dyn TableProvider>>,
+    ) -> Result<()> {
+        let context = self.session.context();
+        let beside = TableReference::bare(format!("{}${what}", name.table()));
+        context.deregister_table(beside.clone())?;
+        if let Some(table) = table {
+            context.register_table(beside, table)?;
+        }
+        Ok(())
     }
 
     /// Whether a statement inserts into a console.
@@ -141,6 +168,8 @@ impl Script {
         })?;
         let plan = self.planned(*query).await?;
         if self.is_batch {
+            let start = self.start(name.table(), plan.clone(), sink.options);
+            self.register_beside(&name, "late", StandingQueries::late_in_batch(&start).await)?;
             let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
             let rows = self.session.collect(plan).await?;
             let schema = rows.first().map_or(schema, |rows| rows.schema());
@@ -149,6 +178,7 @@ impl Script {
         }
         let start = self.start(name.table(), plan, sink.options);
         self.standing.console(start, console).await?;
+        self.register_beside(&name, "late", self.standing.late(name.table()))?;
         Ok(StatementResult::Nothing)
     }
 

@@ -3,7 +3,9 @@
 //! | query | append | update | complete |
 //! |---|---|---|---|
 //! | without an aggregate | yes | yes, as append | yes: all rows so far |
+//! | DISTINCT, or GROUP BY without a function | yes: groups that were not there | yes | yes |
 //! | with an aggregate, plain above it | no | yes: the groups that a batch touched | yes |
+//! | the same over a window of a stream with a watermark | yes: each group when it is complete | yes | yes |
 //! | ORDER BY, LIMIT, a join or another aggregate above it | no | no | yes |
 
 use datafusion::common::JoinType;
@@ -74,6 +76,12 @@ fn row_by_row(plan: &Plan, may_sort: bool) -> Result<()> {
     if name.contains("Join") {
         join(plan, live.len())?;
     }
+    if name == "UnionExec" && live.len() < plan.children().len() {
+        return Err(Error::usage(
+            "UNION ALL of a stream and a table that has an end would show the rows of the table in each batch: \
+             insert them once, or use two standing queries",
+        ));
+    }
     live.into_iter().try_for_each(|child| row_by_row(child, may_sort))
 }
 
@@ -116,32 +124,68 @@ fn join(plan: &Plan, streams: usize) -> Result<()> {
     }
 }
 
-/// Checks that a query can be shown in `mode`, by what it does above the state of its aggregates.
-pub(super) fn mode(above: &Plan, aggregates: usize, mode: OutputMode) -> Result<()> {
-    match mode {
-        _ if aggregates == 0 => Ok(()),
-        OutputMode::Complete => Ok(()),
-        OutputMode::Append => Err(Error::usage(
-            "mode append shows a row once and for good, but a group changes with each row that comes: use \
-             'mode' 'complete', or 'update' for the groups that a batch touched",
-        )),
-        OutputMode::Update if aggregates > 1 => Err(Error::usage(
-            "mode update is for one aggregate, and this query has several: use 'mode' 'complete'",
-        )),
-        OutputMode::Update => group_by_group(above, true),
+/// What the groups of a query are.
+pub(super) struct Grouped {
+    /// How many aggregates stand over streams.
+    pub(super) aggregates: usize,
+    /// Whether a group is more than its key.
+    pub(super) has_functions: bool,
+    /// Whether a group is complete some time, by the time of its rows.
+    pub(super) closes: bool,
+}
+
+/// Checks that a query can be shown in `mode`, by what it does above the state of its aggregates; `unmarked` is
+/// a stream of it without a watermark.
+pub(super) fn mode(
+    above: &Plan,
+    grouped: &Grouped,
+    unmarked: Option<&str>,
+    mode: OutputMode,
+) -> Result<()> {
+    let (word, shows) = match mode {
+        _ if grouped.aggregates == 0 => return Ok(()),
+        OutputMode::Complete => return Ok(()),
+        OutputMode::Append => ("append", "a row once and for good"),
+        OutputMode::Update => ("update", "the groups that a batch touched"),
+    };
+    if grouped.aggregates > 1 {
+        return Err(Error::usage(format!(
+            "mode {word} is for one aggregate, and this query has several: use 'mode' 'complete'"
+        )));
+    }
+    if mode == OutputMode::Append && grouped.has_functions {
+        let others = "or use 'mode' 'complete', or 'update' for the groups that a batch touched";
+        match unmarked {
+            _ if !grouped.closes => {
+                return Err(Error::usage(format!(
+                    "mode append shows a row once and for good, but a group changes with each row that comes: \
+                     group by a window of the event time of a stream with 'watermark', {others}"
+                )));
+            }
+            Some(stream) => {
+                return Err(Error::usage(format!(
+                    "mode append shows a row once and for good, but nothing says when the last row of a \
+                     window has come: give the table '{stream}' the option 'watermark', {others}"
+                )));
+            }
+            None => {}
+        }
+    }
+    match is_group_by_group(above, true) {
+        true => Ok(()),
+        false => Err(Error::usage(format!(
+            "mode {word} shows {shows}, but ORDER BY, LIMIT, a join or a second aggregate above them can change \
+             others: use 'mode' 'complete'"
+        ))),
     }
 }
 
-fn group_by_group(plan: &Plan, is_above: bool) -> Result<()> {
+fn is_group_by_group(plan: &Plan, is_above: bool) -> bool {
     let name = plan.name();
     let is_final = name == "AggregateExec" && is_directly_over_state(plan);
-    if !GROUP_BY_GROUP.contains(&name) || (name == "AggregateExec" && !is_final && is_above) {
-        return Err(Error::usage(
-            "mode update shows the groups that a batch touched, but ORDER BY, LIMIT, a join or a second \
-             aggregate above them can change others: use 'mode' 'complete'",
-        ));
-    }
-    plan.children().into_iter().try_for_each(|child| group_by_group(child, !is_final))
+    let works =
+        GROUP_BY_GROUP.contains(&name) && (name != "AggregateExec" || is_final || !is_above);
+    works && plan.children().into_iter().all(|child| is_group_by_group(child, !is_final))
 }
 
 /// Whether only plumbing is between an aggregate and the state.

@@ -5,26 +5,26 @@
 //! below runs over the rows of a batch, what is above over the state. A query without an aggregate has no cut
 //! and answers each batch alone.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::row::{RowConverter, SortField};
+use arrow::array::RecordBatch;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::collect;
 use datafusion::physical_plan::execution_plan::{
     ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 
-use super::check;
+use super::check::{self, Grouped};
+use super::closing::{Key, of_columns, of_expression};
 use super::slot::{Plan, Slot, SlotExec, is_live};
-use crate::error::{Error, Result};
+use super::state::{Groups, split};
+use super::watermark::Nanos;
+use crate::error::{Error, Kind, Result};
 
 /// The state of each cut: rows of partial aggregates, a key perhaps more than once.
 pub(super) type State = Vec<Vec<RecordBatch>>;
@@ -46,11 +46,30 @@ pub(super) struct Incremental {
 
 struct Cut {
     partial: Plan,
-    reduce: Plan,
-    reduced: Arc<Slot>,
-    keys: usize,
-    old: Vec<RecordBatch>,
-    young: Vec<RecordBatch>,
+    groups: Groups,
+    /// The aggregates that keep all values that they have seen.
+    growing: Option<String>,
+    /// Whether a group is more than its key.
+    has_functions: bool,
+}
+
+/// What is asked of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Nothing,
+    /// The groups that it touched.
+    Touched,
+    /// The groups that were not there before.
+    New,
+}
+
+/// What a batch did to the state.
+#[derive(Default)]
+pub(super) struct Folded {
+    /// The state of the groups that are wanted.
+    pub(super) shown: State,
+    /// Whether there were rows of groups that are complete.
+    pub(super) has_late: bool,
 }
 
 /// What stands above the cuts.
@@ -114,38 +133,67 @@ impl Incremental {
 
     /// The state as it is now.
     pub(super) fn state(&self) -> State {
-        let runs = |cut: &Cut| cut.old.iter().chain(&cut.young).cloned().collect();
-        self.cuts.iter().map(runs).collect()
+        self.cuts.iter().map(|cut| cut.groups.rows()).collect()
     }
 
-    /// Takes in the rows that the slots of the input hold; the state of the keys that they touched, which is
-    /// asked of queries with one aggregate only.
-    pub(super) async fn fold(&mut self, touched: bool) -> Result<State> {
+    /// Bytes of the state, and its rows.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let sizes = self.cuts.iter().map(|cut| (cut.groups.bytes(), cut.groups.len()));
+        sizes.fold((0, 0), |all, size| (all.0 + size.0, all.1 + size.1))
+    }
+
+    /// What its groups are.
+    pub(super) fn grouped(&self) -> Grouped {
+        Grouped {
+            aggregates: self.cuts.len(),
+            has_functions: self.cuts.iter().any(|cut| cut.has_functions),
+            closes: self.cuts.iter().all(|cut| !cut.groups.closes.is_empty()),
+        }
+    }
+
+    /// An aggregate that keeps all values which it has seen.
+    pub(super) fn growing(&self) -> Option<&str> {
+        self.cuts.iter().find_map(|cut| cut.growing.as_deref())
+    }
+
+    /// Takes in the rows that the slots of the input hold, but for those of groups that are complete at
+    /// `late_by`.
+    pub(super) async fn fold(&mut self, wanted: Wanted, late_by: Option<Nanos>) -> Result<Folded> {
         self.forget_sometimes()?;
-        let mut found = Vec::new();
+        let mut folded = Folded::default();
         for cut in &mut self.cuts {
             let partial = again(&cut.partial)?;
-            let delta = collect(partial, Arc::clone(&self.above.context)).await?;
-            let delta: Vec<_> = delta.into_iter().filter(|rows| rows.num_rows() > 0).collect();
-            cut.young.extend(delta.iter().cloned());
-            if bytes(&cut.young)? * 2 > bytes(&cut.old)? {
-                let all = cut.old.iter().chain(&cut.young).cloned().collect();
-                cut.reduced.set(all);
-                let reduce = reset_plan_states(Arc::clone(&cut.reduce))?;
-                cut.old = collect(reduce, Arc::clone(&self.unaccounted)).await?;
-                cut.young.clear();
-                cut.reduced.set(Vec::new());
+            let mut delta = Vec::new();
+            for rows in collect(partial, Arc::clone(&self.above.context)).await? {
+                let (late, rows) = match late_by {
+                    Some(late_by) => split(&rows, &cut.groups.closes, late_by)?,
+                    None => (None, Some(rows)),
+                };
+                folded.has_late |= late.is_some();
+                delta.extend(rows.filter(|rows| rows.num_rows() > 0));
             }
-            if touched {
-                found.push(of_keys(&delta, cut)?);
+            if wanted == Wanted::New {
+                folded.shown.push(cut.groups.new_ones(&delta)?);
+            }
+            cut.groups.add(&delta, &self.unaccounted).await?;
+            if wanted == Wanted::Touched {
+                folded.shown.push(cut.groups.touched(&delta)?);
             }
         }
-        let mut held = 0;
-        for cut in &self.cuts {
-            held += bytes(&cut.old)? + bytes(&cut.young)?;
-        }
-        self.hold(held)?;
-        Ok(found)
+        Ok(folded)
+    }
+
+    /// Takes the groups out of the state that are complete at `watermark`, if there are any.
+    pub(super) fn close(&mut self, watermark: Nanos) -> Result<Option<State>> {
+        let closed = self.cuts.iter_mut().map(|cut| cut.groups.close(watermark));
+        let closed = closed.collect::<Result<State>>()?;
+        Ok(closed.iter().any(|rows| !rows.is_empty()).then_some(closed))
+    }
+
+    /// The watermark at which all groups are complete.
+    pub(super) fn open_until(&self) -> Result<Option<Nanos>> {
+        let each = self.cuts.iter().map(|cut| cut.groups.open_until());
+        each.collect::<Result<Vec<_>>>().map(|each| each.into_iter().max().flatten())
     }
 
     /// Lets the plans go of what they keep, once in a while.
@@ -167,19 +215,41 @@ impl Incremental {
         Ok(collect(plan, Arc::clone(&self.above.context)).await?)
     }
 
-    /// Accounts for `bytes` that the query keeps.
-    pub(super) fn hold(&self, bytes: usize) -> Result<()> {
-        self.memory.try_resize(bytes).map_err(|cause| {
-            let name = self.memory.consumer().name().to_owned();
-            Error::new(
-                crate::error::Kind::Limit,
-                format!(
-                    "'{name}' has to keep {bytes} bytes, more than there is memory for: group by fewer keys, \
-                     select fewer rows, or raise --memory-limit"
-                ),
-            )
-            .caused_by(cause)
-        })
+    /// Accounts for the state, and for `kept` bytes besides.
+    pub(super) async fn hold(&mut self, kept: usize) -> Result<()> {
+        if self.memory.try_resize(self.size().0 + kept).is_ok() {
+            return Ok(());
+        }
+        self.fold_all().await?;
+        Ok(self.memory.try_resize(self.size().0 + kept)?)
+    }
+
+    /// Makes the state as small as it is, each group once.
+    async fn fold_all(&mut self) -> Result<()> {
+        for cut in &mut self.cuts {
+            cut.groups.fold(&self.unaccounted).await?;
+        }
+        Ok(())
+    }
+
+    /// An error of too little memory in words of the query, which keeps `kept` bytes besides the state.
+    pub(super) async fn explained(&mut self, cause: Error, kept: usize) -> Error {
+        if cause.kind() != Kind::Limit || self.fold_all().await.is_err() {
+            return cause;
+        }
+        let (name, (bytes, groups)) = (self.memory.consumer().name(), self.size());
+        let bytes = bytes + kept;
+        let (of, remedy) = match self.is_aggregate() {
+            true => (
+                format!(" of {groups} groups"),
+                "group by fewer keys, or in mode append or update by a window of a stream with 'watermark'",
+            ),
+            false => (String::new(), "select fewer rows, or insert them into a console"),
+        };
+        let what = format!(
+            "'{name}' keeps {bytes} bytes{of}, and there is no memory for more: {remedy}, or raise --memory-limit"
+        );
+        Error::new(Kind::Limit, what).caused_by(cause)
     }
 }
 
@@ -199,11 +269,6 @@ impl Above {
             })
         })?;
         Ok(collect(plan.data, Arc::clone(&self.context)).await?)
-    }
-
-    /// How many aggregates stand over streams.
-    pub(super) fn aggregates(&self) -> usize {
-        self.states.len()
     }
 }
 
@@ -258,40 +323,36 @@ fn cut(plan: &Plan, aggregate: &AggregateExec) -> Result<(Cut, Arc<Slot>, Plan)>
         leaf,
         aggregate.input_schema(),
     )?;
-    let (old, young) = (Vec::new(), Vec::new());
-    let reduce = Arc::new(reduce);
     let stands_for = SlotExec::new(&state, plan.schema(), false);
-    let cut = Cut { partial: Arc::clone(plan), reduce, reduced, keys, old, young };
+    let cut = Cut {
+        partial: Arc::clone(plan),
+        groups: Groups::new(Arc::new(reduce), reduced, keys, closes(aggregate)),
+        growing: growing(aggregate),
+        has_functions: !aggregate.aggr_expr().is_empty(),
+    };
     Ok((cut, state, Arc::new(stands_for)))
 }
 
-/// The rows of the state whose keys are in `delta`.
-fn of_keys(delta: &[RecordBatch], cut: &Cut) -> Result<Vec<RecordBatch>> {
-    let Some(first) = delta.first() else { return Ok(Vec::new()) };
-    if cut.keys == 0 {
-        return Ok(cut.old.iter().chain(&cut.young).cloned().collect());
-    }
-    let fields = first.columns()[..cut.keys].iter();
-    let fields = fields.map(|key| SortField::new(key.data_type().clone())).collect();
-    let rows = RowConverter::new(fields)?;
-    let mut touched = HashSet::new();
-    for batch in delta {
-        let keys = rows.convert_columns(&batch.columns()[..cut.keys])?;
-        touched.extend(keys.iter().map(|key| key.owned()));
-    }
-    let mut found = Vec::new();
-    for batch in cut.old.iter().chain(&cut.young) {
-        let keys = rows.convert_columns(&batch.columns()[..cut.keys])?;
-        let kept: BooleanArray =
-            keys.iter().map(|key| Some(touched.contains(&key.owned()))).collect();
-        found.push(filter_record_batch(batch, &kept)?);
-    }
-    Ok(found)
+/// The keys by which a group is complete some time: those that each group has a value of.
+fn closes(aggregate: &AggregateExec) -> Vec<Key> {
+    let input = aggregate.input();
+    let (columns, schema) = (of_columns(input), input.schema());
+    let group: &PhysicalGroupBy = aggregate.group_expr();
+    let keys = group.expr().iter().enumerate();
+    let keys = keys.filter(|(key, _)| group.groups().iter().all(|is_null| !is_null[*key]));
+    let closes = keys.map(|(key, (expression, _))| {
+        of_expression(expression, &columns, &schema).map(|closes| (key, closes))
+    });
+    closes.flatten().collect()
 }
 
-/// Bytes that rows take without what they share with others.
-pub(super) fn bytes(batches: &[RecordBatch]) -> Result<usize> {
-    let columns = batches.iter().flat_map(RecordBatch::columns);
-    let sizes = columns.map(|column| column.to_data().get_slice_memory_size());
-    Ok(sizes.sum::<std::result::Result<usize, _>>()?)
+/// Aggregates whose state is all values that they have seen.
+const KEEPING: &[&str] = &["median", "percentile_cont", "array_agg", "string_agg"];
+
+fn growing(aggregate: &AggregateExec) -> Option<String> {
+    let mut functions = aggregate.aggr_expr().iter();
+    let keeps = functions
+        .find(|function| function.is_distinct() || KEEPING.contains(&function.fun().name()))?;
+    let distinct = if keeps.is_distinct() { "DISTINCT " } else { "" };
+    Some(format!("{}({distinct}…)", keeps.fun().name()))
 }

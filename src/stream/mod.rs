@@ -5,20 +5,27 @@
 //! batch, `cut` carries the state of aggregates from one to the next. Run in one batch over the same rows
 //! the same query gives the same answer.
 
+mod bad; // the lines that could not be read, as a table
 mod check; // what a standing query may be
+mod closing; // when a group is complete
 mod cut; // aggregates from batch to batch
 mod decode; // whole lines to rows
+mod event_time; // the time of rows
 mod feed; // a server of lines
 mod file_lines; // the lines of a file
+mod last_rows; // the last rows of something, as a table
+mod late; // rows that come to closed windows
 mod lines; // bytes to whole lines
 mod options; // what statements say
 mod query; // batch after batch
 mod shared; // one read for all queries
 mod slot; // the leaf of a kept plan
 mod source; // where lines come from
+mod state; // the state of one aggregate
 mod standing; // the queries of a session
 mod table; // a table without an end
 mod view; // an answer, readable at any moment
+mod watermark; // how far the time of the rows has come
 
 pub use feed::{AtEnd, Clients, Feed, FeedLines, Paced, serve};
 pub use file_lines::file_lines;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
+use arrow::datatypes::IntervalMonthDayNano;
 use pleiad_core::records::Dialect;
 
 use super::decode::{CsvOptions, Format, OnError};
+use super::watermark::{Lateness, Nanos};
 use crate::error::{Error, Result};
 
 /// What of an answer a batch shows.
@@ -86,6 +88,12 @@ pub fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(all))
 }
 
+/// What a stream may say, and what one of CSV.
+const OF_STREAMS: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, \
+                          buffer, max_files";
+const OF_CSV: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, buffer, \
+                      max_files, delimiter, has_header";
+
 /// How the lines of a stream are read.
 #[derive(Clone, Debug)]
 pub(super) struct StreamOptions {
@@ -99,6 +107,10 @@ pub(super) struct StreamOptions {
     pub(super) max_files: Option<usize>,
     /// The column, or the expression, that is the time of a row.
     pub(super) event_time: Option<String>,
+    /// How much older than the newest row a row may be, and what silence means.
+    pub(super) lateness: Option<Lateness>,
+    /// How far ahead of the clock a time may be.
+    pub(super) max_ahead: Duration,
 }
 
 impl StreamOptions {
@@ -106,8 +118,8 @@ impl StreamOptions {
     pub(super) fn new(file_type: &str, given: &BTreeMap<String, String>) -> Result<Self> {
         let word = file_type.to_uppercase();
         let known = match word.as_str() {
-            "CSV" => "event_time, on_error, on_close, buffer, max_files, delimiter, has_header",
-            "JSON" | "TEXT" => "event_time, on_error, on_close, buffer, max_files",
+            "CSV" => OF_CSV,
+            "JSON" | "TEXT" => OF_STREAMS,
             _ => {
                 return Err(Error::usage(format!(
                     "format '{file_type}' is not one of a stream, expected JSON, CSV or TEXT"
@@ -122,13 +134,20 @@ impl StreamOptions {
             buffer: 64 << 20,
             max_files: None,
             event_time: None,
+            lateness: None,
+            max_ahead: Duration::from_secs(86_400),
         };
+        let (mut delay, mut idle, mut close) = (None, None, None);
         for (name, value) in given {
             if !known.split(", ").any(|word| word == name) {
                 return Err(unknown(name, &format!("a stream of {word}"), known));
             }
             match name.as_str() {
                 "event_time" => options.event_time = Some(value.clone()),
+                "watermark" => delay = Some(time_or_none(name, value)?),
+                "idle_timeout" => idle = Some(time(name, value)?),
+                "idle_close" => close = Some(time(name, value)?),
+                "max_ahead" => options.max_ahead = time(name, value)?,
                 "on_error" => {
                     options.on_error = match value.to_lowercase().as_str() {
                         "null" => OnError::Null,
@@ -167,10 +186,39 @@ impl StreamOptions {
                 }
             }
         }
+        options.lateness = match (delay, idle.or(close)) {
+            (Some(_), _) if options.event_time.is_none() => {
+                return Err(Error::usage(
+                    "option 'watermark' says how late a row may be, so it needs 'event_time', the time of a row",
+                ));
+            }
+            (Some(delay), _) => {
+                let delay = Nanos::try_from(delay.as_nanos()).unwrap_or(Nanos::MAX);
+                Some(Lateness { delay, idle: idle.unwrap_or(Duration::from_secs(5)), close })
+            }
+            (None, Some(_)) => {
+                return Err(Error::usage(
+                    "options 'idle_timeout' and 'idle_close' move the watermark, so they need 'watermark'",
+                ));
+            }
+            (None, None) => None,
+        };
         if word == "CSV" {
             options.format = Format::Csv { options: csv };
         }
         Ok(options)
+    }
+}
+
+fn time(name: &str, value: &str) -> Result<Duration> {
+    duration(value).ok_or_else(|| wrong(name, value, "a time such as '10 seconds'"))
+}
+
+/// A time, or none at all.
+fn time_or_none(name: &str, value: &str) -> Result<Duration> {
+    match parse_interval_month_day_nano(value) {
+        Ok(interval) if interval == IntervalMonthDayNano::ZERO => Ok(Duration::ZERO),
+        _ => time(name, value),
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use tokio::sync::watch;
 
+use super::event_time::Times;
 use crate::error::{Error, Result};
 
 /// Rows that came together.
@@ -22,6 +23,8 @@ pub(super) struct Chunk {
     pub(super) bad: u64,
     /// Integers in them that may not be exact.
     pub(super) inexact: u64,
+    /// The times of the rows.
+    pub(super) times: Times,
     /// Whether a file ends behind them.
     pub(super) ends_file: bool,
 }
@@ -233,7 +236,8 @@ mod tests {
     fn chunk(value: i64, ends_file: bool) -> Chunk {
         let column: arrow::array::ArrayRef = Arc::new(Int64Array::from(vec![value]));
         let rows = RecordBatch::try_from_iter([("a", column)]).unwrap();
-        Chunk { rows, bytes: 10, bad: 0, inexact: 0, ends_file }
+        let times = Times::default();
+        Chunk { rows, bytes: 10, bad: 0, inexact: 0, times, ends_file }
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) struct SlotExec {
     slot: Arc<Slot>,
     projection: Option<Vec<usize>>,
     is_input: bool,
+    /// The column that is the time of a row.
+    time: Option<usize>,
     properties: Arc<PlanProperties>,
 }
 
@@ -64,13 +66,24 @@ impl SlotExec {
             Boundedness::Bounded,
         );
         let properties = Arc::new(properties);
-        Self { slot: Arc::clone(slot), projection: None, is_input, properties }
+        Self { slot: Arc::clone(slot), projection: None, is_input, time: None, properties }
     }
 
-    fn projected(slot: &Arc<Slot>, schema: &SchemaRef, columns: &[usize]) -> Result<Self> {
-        let projected = Arc::new(schema.project(columns)?);
-        let projection = Some(columns.to_vec());
-        Ok(Self { projection, ..Self::new(slot, projected, true) })
+    fn of_table(table: &SlotTable, projection: Option<&Vec<usize>>) -> Result<Self> {
+        let (schema, time) = match projection {
+            None => (Arc::clone(&table.schema), table.time),
+            Some(columns) => {
+                let is_time = |column: &usize| Some(*column) == table.time;
+                (Arc::new(table.schema.project(columns)?), columns.iter().position(is_time))
+            }
+        };
+        let projection = projection.cloned();
+        Ok(Self { projection, time, ..Self::new(&table.slot, schema, true) })
+    }
+
+    /// The column that is the time of a row.
+    pub(super) fn time(&self) -> Option<usize> {
+        self.time
     }
 
     /// Whether it reads `slot`.
@@ -145,6 +158,8 @@ impl ExecutionPlan for SlotExec {
 pub(super) struct SlotTable {
     pub(super) slot: Arc<Slot>,
     pub(super) schema: SchemaRef,
+    /// The column that is the time of a row.
+    pub(super) time: Option<usize>,
 }
 
 #[async_trait]
@@ -164,9 +179,6 @@ impl TableProvider for SlotTable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Plan> {
-        Ok(match projection {
-            None => Arc::new(SlotExec::new(&self.slot, Arc::clone(&self.schema), true)),
-            Some(columns) => Arc::new(SlotExec::projected(&self.slot, &self.schema, columns)?),
-        })
+        Ok(Arc::new(SlotExec::of_table(self, projection)?))
     }
 }

@@ -24,7 +24,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use flate2::read::MultiGzDecoder;
 use memchr::memchr_iter;
 
+use super::bad::BadLines;
 use super::decode::{BadLine, Decoder};
+use super::event_time::{EventTime, Times};
 use super::lines::{Lines, ranges};
 use super::shared::{Buffer, Chunk};
 use crate::error::{Error, Kind, Result};
@@ -84,10 +86,12 @@ pub(super) struct Rows {
     pub(super) schema: SchemaRef,
     /// The expression that is the last column.
     pub(super) event_time: Option<Arc<dyn PhysicalExpr>>,
+    /// The column that is the time of a row.
+    pub(super) time: Option<EventTime>,
 }
 
-/// The rows of lines, how many lines they were, and the first that could not be read.
-type Decoded = (Chunk, u64, Option<BadLine>);
+/// The rows of lines, how many lines they were, and those that could not be read.
+type Decoded = (Chunk, u64, Vec<BadLine>);
 
 impl Rows {
     /// Lines in pieces, in order; those of several pieces on several cores.
@@ -119,8 +123,12 @@ impl Rows {
         }
         let bad = decoded.bad.len() as u64;
         let (bytes, inexact) = (lines.len(), decoded.inexact);
-        let chunk = Chunk { rows, bytes, bad, inexact, ends_file: false };
-        Ok((chunk, decoded.lines, decoded.bad.into_iter().next()))
+        let times = match &self.time {
+            Some(time) => time.times(&rows, jiff::Timestamp::now().as_nanosecond())?,
+            None => Times::default(),
+        };
+        let chunk = Chunk { rows, bytes, bad, inexact, times, ends_file: false };
+        Ok((chunk, decoded.lines, decoded.bad))
     }
 }
 
@@ -129,6 +137,8 @@ pub(super) struct Reader {
     pub(super) place: Place,
     pub(super) rows: Rows,
     pub(super) buffer: Arc<Buffer>,
+    /// Where the lines are kept that cannot be read.
+    pub(super) bad: Arc<BadLines>,
     /// Whether what is there now is all.
     pub(super) ends: bool,
     /// Whether it has warned of a line that cannot be read.
@@ -141,7 +151,7 @@ impl Reader {
         let work = move || {
             let read = match &self.place {
                 Place::Tcp(address) => self.connections(address),
-                Place::Stdin => self.text(std::io::stdin().lock(), false),
+                Place::Stdin => self.text(std::io::stdin().lock(), None),
                 Place::Files(path) => self.files(path),
             };
             self.buffer.end(read);
@@ -154,14 +164,14 @@ impl Reader {
         self.buffer.is_left()
     }
 
-    /// Pushes whole lines, the first of which has the number `first`; how many they were.
-    fn push(&self, lines: &[u8], first: u64, ends_file: bool) -> Result<u64> {
+    /// Pushes whole lines, the first of which has the number `first` in `file`; how many they were.
+    fn push(&self, lines: &[u8], first: u64, file: Option<&str>, ends_file: bool) -> Result<u64> {
         let mut number = first;
         let decoded = self.rows.decode_at_once(lines, first);
         let last = decoded.len();
         for (at, decoded) in decoded.into_iter().enumerate() {
             let (mut chunk, count, bad) = decoded?;
-            if let Some(bad) = bad
+            if let Some(bad) = bad.first()
                 && !self.has_warned.replace(true)
             {
                 self.buffer.warn(format!(
@@ -170,6 +180,9 @@ impl Reader {
                     bad.position + 1,
                     bad.reason
                 ));
+            }
+            if !bad.is_empty() {
+                self.bad.push(file, jiff::Timestamp::now().as_microsecond(), bad);
             }
             chunk.ends_file = ends_file && at + 1 == last;
             number += count;
@@ -182,25 +195,25 @@ impl Reader {
         Ok(number - first)
     }
 
-    /// Reads one text to its end.
-    fn text(&self, mut text: impl Read, is_file: bool) -> Result<()> {
+    /// Reads one text to its end, that of a file or of standard input.
+    fn text(&self, mut text: impl Read, file: Option<&str>) -> Result<()> {
         let (mut lines, mut number) = (Lines::new(), 0);
-        let pieces = if is_file { cores() } else { 1 };
+        let pieces = if file.is_some() { cores() } else { 1 };
         let mut bytes = vec![0; pieces * PIECE];
         while !self.is_left() {
-            let read = match is_file {
-                true => fill(&mut text, &mut bytes),
-                false => fill_once(&mut text, &mut bytes),
+            let read = match file {
+                Some(_) => fill(&mut text, &mut bytes),
+                None => fill_once(&mut text, &mut bytes),
             };
             let read =
                 read.map_err(|cause| Error::io("cannot read the lines of a stream", cause))?;
             if read == 0 {
-                self.push(&lines.end(), number, is_file)?;
+                self.push(&lines.end(), number, file, file.is_some())?;
                 return Ok(());
             }
             lines.push(&bytes[..read]);
             if lines.len() > 0 {
-                number += self.push(&lines.take(), number, false)?;
+                number += self.push(&lines.take(), number, file, false)?;
             }
         }
         Ok(())
@@ -262,7 +275,7 @@ impl Reader {
                 Ok(read) if read > 0 => {
                     lines.push(&bytes[..read]);
                     if lines.len() > 0 {
-                        number += self.push(&lines.take(), number, false)?;
+                        number += self.push(&lines.take(), number, None, false)?;
                     }
                 }
                 Err(cause)
@@ -272,7 +285,7 @@ impl Reader {
                     ) => {}
                 // What has come is read.
                 last => {
-                    number += self.push(&lines.end(), number, false)?;
+                    number += self.push(&lines.end(), number, None, false)?;
                     end = last.map(drop);
                     break;
                 }
@@ -307,9 +320,10 @@ impl Reader {
     fn file(&self, path: &Path) -> Result<()> {
         let cannot = |cause| Error::io(format!("cannot read '{}'", path.display()), cause);
         let file = File::open(path).map_err(cannot)?;
+        let name = path.to_string_lossy();
         match path.extension().is_some_and(|ending| ending == "gz") {
-            true => self.text(MultiGzDecoder::new(file), true),
-            false => self.text(file, true),
+            true => self.text(MultiGzDecoder::new(file), Some(&name)),
+            false => self.text(file, Some(&name)),
         }
     }
 }

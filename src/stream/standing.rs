@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, UInt64Array};
 use datafusion::catalog::TableProvider;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -13,17 +13,19 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::check;
-use super::cut::{Above, Incremental};
+use super::cut::{Incremental, Wanted};
+use super::late::{Late, input_with_keys};
 use super::options::{OutputMode, QueryOptions};
 use super::query::{Console, Input, Query, Sink, Status};
 use super::slot::{Slot, SlotTable};
 use super::table::StreamTable;
 use super::view::{Snapshot, StandingView};
+use super::watermark::{Lateness, Watermark};
 use crate::error::{Error, Result};
-use crate::event::Observer;
+use crate::event::{Event, Observer};
 use crate::session::Session;
 
 /// The standing queries of a session.
@@ -38,6 +40,7 @@ struct Known {
     sink: &'static str,
     status: watch::Receiver<Status>,
     stop: watch::Sender<bool>,
+    late: Option<Arc<dyn TableProvider>>,
     is_told: AtomicBool,
     /// Ends with it.
     _task: SpawnedTask<()>,
@@ -84,11 +87,6 @@ pub struct Start<'a> {
     pub observer: Arc<dyn Observer>,
 }
 
-/// Checks that an answer can be shown in `mode`.
-fn check_mode(above: &Above, mode: OutputMode) -> Result<()> {
-    check::mode(&above.plan, above.aggregates(), mode)
-}
-
 impl StandingQueries {
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Known>>> {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,13 +97,10 @@ impl StandingQueries {
     /// # Errors
     /// A query that cannot stand.
     pub async fn view(&self, start: Start<'_>) -> Result<Arc<dyn TableProvider>> {
-        let planned = planned(&start).await?;
-        if let Some(mode) = start.options.mode {
-            check_mode(planned.plan.above(), mode)?;
-        }
+        let planned = planned(&start, OutputMode::Complete).await?;
         let schema = planned.plan.above().plan.schema();
         let (newest, seen) = watch::channel(Arc::new(Snapshot::Rows(Vec::new())));
-        self.begin(start, planned, OutputMode::Complete, Sink::View(newest), "view");
+        self.begin(start, planned, Sink::View(newest), "view")?;
         Ok(Arc::new(StandingView { schema, newest: seen }))
     }
 
@@ -114,39 +109,75 @@ impl StandingQueries {
     /// # Errors
     /// A query that cannot stand, or cannot be shown in that mode.
     pub async fn console(&self, start: Start<'_>, console: Arc<dyn Console>) -> Result<()> {
-        let planned = planned(&start).await?;
-        let mode = start.options.mode.unwrap_or(OutputMode::Append);
-        check_mode(planned.plan.above(), mode)?;
-        self.begin(start, planned, mode, Sink::Console(console), "console");
-        Ok(())
+        let planned = planned(&start, OutputMode::Append).await?;
+        self.begin(start, planned, Sink::Console(console), "console")
+    }
+
+    /// The rows that came too late for the windows of the query `name`, if it closes windows.
+    pub fn late(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        self.all().iter().rfind(|known| known.name == name)?.late.clone()
+    }
+
+    /// The same, without any, of a query that runs in a batch.
+    pub async fn late_in_batch(start: &Start<'_>) -> Option<Arc<dyn TableProvider>> {
+        match planned(start, OutputMode::Complete).await {
+            Ok(planned) => planned.late.map(|late| Arc::clone(late.rows()) as _),
+            // It need not stand.
+            Err(_cannot_stand) => None,
+        }
     }
 
     fn begin(
         &self,
         start: Start<'_>,
         planned: Planned,
-        mode: OutputMode,
         sink: Sink,
         kind: &'static str,
-    ) {
+    ) -> Result<()> {
+        let Planned { plan, mode, late, tables } = planned;
+        warn_of_growth(&start, &plan, mode, late.is_some());
+        let is_view = matches!(sink, Sink::View(_));
+        let wanted = match mode {
+            OutputMode::Append if plan.is_aggregate() && !plan.grouped().has_functions => {
+                Wanted::New
+            }
+            OutputMode::Update if plan.is_aggregate() && !is_view => Wanted::Touched,
+            _ => Wanted::Nothing,
+        };
+        let sources: Option<Vec<Lateness>> =
+            tables.iter().map(|(table, _)| of_stream(table).ok()?.lateness()).collect();
+        let inputs = tables.iter().map(|(table, slot)| {
+            let (stream, slot) = (of_stream(table)?, Arc::clone(slot));
+            let (max_files, is_live) = (stream.max_files(), stream.is_live());
+            Ok(Input { slot, cursor: stream.cursor()?, max_files, is_live })
+        });
         let (status, seen) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
+        let rows = late.as_ref().map(|late| Arc::clone(late.rows()) as Arc<dyn TableProvider>);
         let query = Query {
             name: start.name.to_owned(),
-            inputs: planned.inputs,
-            plan: planned.plan,
+            inputs: inputs.collect::<Result<Vec<_>>>()?,
+            plan,
             mode,
             trigger: start.options.trigger,
             sink,
             status,
             stop: stopped,
             observer: start.observer,
+            wanted,
+            watermark: sources.map(|sources| Watermark::new(&sources)),
+            late,
             kept: Vec::new(),
+            kept_bytes: 0,
+            has_warned: false,
+            began: Instant::now(),
         };
         let task = SpawnedTask::spawn(query.run());
         let (name, is_told) = (start.name.to_owned(), AtomicBool::new(false));
-        let known = Known { name, sink: kind, status: seen, stop, is_told, _task: task };
+        let known =
+            Known { name, sink: kind, status: seen, stop, late: rows, is_told, _task: task };
         self.all().push(Arc::new(known));
+        Ok(())
     }
 
     /// Stops the queries of a view or sink, each behind its batch; whether there were any.
@@ -228,7 +259,11 @@ impl StandingQueries {
         };
         let names = all.iter().map(|known| known.name.as_str());
         let sinks = all.iter().map(|known| known.sink);
-        let columns: [(&str, ArrayRef); 7] = [
+        let watermarks = statuses.iter().map(|status| {
+            // One that has ended, or is of another age of the world, has none that can be written.
+            status.watermark.and_then(|watermark| i64::try_from(watermark).ok())
+        });
+        let columns: [(&str, ArrayRef); 13] = [
             ("name", Arc::new(StringArray::from_iter_values(names))),
             ("sink", Arc::new(StringArray::from_iter_values(sinks))),
             ("state", Arc::new(StringArray::from_iter_values(state))),
@@ -236,6 +271,12 @@ impl StandingQueries {
             ("rows", counts(|status| status.rows)),
             ("bad_lines", counts(|status| status.bad)),
             ("inexact_integers", counts(|status| status.inexact)),
+            ("watermark", Arc::new(watermarks.collect::<TimestampNanosecondArray>())),
+            ("late_rows", counts(|status| status.late)),
+            ("null_event_times", counts(|status| status.times.missing)),
+            ("times_ahead", counts(|status| status.times.ahead)),
+            ("state_bytes", counts(|status| status.state.0 as u64)),
+            ("state_rows", counts(|status| status.state.1 as u64)),
         ];
         Ok(RecordBatch::try_from_iter(columns)?)
     }
@@ -244,31 +285,68 @@ impl StandingQueries {
 /// A query that can begin.
 struct Planned {
     plan: Incremental,
-    inputs: Vec<Input>,
+    mode: OutputMode,
+    /// If its windows close.
+    late: Option<Late>,
+    tables: Streams,
 }
 
-async fn planned(start: &Start<'_>) -> Result<Planned> {
+/// Plans a query, in `mode` if none is said.
+async fn planned(start: &Start<'_>, mode: OutputMode) -> Result<Planned> {
     let state = start.session.standing();
     let unaccounted = start.session.unaccounted(&state)?;
     refuse_changing(&start.plan)?;
-    let (plan, tables) = with_slots(start.plan.clone())?;
+    let (logical, tables) = with_slots(start.plan.clone())?;
     if tables.is_empty() {
         return Err(Error::usage(
             "the query reads no table without an end, so it stands for nothing: use CREATE VIEW, or CREATE \
              TABLE … AS",
         ));
     }
-    let plan = physical(&state, &plan).await?;
+    let plan = physical(&state, &logical).await?;
     let pool = &state.runtime_env().memory_pool;
     let memory = MemoryConsumer::new(start.name).register(pool);
     let plan = Incremental::new(plan, state.task_ctx(), unaccounted, memory)?;
-    let inputs = tables.into_iter().map(|(table, slot)| {
-        let stream = table.downcast_ref::<StreamTable>();
-        let stream = stream.ok_or_else(|| Error::internal("a stream is not one"))?;
-        Ok(Input { slot, cursor: stream.cursor()?, max_files: stream.max_files() })
-    });
-    let inputs = inputs.collect::<Result<Vec<_>>>()?;
-    Ok(Planned { plan, inputs })
+    let mode = start.options.mode.unwrap_or(mode);
+    let mut unmarked = None;
+    for (table, _) in &tables {
+        let stream = of_stream(table)?;
+        if stream.lateness().is_none() {
+            unmarked.get_or_insert(stream.name());
+        }
+    }
+    let grouped = plan.grouped();
+    check::mode(&plan.above().plan, &grouped, unmarked, mode)?;
+    let closes = plan.is_aggregate() && grouped.closes && unmarked.is_none();
+    let late = match input_with_keys(&logical)? {
+        Some((input, columns)) if closes && mode != OutputMode::Complete => {
+            let input = physical(&state, &input).await?;
+            Some(Late::new(input, columns, state.task_ctx()))
+        }
+        _ => None,
+    };
+    Ok(Planned { plan, mode, late, tables })
+}
+
+fn of_stream(table: &Arc<dyn TableProvider>) -> Result<&StreamTable> {
+    table.downcast_ref().ok_or_else(|| Error::internal("a stream is not one"))
+}
+
+/// Says what will grow without an end.
+fn warn_of_growth(start: &Start<'_>, plan: &Incremental, mode: OutputMode, closes: bool) {
+    let name = start.name;
+    if let Some(function) = plan.growing().filter(|_| !closes) {
+        start.observer.report(Event::Warning(format!(
+            "the state of '{name}' grows with every row, for {function} keeps the values that it has seen: group by a \
+             window of a stream with 'watermark' in mode append or update, or use a function such as approx_distinct \
+             or approx_median"
+        )));
+    }
+    if !plan.is_aggregate() && start.options.mode == Some(mode) && mode == OutputMode::Complete {
+        start.observer.report(Event::Warning(format!(
+            "'{name}' shows all rows so far in each batch and keeps them in memory: mode append shows each once"
+        )));
+    }
 }
 
 /// The engine's plan; its planner would optimise again.
@@ -332,7 +410,7 @@ fn with_slots(plan: LogicalPlan) -> Result<(LogicalPlan, Streams)> {
                 slot
             }
         };
-        let table = SlotTable { slot, schema: table.schema() };
+        let table = SlotTable { slot, schema: table.schema(), time: table.time() };
         let source = provider_as_source(Arc::new(table));
         Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })))
     })?;

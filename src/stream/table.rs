@@ -20,10 +20,13 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
 
+use super::bad::BadLines;
 use super::decode::Decoder;
+use super::event_time::EventTime;
 use super::options::StreamOptions;
 use super::shared::{Buffer, Cursor};
 use super::source::{Place, Reader, Rows};
+use super::watermark::Lateness;
 use crate::error::{Error, Result};
 
 /// The column that an expression of `'event_time'` makes.
@@ -39,6 +42,7 @@ pub struct StreamTable {
     /// Whether what is there now is all, and the table can be read as any other.
     is_batch: bool,
     shared: Mutex<Weak<Buffer>>,
+    bad: Arc<BadLines>,
 }
 
 impl StreamTable {
@@ -70,12 +74,39 @@ impl StreamTable {
         let options = StreamOptions::new(&create.file_type, &named(&create.options))?;
         let decoder =
             Decoder::new(Arc::clone(&declared), options.format.clone(), options.on_error)?;
-        let mut rows = Rows { decoder, schema: Arc::clone(&declared), event_time: None };
+        let mut rows =
+            Rows { decoder, schema: Arc::clone(&declared), event_time: None, time: None };
         if let Some(text) = &options.event_time {
-            add_time(&mut rows, state, &declared, text)?;
+            let column = add_time(&mut rows, state, &declared, text)?;
+            rows.time = Some(EventTime { column, max_ahead: options.max_ahead });
         }
-        let shared = Mutex::default();
-        Ok(Self { name: create.name.to_string(), place, rows, options, is_batch, shared })
+        let (name, shared, bad) = (create.name.to_string(), Mutex::default(), BadLines::new());
+        Ok(Self { name, place, rows, options, is_batch, shared, bad: Arc::new(bad) })
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The lines that could not be read.
+    pub fn bad(&self) -> Arc<dyn TableProvider> {
+        Arc::clone(&self.bad) as _
+    }
+
+    /// The column that is the time of a row.
+    pub(super) fn time(&self) -> Option<usize> {
+        self.rows.time.map(|time| time.column)
+    }
+
+    /// What is said of how late rows may be.
+    pub(super) fn lateness(&self) -> Option<Lateness> {
+        self.options.lateness
+    }
+
+    /// Whether rows come when they come.
+    pub(super) fn is_live(&self) -> bool {
+        !self.place.is_replayed()
     }
 
     /// Files that a batch takes at most.
@@ -99,7 +130,8 @@ impl StreamTable {
         let (place, rows) = (self.place.clone(), self.rows.clone());
         // A directory is not closed as a connection is.
         let ends = self.is_batch || (self.options.ends && !place.is_replayed());
-        Reader { place, rows, buffer, ends, has_warned: Cell::default() }.start()?;
+        let (bad, has_warned) = (Arc::clone(&self.bad), Cell::default());
+        Reader { place, rows, buffer, bad, ends, has_warned }.start()?;
         Ok(cursor)
     }
 }
@@ -112,8 +144,13 @@ pub(super) fn named(
     options.iter().map(|(key, value)| (name(key), value.clone())).collect()
 }
 
-/// Finds the column that is the time, or adds it.
-fn add_time(rows: &mut Rows, state: &SessionState, declared: &SchemaRef, text: &str) -> Result<()> {
+/// Finds the column that is the time, or adds it; where it is.
+fn add_time(
+    rows: &mut Rows,
+    state: &SessionState,
+    declared: &SchemaRef,
+    text: &str,
+) -> Result<usize> {
     let schema = DFSchema::try_from(Arc::clone(declared))?;
     let wrong = |why: String| Error::usage(format!("option 'event_time' is '{text}', {why}"));
     let time = state.create_logical_expr(text, &schema);
@@ -125,8 +162,8 @@ fn add_time(rows: &mut Rows, state: &SessionState, declared: &SchemaRef, text: &
     if !matches!(found, DataType::Timestamp(..)) {
         return Err(wrong(format!("which is {found}, expected a timestamp")));
     }
-    if matches!(time, Expr::Column(_)) {
-        return Ok(());
+    if let Expr::Column(column) = &time {
+        return Ok(declared.index_of(column.name())?);
     }
     if declared.column_with_name(EVENT_TIME).is_some() {
         return Err(wrong("but there is a column 'event_time': name that column".to_owned()));
@@ -135,7 +172,7 @@ fn add_time(rows: &mut Rows, state: &SessionState, declared: &SchemaRef, text: &
     fields.push(Arc::new(Field::new(EVENT_TIME, found, true)));
     rows.schema = Arc::new(Schema::new(fields));
     rows.event_time = Some(physical);
-    Ok(())
+    Ok(declared.fields().len())
 }
 
 #[async_trait]

@@ -20,17 +20,17 @@ use crate::error::Result;
 pub(super) enum Snapshot {
     /// All its rows.
     Rows(Vec<RecordBatch>),
-    /// What they follow from, computed when someone reads them.
-    State(Arc<Above>, State, OnceCell<Vec<RecordBatch>>),
+    /// Rows that stay as they are, and what the others follow from, computed when someone reads them.
+    State(Vec<RecordBatch>, Arc<Above>, State, OnceCell<Vec<RecordBatch>>),
 }
 
 impl Snapshot {
     async fn rows(&self) -> Result<Vec<RecordBatch>> {
         match self {
             Self::Rows(rows) => Ok(rows.clone()),
-            Self::State(above, state, answer) => {
+            Self::State(kept, above, state, answer) => {
                 let rows = answer.get_or_try_init(|| above.answer(state.clone())).await?;
-                Ok(rows.clone())
+                Ok(kept.iter().chain(rows).cloned().collect())
             }
         }
     }

@@ -246,6 +246,14 @@ async fn a_table_that_a_stream_joins_is_read_once() {
     "OVER (…) needs rows"
 )]
 #[case(
+    "CREATE MATERIALIZED VIEW v AS SELECT i FROM s UNION ALL SELECT i FROM names",
+    "would show the rows of the table in each batch"
+)]
+#[case(
+    "CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM (SELECT i FROM s UNION ALL SELECT i FROM names)",
+    "would show the rows of the table in each batch"
+)]
+#[case(
     "CREATE MATERIALIZED VIEW v AS SELECT * FROM s a JOIN s b ON a.i = b.i",
     "join of two streams"
 )]

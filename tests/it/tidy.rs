@@ -133,6 +133,7 @@ const PURE: &[&str] = &[
     "src/generate/sky.rs",
     "src/generate/slice.rs",
     "src/stream/lines.rs",
+    "src/stream/watermark.rs",
 ];
 const IMPURE: &[&str] = &["arrow", "datafusion", "futures", "object_store", "parquet", "tokio"];
 

@@ -96,3 +96,47 @@ async fn wikipedia_has_its_golden_answers() {
     let expected = rows(&script, "SELECT * FROM '${golden}/wiki_counts.csv'", &set).await.unwrap();
     assert_eq!(found, expected);
 }
+
+/// In batches of 1,000 lines: late rows, the windows that come before the end and their rows, those at the end.
+#[rstest]
+#[case("10 seconds", 7_814, (18, 959), (3, 1_012))]
+#[case("30 seconds", 6_072, (14, 777), (7, 2_936))]
+#[case("60 seconds", 3_428, (8, 468), (13, 5_889))]
+#[case("100 seconds", 0, (0, 0), (21, 9_785))]
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_of_the_lab_close_as_their_watermark_says(
+    #[case] delay: &str,
+    #[case] late: usize,
+    #[case] before: (usize, usize),
+    #[case] at_the_end: (usize, usize),
+) {
+    let Some(file) = shared("streaming/iot20210427-222504.jsonl") else { return };
+    let text = fs::read_to_string(&file).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (number, batch) in lines.chunks(1_000).enumerate() {
+        fs::write(folder.path().join(format!("{number:02}.jsonl")), batch.concat()).unwrap();
+    }
+    let tables =
+        IOT.replace("'on_close' 'end'", &format!("'max_files' '1', 'watermark' '{delay}'"));
+    let mut found = Vec::new();
+    for trigger in ["1 millisecond", "available now"] {
+        let (script, shown) = script(false);
+        let text = format!(
+            "{tables} CREATE EXTERNAL TABLE console STORED AS CONSOLE LOCATION 'stdout' \
+             OPTIONS ('trigger' '{trigger}'); INSERT INTO console SELECT window_start, count(*) AS n \
+             FROM TUMBLE(iot_ok, \"Creation_Time\", INTERVAL '5 seconds') GROUP BY 1; CALL wait(drained => true)"
+        );
+        rows(&script, &text, &[("in", folder.path().to_str().unwrap())]).await.unwrap();
+        let counted = rows(&script, "SELECT late_rows FROM standing_queries()", &[]).await;
+        assert_eq!(counted.unwrap(), [late.to_string()]);
+        rows(&script, "CALL stop(console)", &[]).await.unwrap();
+        let shown = shown.0.lock().unwrap();
+        let windows = shown.iter().flat_map(|(_, _, rows)| rows);
+        let counts: Vec<usize> =
+            windows.map(|row| row.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+        found.push((counts.len(), counts.iter().sum::<usize>()));
+    }
+    let all = (before.0 + at_the_end.0, before.1 + at_the_end.1);
+    assert_eq!(found, [before, all]);
+}

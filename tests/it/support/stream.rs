@@ -32,7 +32,13 @@ impl Console for Shown {
 
 /// A script, and what it shows.
 pub(crate) fn script(is_batch: bool) -> (Script, Arc<Shown>) {
-    let options = SessionOptions { threads: NonZeroUsize::new(2), ..SessionOptions::default() };
+    script_with(is_batch, None)
+}
+
+/// A script that has so many bytes of memory.
+pub(crate) fn script_with(is_batch: bool, memory_limit: Option<u64>) -> (Script, Arc<Shown>) {
+    let threads = NonZeroUsize::new(2);
+    let options = SessionOptions { threads, memory_limit, ..SessionOptions::default() };
     let session = Session::new(Stores::new(StorageOptions::default()), &options).unwrap();
     let shown = Arc::new(Shown::default());
     let (procedures, watch) = (Arc::new(NoProcedures), Arc::new(Silent));
@@ -92,6 +98,21 @@ pub(crate) fn serve(text: Vec<u8>, lines_at_once: usize) -> String {
                     break; // the client has left
                 }
             }
+        }
+    });
+    location
+}
+
+/// A server that sends this text to each client and is silent then; its location.
+pub(crate) fn silent(text: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut clients = Vec::new();
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            client.write_all(text.as_bytes()).unwrap();
+            clients.push(client);
         }
     });
     location
