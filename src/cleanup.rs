@@ -2,7 +2,7 @@
 //! what must not be dropped half done, since no one would remove it.
 //!
 //! The work is begun at once, and remembered as long as it goes on, so that a process can wait for it
-//! before it ends.
+//! before it ends: a while for removals, as long as it takes for work that users want done.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,17 +11,29 @@ use futures::future::{BoxFuture, FutureExt, WeakShared, join_all};
 
 use crate::error::{Error, Result};
 
-static PENDING: Mutex<Vec<WeakShared<BoxFuture<'static, ()>>>> = Mutex::new(Vec::new());
+type Pending = Mutex<Vec<WeakShared<BoxFuture<'static, ()>>>>;
+
+static REMOVALS: Pending = Mutex::new(Vec::new());
+static WANTED: Pending = Mutex::new(Vec::new());
 
 /// Begins `work` beside the caller. Without a runtime nothing is done: whoever uses the same place
 /// next finds what was left.
 pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    begin(&REMOVALS, work);
+}
+
+/// Begins `work` that users want done, beside the caller.
+pub fn spawn_wanted(work: impl Future<Output = ()> + Send + 'static) {
+    begin(&WANTED, work);
+}
+
+fn begin(pending: &Pending, work: impl Future<Output = ()> + Send + 'static) {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     let work = work.boxed().shared();
-    if let Some(pending) = work.downgrade() {
-        let mut all = PENDING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(begun) = work.downgrade() {
+        let mut all = pending.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|earlier| earlier.upgrade().is_some());
-        all.push(pending);
+        all.push(begun);
     }
     drop(runtime.spawn(work));
 }
@@ -42,8 +54,17 @@ pub async fn undivided<T: Send + 'static>(
 /// Waits until everything that was begun is done, and what that leaves in its turn. The caller does it
 /// itself where the threads of the runtime are busy.
 pub async fn finish() {
+    end(&REMOVALS).await;
+}
+
+/// Waits until everything that users want done is done.
+pub async fn finish_wanted() {
+    end(&WANTED).await;
+}
+
+async fn end(pending: &Pending) {
     loop {
-        let all = std::mem::take(&mut *PENDING.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = std::mem::take(&mut *pending.lock().unwrap_or_else(PoisonError::into_inner));
         let all: Vec<_> = all.iter().filter_map(WeakShared::upgrade).collect();
         if all.is_empty() {
             return;

@@ -2,7 +2,8 @@
 //!
 //! Signals have a thread of their own, which no work keeps from listening. The first SIGINT, SIGTERM or
 //! SIGHUP drops the command's future; a run or an upload that is dropped before it has committed
-//! leaves its [`cleanup`] behind, which has ten seconds. A command that fails cleans up too. Other
+//! leaves its [`cleanup`] behind, which has ten seconds; a standing query ends behind the batch that it
+//! is at, however long that takes. A command that fails cleans up too. Other
 //! threads have 300 ms to leave, and a command that cannot be dropped within
 //! half a second is left as it is: the next run on the same output cleans up. A second signal ends
 //! the process at once.
@@ -105,14 +106,17 @@ pub fn cores() -> NonZeroUsize {
 /// Finishes what the command left to be done.
 fn clean_up(runtime: &Runtime, terminal: &Terminal) {
     let wait = async {
-        let mut work = std::pin::pin!(cleanup::finish());
+        let mut work = std::pin::pin!(async {
+            cleanup::finish_wanted().await;
+            // Running out of time is no error: what is left is cleaned up by the next run.
+            timeout(CLEAN_UP, cleanup::finish()).await.ok();
+        });
         if timeout(SILENT, work.as_mut()).await.is_err() {
             terminal.note("cleaning up; press Ctrl-C to leave at once");
             work.await;
         }
     };
-    // Running out of time is no error: what is left is cleaned up by the next run.
-    runtime.block_on(async { timeout(CLEAN_UP, wait).await.ok() });
+    runtime.block_on(wait);
 }
 
 /// What the thread of signals says and asks.

@@ -10,7 +10,8 @@
 //! statement that reads what it writes to is a step from one version to the next.
 //!
 //! `OPTIONS ('mode' 'overwrite')` says what to do if there is something, else `--mode` does. `INSERT INTO`
-//! appends to a table of a dataset, by its name or its location: a new version of the dataset.
+//! appends to a table of a dataset, by its name or its location: a new version of the dataset; from a table
+//! without an end a version now and then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use clap::ValueEnum;
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
@@ -30,6 +32,7 @@ use super::run::{Script, StatementResult};
 use crate::error::{Error, Result};
 use crate::event::{Event, Unit};
 use crate::storage::Location;
+use crate::stream::{FileTarget, QueryOptions};
 use crate::table::{
     Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, OwnInput, Run, RunOptions,
     TableFacts, TableSpec, current_manifest, dataset_around, delimiter, finish_decided, format,
@@ -59,7 +62,8 @@ impl Script {
         }
         finish_decided(stores, &location).await?;
         let plan = self.source_of(copy).await?;
-        self.publish(plan, &location, "", keys, options.mode).await
+        let spec = TableSpec { keys, ..TableSpec::default() };
+        self.publish(plan, &location, spec, FileFormat::Parquet, options.mode).await
     }
 
     /// The plan of what is copied: the engine knows it as part of its own COPY.
@@ -152,6 +156,7 @@ impl Script {
     /// `INSERT INTO` a table of a dataset; its name and keys are those it has.
     pub(super) async fn insert(
         &self,
+        inserted: &TableReference,
         target: &dyn TableProvider,
         input: LogicalPlan,
         how: InsertOp,
@@ -173,16 +178,18 @@ impl Script {
         let manifest = current_manifest(self.session.stores(), &location).await?;
         let name = manifest.table(&table.name).map_or("", |record| &record.name).to_owned();
         let keys = table.keys.iter().map(|key| key.name().clone()).collect();
-        self.publish(input, &location, &name, keys, Mode::Append).await
+        let target = FileTarget { location, table: name, keys, format: FileFormat::Parquet };
+        let options = QueryOptions::of_files("a dataset", &BTreeMap::new())?;
+        self.insert_into_files(inserted, input, &target, options).await
     }
 
     /// Publishes the rows of `plan` as a table of the dataset at `target`.
-    async fn publish(
+    pub(super) async fn publish(
         &self,
         plan: LogicalPlan,
         location: &Location,
-        table: &str,
-        keys: Vec<String>,
+        spec: TableSpec,
+        format: FileFormat,
         mode: Mode,
     ) -> Result<StatementResult> {
         let (plan, reads) = pinned(plan).await?;
@@ -195,14 +202,14 @@ impl Script {
             Begin::AlreadyThere(_) => return Ok(StatementResult::Nothing),
         };
         self.stage(&format!("writing {location}"));
-        let spec = TableSpec { name: table.to_owned(), keys, ..TableSpec::default() };
-        let facts = run.write(&self.session.state(), plan, spec, self.watch.as_ref()).await?;
-        // The manifest has the rows, the earlier ones too.
-        run.commit(BTreeMap::new()).await?;
-        let shown = match table {
+        let shown = match spec.name.as_str() {
             "" => location.to_string(),
             table => location.join(table).to_string(),
         };
+        let (state, watch) = (self.session.state(), self.watch.as_ref());
+        let facts = run.write_as(format, &state, plan, spec, watch).await?;
+        // The manifest has the rows, the earlier ones too.
+        run.commit(BTreeMap::new()).await?;
         Ok(written_table(&shown, facts))
     }
 

@@ -12,6 +12,7 @@ mod interrupt; // statements that no one waits for
 mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
 mod run; // one statement
+mod sinks; // tables that rows go to
 mod standing; // streams, materialized views, consoles
 mod standing_queries; // the table function that lists them
 mod statements; // a text into statements

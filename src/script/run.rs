@@ -188,8 +188,8 @@ impl Script {
                     let dropped = self.drop_views(&names, if_exists).await;
                     dropped.map_err(|cause| statement.refused(cause))
                 }
-                ast::Statement::Insert(insert) if self.is_console(&insert).await => {
-                    let started = self.insert_into_console(insert).await;
+                ast::Statement::Insert(insert) if self.is_sink(&insert).await => {
+                    let started = Box::pin(self.insert_into_sink(insert)).await;
                     started.map_err(|cause| self.explained(statement, cause))
                 }
                 ast::Statement::ShowFunctions { filter } => {
@@ -203,7 +203,7 @@ impl Script {
                 other => self.plan_and_run(statement, Parsed::Statement(Box::new(other))).await,
             },
             Parsed::CopyTo(copy) => {
-                let copied = self.copy(copy).await;
+                let copied = Box::pin(self.copy(copy)).await;
                 copied.map_err(|cause| self.explained(statement, cause))
             }
             other => self.plan_and_run(statement, other).await,
@@ -266,13 +266,17 @@ impl Script {
                     && !target.is::<MemTable>()
                 {
                     let input = write.input.as_ref().clone();
-                    return Ok(self.insert(target.as_ref(), input, how).await?);
+                    let inserted = self.insert(&write.table_name, target.as_ref(), input, how);
+                    return Ok(Box::pin(inserted).await?);
                 }
             }
-            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
-                if create.unbounded || create.file_type.eq_ignore_ascii_case("console") =>
-            {
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create)) if create.unbounded => {
                 return Ok(self.create_stream(create)?);
+            }
+            LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
+                if self.makes_sink(create) =>
+            {
+                return Ok(self.create_sink(create)?);
             }
             LogicalPlan::Ddl(DdlStatement::CreateExternalTable(create))
                 if FormatKind::stored_as(&create.file_type).is_none() =>

@@ -1,5 +1,5 @@
 //! Tables without an end and the queries that stand over them: `CREATE UNBOUNDED EXTERNAL TABLE`, `CREATE` and
-//! `DROP MATERIALIZED VIEW`, `INSERT INTO` a console, `CALL wait`, `watch` and `stop`, `standing_queries()`.
+//! `DROP MATERIALIZED VIEW`, `CALL wait`, `watch` and `stop`, `standing_queries()`. `INSERT INTO` is in `sinks.rs`.
 //!
 //! In a batch a table without an end is what is there now, each of these runs once and to its end, and
 //! answers what it would have answered after all its rows.
@@ -8,13 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result as EngineResult, TableReference};
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::{CreateExternalTable, Expr, LogicalPlan, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::logical_expr::{CreateExternalTable, LogicalPlan};
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     self, CreateTableOptions, CreateView, ObjectName, SqlOption, Value,
@@ -30,8 +28,22 @@ use crate::stream::{QueryOptions, StandingQueries, StandingView, Start, StreamTa
 pub(super) const OF_STANDING_QUERIES: [&str; 3] = ["wait", "watch", "stop"];
 
 impl Script {
-    /// `CREATE UNBOUNDED EXTERNAL TABLE`, or a table `STORED AS CONSOLE`.
+    /// `CREATE UNBOUNDED EXTERNAL TABLE`.
     pub(super) fn create_stream(&self, create: &CreateExternalTable) -> Result<StatementResult> {
+        let (stores, state) = (self.session.stores(), self.session.state());
+        self.create_table(create, || {
+            let stream = StreamTable::create(stores, &state, create, self.is_batch)?;
+            self.register_beside(&create.name, "bad", Some(stream.bad()))?;
+            Ok(Arc::new(stream))
+        })
+    }
+
+    /// Makes `table` known as a statement says.
+    pub(super) fn create_table(
+        &self,
+        create: &CreateExternalTable,
+        table: impl FnOnce() -> Result<Arc<dyn TableProvider>>,
+    ) -> Result<StatementResult> {
         let context = self.session.context();
         if context.table_exist(create.name.clone())? {
             if create.if_not_exists {
@@ -42,15 +54,7 @@ impl Script {
             }
             context.deregister_table(create.name.clone())?;
         }
-        let table: Arc<dyn TableProvider> = match create.unbounded {
-            true => {
-                let stream = StreamTable::create(&context.state(), create, self.is_batch)?;
-                self.register_beside(&create.name, "bad", Some(stream.bad()))?;
-                Arc::new(stream)
-            }
-            false => Arc::new(ConsoleTable::create(create)?),
-        };
-        context.register_table(create.name.clone(), table)?;
+        context.register_table(create.name.clone(), table()?)?;
         Ok(StatementResult::Nothing)
     }
 
@@ -120,7 +124,7 @@ impl Script {
     }
 
     /// Puts a table beside the one of that name, such as `iot$bad` beside `iot`, in place of what is there.
-    fn register_beside(
+    pub(super) fn register_beside(
         &self,
         name: &TableReference,
         what: &str,
@@ -135,59 +139,17 @@ impl Script {
         Ok(())
     }
 
-    /// Whether a statement inserts into a console.
-    pub(super) async fn is_console(&self, insert: &ast::Insert) -> bool {
-        let ast::TableObject::TableName(name) = &insert.table else { return false };
-        let Ok(name) = reference(name) else { return false };
-        let table = self.session.context().table_provider(name).await;
-        table.is_ok_and(|table| table.is::<ConsoleTable>())
-    }
-
-    /// `INSERT INTO` a console.
-    pub(super) async fn insert_into_console(
-        &self,
-        insert: ast::Insert,
-    ) -> Result<StatementResult, DataFusionError> {
-        let (ast::TableObject::TableName(name), Some(query)) = (&insert.table, insert.source)
-        else {
-            return Err(Error::usage("INSERT INTO a console needs a query").into());
-        };
-        if !insert.columns.is_empty() || insert.overwrite {
-            return Err(Error::usage(
-                "a console shows the columns of the query: write INSERT INTO and its name alone",
-            )
-            .into());
-        }
-        let name = reference(name)?;
-        let table = self.session.context().table_provider(name.clone()).await?;
-        let Some(sink) = table.downcast_ref::<ConsoleTable>() else {
-            return Err(Error::internal(format!("'{name}' is not a console")).into());
-        };
-        let console = self.console.clone().ok_or_else(|| {
-            Error::usage("there is no console here: create a materialized view and select from it")
-        })?;
-        let plan = self.planned(*query).await?;
-        if self.is_batch {
-            let start = self.start(name.table(), plan.clone(), sink.options);
-            self.register_beside(&name, "late", StandingQueries::late_in_batch(&start).await)?;
-            let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-            let rows = self.session.collect(plan).await?;
-            let schema = rows.first().map_or(schema, |rows| rows.schema());
-            console.show(name.table(), 0, schema, rows)?;
-            return Ok(StatementResult::Nothing);
-        }
-        let start = self.start(name.table(), plan, sink.options);
-        self.standing.console(start, console).await?;
-        self.register_beside(&name, "late", self.standing.late(name.table()))?;
-        Ok(StatementResult::Nothing)
-    }
-
-    async fn planned(&self, query: ast::Query) -> Result<LogicalPlan, DataFusionError> {
+    pub(super) async fn planned(&self, query: ast::Query) -> Result<LogicalPlan, DataFusionError> {
         let query = Box::new(ast::Statement::Query(Box::new(query)));
         self.session.state().statement_to_plan(Parsed::Statement(query)).await
     }
 
-    fn start<'a>(&'a self, name: &'a str, plan: LogicalPlan, options: QueryOptions) -> Start<'a> {
+    pub(super) fn start<'a>(
+        &'a self,
+        name: &'a str,
+        plan: LogicalPlan,
+        options: QueryOptions,
+    ) -> Start<'a> {
         let observer = Arc::clone(&self.watch);
         Start { name, session: &self.session, plan, options, observer }
     }
@@ -237,7 +199,7 @@ impl Script {
     async fn stop(&self, call: &Call) -> Result<StatementResult> {
         let ([name], []) = (&call.words[..], &call.named[..]) else {
             return Err(Error::usage(
-                "write CALL stop(name), with the name of a view or a console",
+                "write CALL stop(name), with the name of a view or of a table that rows go to",
             ));
         };
         if !self.standing.stop(name).await? && !self.is_batch {
@@ -263,7 +225,7 @@ fn argument(call: &Call, name: &str, known: &[&str]) -> Result<Option<String>> {
 }
 
 /// The name of a view or table as the engine knows it.
-fn reference(name: &ObjectName) -> Result<TableReference> {
+pub(super) fn reference(name: &ObjectName) -> Result<TableReference> {
     match &name.0[..] {
         [ast::ObjectNamePart::Identifier(name)] => {
             let name = match name.quote_style {
@@ -295,52 +257,4 @@ fn with_options(options: &CreateTableOptions) -> Result<BTreeMap<String, String>
         _ => Err(usage()),
     };
     given.iter().map(pair).collect()
-}
-
-/// A table that shows what is inserted.
-#[derive(Debug)]
-struct ConsoleTable {
-    schema: SchemaRef,
-    options: QueryOptions,
-}
-
-impl ConsoleTable {
-    fn create(create: &CreateExternalTable) -> Result<Self> {
-        let name = |key: &str| key.strip_prefix("format.").unwrap_or(key).to_owned();
-        let given = create.options.iter().map(|(key, value)| (name(key), value.clone()));
-        let options = QueryOptions::new("a console", &given.collect())?;
-        if create.locations != ["stdout"] {
-            return Err(Error::usage(
-                "a console writes to standard output: write LOCATION 'stdout'",
-            ));
-        }
-        let schema: SchemaRef = Arc::new(create.schema.as_arrow().clone());
-        match schema.fields().is_empty() {
-            true => Ok(Self { schema, options }),
-            false => Err(Error::usage(
-                "a console shows the columns of the query: leave out those of the table",
-            )),
-        }
-    }
-}
-
-#[async_trait]
-impl TableProvider for ConsoleTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    async fn scan(
-        &self,
-        _: &dyn Session,
-        _: Option<&Vec<usize>>,
-        _: &[Expr],
-        _: Option<usize>,
-    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        Err(Error::usage("a console has no rows to select: insert into it").into())
-    }
 }

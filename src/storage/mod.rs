@@ -23,6 +23,7 @@ mod s3; // servers, settings, keys, requests
 mod schemes; // the one list of schemes
 mod store; // one opened store
 mod upload; // the one writer of a new object
+mod web; // an answer of a web server, as it comes
 
 pub use environment::Environment;
 pub(crate) use local::blocking;
@@ -38,3 +39,4 @@ pub use s3::uploads::UnfinishedUpload;
 pub use store::{CreateOnly, Pause, Store};
 pub(crate) use upload::{BEAT, SILENCE, abort_upload, is_upload_note};
 pub use upload::{Create, Finished, HiddenObject, NotedUpload, PendingFile, Upload};
+pub(crate) use web::{WebAnswer, WebClient};

@@ -124,6 +124,19 @@ fn join(plan: &Plan, streams: usize) -> Result<()> {
     }
 }
 
+/// Checks that files can take what is shown in `mode`.
+pub(super) fn mode_of_files(mode: OutputMode) -> Result<()> {
+    let shows = match mode {
+        OutputMode::Append => return Ok(()),
+        OutputMode::Update => "mode update shows a group again when it changes",
+        OutputMode::Complete => "mode complete shows all rows again with each batch",
+    };
+    Err(Error::usage(format!(
+        "{shows}, but rows of files stay as they are: use 'mode' 'append', or create a materialized view and \
+         COPY from it"
+    )))
+}
+
 /// What the groups of a query are.
 pub(super) struct Grouped {
     /// How many aggregates stand over streams.

@@ -11,13 +11,19 @@ mod closing; // when a group is complete
 mod cut; // aggregates from batch to batch
 mod decode; // whole lines to rows
 mod event_time; // the time of rows
+mod events; // server-sent events to lines
+mod fed; // what a task brings to a reader
 mod feed; // a server of lines
 mod file_lines; // the lines of a file
+mod files; // a sink that is a folder of files
+mod folder; // files as a source, those that are added too
 mod last_rows; // the last rows of something, as a table
 mod late; // rows that come to closed windows
 mod lines; // bytes to whole lines
 mod options; // what statements say
 mod query; // batch after batch
+mod rate; // a clock as a source
+mod server_events; // a web server as a source
 mod shared; // one read for all queries
 mod slot; // the leaf of a kept plan
 mod source; // where lines come from
@@ -29,8 +35,9 @@ mod watermark; // how far the time of the rows has come
 
 pub use feed::{AtEnd, Clients, Feed, FeedLines, Paced, serve};
 pub use file_lines::file_lines;
+pub use files::FileTarget;
 pub use options::{OutputMode, QueryOptions, duration};
 pub use query::Console;
-pub use standing::{StandingQueries, Start};
+pub use standing::{StandingQueries, Start, reads_stream};
 pub use table::StreamTable;
 pub use view::StandingView;

@@ -1,6 +1,7 @@
 //! What `OPTIONS (…)` of a stream or a sink and `WITH (…)` of a materialized view may say: closed lists.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use arrow::compute::kernels::cast_utils::parse_interval_month_day_nano;
@@ -8,8 +9,13 @@ use arrow::datatypes::IntervalMonthDayNano;
 use pleiad_core::records::Dialect;
 
 use super::decode::{CsvOptions, Format, OnError};
+use super::rate::Rate;
+use super::shared::Limits;
 use super::watermark::{Lateness, Nanos};
 use crate::error::{Error, Result};
+
+/// How often a version of a dataset is published, where nothing else is said.
+const FILES_EVERY: Duration = Duration::from_secs(10);
 
 /// What of an answer a batch shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,19 @@ pub struct QueryOptions {
 }
 
 impl QueryOptions {
+    /// As `given` says, of a folder of files called `what`: a version every ten seconds, unless it says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_files(what: &str, given: &BTreeMap<String, String>) -> Result<Self> {
+        let options = Self::new(what, given)?;
+        Ok(match given.contains_key("trigger") {
+            true => options,
+            false => Self { trigger: Trigger::Every(FILES_EVERY), ..options },
+        })
+    }
+
     /// As `given` says, of something called `what`.
     ///
     /// # Errors
@@ -88,11 +107,13 @@ pub fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(all))
 }
 
-/// What a stream may say, and what one of CSV.
+/// What a stream may say, what one of CSV, and what a clock.
 const OF_STREAMS: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, \
-                          buffer, max_files";
+                          buffer, max_files, max_bytes, poll";
 const OF_CSV: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, buffer, \
-                      max_files, delimiter, has_header";
+                      max_files, max_bytes, poll, delimiter, has_header";
+const OF_RATES: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, buffer, max_bytes, \
+                        rows_per_second, rows, start";
 
 /// How the lines of a stream are read.
 #[derive(Clone, Debug)]
@@ -103,8 +124,12 @@ pub(super) struct StreamOptions {
     pub(super) ends: bool,
     /// Bytes of lines that may wait for the slowest query.
     pub(super) buffer: usize,
-    /// Files of a batch.
-    pub(super) max_files: Option<usize>,
+    /// What a batch takes at most.
+    pub(super) limits: Limits,
+    /// How often a folder is listed.
+    pub(super) poll: Option<Duration>,
+    /// Of a clock, how many rows come.
+    pub(super) rate: Rate,
     /// The column, or the expression, that is the time of a row.
     pub(super) event_time: Option<String>,
     /// How much older than the newest row a row may be, and what silence means.
@@ -120,9 +145,10 @@ impl StreamOptions {
         let known = match word.as_str() {
             "CSV" => OF_CSV,
             "JSON" | "TEXT" => OF_STREAMS,
+            "RATE" => OF_RATES,
             _ => {
                 return Err(Error::usage(format!(
-                    "format '{file_type}' is not one of a stream, expected JSON, CSV or TEXT"
+                    "format '{file_type}' is not one of a stream, expected JSON, CSV, TEXT or RATE"
                 )));
             }
         };
@@ -132,7 +158,9 @@ impl StreamOptions {
             on_error: OnError::Null,
             ends: false,
             buffer: 64 << 20,
-            max_files: None,
+            limits: Limits::default(),
+            poll: None,
+            rate: Rate { per_second: 1, rows: None, start: None },
             event_time: None,
             lateness: None,
             max_ahead: Duration::from_secs(86_400),
@@ -163,15 +191,18 @@ impl StreamOptions {
                         _ => return Err(wrong(name, value, "end or reconnect")),
                     }
                 }
-                "buffer" => {
-                    let bytes = crate::sizes::parse(value)
-                        .map_err(|_unlike| wrong(name, value, "a size such as 64MiB"))?;
-                    options.buffer = usize::try_from(bytes).unwrap_or(usize::MAX).max(1);
-                }
-                "max_files" => {
-                    let files = value.parse().ok().filter(|files| *files > 0);
-                    options.max_files =
-                        Some(files.ok_or_else(|| wrong(name, value, "a number above 0"))?);
+                "buffer" => options.buffer = size(name, value)?,
+                "max_files" => options.limits.files = Some(number(name, value)?),
+                "max_bytes" => options.limits.bytes = Some(size(name, value)?),
+                "poll" => options.poll = Some(time(name, value)?),
+                "rows_per_second" => options.rate.per_second = number(name, value)?,
+                "rows" => options.rate.rows = Some(number(name, value)?),
+                "start" => {
+                    let start = value.parse();
+                    let start = start.map_err(|_unlike| {
+                        wrong(name, value, "a time such as '2026-01-01T00:00:00Z'")
+                    })?;
+                    options.rate.start = Some(start);
                 }
                 "delimiter" => {
                     let delimiter = crate::table::delimiter(value);
@@ -203,7 +234,7 @@ impl StreamOptions {
             }
             (None, None) => None,
         };
-        if word == "CSV" {
+        if ["CSV", "RATE"].contains(&word.as_str()) {
             options.format = Format::Csv { options: csv };
         }
         Ok(options)
@@ -220,6 +251,17 @@ fn time_or_none(name: &str, value: &str) -> Result<Duration> {
         Ok(interval) if interval == IntervalMonthDayNano::ZERO => Ok(Duration::ZERO),
         _ => time(name, value),
     }
+}
+
+fn size(name: &str, value: &str) -> Result<usize> {
+    let bytes = crate::sizes::parse(value);
+    let bytes = bytes.map_err(|_unlike| wrong(name, value, "a size such as 64MiB"))?;
+    Ok(usize::try_from(bytes).unwrap_or(usize::MAX).max(1))
+}
+
+fn number<T: FromStr + PartialOrd + From<u8>>(name: &str, value: &str) -> Result<T> {
+    let number = value.parse().ok().filter(|number: &T| *number > T::from(0));
+    number.ok_or_else(|| wrong(name, value, "a number above 0"))
 }
 
 fn unknown(name: &str, what: &str, known: &str) -> Error {

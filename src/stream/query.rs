@@ -11,9 +11,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 
 use super::cut::{Incremental, State, Wanted};
 use super::event_time::Times;
+use super::files::FileSink;
 use super::late::Late;
 use super::options::{OutputMode, Trigger};
-use super::shared::Cursor;
+use super::shared::{Cursor, Limits};
 use super::slot::Slot;
 use super::state::bytes;
 use super::view::Snapshot;
@@ -58,7 +59,7 @@ pub(super) struct Status {
 pub(super) struct Input {
     pub(super) slot: Arc<Slot>,
     pub(super) cursor: Cursor,
-    pub(super) max_files: Option<usize>,
+    pub(super) limits: Limits,
     /// Whether it comes when it comes, so that silence means something.
     pub(super) is_live: bool,
 }
@@ -67,6 +68,7 @@ pub(super) struct Input {
 pub(super) enum Sink {
     View(watch::Sender<Arc<Snapshot>>),
     Console(Arc<dyn Console>),
+    Files(Box<FileSink>),
 }
 
 /// A standing query while it runs.
@@ -201,7 +203,7 @@ impl Query {
         let mut all = Arrived { rows: 0, seen, has_more: false, is_drained: true, is_ended: true };
         let (mut bad, mut inexact, mut times) = (0, 0, Times::default());
         for input in &mut self.inputs {
-            let taken = input.cursor.take(input.max_files)?;
+            let taken = input.cursor.take(input.limits)?;
             for warning in input.cursor.warnings() {
                 self.observer.report(Event::Warning(warning));
             }
@@ -320,9 +322,11 @@ impl Query {
         Ok(())
     }
 
-    /// Shows a batch on a console.
+    /// Shows a batch on a console, or adds it to files.
     async fn show(&self) -> Result<()> {
-        let Sink::Console(console) = &self.sink else { return Ok(()) };
+        if matches!(self.sink, Sink::View(_)) {
+            return Ok(());
+        }
         let rows = match self.plan.is_aggregate() && self.mode == OutputMode::Complete {
             true => self.plan.above().answer(self.plan.state()).await?,
             false => self.kept.clone(),
@@ -332,7 +336,12 @@ impl Query {
             return Ok(());
         }
         let batch = self.status.borrow().batches;
-        console.show(&self.name, batch, self.plan.above().plan.schema(), rows)
+        let schema = self.plan.above().plan.schema();
+        match &self.sink {
+            Sink::View(_) => Ok(()),
+            Sink::Console(console) => console.show(&self.name, batch, schema, rows),
+            Sink::Files(files) => files.append(&self.name, batch, schema, rows).await,
+        }
     }
 }
 

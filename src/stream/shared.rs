@@ -65,6 +65,14 @@ impl Waiting {
     }
 }
 
+/// How much a query takes at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    pub(super) files: Option<usize>,
+    /// Bytes of lines, one chunk at least.
+    pub(super) bytes: Option<usize>,
+}
+
 /// What a query takes at once.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
@@ -106,6 +114,14 @@ impl Buffer {
     pub(super) fn is_left(&self) -> bool {
         let waiting = self.lock();
         waiting.begun > 0 && waiting.cursors.is_empty()
+    }
+
+    /// Waits until no query reads it. It can be dropped.
+    pub(super) async fn left(&self) {
+        let mut changed = self.changed.subscribe();
+        while !self.is_left() {
+            changed.changed().await.ok(); // the sender is here
+        }
     }
 
     /// Whether nothing will come any more.
@@ -165,19 +181,21 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Takes what is there, of at most `files` files; an error of the source after all that came before it.
-    pub(super) fn take(&mut self, files: Option<usize>) -> Result<Taken> {
+    /// Takes what is there, within `limits`; an error of the source after all that came before it.
+    pub(super) fn take(&mut self, limits: Limits) -> Result<Taken> {
         self.changed.mark_unchanged();
         let mut waiting = self.buffer.lock();
         let next = waiting.cursors.get(&self.number).copied().unwrap_or(waiting.first);
         let skipped = usize::try_from(next - waiting.first).unwrap_or(usize::MAX);
         let mut taken = Taken::default();
-        let mut ends = 0;
+        let (mut files, mut bytes) = (0, 0);
         for chunk in waiting.chunks.iter().skip(skipped) {
-            if files == Some(ends) {
+            bytes += chunk.bytes;
+            let is_full = limits.bytes.is_some_and(|limit| bytes > limit);
+            if limits.files == Some(files) || (is_full && !taken.chunks.is_empty()) {
                 break;
             }
-            ends += usize::from(chunk.ends_file);
+            files += usize::from(chunk.ends_file);
             taken.chunks.push(chunk.clone());
         }
         let next = next + taken.chunks.len() as u64;
@@ -222,6 +240,7 @@ impl Drop for Cursor {
         waiting.forget();
         drop(waiting);
         self.buffer.room.notify_all();
+        self.buffer.changed.send_replace(());
     }
 }
 
@@ -247,8 +266,8 @@ mod tests {
         buffer.push(chunk(1, false));
         let mut second = buffer.cursor();
         buffer.push(chunk(2, false));
-        assert_eq!(first.take(None).unwrap().chunks.len(), 2);
-        assert_eq!(second.take(None).unwrap().chunks.len(), 1);
+        assert_eq!(first.take(Limits::default()).unwrap().chunks.len(), 2);
+        assert_eq!(second.take(Limits::default()).unwrap().chunks.len(), 1);
         assert_eq!(buffer.lock().bytes, 0);
         drop((first, second));
         assert!(buffer.is_left());
@@ -262,7 +281,9 @@ mod tests {
             buffer.push(chunk(value, ends));
         }
         buffer.catch_up();
-        let sizes = [2, 1, 1].map(|size| (size, cursor.take(Some(1)).unwrap()));
+        let sizes = [2, 1, 1].map(|size| {
+            (size, cursor.take(Limits { files: Some(1), ..Limits::default() }).unwrap())
+        });
         for (size, taken) in &sizes {
             assert_eq!(taken.chunks.len(), *size);
         }
@@ -275,9 +296,9 @@ mod tests {
         let mut cursor = buffer.cursor();
         buffer.push(chunk(1, false));
         buffer.end(Err(Error::data("broken")));
-        let taken = cursor.take(None).unwrap();
+        let taken = cursor.take(Limits::default()).unwrap();
         assert!(taken.chunks.len() == 1 && !taken.is_ended);
-        assert_eq!(cursor.take(None).unwrap_err().to_string(), "broken");
+        assert_eq!(cursor.take(Limits::default()).unwrap_err().to_string(), "broken");
     }
 
     #[test]
@@ -290,7 +311,7 @@ mod tests {
             let mut taken = 0;
             while taken < 100 {
                 assert!(buffer.lock().bytes <= 20);
-                taken += cursor.take(None).unwrap().chunks.len();
+                taken += cursor.take(Limits::default()).unwrap().chunks.len();
             }
             reader.join().unwrap();
         });

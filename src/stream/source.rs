@@ -3,34 +3,36 @@
 //! | location | ends |
 //! |---|---|
 //! | `tcp://host:port` | with `'on_close' 'end'` when the connection is closed; else it connects again |
+//! | `https://…` | the same |
 //! | `stdin` | with the input |
-//! | a file, also `.gz` | with the file |
-//! | a directory | never: files that are added are read, each once, the oldest first |
+//! | a file, also compressed | with the file |
+//! | a folder, a prefix on S3 | never: files that are added are read, each once, the oldest first |
+//! | `rate://` | with `'rows'` rows |
 
 use std::cell::Cell;
-use std::collections::HashSet;
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::num::NonZero;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use datafusion::physical_expr::PhysicalExpr;
-use flate2::read::MultiGzDecoder;
 use memchr::memchr_iter;
 
 use super::bad::BadLines;
 use super::decode::{BadLine, Decoder};
 use super::event_time::{EventTime, Times};
+use super::fed::{Fed, Piece};
 use super::lines::{Lines, ranges};
+use super::rate::{Rate, Ticks};
 use super::shared::{Buffer, Chunk};
+use super::{folder, server_events};
 use crate::error::{Error, Kind, Result};
-use crate::storage::Location;
+use crate::storage::{Location, Stores};
+use crate::table::Folder;
 
 /// Bytes that are decoded at once.
 const PIECE: usize = 1 << 20;
@@ -39,21 +41,26 @@ const SILENCE: Duration = Duration::from_millis(200);
 /// The first and the longest wait before it connects again.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// How often a directory is listed.
+/// How often a folder is listed: on this machine, and where a listing costs.
 const LIST_EVERY: Duration = Duration::from_secs(1);
+const LIST_FAR_EVERY: Duration = Duration::from_secs(10);
 
 /// A source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp(String),
+    /// The address of a server of events.
+    Events(String),
     Stdin,
-    Files(PathBuf),
+    Files(Location),
+    Rate,
 }
 
 impl Place {
     /// What `location` names.
-    pub(super) fn of(location: &str) -> Result<Self> {
-        let expected = "expected tcp://host:port, a local file or directory, or 'stdin'";
+    pub(super) fn of(stores: &Stores, location: &str) -> Result<Self> {
+        let expected =
+            "expected tcp://host:port, https://…, a file or folder, s3://…, rate:// or 'stdin'";
         match location.split_once("://") {
             _ if location == "stdin" => Ok(Self::Stdin),
             Some(("tcp", address)) => {
@@ -63,10 +70,11 @@ impl Place {
                     _ => Err(Error::usage(format!("'{location}' has no port, {expected}"))),
                 }
             }
-            Some(("file", _)) | None => match Location::parse(location)?.local_path() {
-                Some(path) => Ok(Self::Files(path.to_owned())),
-                None => Err(Error::usage(format!("'{location}' is not a local file, {expected}"))),
-            },
+            Some(("http" | "https", _)) => Ok(Self::Events(location.to_owned())),
+            Some(("rate", "")) => Ok(Self::Rate),
+            Some(("file" | "s3" | "s3a" | "s3n" | "memory", _)) | None => {
+                stores.parse_existing(location).map(Self::Files)
+            }
             Some((scheme, _)) => Err(Error::usage(format!(
                 "a stream is not read from '{scheme}://' locations, {expected}"
             ))),
@@ -139,20 +147,40 @@ pub(super) struct Reader {
     pub(super) buffer: Arc<Buffer>,
     /// Where the lines are kept that cannot be read.
     pub(super) bad: Arc<BadLines>,
+    pub(super) stores: Arc<Stores>,
     /// Whether what is there now is all.
     pub(super) ends: bool,
+    /// How often a folder is listed, if that is said.
+    pub(super) poll: Option<Duration>,
+    pub(super) rate: Rate,
     /// Whether it has warned of a line that cannot be read.
     pub(super) has_warned: Cell<bool>,
 }
 
 impl Reader {
-    /// Starts the thread.
+    /// Starts the thread, and the task that brings it what it does not read itself.
     pub(super) fn start(self) -> Result<()> {
+        let ends = self.ends;
+        let fed = match &self.place {
+            Place::Files(location) => {
+                let folder = Folder::open(&self.stores, location)?;
+                let every = if folder.is_local() { LIST_EVERY } else { LIST_FAR_EVERY };
+                let every = self.poll.unwrap_or(every);
+                Some(Fed::begin(&self.buffer, |pieces| folder::read(folder, every, ends, pieces)))
+            }
+            Place::Events(address) => {
+                let address = address.clone();
+                let read = |pieces| server_events::read(address, ends, pieces);
+                Some(Fed::begin(&self.buffer, read))
+            }
+            Place::Tcp(_) | Place::Stdin | Place::Rate => None,
+        };
         let work = move || {
-            let read = match &self.place {
-                Place::Tcp(address) => self.connections(address),
-                Place::Stdin => self.text(std::io::stdin().lock(), None),
-                Place::Files(path) => self.files(path),
+            let read = match (&self.place, fed) {
+                (_, Some(fed)) => self.brought(fed),
+                (Place::Tcp(address), _) => self.connections(address),
+                (Place::Rate, _) => self.ticks(),
+                (_, None) => self.stdin(),
             };
             self.buffer.end(read);
         };
@@ -195,25 +223,61 @@ impl Reader {
         Ok(number - first)
     }
 
-    /// Reads one text to its end, that of a file or of standard input.
-    fn text(&self, mut text: impl Read, file: Option<&str>) -> Result<()> {
-        let (mut lines, mut number) = (Lines::new(), 0);
-        let pieces = if file.is_some() { cores() } else { 1 };
-        let mut bytes = vec![0; pieces * PIECE];
-        while !self.is_left() {
-            let read = match file {
-                Some(_) => fill(&mut text, &mut bytes),
-                None => fill_once(&mut text, &mut bytes),
-            };
-            let read =
-                read.map_err(|cause| Error::io("cannot read the lines of a stream", cause))?;
-            if read == 0 {
-                self.push(&lines.end(), number, file, file.is_some())?;
-                return Ok(());
+    /// Takes what a task brings.
+    fn brought(&self, mut fed: Fed) -> Result<()> {
+        let (mut lines, mut number, mut file) = (Lines::new(), 0, None);
+        // Of a file as much as all cores decode at once; an event is shown when it comes.
+        let enough = if matches!(self.place, Place::Files(_)) { cores() * PIECE } else { 1 };
+        while let Some(piece) = fed.next() {
+            match piece {
+                Piece::Begin(name) => (file, number) = (Some(name), 0),
+                Piece::Bytes(bytes) => {
+                    lines.push(&bytes);
+                    if lines.len() >= enough {
+                        number += self.push(&lines.take(), number, file.as_deref(), false)?;
+                    }
+                }
+                Piece::End => drop(self.push(&lines.end(), number, file.as_deref(), true)?),
+                Piece::CaughtUp => self.buffer.catch_up(),
+                Piece::Warning(warning) => self.buffer.warn(warning),
+                Piece::Ended(how) => return how,
             }
-            lines.push(&bytes[..read]);
-            if lines.len() > 0 {
-                number += self.push(&lines.take(), number, file, false)?;
+        }
+        Ok(())
+    }
+
+    fn stdin(&self) -> Result<()> {
+        let (mut lines, mut number) = (Lines::new(), 0);
+        let mut bytes = vec![0; PIECE];
+        let mut text = std::io::stdin().lock();
+        while !self.is_left() {
+            match text.read(&mut bytes) {
+                Ok(0) => {
+                    self.push(&lines.end(), number, None, false)?;
+                    return Ok(());
+                }
+                Ok(read) => {
+                    lines.push(&bytes[..read]);
+                    if lines.len() > 0 {
+                        number += self.push(&lines.take(), number, None, false)?;
+                    }
+                }
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+                Err(cause) => return Err(Error::io("cannot read the lines of a stream", cause)),
+            }
+        }
+        Ok(())
+    }
+
+    fn ticks(&self) -> Result<()> {
+        let (mut ticks, mut number) = (Ticks::new(self.rate.clone()), 0);
+        while !self.is_left() && !ticks.is_over() {
+            match ticks.take(self.ends) {
+                Ok(lines) => number += self.push(lines.as_bytes(), number, None, false)?,
+                Err(wait) => {
+                    self.buffer.catch_up();
+                    self.buffer.pause(wait);
+                }
             }
         }
         Ok(())
@@ -293,84 +357,8 @@ impl Reader {
         }
         Ok((number - first, end))
     }
-
-    fn files(&self, path: &Path) -> Result<()> {
-        if path.is_file() {
-            return self.file(path);
-        }
-        let mut seen = HashSet::new();
-        while !self.is_left() {
-            for file in listed(path)? {
-                if self.is_left() {
-                    return Ok(());
-                }
-                if seen.insert(file.clone()) {
-                    self.file(&file)?;
-                }
-            }
-            if self.ends {
-                return Ok(());
-            }
-            self.buffer.catch_up();
-            self.buffer.pause(LIST_EVERY);
-        }
-        Ok(())
-    }
-
-    fn file(&self, path: &Path) -> Result<()> {
-        let cannot = |cause| Error::io(format!("cannot read '{}'", path.display()), cause);
-        let file = File::open(path).map_err(cannot)?;
-        let name = path.to_string_lossy();
-        match path.extension().is_some_and(|ending| ending == "gz") {
-            true => self.text(MultiGzDecoder::new(file), Some(&name)),
-            false => self.text(file, Some(&name)),
-        }
-    }
 }
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-/// Reads what is there, at least a byte but at the end.
-fn fill_once(text: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
-    loop {
-        match text.read(bytes) {
-            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
-            read => return read,
-        }
-    }
-}
-
-/// Reads until `bytes` are full, or to the end.
-fn fill(text: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
-    let mut all = 0;
-    while all < bytes.len() {
-        match fill_once(text, &mut bytes[all..])? {
-            0 => break,
-            read => all += read,
-        }
-    }
-    Ok(all)
-}
-
-/// The files of a directory, the oldest first; names that begin with `_` or `.` are left out.
-fn listed(path: &Path) -> Result<Vec<PathBuf>> {
-    let cannot = |cause: std::io::Error| match cause.kind() {
-        ErrorKind::NotFound => Error::missing(format!("'{}' not found", path.display())),
-        _ => Error::io(format!("cannot list '{}'", path.display()), cause),
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        if entry.file_name().to_string_lossy().starts_with(['_', '.']) {
-            continue;
-        }
-        let facts = entry.metadata().map_err(cannot)?;
-        if facts.is_file() {
-            files.push((facts.modified().map_err(cannot)?, entry.path()));
-        }
-    }
-    files.sort();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::check;
 use super::cut::{Incremental, Wanted};
+use super::files::{FileSink, FileTarget};
 use super::late::{Late, input_with_keys};
 use super::options::{OutputMode, QueryOptions};
 use super::query::{Console, Input, Query, Sink, Status};
@@ -24,6 +25,7 @@ use super::slot::{Slot, SlotTable};
 use super::table::StreamTable;
 use super::view::{Snapshot, StandingView};
 use super::watermark::{Lateness, Watermark};
+use crate::cleanup;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
@@ -127,6 +129,24 @@ impl StandingQueries {
         }
     }
 
+    /// Starts a query whose batches are added to files. Their versions record `arguments`, which hold no
+    /// secrets.
+    ///
+    /// # Errors
+    /// A query that cannot stand, or whose rows the files cannot take.
+    pub async fn files(
+        &self,
+        start: Start<'_>,
+        target: FileTarget,
+        arguments: Vec<(String, String)>,
+    ) -> Result<()> {
+        check::mode_of_files(start.options.mode.unwrap_or(OutputMode::Append))?;
+        let planned = planned(&start, OutputMode::Append).await?;
+        let schema = planned.plan.above().plan.schema();
+        let sink = FileSink::new(start.session, target, arguments, &schema).await?;
+        self.begin(start, planned, Sink::Files(Box::new(sink)), "files")
+    }
+
     fn begin(
         &self,
         start: Start<'_>,
@@ -148,8 +168,8 @@ impl StandingQueries {
             tables.iter().map(|(table, _)| of_stream(table).ok()?.lateness()).collect();
         let inputs = tables.iter().map(|(table, slot)| {
             let (stream, slot) = (of_stream(table)?, Arc::clone(slot));
-            let (max_files, is_live) = (stream.max_files(), stream.is_live());
-            Ok(Input { slot, cursor: stream.cursor()?, max_files, is_live })
+            let (limits, is_live) = (stream.limits(), stream.is_live());
+            Ok(Input { slot, cursor: stream.cursor()?, limits, is_live })
         });
         let (status, seen) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
@@ -280,6 +300,37 @@ impl StandingQueries {
         ];
         Ok(RecordBatch::try_from_iter(columns)?)
     }
+}
+
+impl Drop for StandingQueries {
+    /// Each query ends behind the batch that it is at, though no one waits for it.
+    fn drop(&mut self) {
+        let all = std::mem::take(&mut *self.all());
+        for known in &all {
+            known.stop.send_replace(true);
+        }
+        cleanup::spawn_wanted(async move {
+            for known in all {
+                known.ended().await.ok(); // there is no one to tell
+            }
+        });
+    }
+}
+
+/// Whether a plan reads a table without an end.
+pub fn reads_stream(plan: &LogicalPlan) -> bool {
+    let is_stream = |node: &LogicalPlan| match node {
+        LogicalPlan::TableScan(scan) => {
+            source_as_provider(&scan.source).is_ok_and(|provider| provider.is::<StreamTable>())
+        }
+        _ => false,
+    };
+    let mut found = false;
+    let seen = plan.apply_with_subqueries(|node| {
+        found |= is_stream(node);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    seen.is_ok() && found
 }
 
 /// A query that can begin.

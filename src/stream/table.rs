@@ -21,13 +21,15 @@ use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
 
 use super::bad::BadLines;
-use super::decode::Decoder;
+use super::decode::{Decoder, Format};
 use super::event_time::EventTime;
 use super::options::StreamOptions;
-use super::shared::{Buffer, Cursor};
+use super::rate;
+use super::shared::{Buffer, Cursor, Limits};
 use super::source::{Place, Reader, Rows};
 use super::watermark::Lateness;
 use crate::error::{Error, Result};
+use crate::storage::Stores;
 
 /// The column that an expression of `'event_time'` makes.
 const EVENT_TIME: &str = "event_time";
@@ -37,6 +39,7 @@ const EVENT_TIME: &str = "event_time";
 pub struct StreamTable {
     name: String,
     place: Place,
+    stores: Arc<Stores>,
     rows: Rows,
     options: StreamOptions,
     /// Whether what is there now is all, and the table can be read as any other.
@@ -51,6 +54,7 @@ impl StreamTable {
     /// # Errors
     /// A location, an option or a column that no stream has.
     pub fn create(
+        stores: &Arc<Stores>,
         state: &SessionState,
         create: &CreateExternalTable,
         is_batch: bool,
@@ -63,15 +67,19 @@ impl StreamTable {
                 "PARTITIONED BY and WITH ORDER are not for a stream: leave them out",
             ));
         }
-        let declared: SchemaRef = Arc::new(create.schema.as_arrow().clone());
+        let mut declared: SchemaRef = Arc::new(create.schema.as_arrow().clone());
+        let options = StreamOptions::new(&create.file_type, &named(&create.options))?;
+        let place = Place::of(stores, location)?;
+        check_place(&place, create, &options, is_batch)?;
+        if place == Place::Rate && declared.fields().is_empty() {
+            declared = rate::columns();
+        }
         if declared.fields().is_empty() {
             return Err(Error::usage(
                 "a stream needs its columns, for there is nothing to find them out from: write them behind \
                  its name, as in (value VARCHAR)",
             ));
         }
-        let place = Place::of(location)?;
-        let options = StreamOptions::new(&create.file_type, &named(&create.options))?;
         let decoder =
             Decoder::new(Arc::clone(&declared), options.format.clone(), options.on_error)?;
         let mut rows =
@@ -80,8 +88,12 @@ impl StreamTable {
             let column = add_time(&mut rows, state, &declared, text)?;
             rows.time = Some(EventTime { column, max_ahead: options.max_ahead });
         }
-        let (name, shared, bad) = (create.name.to_string(), Mutex::default(), BadLines::new());
-        Ok(Self { name, place, rows, options, is_batch, shared, bad: Arc::new(bad) })
+        if place == Place::Rate {
+            rate::check(&declared)?;
+        }
+        let (name, stores) = (create.name.to_string(), Arc::clone(stores));
+        let (shared, bad) = (Mutex::default(), Arc::new(BadLines::new()));
+        Ok(Self { name, place, stores, rows, options, is_batch, shared, bad })
     }
 
     /// What it is called.
@@ -109,9 +121,9 @@ impl StreamTable {
         !self.place.is_replayed()
     }
 
-    /// Files that a batch takes at most.
-    pub(super) fn max_files(&self) -> Option<usize> {
-        self.options.max_files
+    /// What a batch takes at most.
+    pub(super) fn limits(&self) -> Limits {
+        self.options.limits
     }
 
     /// A cursor: at the start of what is read from its start, else at what comes next.
@@ -130,8 +142,10 @@ impl StreamTable {
         let (place, rows) = (self.place.clone(), self.rows.clone());
         // A directory is not closed as a connection is.
         let ends = self.is_batch || (self.options.ends && !place.is_replayed());
-        let (bad, has_warned) = (Arc::clone(&self.bad), Cell::default());
-        Reader { place, rows, buffer, bad, ends, has_warned }.start()?;
+        let (stores, bad) = (Arc::clone(&self.stores), Arc::clone(&self.bad));
+        let StreamOptions { poll, rate, .. } = self.options.clone();
+        let has_warned = Cell::default();
+        Reader { place, rows, buffer, bad, stores, ends, poll, rate, has_warned }.start()?;
         Ok(cursor)
     }
 }
@@ -142,6 +156,35 @@ pub(super) fn named(
 ) -> BTreeMap<String, String> {
     let name = |key: &str| key.strip_prefix("format.").unwrap_or(key).to_owned();
     options.iter().map(|(key, value)| (name(key), value.clone())).collect()
+}
+
+/// Refuses what a place does not give.
+fn check_place(
+    place: &Place,
+    create: &CreateExternalTable,
+    options: &StreamOptions,
+    is_batch: bool,
+) -> Result<()> {
+    let is_rate = create.file_type.eq_ignore_ascii_case("rate");
+    if is_rate != (*place == Place::Rate) {
+        return Err(Error::usage(
+            "write STORED AS RATE with LOCATION 'rate://', and with no other",
+        ));
+    }
+    if let Place::Files(location) = place
+        && location.glob().is_some()
+    {
+        return Err(Error::usage(format!("'{location}' is a pattern: name a folder, or one file")));
+    }
+    if is_rate && is_batch && options.rate.rows.is_none() {
+        return Err(Error::usage(
+            "a rate has no end, and a batch needs one: set the option 'rows' of the table",
+        ));
+    }
+    if matches!(place, Place::Events(_)) && matches!(options.format, Format::Csv { .. }) {
+        return Err(Error::usage("no server sends CSV as events: write STORED AS JSON, or TEXT"));
+    }
+    Ok(())
 }
 
 /// Finds the column that is the time, or adds it; where it is.
@@ -239,7 +282,7 @@ async fn next((mut cursor, mut waiting): Rest) -> EngineResult<Option<(RecordBat
             return Ok(Some((batch, (cursor, waiting))));
         }
         let Some(open) = &mut cursor else { return Ok(None) };
-        let taken = open.take(None).map_err(DataFusionError::from)?;
+        let taken = open.take(Limits::default()).map_err(DataFusionError::from)?;
         for warning in open.warnings() {
             tracing::warn!("{warning}");
         }

@@ -145,6 +145,14 @@ impl FileFormat {
         }
     }
 
+    /// How the names of its files end.
+    pub(crate) fn ending(self) -> &'static str {
+        let mut written = self.kind().entry().endings.iter().filter(|(_, how)| how.is_some());
+        let first = written.clone().next();
+        let own = written.find(|(_, how)| *how == Some(self)).or(first);
+        own.map_or("", |(ending, _)| ending)
+    }
+
     /// How files of this kind are written, unless their name says otherwise.
     pub fn of_kind(kind: FormatKind) -> Self {
         kind.entry().written

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::commit::names;
+use super::format::FormatKind;
 use crate::error::{Error, Result};
 
 /// The format this program writes and reads.
@@ -263,6 +264,20 @@ impl Manifest {
                 named.iter().find(|name| !name.is_empty()).map_or("", |name| name.as_str())
             ),
         }))
+    }
+
+    /// Refuses files of another kind than those that it holds: who reads it would see one kind only.
+    pub(crate) fn check_kind(&self, kind: FormatKind) -> Result<()> {
+        let is_other = |file: &&FileRecord| FormatKind::of_path(&file.path) != Some(kind);
+        match self.files.iter().find(is_other) {
+            None => Ok(()),
+            Some(other) => Err(Error::usage(format!(
+                "'{}' holds '{}', and no one would read it beside files of {}: write to another location",
+                self.location,
+                other.path,
+                kind.word()
+            ))),
+        }
     }
 
     /// Whether a table at the root is beside others.

@@ -22,6 +22,7 @@ pub use commit::{
 pub use format::{FileFormat, Format, FormatKind};
 pub use manifest::{InputRecord, Manifest, Mode};
 pub use read::external::{ExternalTable, ExternalTables};
+pub use read::folder::{Folder, FolderFile};
 pub use read::footers::footer_of as footer;
 pub use read::options::{SAMPLE_BYTES, SourceOptions};
 pub use read::source::{Source, Within, current_manifest, dataset_around};

@@ -160,3 +160,50 @@ async fn a_run_killed_at_a_call_leaves_a_whole_version_or_none(
     println!("killed at {points} calls, {finished} of them were finished by the next command");
     assert!(points >= 3 && finished > 0);
 }
+
+/// A query over three files, a row, two and four, beside a row that is there: each file is a batch, and a batch
+/// is a version.
+#[rstest]
+#[case::on_files(Output::files)]
+#[case::on_s3(Output::s3)]
+#[tokio::test(flavor = "multi_thread")]
+#[cfg_attr(not(feature = "test-hooks"), ignore = "needs --features test-hooks")]
+async fn a_standing_query_killed_at_a_call_leaves_whole_batches(#[case] output: fn() -> Output) {
+    const BATCHES: [u64; 4] = [1, 2, 4, 8];
+    let every: u64 = variable("PLEIAD_TEST_EVERY").map_or(29, |every| every.parse().unwrap());
+    let lab = tempfile::tempdir().unwrap();
+    for (file, rows) in [1, 2, 4].into_iter().enumerate() {
+        std::fs::write(lab.path().join(format!("{file}.json")), "{\"i\": 7}\n".repeat(rows))
+            .unwrap();
+    }
+    let script = lab.path().join("_x.sql");
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '${in}' \
+                OPTIONS ('max_files' '1'); \
+                CREATE EXTERNAL TABLE out STORED AS PARQUET LOCATION '${out}' OPTIONS ('trigger' 'once'); \
+                INSERT INTO out SELECT * FROM s";
+    std::fs::write(&script, text).unwrap();
+    let mut seen = BTreeSet::new();
+    for call in (1..).step_by(usize::try_from(every).unwrap()) {
+        let output = output();
+        let copy = format!("COPY (SELECT nullif(1, 2) AS i) TO '{}'", output.out);
+        let first = run(&output, &["sql".to_owned(), "-c".to_owned(), copy], &Kill::Never);
+        assert!(first.status.success(), "{first:?}");
+        let (script, input) = (script.display(), lab.path().display());
+        let line = format!("run {script} --set in={input} --set out={} --threads 2", output.out);
+        let ended = run(&output, &words(&line), &Kill::AtCall(call));
+        let (_, rows) = current(&output).await;
+        assert!(BATCHES.contains(&rows), "call {call}: {rows} rows");
+        if !ended.is_killed() {
+            assert!(ended.status.success() && rows == 8, "call {call}: {rows} rows, {ended:?}");
+            break;
+        }
+        seen.insert(rows);
+        // The next run finishes the batch that was decided, and adds its own.
+        let again = run(&output, &words(&line), &Kill::Never);
+        assert!(again.status.success(), "call {call}: {again:?}");
+        let (_, after) = current(&output).await;
+        let finished = BATCHES.iter().any(|batches| *batches >= rows && after == batches + 7);
+        assert!(finished, "call {call}: {rows} rows, then {after}");
+    }
+    assert!(seen.len() > 2, "killed after {seen:?} rows");
+}

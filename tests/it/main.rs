@@ -39,6 +39,9 @@ mod drivers_simulated; // drivers that die, in an order of calls that a seed dec
 mod faults; // the tools that break things: each does what it says
 mod feed; // servers of lines, and what their clients get
 mod commit_races; // law 7 as a state machine over an order of calls that a seed decides
+mod stream_files; // standing queries into folders of files
+mod stream_sources; // where the rows of streams come from, and what goes wrong there
+mod stream_stops; // standing queries that are told to end
 mod lab; // the scripts of the streaming lab
 mod history; // several processes whose statements must be one after the other
 mod commands; // whole jobs with the binary, on files and on S3

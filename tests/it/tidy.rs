@@ -50,8 +50,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // its options and results name locations
     ("dbscan", &["session", "table", "grid", "partition", "splitmix", "storage::Location"]),
-    // its files have locations; a buffer has a size
-    ("stream", &["session", "table", "sizes", "storage::Location", "storage::Stores"]),
+    // its files have locations; a buffer has a size; a query that is dropped ends behind its batch; web
+    // servers send events
+    (
+        "stream",
+        &[
+            "session",
+            "table",
+            "sizes",
+            "cleanup",
+            "storage::Location",
+            "storage::Stores",
+            "storage::WebAnswer",
+            "storage::WebClient",
+        ],
+    ),
     // commands come to it as procedures, from those who run them; its targets are locations; its
     // statements end when they are dropped; a table in the place of an argument is written as the
     // relations of `functions` want it
@@ -132,6 +145,7 @@ const PURE: &[&str] = &[
     "src/generate/shapes.rs",
     "src/generate/sky.rs",
     "src/generate/slice.rs",
+    "src/stream/events.rs",
     "src/stream/lines.rs",
     "src/stream/watermark.rs",
 ];

@@ -161,7 +161,12 @@ pub(super) async fn run(
         last.clone_from(&text);
         shell.run("line", &text).await?;
     }
-    shell.results.finish()
+    shell.results.finish()?;
+    // Each query ends behind the batch that it is at.
+    if let Err(error) = shell.script.standing().finish(Some(Duration::ZERO)).await {
+        context.report(error.into());
+    }
+    Ok(())
 }
 
 /// What the user has typed.

@@ -3,20 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use futures::{Stream, TryStreamExt};
+use datafusion::physical_plan::execute_stream;
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use parquet::arrow::async_writer::AsyncFileWriter;
 
+use super::names;
 use super::record::StagedFile;
 use super::run::Run;
 use crate::error::{Error, Result};
 use crate::event::Observer;
+use crate::table::format::{FileFormat, FormatKind};
 use crate::table::manifest::{FileRecord, Mode, TableRecord};
-use crate::table::write::encode::{FileWriter, Target, plain_field, plain_type};
+use crate::table::write::encode::{FileWriter, Target, plain_batch, plain_field, plain_type};
 use crate::table::write::exec::{self, StreamFacts};
+use crate::table::write::rows_as_text::{header_of, plain_schema, text_of};
 use crate::table::write::spec::{KeyLayout, TableFacts, TableSpec};
 use crate::table::write::staged::Staged;
 use crate::table::{hive, value};
@@ -55,6 +60,55 @@ impl Run {
         });
         all.failed |= stored.is_err();
         stored
+    }
+
+    /// Runs `plan` into files of `format`: of Parquet as [`Self::write`] does, else into one file of text
+    /// beside those that are there. Nothing is visible yet.
+    ///
+    /// # Errors
+    /// As [`Self::write`]; if there are files of another format.
+    pub async fn write_as(
+        &self,
+        format: FileFormat,
+        state: &SessionState,
+        plan: LogicalPlan,
+        spec: TableSpec,
+        watch: &dyn Observer,
+    ) -> Result<TableFacts> {
+        if format == FileFormat::Parquet {
+            return self.write(state, plan, spec, watch).await;
+        }
+        self.check_kind(format.kind())?;
+        let plan = state.create_physical_plan(&plan).await?;
+        let schema = plain_schema(&plan.schema());
+        let header = header_of(&schema, format).map(|header| (header, 0));
+        let rows = execute_stream(plan, state.task_ctx())?;
+        let texts = rows.map(move |batch| {
+            let batch = plain_batch(&batch?, &schema)?;
+            Ok((text_of(&batch, format)?, batch.num_rows() as u64))
+        });
+        let path = format!("{}{:08x}.{}", names::data_of(&self.id), 0, format.ending());
+        self.write_text(&path, stream::iter([header]).chain(texts)).await
+    }
+
+    /// Refuses rows of `schema` as [`Self::write_as`] would.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self, format: FileFormat, schema: &Schema, spec: &TableSpec) -> Result<()> {
+        if format == FileFormat::Parquet {
+            return self.target(schema, spec).map(drop);
+        }
+        check_columns(schema, spec)?;
+        self.check_kind(format.kind())?;
+        text_of(&RecordBatch::new_empty(plain_schema(schema)), format).map(drop)
+    }
+
+    fn check_kind(&self, kind: FormatKind) -> Result<()> {
+        match (self.options.mode, &self.base) {
+            (Mode::Append, Some(base)) => base.check_kind(kind),
+            _ => Ok(()),
+        }
     }
 
     async fn write_tables(
@@ -97,6 +151,7 @@ impl Run {
         });
         let keys = keys.collect::<Result<Vec<_>>>()?;
         let mut records = Vec::new();
+        self.check_kind(FormatKind::Parquet)?;
         if let (Mode::Append, Some(base)) = (self.options.mode, &self.base) {
             base.check_places(spec.tables())?;
         }

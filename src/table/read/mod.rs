@@ -11,3 +11,4 @@ pub(crate) mod pinned; // a store that answers only for known files, as they wer
 mod many_files; // a scan of so many files that what is counted of each would fill memory
 pub(crate) mod provider; // a table as the engine sees it
 pub mod external; // tables by location, for SQL
+pub mod folder; // files that are read once each

@@ -7,14 +7,15 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use datafusion::common::runtime::SpawnedTask;
 use encoding_rs::{DecoderResult, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use flate2::read::MultiGzDecoder;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore};
+use object_store::{GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::format::{Compression, Decoding, Encoding};
@@ -24,6 +25,8 @@ use crate::error::{Error, Result};
 
 /// Bytes that are read from a local file, or decompressed, at a time.
 const PIECE_BYTES: usize = 1 << 20;
+/// Bytes of an object that are asked for at a time.
+const REQUEST_BYTES: u64 = 8 << 20;
 /// Pieces that wait between two threads.
 const PIECES_AHEAD: usize = 2;
 /// Bytes that say what a file is.
@@ -80,6 +83,50 @@ pub(crate) async fn open(
     Ok((decoding, decoded(bytes, encoding, shown)))
 }
 
+/// The text of a file as it was listed, in UTF-8 as its bytes are; on an object store a piece at a time, so
+/// that no more than one waits for who reads slowly.
+pub(crate) async fn of_object(
+    store: &Arc<dyn ObjectStore>,
+    meta: &ObjectMeta,
+    shown: &str,
+) -> Result<TextStream> {
+    let first = 0..meta.size.min(REQUEST_BYTES);
+    let got = store.get_opts(&meta.location, pinned(meta, first)).await?;
+    let bytes = match got.payload {
+        GetResultPayload::File(file, _) => pieces(file, 0..got.meta.size).boxed(),
+        GetResultPayload::Stream(bytes) => {
+            let first = bytes.map_err(Error::from);
+            first.chain(requested(Arc::clone(store), meta.clone())).boxed()
+        }
+    };
+    let (first, bytes) = peek(bytes).await?;
+    let bytes = decompressed(bytes, compression_of(&first, shown)?, shown);
+    Ok(decoded(bytes, Encoding::Utf8, shown))
+}
+
+/// The pieces of an object behind the first.
+fn requested(
+    store: Arc<dyn ObjectStore>,
+    meta: ObjectMeta,
+) -> impl Stream<Item = Result<Bytes>> + Send {
+    stream::try_unfold(REQUEST_BYTES, move |from| {
+        let (store, meta) = (Arc::clone(&store), meta.clone());
+        async move {
+            if from >= meta.size {
+                return Ok(None);
+            }
+            let end = meta.size.min(from + REQUEST_BYTES);
+            let got = store.get_opts(&meta.location, pinned(&meta, from..end)).await?;
+            Ok(Some((got.bytes().await?, end)))
+        }
+    })
+}
+
+fn pinned(meta: &ObjectMeta, range: Range<u64>) -> GetOptions {
+    let range = Some(range).filter(|range| !range.is_empty()).map(GetRange::Bounded);
+    GetOptions { range, if_match: meta.e_tag.clone(), ..GetOptions::default() }
+}
+
 /// The text of a file whose decoding is known; of a plain file the bytes of `range`.
 pub(crate) async fn text(
     store: &dyn ObjectStore,
@@ -108,10 +155,7 @@ async fn raw(
 }
 
 /// A local file in pieces; the store would give it in 8 KiB.
-fn pieces(
-    file: std::fs::File,
-    range: Range<u64>,
-) -> impl stream::Stream<Item = Result<Bytes>> + Send {
+fn pieces(file: std::fs::File, range: Range<u64>) -> impl Stream<Item = Result<Bytes>> + Send {
     stream::try_unfold((file, range), |(mut file, range)| async move {
         if range.is_empty() {
             return Ok(None);

@@ -3,24 +3,20 @@
 //! The bytes are an [`Upload`]; of a local file, what a killed process left is removed by the next that
 //! writes it. Whether there is a file is looked at before the rows and again before it gets its name: on
 //! local files that is one step, on an object store another writer may still come between.
-//! Text is UTF-8 with a header and empty for NULL; in JSON lines a
-//! NULL is written, NaN and the infinities are null.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::csv::WriterBuilder as CsvBuilder;
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow::json::writer::{LineDelimited, WriterBuilder as JsonBuilder};
-use bytes::Bytes;
+use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 
-use super::encode;
 use super::row_groups::RowGroups;
+use super::rows_as_text::{header_of, text_of};
 use super::spec::TableFacts;
+use super::{encode, rows_as_text};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Observer};
 use crate::storage::{Create, Finished, Location, Stores, Upload, blocking};
@@ -47,7 +43,7 @@ pub async fn write_file(
     if !may_write(&place, mode).await? {
         return Ok(None);
     }
-    let schema = plain_schema(&rows.schema());
+    let schema = rows_as_text::plain_schema(&rows.schema());
     let how = if mode == Mode::Overwrite { Create::Replace } else { Create::New };
     remove_leftovers(&place).await?;
     let upload = Upload::create(&place.store, location, how, None).await?;
@@ -112,12 +108,6 @@ fn exists_already(location: &Location) -> Error {
     )
 }
 
-/// The columns in types that other readers know.
-fn plain_schema(schema: &Schema) -> SchemaRef {
-    let fields = schema.fields().iter().map(|field| encode::plain_field(field));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-}
-
 /// Rows into bytes.
 enum Encoder {
     Parquet(Box<RowGroups>),
@@ -134,10 +124,7 @@ impl Encoder {
         if format == FileFormat::Parquet {
             return Ok(Self::Parquet(Box::new(RowGroups::new(upload, schema, pool)?)));
         }
-        if let FileFormat::Csv { header: true, .. } = format {
-            let none = RecordBatch::new_empty(Arc::clone(schema));
-            upload.write(text_of(&none, format, true)?).await?;
-        }
+        upload.write(header_of(schema, format)?).await?;
         Ok(Self::Text(Box::new(upload), format))
     }
 
@@ -145,7 +132,7 @@ impl Encoder {
         match self {
             Self::Parquet(groups) => groups.push(batch).await,
             Self::Text(upload, format) => {
-                let text = text_of(batch, *format, false)?;
+                let text = text_of(batch, *format)?;
                 Ok(upload.write(text).await?)
             }
         }
@@ -158,21 +145,4 @@ impl Encoder {
             Self::Text(upload, _) => *upload,
         })
     }
-}
-
-fn text_of(batch: &RecordBatch, format: FileFormat, header: bool) -> Result<Bytes> {
-    let mut text = Vec::new();
-    match format {
-        FileFormat::Csv { delimiter, .. } => {
-            let builder = CsvBuilder::new().with_delimiter(delimiter).with_header(header);
-            builder.build(&mut text).write(batch)?;
-        }
-        FileFormat::Ndjson | FileFormat::Parquet => {
-            let builder = JsonBuilder::new().with_explicit_nulls(true);
-            let mut writer = builder.build::<_, LineDelimited>(&mut text);
-            writer.write(batch)?;
-            writer.finish()?;
-        }
-    }
-    Ok(Bytes::from(text))
 }

@@ -37,9 +37,22 @@ pub(crate) fn script(is_batch: bool) -> (Script, Arc<Shown>) {
 
 /// A script that has so many bytes of memory.
 pub(crate) fn script_with(is_batch: bool, memory_limit: Option<u64>) -> (Script, Arc<Shown>) {
+    of_stores(Stores::new(StorageOptions::default()), is_batch, memory_limit)
+}
+
+/// A script on `stores`, and what it shows.
+pub(crate) fn script_on(stores: Arc<Stores>, is_batch: bool) -> (Script, Arc<Shown>) {
+    of_stores(stores, is_batch, None)
+}
+
+fn of_stores(
+    stores: Arc<Stores>,
+    is_batch: bool,
+    memory_limit: Option<u64>,
+) -> (Script, Arc<Shown>) {
     let threads = NonZeroUsize::new(2);
     let options = SessionOptions { threads, memory_limit, ..SessionOptions::default() };
-    let session = Session::new(Stores::new(StorageOptions::default()), &options).unwrap();
+    let session = Session::new(stores, &options).unwrap();
     let shown = Arc::new(Shown::default());
     let (procedures, watch) = (Arc::new(NoProcedures), Arc::new(Silent));
     let script = Script::new(&session, procedures, Mode::Error, Vec::new(), watch);

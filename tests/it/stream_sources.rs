@@ -1,0 +1,238 @@
+//! Where the rows of streams come from: objects that are added to a bucket, a clock, servers of events; and
+//! what goes wrong there.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use pleiad::script::Script;
+use rstest::rstest;
+
+use crate::support::s3::TestS3;
+use crate::support::stream::{rows, script, script_on};
+
+/// Asks until the answer is this one.
+async fn until(script: &Script, query: &str, expected: &[&str]) {
+    let mut found = Vec::new();
+    while found != expected {
+        let text = format!("CALL wait('20 milliseconds'); {query}");
+        found = rows(script, &text, &[]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_are_added_to_a_prefix_are_read_once_each() {
+    let server = TestS3::new(&["bucket"]);
+    let folder = server.bucket("bucket").join("in");
+    fs::create_dir_all(folder.join("deeper")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(b"{\"i\": 10}\n{\"i\": 20}").unwrap();
+    fs::write(folder.join("a.json"), "{\"i\": 1}\n{\"i\": 2}").unwrap();
+    fs::write(folder.join("b.json.gz"), packed.finish().unwrap()).unwrap();
+    for hidden in ["_SUCCESS", ".part", "deeper/c.json"] {
+        fs::write(folder.join(hidden), "{\"i\": 1000000}\n").unwrap();
+    }
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION 's3://bucket/in' \
+                OPTIONS ('poll' '10 milliseconds', 'max_files' '1'); \
+                CREATE MATERIALIZED VIEW v AS SELECT count(*), sum(i) FROM s; CALL wait(drained => true)";
+    let (script, _) = script_on(server.stores(), false);
+    rows(&script, text, &[]).await.unwrap();
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), ["4 33"]);
+    fs::write(folder.join("0.json"), "{\"i\": 100}\n").unwrap();
+    until(&script, "FROM v", &["5 133"]).await;
+    // One object alone, in a batch.
+    let (batch, _) = script_on(server.stores(), true);
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION 's3://bucket/in/a.json'; \
+                SELECT sum(i) FROM s";
+    assert_eq!(rows(&batch, text, &[]).await.unwrap(), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_takes_no_more_bytes_than_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in 0..5 {
+        fs::write(folder.path().join(format!("{file}.json")), "{\"i\": 1}\n{\"i\": 1}\n").unwrap();
+    }
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '${in}' \
+                OPTIONS ('max_bytes' '25B'); CREATE MATERIALIZED VIEW v AS SELECT sum(i) FROM s; \
+                CALL wait(drained => true); SELECT batches, rows FROM standing_queries()";
+    let (script, _) = script(false);
+    let found = rows(&script, text, &[("in", folder.path().to_str().unwrap())]).await.unwrap();
+    assert_eq!(found, ["5 10"], "a file has 20 bytes");
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_gives_times_and_numbers(#[values(false, true)] is_batch: bool) {
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE r STORED AS RATE LOCATION 'rate://' \
+                OPTIONS ('rows_per_second' '2000', 'rows' '5000', 'start' '2026-01-01T00:00:00Z'); \
+                CREATE MATERIALIZED VIEW v AS SELECT window_start, count(*), min(value), max(\"timestamp\") \
+                FROM TUMBLE(r, \"timestamp\", INTERVAL '1 second') GROUP BY 1; CALL wait(drained => true)";
+    let (script, _) = script(is_batch);
+    rows(&script, text, &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    let expected = [
+        "2026-01-01T00:00:00 2000 0 2026-01-01T00:00:00.999500",
+        "2026-01-01T00:00:01 2000 2000 2026-01-01T00:00:01.999500",
+        "2026-01-01T00:00:02 1000 4000 2026-01-01T00:00:02.499500",
+    ];
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), expected);
+}
+
+#[rstest]
+#[case("STORED AS RATE LOCATION 'rate://'", "a rate has no end, and a batch needs one")]
+#[case("STORED AS JSON LOCATION 'rate://'", "write STORED AS RATE with LOCATION 'rate://'")]
+#[case("STORED AS RATE LOCATION 'tcp://h:1'", "write STORED AS RATE with LOCATION 'rate://'")]
+#[case(
+    "(i INT) STORED AS RATE LOCATION 'rate://' OPTIONS ('rows' '1')",
+    "a TIMESTAMP and a BIGINT"
+)]
+#[case(
+    "STORED AS RATE LOCATION 'rate://' OPTIONS ('rows' '0')",
+    "option 'rows' is '0', expected a number above 0"
+)]
+#[case(
+    "STORED AS RATE LOCATION 'rate://' OPTIONS ('rows' '1', 'start' 'noon')",
+    "option 'start' is 'noon'"
+)]
+#[case("(i INT) STORED AS CSV LOCATION 'https://h/x'", "no server sends CSV as events")]
+#[case("(i INT) STORED AS JSON LOCATION 'in/*.json'", "is a pattern")]
+#[case(
+    "(i INT) STORED AS JSON LOCATION 'x' OPTIONS ('poll' 'often')",
+    "option 'poll' is 'often', expected a time"
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_does_not_give_is_refused(#[case] table: &str, #[case] message: &str) {
+    let (script, _) = script(true);
+    let text = format!("CREATE UNBOUNDED EXTERNAL TABLE s {table}");
+    let error = rows(&script, &text, &[]).await.unwrap_err();
+    let cause = std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string);
+    assert!(cause.contains(message), "{cause}");
+    assert_eq!(error.kind().exit_code(), 2, "{error}");
+}
+
+/// A web server whose connections are written down, one after the other, the last for all that follow; its
+/// address, and what clients have asked for.
+fn events(answers: &[&str]) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/changes", listener.local_addr().unwrap());
+    let answers: Vec<String> = answers.iter().map(|text| (*text).to_owned()).collect();
+    let asked = Arc::new(Mutex::default());
+    let known: Arc<Mutex<Vec<String>>> = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let answer = answers.get(number).or(answers.last()).unwrap();
+            serve(client.unwrap(), answer, &known);
+        }
+    });
+    (address, asked)
+}
+
+/// Reads the head of a request and writes an answer, byte by byte; it may have left.
+fn serve(mut client: TcpStream, answer: &str, asked: &Mutex<Vec<String>>) {
+    client.set_nodelay(true).unwrap();
+    let head = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+    let head: Vec<String> = head.take_while(|line| !line.is_empty()).collect();
+    asked.lock().unwrap().push(head.join("\n"));
+    for byte in answer.as_bytes() {
+        if client.write_all(&[*byte]).is_err() {
+            break;
+        }
+    }
+}
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n";
+
+fn table(address: &str, options: &str) -> String {
+    format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '{address}' OPTIONS ('buffer' '1MiB' {options}); \
+         CREATE MATERIALIZED VIEW v AS SELECT count(*), sum(i) FROM s"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_on_behind_the_last_that_came() {
+    let first = format!(
+        "{HEAD}: hello\nretry: 1\n\nid: 1\ndata: {{\"i\": 1}}\n\nid: 2\r\ndata: {{\"i\":\r\ndata: 2}}\r\n\r\n\
+         id: 3\ndata: {{\"i\": 1000}}\n"
+    );
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
+    let second = format!("{HEAD}id: 3\ndata: {{\"i\": 3}}\n\ndata: broken\n\n");
+    let over = "HTTP/1.1 204 No Content\r\n\r\n";
+    let (address, asked) = events(&[&first, busy, "garbage", "", &second, over]);
+    let (script, _) = script(false);
+    rows(&script, &table(&address, ""), &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    let found = rows(&script, "FROM v", &[]).await.unwrap();
+    assert_eq!(found, ["4 6"], "the event that was cut in half comes again");
+    let bad = "SELECT bad_lines FROM standing_queries()";
+    assert_eq!(rows(&script, bad, &[]).await.unwrap(), ["1"]);
+    let asked = asked.lock().unwrap();
+    let last_id = |request: &String| {
+        let line = request.lines().find(|line| line.starts_with("last-event-id: "));
+        line.map(|line| line["last-event-id: ".len()..].to_owned())
+    };
+    let ids: Vec<_> = asked.iter().map(last_id).collect();
+    let two = || Some("2".to_owned());
+    assert_eq!(ids, [None, two(), two(), two(), two(), Some("3".to_owned())]);
+    assert!(asked.iter().all(|request| request.contains("user-agent: pleiad/")), "{asked:?}");
+    assert!(asked[0].contains("accept: text/event-stream"), "{asked:?}");
+}
+
+#[rstest]
+#[case("403 Forbidden", "text/plain", 77, "answers 403: ")]
+#[case("404 Not Found", "text/plain", 66, "answers 404: there is nothing")]
+#[case("429 Too Many Requests", "text/plain", 75, "answers 429: it was asked too often")]
+#[case("503 Service Unavailable", "text/plain", 69, "answers 503: the server is in trouble")]
+#[case("200 OK", "text/html", 65, "answers with 'text/html', expected text/event-stream")]
+#[case("500 Odd", "text/plain", 69, "answers 500: the server is in trouble")]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_without_events_says_why(
+    #[case] status: &str,
+    #[case] content_type: &str,
+    #[case] code: u8,
+    #[case] message: &str,
+) {
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: 2\r\n\r\nno");
+    let (address, _) = events(&[&answer]);
+    let (script, _) = script(false);
+    rows(&script, &table(&address, ", 'on_close' 'end'"), &[]).await.unwrap();
+    let error = script.standing().finish(None).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains(message), "{cause}");
+    assert_eq!(error.kind().exit_code(), code, "{cause}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_silent_keeps_no_query_from_ending() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/changes", listener.local_addr().unwrap());
+    let (script, _) = script(false);
+    rows(&script, &table(&address, ""), &[]).await.unwrap();
+    let (_client, _) = listener.accept().unwrap();
+    rows(&script, "DROP MATERIALIZED VIEW v", &[]).await.unwrap();
+}
+
+/// More than the buffer takes, from a server that writes as fast as it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_floods_waits_for_the_query() {
+    const EVENTS: usize = 100_000;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/changes", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let head = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+        assert!(head.take_while(|line| !line.is_empty()).count() > 0);
+        let events = "data: {\"i\": 1}\n\n".repeat(EVENTS);
+        client.write_all(format!("{HEAD}{events}").as_bytes()).ok();
+    });
+    let (script, _) = script(false);
+    rows(&script, &table(&address, ", 'on_close' 'end'"), &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    let expected = format!("{EVENTS} {EVENTS}");
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), [expected]);
+}
