@@ -22,7 +22,7 @@ use super::threads::{self, BlockingThread};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Unit};
 use crate::grid::{Reason, UnitVector, canonical};
-use crate::partition::coordinates::stored_position;
+use crate::partition::coordinates::{A_TURN, MANY_ROWS, may_be_radians, stored_position};
 use crate::partition::options::AngleUnit;
 use crate::partition::stored::Stored;
 use crate::session::{Session, quote_identifier};
@@ -41,6 +41,12 @@ const SWAPPED_SHARE: f64 = 0.1;
 pub(crate) const BLOCKS: &str = "blocks";
 /// The columns of labels.
 pub(crate) const LABELS: [&str; 3] = ["row", "cluster", "kind"];
+
+/// Whether the unit vectors of a box are all within a turn in radians, taken for degrees, of (0, 0).
+fn is_near_origin<const D: usize>(lo: &[f64; D], hi: &[f64; D]) -> bool {
+    let most = A_TURN.to_radians().sin();
+    lo[0] > 0.0 && (1..D).all(|k| lo[k] >= -most && hi[k] <= most)
+}
 
 /// The input of a run, pinned.
 #[derive(Clone)]
@@ -213,6 +219,13 @@ impl Input {
         let skipped = faults.iter().sum();
         if skipped > 0 {
             watch.report(Event::Warning(self.said_of(rows, skipped, &faults)));
+        }
+        if matches!(self.space, Space::Sky { .. })
+            && self.unit == AngleUnit::Deg
+            && rows - skipped >= MANY_ROWS
+            && is_near_origin(&lo, &hi)
+        {
+            watch.report(may_be_radians());
         }
         ranges.sort_unstable_by_key(|range| range.first_row);
         Ok(Points { store, ranges, width, rows, skipped, lo, hi })

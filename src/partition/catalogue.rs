@@ -5,7 +5,7 @@
 //! row, accounted to the pool) if they fit a quarter of the pool; otherwise every counting reads the
 //! coordinates again. The counts are the same.
 
-use std::f64::consts::{SQRT_2, TAU};
+use std::f64::consts::SQRT_2;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -16,7 +16,9 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use super::coordinates::{self, as_written, fault, in_degrees, is_string, numbers};
+use super::coordinates::{
+    self, A_TURN, MANY_ROWS, as_written, fault, in_degrees, is_string, numbers,
+};
 use super::options::Params;
 use super::schema::TextSchema;
 use crate::compute::compute;
@@ -28,10 +30,6 @@ use crate::table::{Format, SourceTable};
 
 const POSITIONS: &str = include_str!("../../sql/steps/partition_positions.sql");
 
-/// A turn in radians, and what rotations round.
-const A_TURN: f64 = TAU * (1.0 + 1e-9);
-/// Fewer rows than this say nothing about their unit.
-const MANY_ROWS: u64 = 1000;
 /// The column that the output is filed by.
 const BLOCK: &str = "block";
 /// How a column that steps add is called; no catalogue has such a name.
@@ -275,7 +273,7 @@ impl Catalogue {
                 None => return Ok(false),
             }
         }
-        Ok(rows > MANY_ROWS)
+        Ok(rows >= MANY_ROWS)
     }
 
     /// Forgets the positions, so that the write has their memory.

@@ -1,9 +1,12 @@
 //! Right ascension and declination: which columns they are, and their values as SQL.
 
+use std::f64::consts::TAU;
+
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::options::{AngleUnit, Params};
 use crate::error::{Error, Result};
+use crate::event::Event;
 use crate::session::quote_identifier;
 use crate::table::SourceTable;
 
@@ -19,6 +22,18 @@ const KNOWN: [[&str; 2]; 7] = [
 ];
 /// Where the LSST tables of 2017 have them, without header and schema; only a preset of 2017 asks for them.
 const UNNAMED: [&str; 2] = ["column_7", "column_10"];
+
+/// Fewer rows than this say nothing about their unit.
+pub(crate) const MANY_ROWS: u64 = 20;
+/// A turn in radians, and what rotations round.
+pub(crate) const A_TURN: f64 = TAU * (1.0 + 1e-9);
+
+/// What is said of degrees that are all within a turn in radians of 0.
+pub(crate) fn may_be_radians() -> Event {
+    Event::Warning(
+        "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".to_owned(),
+    )
+}
 
 /// The names of right ascension and declination.
 pub(super) fn named(table: &SourceTable, params: &Params) -> Result<[String; 2]> {

@@ -123,9 +123,7 @@ pub async fn run(
     }
     let counted = count::count(&mut input, params, watch).await?;
     if params.options().unit == AngleUnit::Deg && input.may_be_radians(&counted.split).await? {
-        watch.report(Event::Warning(
-            "all positions are within 6.2832 of 0: if they are radians, pass --unit rad".into(),
-        ));
+        watch.report(coordinates::may_be_radians());
     }
     if counted.bad() > 0 {
         refuse_or_warn(params, &counted, watch)?;

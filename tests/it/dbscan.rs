@@ -455,6 +455,27 @@ async fn hopeless_parameters_are_warned_of(#[case] options: &str, #[case] said: 
     }
 }
 
+#[rstest]
+#[case(20, "", true)]
+#[case(19, "", false)]
+#[case(20, "--unit rad", false)]
+#[case(22, "", false)] // to 6.3
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_that_look_like_radians_are_pointed_out(
+    #[case] rows: i32,
+    #[case] unit: &str,
+    #[case] warns: bool,
+) {
+    let points = Points::new();
+    let rows: Vec<_> = (0..rows).map(|i| [f64::from(i) * 0.3, f64::from(i % 3) / 2.0]).collect();
+    points.write_points(&rows, 1000);
+    let warnings = Warnings::default();
+    let line = format!("--ra x --dec y --eps-deg 0.1 --min-points 1 {unit}");
+    points.watched(&line, &warnings).await.unwrap();
+    let found = warnings.0.into_inner().unwrap();
+    assert_eq!(found.iter().any(|said| said.contains("pass --unit rad")), warns, "{found:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_tells_of_blocks_and_writes_nothing() {
     let points = Points::new();

@@ -95,7 +95,8 @@ async fn the_input_is_read_once_narrow_and_once_in_full(#[case] line: &str) {
 #[case(1500, 0.004, "--preset v2 --blocks 4", true)]
 #[case(1500, 0.004, "--frame galactic --bounds sky", true)]
 #[case(1500, 0.004, "--unit rad --blocks 4", false)]
-#[case(900, 0.004, "--blocks 4", false)]
+#[case(20, 0.3, "--blocks 4", true)]
+#[case(19, 0.3, "--blocks 4", false)]
 #[case(1500, 0.0043, "--blocks 4", false)]
 fn positions_that_look_like_radians_are_pointed_out(
     #[case] rows: i32,
