@@ -84,11 +84,11 @@ pub enum Step {
     End,
 }
 
-/// Where a field is, relative to its record.
+/// Where a field is, relative to its record; no record has more than 4 GiB.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    begin: usize,
-    end: usize,
+    begin: u32,
+    end: u32,
     is_quoted: bool,
     /// Whether quotes inside are written as two characters.
     is_escaped: bool,
@@ -96,10 +96,10 @@ struct Place {
 
 /// A text on its way.
 #[derive(Debug)]
-pub struct Records {
+pub struct Records<'a> {
     dialect: Dialect,
     max_line: usize,
-    buffer: Vec<u8>,
+    buffer: Cow<'a, [u8]>,
     /// Where the text that is not read begins in the buffer.
     at: usize,
     /// Bytes of the text before the buffer.
@@ -110,6 +110,7 @@ pub struct Records {
     /// Bytes there must be before looking again pays.
     wanted: usize,
     marks: Marks,
+    window: Window,
     fields: Vec<Place>,
     record: Range<usize>,
     record_line: u64,
@@ -117,19 +118,30 @@ pub struct Records {
     has_newlines: bool,
 }
 
-impl Records {
+impl<'a> Records<'a> {
     /// Of a text whose first byte is byte `before` of the file and is in line `line`.
     pub fn new(dialect: Dialect, max_line: usize, before: u64, line: u64) -> Self {
+        Self::over(&[], dialect, max_line, (before, line))
+    }
+
+    /// The same, with the first bytes of the text, which are not copied.
+    pub fn over(
+        bytes: &'a [u8],
+        dialect: Dialect,
+        max_line: usize,
+        (before, line): (u64, u64),
+    ) -> Self {
         Self {
             dialect,
-            max_line,
-            buffer: Vec::new(),
+            max_line: max_line.min(MAX_RECORD),
+            buffer: Cow::Borrowed(bytes),
             at: 0,
             before,
             has_ended: false,
             line,
             wanted: 1,
             marks: Marks::of(dialect),
+            window: Window::NONE,
             fields: Vec::new(),
             record: 0..0,
             record_line: line,
@@ -141,10 +153,15 @@ impl Records {
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.before += self.at as u64;
-        self.buffer.drain(..self.at);
+        match &mut self.buffer {
+            Cow::Owned(buffer) => {
+                buffer.drain(..self.at);
+            }
+            Cow::Borrowed(left) => self.buffer = Cow::Owned(left[self.at..].to_vec()),
+        }
         self.at = 0;
-        self.buffer.extend_from_slice(bytes);
-        self.marks.forget();
+        self.buffer.to_mut().extend_from_slice(bytes);
+        self.window = Window::NONE;
     }
 
     /// Says that so many bytes of the text came before the next that are pushed.
@@ -170,20 +187,31 @@ impl Records {
             if left < self.wanted && !self.has_ended {
                 return Ok(Step::More);
             }
-            let first = self.buffer[self.at];
+            let cut = Cut {
+                bytes: &self.buffer,
+                marks: &self.marks,
+                dialect: self.dialect,
+                has_ended: self.has_ended,
+                max_line: self.max_line,
+                at: self.at,
+                line: self.line,
+            };
+            let first = cut.bytes[self.at];
             let is_comment = self.dialect.comment == Some(first);
             let next = match first {
-                b'\n' | b'\r' => self.line_end(self.at),
+                b'\n' | b'\r' => cut.line_end(self.at),
                 _ if is_comment => {
-                    let ended = self.buffer[self.at..].iter().position(|b| is_line_end(*b));
+                    let ended = cut.bytes[self.at..].iter().position(|b| is_line_end(*b));
                     match ended {
-                        Some(length) => self.line_end(self.at + length),
-                        None if self.has_ended => Some(self.buffer.len()),
+                        Some(length) => cut.line_end(self.at + length),
+                        None if self.has_ended => Some(cut.bytes.len()),
                         None => None,
                     }
                 }
                 _ => {
-                    let Some((end, next, lines)) = self.cut()? else {
+                    let Some((end, next, lines)) =
+                        cut.record(&mut self.window, &mut self.fields)?
+                    else {
                         self.want_more()?;
                         continue;
                     };
@@ -211,15 +239,6 @@ impl Records {
         }
     }
 
-    /// The place behind the line end at `at`, if it is known.
-    fn line_end(&self, at: usize) -> Option<usize> {
-        match (self.buffer[at], self.buffer.get(at + 1)) {
-            (b'\r', Some(b'\n')) => Some(at + 2),
-            (b'\r', None) if !self.has_ended => None,
-            _ => Some(at + 1),
-        }
-    }
-
     fn want_more(&mut self) -> Result<(), Fault> {
         let left = self.buffer.len() - self.at;
         // A line end may have two bytes.
@@ -228,98 +247,6 @@ impl Records {
         }
         self.wanted = left.saturating_mul(2).min(self.max_line.saturating_add(2)).max(left + 1);
         Ok(())
-    }
-
-    /// Cuts the record at `at`: where it ends, where the next begins, and the line ends inside of it.
-    /// `None` if it is not whole.
-    fn cut(&mut self) -> Result<Option<(usize, usize, u64)>, Fault> {
-        self.fields.clear();
-        let Dialect { delimiter, quote, .. } = self.dialect;
-        let (begin, mut at, mut lines) = (self.at, self.at, 0);
-        loop {
-            if quote.is_some() && self.buffer.get(at).copied() == quote {
-                let Some((place, next)) = self.quoted(at, &mut lines)? else { return Ok(None) };
-                self.fields.push(place);
-                at = next;
-            } else {
-                let mut next = at;
-                let end = loop {
-                    match self.marks.next(&self.buffer, next) {
-                        // A quote or an escape inside of a field is what it says.
-                        Some((place, byte)) if byte != delimiter && !is_line_end(byte) => {
-                            next = place + 1;
-                        }
-                        Some((place, _)) => break place,
-                        None if self.has_ended => break self.buffer.len(),
-                        None => return Ok(None),
-                    }
-                };
-                let (from, to) = (at - begin, end - begin);
-                self.fields.push(Place {
-                    begin: from,
-                    end: to,
-                    is_quoted: false,
-                    is_escaped: false,
-                });
-                at = end;
-            }
-            match self.buffer.get(at) {
-                None => return Ok(Some((at, at, lines))), // the text has ended
-                Some(byte) if *byte == delimiter => at += 1,
-                Some(_) => return Ok(self.line_end(at).map(|next| (at, next, lines))),
-            }
-        }
-    }
-
-    /// Cuts the quoted field at `at`: where it is, and the place of what ends it.
-    fn quoted(&mut self, at: usize, lines: &mut u64) -> Result<Option<(Place, usize)>, Fault> {
-        let opens = self.line + *lines;
-        let Dialect { quote, escape, delimiter, .. } = self.dialect;
-        let quote = quote.unwrap_or(b'"');
-        let (begin, mut at, mut is_escaped) = (at + 1, at + 1, false);
-        let end = loop {
-            let Some((place, byte)) = self.marks.next(&self.buffer, at) else {
-                return self.open_quote(opens);
-            };
-            at = place;
-            match (byte, self.buffer.get(at + 1)) {
-                (b'\r', Some(b'\n')) => at += 1, // counted with its LF
-                (b'\n' | b'\r', _) => (*lines, at) = (*lines + 1, at + 1),
-                (byte, _) if byte != quote && Some(byte) != escape => at += 1, // a delimiter
-                (_, None) if !self.has_ended => return Ok(None),
-                (byte, Some(following)) if byte == quote && *following == quote => {
-                    (is_escaped, at) = (true, at + 2);
-                }
-                (byte, _) if byte == quote => break at,
-                (_, None) => return self.open_quote(opens),
-                (_, Some(following)) => {
-                    let is_pair = *following == quote || Some(*following) == escape;
-                    is_escaped |= is_pair;
-                    at += if is_pair { 2 } else { 1 };
-                }
-            }
-        };
-        let mut after = end + 1;
-        while self.buffer.get(after).is_some_and(|b| *b == b' ' && *b != delimiter) {
-            after += 1;
-        }
-        match self.buffer.get(after) {
-            None if !self.has_ended => return Ok(None),
-            Some(byte) if *byte != delimiter && !is_line_end(*byte) => {
-                let is_escaped = end > begin && self.buffer[end - 1] == b'\\';
-                return Err(Fault::AfterQuote { line: self.line + *lines, is_escaped });
-            }
-            _ => {}
-        }
-        let (begin, end) = (begin - self.at, end - self.at);
-        Ok(Some((Place { begin, end, is_quoted: true, is_escaped }, after)))
-    }
-
-    fn open_quote<T>(&self, line: u64) -> Result<Option<T>, Fault> {
-        match self.has_ended || self.buffer.len() - self.at > self.max_line {
-            true => Err(Fault::Unterminated { line }),
-            false => Ok(None),
-        }
     }
 
     /// The record that was stepped to.
@@ -357,77 +284,271 @@ impl Records {
 
     /// Bytes that it takes.
     pub fn capacity(&self) -> usize {
-        self.buffer.capacity()
+        match &self.buffer {
+            Cow::Owned(buffer) => buffer.capacity(),
+            Cow::Borrowed(_) => 0,
+        }
     }
 }
 
-/// The places of bytes that may have a meaning, found [`BLOCK`] bytes at a time.
-#[derive(Debug)]
-struct Marks {
-    wanted: [u8; 5],
-    /// Where the block begins that `bits` is of, a bit for each of its bytes.
+/// The longest record.
+const MAX_RECORD: usize = 1 << 31;
+
+/// A place in a record.
+#[inline]
+fn offset(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// A record that is cut: where it ends, where the next begins, and the line ends inside of it.
+type Ends = (usize, usize, u64);
+
+/// What a record is cut out of, and how.
+struct Cut<'b> {
+    bytes: &'b [u8],
+    marks: &'b Marks,
+    dialect: Dialect,
+    has_ended: bool,
+    max_line: usize,
+    /// Where the record begins, and its line.
+    at: usize,
+    line: u64,
+}
+
+impl Cut<'_> {
+    /// Cuts the record into `fields`; `None` if it is not whole.
+    fn record(&self, window: &mut Window, fields: &mut Vec<Place>) -> Result<Option<Ends>, Fault> {
+        fields.clear();
+        let Dialect { delimiter, quote, .. } = self.dialect;
+        let (mut begin, mut lines) = (self.at, 0);
+        let mut marks = window.behind(self.bytes, begin, self.marks);
+        let ends = loop {
+            let Some((place, byte)) = marks.next(self.bytes, self.marks) else {
+                if !self.has_ended {
+                    break None;
+                }
+                let end = self.bytes.len();
+                fields.push(self.plain(begin, end));
+                break Some((end, end, lines));
+            };
+            if place == begin && quote == Some(byte) {
+                let (field, after, inside) = match self.quoted(place, self.line + lines, marks)? {
+                    Some(found) => found,
+                    None => break None,
+                };
+                fields.push(field);
+                lines += inside;
+                match self.bytes.get(after) {
+                    None => break Some((after, after, lines)), // the text has ended
+                    Some(byte) if *byte == delimiter => begin = after + 1,
+                    Some(_) => break self.line_end(after).map(|next| (after, next, lines)),
+                }
+                marks = marks.behind(self.bytes, begin, self.marks);
+            } else if byte == delimiter {
+                fields.push(self.plain(begin, place));
+                begin = place + 1;
+            } else if is_line_end(byte) {
+                fields.push(self.plain(begin, place));
+                break self.line_end(place).map(|next| (place, next, lines));
+            }
+            // A quote or an escape inside of a field is what it says.
+        };
+        *window = marks;
+        Ok(ends)
+    }
+
+    /// A field without quotes.
+    #[inline]
+    fn plain(&self, begin: usize, end: usize) -> Place {
+        let (begin, end) = (offset(begin - self.at), offset(end - self.at));
+        Place { begin, end, is_quoted: false, is_escaped: false }
+    }
+
+    /// Cuts the quoted field at `at`, in line `opens`: where it is, the place of what ends it, and the line ends
+    /// inside of it.
+    fn quoted(
+        &self,
+        at: usize,
+        opens: u64,
+        marks: Window,
+    ) -> Result<Option<(Place, usize, u64)>, Fault> {
+        let Dialect { quote, escape, delimiter, .. } = self.dialect;
+        let (bytes, quote) = (self.bytes, quote.unwrap_or(b'"'));
+        let (begin, mut lines, mut is_escaped) = (at + 1, 0, false);
+        let mut marks = marks.behind(bytes, begin, self.marks);
+        let end = loop {
+            let Some((at, byte)) = marks.next(bytes, self.marks) else {
+                return self.open_quote(opens);
+            };
+            match (byte, bytes.get(at + 1)) {
+                (b'\r', Some(b'\n')) => {} // counted with its LF
+                (b'\n' | b'\r', _) => lines += 1,
+                (byte, _) if byte != quote && Some(byte) != escape => {} // a delimiter
+                (_, None) if !self.has_ended => return Ok(None),
+                (byte, Some(following)) if byte == quote && *following == quote => {
+                    is_escaped = true;
+                    marks = marks.behind(bytes, at + 2, self.marks);
+                }
+                (byte, _) if byte == quote => break at,
+                (_, None) => return self.open_quote(opens),
+                (_, Some(following)) if *following == quote || Some(*following) == escape => {
+                    is_escaped = true;
+                    marks = marks.behind(bytes, at + 2, self.marks);
+                }
+                _ => {}
+            }
+        };
+        let mut after = end + 1;
+        while bytes.get(after).is_some_and(|b| *b == b' ' && *b != delimiter) {
+            after += 1;
+        }
+        match bytes.get(after) {
+            None if !self.has_ended => return Ok(None),
+            Some(byte) if *byte != delimiter && !is_line_end(*byte) => {
+                let is_escaped = end > begin && bytes[end - 1] == b'\\';
+                return Err(Fault::AfterQuote { line: opens + lines, is_escaped });
+            }
+            _ => {}
+        }
+        let (begin, end) = (offset(begin - self.at), offset(end - self.at));
+        Ok(Some((Place { begin, end, is_quoted: true, is_escaped }, after, lines)))
+    }
+
+    fn open_quote<T>(&self, line: u64) -> Result<Option<T>, Fault> {
+        match self.has_ended || self.bytes.len() - self.at > self.max_line {
+            true => Err(Fault::Unterminated { line }),
+            false => Ok(None),
+        }
+    }
+
+    /// The place behind the line end at `at`, if it is known.
+    #[inline]
+    fn line_end(&self, at: usize) -> Option<usize> {
+        match (self.bytes[at], self.bytes.get(at + 1)) {
+            (b'\r', Some(b'\n')) => Some(at + 2),
+            (b'\r', None) if !self.has_ended => None,
+            _ => Some(at + 1),
+        }
+    }
+}
+
+/// The marks of [`BLOCK`] bytes: those that may have a meaning.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Where the bytes begin.
     block: usize,
+    /// A bit for each mark.
     bits: u64,
+    /// Those of them that come next.
+    left: u64,
 }
 
 const BLOCK: usize = u64::BITS as usize;
 
-impl Marks {
-    fn of(dialect: Dialect) -> Self {
-        let Dialect { delimiter, quote, escape, comment: _ } = dialect;
-        let wanted = [delimiter, b'\n', b'\r', quote.unwrap_or(b'\n'), escape.unwrap_or(b'\n')];
-        Self { wanted, block: usize::MAX, bits: 0 }
-    }
+impl Window {
+    const NONE: Self = Self { block: usize::MAX, bits: 0, left: 0 };
 
-    /// Says that the bytes are others.
-    fn forget(&mut self) {
-        self.block = usize::MAX;
-    }
-
-    /// The first mark of `bytes` at `at` or behind it, and its byte.
+    /// The marks at `at` and behind it.
     #[inline]
-    fn next(&mut self, bytes: &[u8], at: usize) -> Option<(usize, u8)> {
-        let mut left = match at.checked_sub(self.block) {
-            Some(inside @ ..BLOCK) => self.bits & (u64::MAX << inside),
-            _ => {
-                self.block = at;
-                self.bits = self.bits_at(bytes, at)?;
-                self.bits
+    fn behind(self, bytes: &[u8], at: usize, marks: &Marks) -> Self {
+        match at.checked_sub(self.block) {
+            Some(inside @ ..BLOCK) => Self { left: self.bits & (u64::MAX << inside), ..self },
+            _ => Self::at(bytes, at, marks),
+        }
+    }
+
+    #[inline]
+    fn at(bytes: &[u8], block: usize, marks: &Marks) -> Self {
+        let rest = bytes.get(block..).unwrap_or_default();
+        let bits = match rest.first_chunk::<BLOCK>() {
+            Some(block) => marks.bits(block),
+            None => marks.last_bits(rest),
+        };
+        Self { block, bits, left: bits }
+    }
+
+    /// The next mark and its byte; `None` if the bytes end before it.
+    #[inline]
+    fn next(&mut self, bytes: &[u8], marks: &Marks) -> Option<(usize, u8)> {
+        while self.left == 0 {
+            let next = self.block + BLOCK;
+            if next >= bytes.len() {
+                return None;
             }
-        };
-        while left == 0 {
-            self.block += BLOCK;
-            self.bits = self.bits_at(bytes, self.block)?;
-            left = self.bits;
+            *self = Self::at(bytes, next, marks);
         }
-        let place = self.block + left.trailing_zeros() as usize;
+        let place = self.block + self.left.trailing_zeros() as usize;
+        self.left &= self.left - 1;
         Some((place, bytes[place]))
-    }
-
-    /// The marks of the block at `at`; `None` behind the end.
-    #[inline]
-    fn bits_at(&mut self, bytes: &[u8], at: usize) -> Option<u64> {
-        match bytes.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-            Some(block) => Some(bits(block, self.wanted)),
-            None => self.last_bits(bytes, at),
-        }
-    }
-
-    #[cold]
-    fn last_bits(&mut self, bytes: &[u8], at: usize) -> Option<u64> {
-        let rest = bytes.get(at..).filter(|rest| !rest.is_empty());
-        let Some(rest) = rest else {
-            self.forget();
-            return None;
-        };
-        let mut block = [0; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        Some(bits(&block, self.wanted) & !(u64::MAX << rest.len()))
     }
 }
 
-/// A bit for each byte that is one of `wanted`.
+/// The bytes that may have a meaning, each as often as a register holds.
+#[derive(Debug)]
+struct Marks([[u8; 16]; 5]);
+
+impl Marks {
+    fn of(dialect: Dialect) -> Self {
+        let Dialect { delimiter, quote, escape, comment: _ } = dialect;
+        let marks = [delimiter, b'\n', b'\r', quote.unwrap_or(b'\n'), escape.unwrap_or(b'\n')];
+        Self(marks.map(|mark| [mark; 16]))
+    }
+
+    /// Those among the last bytes of a text.
+    #[cold]
+    fn last_bits(&self, rest: &[u8]) -> u64 {
+        let mut block = [0; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        self.bits(&block) & !(u64::MAX << rest.len())
+    }
+
+    /// A bit for each byte that is a mark.
+    #[inline]
+    fn bits(&self, block: &[u8; BLOCK]) -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        #[expect(
+            unsafe_code,
+            reason = "calls a function compiled for a feature of all of the target"
+        )]
+        // SAFETY: every processor of the target has SSE2.
+        return unsafe { bits_sse2(block, &self.0) };
+        #[cfg(not(target_arch = "x86_64"))]
+        bits(block, self.0.map(|[mark, ..]| mark))
+    }
+}
+
+/// A bit for each byte that is one of `marks`, sixteen at a time.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
 #[inline]
+fn bits_sse2(block: &[u8; BLOCK], marks: &[[u8; 16]; 5]) -> u64 {
+    use std::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+    };
+    #[target_feature(enable = "sse2")]
+    #[inline]
+    fn load(bytes: &[u8; 16]) -> __m128i {
+        let [low, high] = [0, 8].map(|at| {
+            let half = bytes[at..].first_chunk().expect("sixteen bytes are two halves");
+            i64::from_le_bytes(*half)
+        });
+        _mm_set_epi64x(high, low)
+    }
+    let [a, b, c, d, e] = marks;
+    let (a, b, c, d, e) = (load(a), load(b), load(c), load(d), load(e));
+    let mut bits = 0;
+    for part in block.as_chunks::<16>().0.iter().rev() {
+        let part = load(part);
+        let ab = _mm_or_si128(_mm_cmpeq_epi8(part, a), _mm_cmpeq_epi8(part, b));
+        let cd = _mm_or_si128(_mm_cmpeq_epi8(part, c), _mm_cmpeq_epi8(part, d));
+        let hits = _mm_or_si128(_mm_or_si128(ab, cd), _mm_cmpeq_epi8(part, e));
+        bits = (bits << 16) | u64::from(_mm_movemask_epi8(hits).cast_unsigned());
+    }
+    bits
+}
+
+/// A bit for each byte that is one of `wanted`.
+#[cfg(any(test, not(target_arch = "x86_64")))]
 fn bits(block: &[u8; BLOCK], wanted: [u8; 5]) -> u64 {
     let mut hits = [0_u8; BLOCK];
     for (hit, byte) in hits.iter_mut().zip(block) {
@@ -462,6 +583,12 @@ impl<'a> Record<'a> {
         self.fields.len()
     }
 
+    /// Whether it has a field for each of so many columns; an empty one more may end it.
+    pub fn fits(&self, columns: usize) -> bool {
+        let width = self.width();
+        width == columns || (width == columns + 1 && self.value(columns).is_empty())
+    }
+
     /// Its text as it is written.
     pub fn text(&self) -> &'a str {
         self.text
@@ -475,7 +602,7 @@ impl<'a> Record<'a> {
     /// The value of a field.
     pub fn value(&self, field: usize) -> Cow<'a, str> {
         let place = self.fields[field];
-        let text = &self.text[place.begin..place.end];
+        let text = &self.text[place.begin as usize..place.end as usize];
         match place.is_escaped {
             true => Cow::Owned(self.unescaped(text)),
             false => Cow::Borrowed(text),
@@ -603,6 +730,21 @@ mod tests {
     fn what_cannot_be_cut_is_named_with_its_line(#[case] text: &str, #[case] expected: Fault) {
         for size in [1, 4, 100] {
             assert_eq!(cut(text, Dialect::default(), size, 15), Err(expected.clone()), "{size}");
+        }
+    }
+
+    #[test]
+    fn marks_are_found_at_every_place() {
+        let dialect = Dialect { escape: Some(0xFF), ..BACKSLASH };
+        let marks = Marks::of(dialect);
+        for place in 0..BLOCK {
+            for byte in 0..=u8::MAX {
+                let mut block = [b'x'; BLOCK];
+                (block[place], block[(place * 7 + 3) % BLOCK]) = (byte, b',');
+                let expected = bits(&block, [b',', b'\n', b'\r', b'"', 0xFF]);
+                assert_eq!(marks.bits(&block), expected, "{byte} at {place}");
+                assert_eq!(marks.last_bits(&block[..place]), expected & !(u64::MAX << place));
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! DMTCS AH, 127), within about 2 %. Columns of lists, structs and bytes are counted, no more.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
@@ -33,7 +34,9 @@ pub struct Counted {
 /// # Errors
 /// As [`Source::open`]; or if rows cannot be read.
 pub async fn count(session: &Session, text: &str, options: &SourceOptions) -> Result<Vec<Counted>> {
-    let source = Source::open(session.stores(), text, options).await?;
+    // No type of a column is asked for.
+    let options = SourceOptions { needed: Some(Arc::default()), ..options.clone() };
+    let source = Source::open(session.stores(), text, &options).await?;
     let mut counted = Vec::with_capacity(source.tables.len());
     for table in &source.tables {
         let rows = match table.rows() {

@@ -20,10 +20,14 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use clap::ValueEnum;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::dml::InsertOp;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::{CopyToStatement, Statement as Parsed};
 use datafusion::sql::sqlparser::ast::{self, Value};
+use futures::future;
+use futures::stream::{self, StreamExt};
 
 use super::interrupt::in_a_task;
 use super::pinned::pinned;
@@ -34,9 +38,9 @@ use crate::event::{Event, Unit};
 use crate::storage::Location;
 use crate::stream::{FileTarget, QueryOptions};
 use crate::table::{
-    Begin, DELIMITER, ExternalTable, FileFormat, FormatKind, Mode, OwnInput, Run, RunOptions,
-    TableFacts, TableSpec, current_manifest, dataset_around, delimiter, finish_decided, format,
-    write_file,
+    Begin, DELIMITER, ExternalTable, ExternalTables, FileFormat, FormatKind, Guesses, Mode,
+    OwnInput, Run, RunOptions, TableFacts, TableSpec, current_manifest, dataset_around, delimiter,
+    finish_decided, format, write_file,
 };
 
 /// What `OPTIONS (…)` of a COPY may say.
@@ -57,8 +61,22 @@ impl Script {
         let stores = self.session.stores();
         let location = stores.parse(&target)?;
         if let Some(format) = format {
+            let guesses = Arc::new(Guesses::default());
+            let planning = self.source_of(copy.clone());
+            let planned =
+                ExternalTables::looking_at(None, Some(Arc::clone(&guesses)), planning).await;
+            if guesses.is_empty() {
+                return self.copy_to_file(planned?, &location, format, options.mode, None).await;
+            }
+            if let Ok(plan) = planned {
+                let known = Some(Arc::clone(&guesses));
+                let copied = self.copy_to_file(plan, &location, format, options.mode, known).await;
+                if copied.is_ok() || guesses.are_confirmed() {
+                    return copied;
+                }
+            }
             let plan = self.source_of(copy).await?;
-            return self.copy_to_file(plan, &location, format, options.mode).await;
+            return self.copy_to_file(plan, &location, format, options.mode, None).await;
         }
         finish_decided(stores, &location).await?;
         let plan = self.source_of(copy).await?;
@@ -123,10 +141,15 @@ impl Script {
         location: &Location,
         format: FileFormat,
         mode: Mode,
+        guesses: Option<Arc<Guesses>>,
     ) -> Result<StatementResult> {
         let stores = self.session.stores();
         let frame = self.session.context().execute_logical_plan(plan).await?;
         let rows = in_a_task(frame.execute_stream().await?);
+        let rows = match guesses {
+            Some(guesses) => if_confirmed(rows, guesses),
+            None => rows,
+        };
         self.stage(&format!("writing {location}"));
         let (pool, watch) = (self.session.memory_pool(), self.watch.as_ref());
         let written = write_file(stores, location, format, mode, rows, &pool, watch).await?;
@@ -217,6 +240,20 @@ impl Script {
     pub(super) fn stage(&self, name: &str) {
         self.watch.report(Event::Stage { name: name.to_owned(), total: None, unit: Unit::Rows });
     }
+}
+
+/// The same rows, and an error behind the last if they are made of files that are not what was guessed.
+fn if_confirmed(
+    rows: SendableRecordBatchStream,
+    guesses: Arc<Guesses>,
+) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    let check = stream::once(async move {
+        let is_wrong = !guesses.are_confirmed();
+        is_wrong.then(|| Err(Error::internal("a file is not what its first bytes say").into()))
+    });
+    let rows = rows.chain(check.filter_map(future::ready));
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
 }
 
 /// The format of a single file, or `None` for a dataset.

@@ -9,7 +9,9 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::{MemTable, source_as_provider};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement as PlanStatement, WriteOp};
+use datafusion::logical_expr::{
+    DdlStatement, Expr, FetchType, LogicalPlan, SkipType, Statement as PlanStatement, WriteOp,
+};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
@@ -18,7 +20,7 @@ use futures::stream::{self, StreamExt};
 use tokio::time::{Instant, interval_at};
 
 use super::dialect::{
-    self, Form, folders_by_location, form_of, in_the_case_of_its_column, with_select,
+    self, Form, folders_by_location, form_of, in_the_case_of_its_column, named_columns, with_select,
 };
 use super::interrupt::{Interruptible, guarded, in_a_task};
 use super::procedure::{NamedTable, Procedures};
@@ -28,13 +30,16 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
 use crate::stream::{Console, StandingQueries};
-use crate::table::{FormatKind, Keep, Mode, format};
+use crate::table::{ExternalTables, FormatKind, Guesses, Keep, Mode, format};
 
 /// The query of `SHOW TABLES`.
 const SHOW_TABLES: &str = include_str!("../../sql/steps/show_tables.sql");
 
 /// The query of `SHOW FUNCTIONS`.
 const SHOW_FUNCTIONS: &str = include_str!("../../sql/steps/show_functions.sql");
+
+/// Bytes of rows that a query holds back until it is known that what it guessed is right.
+const HELD_BYTES: usize = 8 << 20;
 
 /// How often a query reports how far it is; also how long it may take before its first report.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -200,13 +205,16 @@ impl Script {
                     let ran = self.run_plan(plan).await;
                     ran.map_err(|cause| self.explained(statement, cause))
                 }
-                other => self.plan_and_run(statement, Parsed::Statement(Box::new(other))).await,
+                other => {
+                    let parsed = Parsed::Statement(Box::new(other));
+                    Box::pin(self.plan_and_run(statement, parsed)).await
+                }
             },
             Parsed::CopyTo(copy) => {
                 let copied = Box::pin(self.copy(copy)).await;
                 copied.map_err(|cause| self.explained(statement, cause))
             }
-            other => self.plan_and_run(statement, other).await,
+            other => Box::pin(self.plan_and_run(statement, other)).await,
         }
     }
 
@@ -228,7 +236,23 @@ impl Script {
             let finished = self.before_insert(insert).await;
             finished.map_err(|cause| self.explained(statement, cause))?;
         }
-        let planned = self.plan(parsed).await;
+        let needed = named_columns(&parsed, &statement.tokens).map(Arc::new);
+        let plan_by = |guesses| {
+            let planning = self.plan(parsed.clone());
+            ExternalTables::looking_at(needed.clone(), guesses, planning)
+        };
+        let guesses = Arc::new(Guesses::default());
+        let may_guess = matches!(&parsed, Parsed::Statement(inner)
+            if matches!(inner.as_ref(), ast::Statement::Query(_)));
+        let mut planned = plan_by(may_guess.then(|| Arc::clone(&guesses))).await;
+        if !guesses.is_empty() {
+            if let Ok(plan) = planned
+                && let Some(rows) = self.confirmed(plan, &guesses).await
+            {
+                return Ok(StatementResult::Rows(rows));
+            }
+            planned = plan_by(None).await;
+        }
         let plan = planned.map_err(|cause| self.explained(statement, cause))?;
         let ran = self.run_plan(plan).await;
         ran.map_err(|cause| self.explained(statement, cause))
@@ -306,6 +330,32 @@ impl Script {
         }
     }
 
+    /// The rows of a query that has guessed what files hold, once it is known that it was right: all rows were read,
+    /// or those that are shown were seen before. `None` if it was not, or fails, or would show rows before.
+    async fn confirmed(
+        &self,
+        plan: LogicalPlan,
+        guesses: &Guesses,
+    ) -> Option<SendableRecordBatchStream> {
+        let are_first = first_rows(&plan).is_some_and(|rows| guesses.have_seen(rows));
+        let StatementResult::Rows(rows) = self.run_plan(plan).await.ok()? else { return None };
+        let (schema, mut rows) = (rows.schema(), rows.fuse());
+        let (mut held, mut bytes, mut is_right) = (Vec::new(), 0, false);
+        while !is_right && bytes <= HELD_BYTES {
+            let Some(batch) = rows.next().await else {
+                is_right = are_first || guesses.are_confirmed();
+                break;
+            };
+            let batch = batch.ok()?;
+            bytes += batch.get_array_memory_size();
+            held.push(Ok(batch));
+            is_right = guesses.are_confirmed();
+        }
+        let all = stream::iter(held).chain(rows);
+        let all: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, all));
+        is_right.then_some(all)
+    }
+
     /// The rows of a query. One that takes long reports how many it has read until its first are there.
     async fn rows(&self, query: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
         let context = Arc::new(query.task_ctx());
@@ -379,6 +429,29 @@ fn nearest(name: &str, known: BTreeSet<String>) -> Option<String> {
     let slips = |other: &String| strsim::osa_distance(&name.to_lowercase(), &other.to_lowercase());
     let near = known.into_iter().min_by_key(slips)?;
     (slips(&near) <= 1 + name.chars().count() / 4).then_some(near)
+}
+
+/// How many of the first rows of one table a query asks for, if it does nothing else.
+fn first_rows(plan: &LogicalPlan) -> Option<u64> {
+    let LogicalPlan::Limit(limit) = plan else { return None };
+    let (Ok(SkipType::Literal(skip)), Ok(FetchType::Literal(Some(fetch)))) =
+        (limit.get_skip_type(), limit.get_fetch_type())
+    else {
+        return None;
+    };
+    let mut input = limit.input.as_ref();
+    loop {
+        input = match input {
+            LogicalPlan::Projection(columns)
+                if columns.expr.iter().all(|column| matches!(column, Expr::Column(_))) =>
+            {
+                columns.input.as_ref()
+            }
+            LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+            LogicalPlan::TableScan(_) => return u64::try_from(skip.checked_add(fetch)?).ok(),
+            _ => return None,
+        };
+    }
 }
 
 /// Rows that have left the scans of a plan.

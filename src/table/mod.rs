@@ -29,6 +29,7 @@ pub use read::source::{Source, Within, current_manifest, dataset_around};
 pub use read::table::{SourceFile, SourceTable, Unlike, input_changed};
 pub(crate) use text::bytes::open as open_text;
 pub use text::format::{Compression, CsvFormat, Encoding};
+pub use text::guesses::Guesses;
 pub(crate) use text::options::{DELIMITER, delimiter};
 pub use text::options::{Decimal, Header, MAX_LINE_BYTES, Mark, TextOptions, Types};
 pub use text::preamble::Finding;

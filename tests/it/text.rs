@@ -53,6 +53,85 @@ fn gzip(text: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+// ---- one reading of a file
+
+/// A text of 4 MiB whose first rows say that `id` is an integer, `x` a double, `at` a time and `name` text; the
+/// last rows are `tail`.
+fn text_with(tail: &str) -> String {
+    let mut text = "id,x,at,name\n".to_owned();
+    for row in 0_u64.. {
+        let (x, day) = (row * 7919 % 1000, row % 28 + 1);
+        text += &format!("{row},{x}.5,2024-02-{day:02} 12:30:00,name {}\n", row % 10);
+        if text.len() > 4 << 20 {
+            break;
+        }
+    }
+    text + tail
+}
+
+/// A query begins with what the first bytes of a file say; it answers what it would if all of the file had been
+/// looked at before, as it is for a table that has a name.
+#[rstest]
+#[case("7,1.5,2024-02-01 12:30:00,name 1\n")]
+#[case("7,NA,,\n\\N,nan,NULL,NA\n")]
+#[case("seven,1.5,2024-02-01 12:30:00,name 1\n")]
+#[case("007,1.5,2024-02-01 12:30:00,name 1\n")]
+#[case("1.25,1.5,2024-02-01 12:30:00,name 1\n")]
+#[case("7,1.5,2024-02-01,name 1\n")]
+#[case("7,1.5,2024-02-01 12:30:00,\"name\n8,2.5,2024-02-02 12:30:00,x\n\"\n")]
+#[case("7,1.5,2024-02-01 12:30:00,\"a \\\"b\\\", c\"\n")]
+#[case("# said\n7,1.5,2024-02-01 12:30:00,name 1\n")]
+#[case("7,1.5\n")]
+#[case("7,1.5,2024-02-01 12:30:00,\"name 1\n")]
+fn a_query_answers_what_a_look_at_the_whole_file_says(#[case] tail: &str) {
+    let lab = lab_with("x.csv", text_with(tail).as_bytes());
+    let file = lab.location("x.csv");
+    let queries = "SELECT count(*) AS n, count(id) AS id, count(name) AS name FROM ${t};
+        SELECT * FROM ${t} ORDER BY x DESC, name, id LIMIT 3;
+        SELECT id, name FROM ${t} WHERE x > 999 AND at > '2024-02-27' ORDER BY 1, 2;
+        SELECT a.name, count(*) AS n FROM ${t} AS a JOIN ${t} AS b ON a.id = b.id GROUP BY 1 ORDER BY 1;
+        SELECT name, max(at) AS at, max(id) AS id FROM ${t} GROUP BY name ORDER BY name LIMIT 9;
+        SELECT sum(x) AS x FROM ${t}";
+    let (code, rows, said) = sql_of(&queries.replace("${t}", &format!("'{file}'")));
+    let create = format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{file}';");
+    let expected = sql_of(&(create + &queries.replace("${t}", "t")));
+    assert_eq!((code, &rows), (expected.0, &expected.1), "{said} {}", expected.2);
+    let has_note = |said: &str| said.contains("comments: 1 line");
+    assert_eq!(has_note(&said), has_note(&expected.2), "{said} {}", expected.2);
+}
+
+/// The first rows have the types that the first bytes show, whatever follows.
+#[test]
+fn the_first_rows_need_no_others() {
+    let lab = lab_with("x.csv", text_with("7,1.5\n").as_bytes());
+    let file = lab.location("x.csv");
+    let (code, rows, said) = sql_of(&format!("SELECT id, x FROM '{file}' LIMIT 2 OFFSET 3"));
+    assert_eq!((code, rows.as_str()), (0, "id,x\n3,757.5\n4,676.5\n"), "{said}");
+    let (code, _, said) = sql_of(&format!("SELECT id FROM '{file}' WHERE x < 0 LIMIT 2"));
+    assert!(code == 65 && said.contains("has 2 fields, expected 4"), "{said}");
+}
+
+/// The same for a copy, and for a statement after it that finds known what the first has seen.
+#[rstest]
+#[case("7,1.5,2024-02-01 12:30:00,name 1\n", "int64 float64")]
+#[case("007,NA,2024-02-01 12:30:00,name 1\n", "text float64")]
+#[case("7,x,2024-02-01 12:30:00,name 1\n", "int64 text")]
+fn a_copy_has_the_types_of_the_whole_file(#[case] tail: &str, #[case] expected: &str) {
+    let text = text_with(tail);
+    let lab = lab_with("x.csv", text.as_bytes());
+    let (file, copy) = (lab.location("x.csv"), lab.location("x.parquet"));
+    let copied = format!("COPY (SELECT * FROM '{file}') TO '{copy}'");
+    let (code, _, said) = sql_of(&format!("{copied}; SELECT count(*) FROM '{file}'"));
+    assert_eq!(code, 0, "{said}");
+    let printed = lab.done("schema @x.parquet --json");
+    let of = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["type"].clone();
+    let types: Vec<_> =
+        printed.lines().map(|line| of(line).as_str().expect("a text").to_owned()).collect();
+    assert_eq!(types[..2].join(" "), expected);
+    let rows = text.lines().count() - 1;
+    assert!(lab.done("count @x.parquet").contains(&rows.to_string()));
+}
+
 // ---- lines
 
 /// A line of 17 MiB: more than is read unless that is asked for.

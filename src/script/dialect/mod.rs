@@ -5,6 +5,7 @@ mod any_case; // columns without quotes in any letters
 mod arithmetic; // +, - and * of integers that do not fit
 mod folders; // FROM 'x' where x is a folder here
 mod forms; // FROM first; what no engine of ours does
+mod named_columns; // the names that a query says
 mod instants; // timestamps beyond nanoseconds beside text
 mod overflow; // where these and SIMILAR TO are put into a plan
 mod said; // sentences of the engine in our words
@@ -18,6 +19,7 @@ use crate::session::Session;
 pub(super) use any_case::in_the_case_of_its_column;
 pub(super) use folders::folders_by_location;
 pub(super) use forms::{Form, form_of, with_select};
+pub(super) use named_columns::named_columns;
 pub(super) use said::in_our_words;
 
 /// Teaches a session of a script.

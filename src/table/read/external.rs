@@ -5,7 +5,7 @@
 //! Files that have no manifest are looked at again when one of them is another; files that were added are
 //! seen when the table is created again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -26,6 +26,7 @@ use crate::storage::Stores;
 use crate::table::commit::current_version;
 use crate::table::format::{Format, FormatKind};
 use crate::table::hive;
+use crate::table::text::guesses::Guesses;
 use crate::table::text::options::TextOptions;
 
 /// Opens locations as tables, for a session.
@@ -39,6 +40,29 @@ impl ExternalTables {
     pub fn new(stores: Arc<Stores>) -> Self {
         Self { stores }
     }
+
+    /// Plans a query that names no other columns than `needed`, if they are known: in files of text no one
+    /// looks for the types of others. With `guesses` it can begin again: the first bytes of a file may say its
+    /// types.
+    pub async fn looking_at<T>(
+        needed: Option<Arc<BTreeSet<String>>>,
+        guesses: Option<Arc<Guesses>>,
+        planning: impl Future<Output = T>,
+    ) -> T {
+        LOOKING_AT.scope(LookingAt { needed, guesses }, planning).await
+    }
+}
+
+tokio::task_local! {
+    /// How the query looks at files which this task plans: the engine asks for a table by its name only.
+    static LOOKING_AT: LookingAt;
+}
+
+/// How a query looks at files of text.
+#[derive(Clone, Debug, Default)]
+struct LookingAt {
+    needed: Option<Arc<BTreeSet<String>>>,
+    guesses: Option<Arc<Guesses>>,
 }
 
 // Written out, for the reason at `DatasetTable::scan`.
@@ -63,7 +87,9 @@ impl UrlTableFactory for ExternalTables {
         if !is_location(text) {
             return Ok(None);
         }
-        let table = open(&self.stores, text, &SourceOptions::default()).await?;
+        let LookingAt { needed, guesses } = LOOKING_AT.try_with(Clone::clone).unwrap_or_default();
+        let options = SourceOptions { needed, guesses, ..SourceOptions::default() };
+        let table = open(&self.stores, text, &options).await?;
         Ok(Some(table.provider()))
     }
 }
@@ -127,8 +153,11 @@ impl ExternalTable {
                 "UNBOUNDED and WITH ORDER are not for tables at a location: leave them out",
             ));
         }
-        let options = options(&statement.file_type, &statement.options)?;
+        let mut options = options(&statement.file_type, &statement.options)?;
         let declared = Declared::of(statement);
+        if declared.is_some() {
+            options.needed = Some(Arc::default());
+        }
         let table = declared_table(stores, text, &options, declared.as_ref()).await?;
         check_format(&table, &statement.file_type)?;
         if !statement.table_partition_cols.is_empty() {

@@ -35,6 +35,9 @@ use crate::table::statistics::SharedStatistics;
 use crate::table::text::format::TextFile;
 use crate::table::text::scan::TextSource;
 
+/// As many rows of a text file are the first ones if they are asked for, read in order by one stream.
+const FIRST_ROWS: usize = 100_000;
+
 impl SourceTable {
     /// The table for the engine: a stock file scan over the pinned files.
     pub fn provider(&self) -> Arc<dyn TableProvider> {
@@ -96,8 +99,13 @@ impl DatasetTable {
             && expr_applicable_for_cols(&keys, filter)
     }
 
-    /// How the files are read, of which a plan has `files`.
-    fn file_source(&self, state: &dyn Session, files: usize) -> Result<Arc<dyn FileSource>> {
+    /// How the files are read, of which a plan has `files`; if they are not read `is_whole`, by one stream each.
+    fn file_source(
+        &self,
+        state: &dyn Session,
+        files: usize,
+        is_whole: bool,
+    ) -> Result<Arc<dyn FileSource>> {
         let pool = &state.runtime_env().memory_pool;
         let list = accounted(pool, files)?;
         let keys: Vec<_> = self.table.keys.iter().cloned().map(Arc::new).collect();
@@ -120,7 +128,7 @@ impl DatasetTable {
             }
             Format::Csv(_) | Format::Json => {
                 let mut texts = self.table.files.iter().filter_map(|file| file.text.as_deref());
-                let is_splittable = texts.all(TextFile::is_splittable);
+                let is_splittable = is_whole && texts.all(TextFile::is_splittable);
                 let store = Arc::clone(&self.store) as _;
                 let place = self.table.place.clone();
                 let pool = (Arc::clone(pool), list);
@@ -147,7 +155,8 @@ impl DatasetTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let streams = state.config().target_partitions();
-        let source = self.file_source(state, files.len())?;
+        let is_whole = limit.is_none_or(|limit| limit > FIRST_ROWS);
+        let source = self.file_source(state, files.len(), is_whole)?;
         let mut shared = SharedStatistics::default();
         let files = files.into_iter().map(|file| partitioned(file, &mut shared));
         let files = FileGroup::new(files.collect());

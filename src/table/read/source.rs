@@ -290,6 +290,8 @@ async fn open_pattern(
     options: &SourceOptions,
 ) -> Result<Source> {
     let pattern = location.glob().ok_or_else(|| Error::internal("a location without a pattern"))?;
+    // The types of each file are not those of all.
+    let options = &SourceOptions { guesses: None, ..options.clone() };
     let base = DatasetRoot::at(stores, &location.join(""))?;
     let mut roots = BTreeSet::new();
     let mut listed = base.store.objects().list(Some(base.location.path()));

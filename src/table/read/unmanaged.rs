@@ -22,8 +22,9 @@ use crate::table::commit::names;
 use crate::table::commit::place::DatasetRoot;
 use crate::table::format::{self, Format, FormatKind};
 use crate::table::hive::{self, is_hidden};
-use crate::table::text::csv::TextFacts;
+use crate::table::text::csv::{Look, TextFacts};
 use crate::table::text::format::{CsvFormat, Lines, TextFile};
+use crate::table::text::guesses::Guessed;
 use crate::table::text::known::{Asked, KnownFiles};
 use crate::table::text::preamble::Finding;
 use crate::table::text::{csv, join, json};
@@ -335,15 +336,26 @@ async fn inspect_text(
         let shown = place.show(&meta.location);
         let (file, look) = ((&meta.location, meta.size), options.look());
         let asked = Asked::of(meta, look);
-        if let Some(facts) = asked.as_ref().and_then(|asked| known.find(asked)) {
+        let needed = match asked.as_ref().map(|asked| known.find(asked, &options.needed)) {
+            Some(Ok(facts)) => return Ok((shown, facts)),
+            Some(Err(needed)) => needed,
+            None => options.needed.clone(),
+        };
+        if let Some(guesses) = options.guesses.as_ref().filter(|_| files.len() == 1)
+            && kind == FormatKind::Csv
+            && let Some(facts) = csv::guess(store, file, &shown, look).await?
+        {
+            let keep = asked.map(|asked| (Arc::clone(known), asked, needed));
+            guesses.add(Guessed { facts: facts.clone(), keep });
             return Ok((shown, facts));
         }
+        let look = Look { needed: needed.as_deref(), ..look };
         let facts = match kind {
             FormatKind::Json => json::inspect(store, file, &shown, look).await?,
             _ => csv::inspect(store, file, &shown, look).await?,
         };
         if let Some(asked) = asked {
-            known.keep(asked, facts.clone());
+            known.keep(asked, facts.clone(), needed);
         }
         Ok::<_, Error>((shown, facts))
     });

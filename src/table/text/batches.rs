@@ -15,7 +15,7 @@ use arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use pleiad_core::records::Record;
 
 use super::format::CsvLines;
-use super::values;
+use super::values::{self, Seen};
 use crate::error::{Error, Result};
 use crate::table::types::type_name;
 
@@ -33,6 +33,10 @@ pub(super) struct Batches {
     rows: usize,
     bytes: usize,
     places: Vec<u64>,
+    /// What the columns have shown whose values are looked at, each with its place in a line.
+    checks: Vec<(usize, Seen)>,
+    /// Those of them that are no columns of the batch.
+    aside: Vec<usize>,
     shown: String,
     /// Whether the numbers of lines are those of the file; else a record is named by its first byte.
     knows_lines: bool,
@@ -42,6 +46,8 @@ pub(super) struct Batches {
 struct Column {
     /// Its place in a line; a column that the file lacks is NULL.
     place: Option<usize>,
+    /// Which of the checks is for it.
+    check: Option<usize>,
     values: Values,
 }
 
@@ -79,7 +85,8 @@ impl Values {
         }
     }
 
-    fn push_null(&mut self) {
+    /// Adds NULL, which is of every type.
+    fn push_null(&mut self) -> bool {
         match self {
             Self::Text(values) | Self::Cast(values, _) => values.append_null(),
             Self::Int64(values) => values.append_null(),
@@ -88,6 +95,7 @@ impl Values {
             Self::Date(values) => values.append_null(),
             Self::Micros(values) => values.append_null(),
         }
+        true
     }
 
     /// Adds a value; whether it is of the type, as far as that is known now.
@@ -115,6 +123,23 @@ impl Values {
             }
         }
         true
+    }
+
+    /// The same for a value of a column that is looked at.
+    fn push_looked_at(&mut self, written: &str, value: &str, decimal: u8, seen: &mut Seen) -> bool {
+        match self {
+            Self::Int64(values) => {
+                return seen.int64(value, decimal).map(|v| values.append_value(v)).is_some();
+            }
+            Self::Float64(values) => {
+                return seen.float64(value, decimal).map(|v| values.append_value(v)).is_some();
+            }
+            Self::Micros(values) => {
+                return seen.micros(value, decimal).map(|v| values.append_value(v)).is_some();
+            }
+            _ => seen.look_at(written, decimal),
+        }
+        self.push(value, decimal)
     }
 
     /// The column, and the row of a value that is not of its type.
@@ -149,12 +174,21 @@ impl Batches {
         (shown, knows_lines): (String, bool),
     ) -> Self {
         let place_of = |name: &str| lines.columns.iter().position(|column| column.name == name);
-        let columns = schema.fields().iter().map(|field| Column {
-            place: place_of(field.name()),
-            values: Values::new(field.data_type()),
+        let checks: Vec<_> = match &lines.guess {
+            Some(guess) => guess.checked.clone(),
+            None => Vec::new(),
+        };
+        let columns = schema.fields().iter().map(|field| {
+            let place = place_of(field.name());
+            let check = checks.iter().position(|(checked, _)| Some(*checked) == place);
+            Column { place, check, values: Values::new(field.data_type()) }
         });
+        let columns: Vec<_> = columns.collect();
+        let is_aside = |check: &usize| columns.iter().all(|column| column.check != Some(*check));
         Self {
-            columns: columns.collect(),
+            aside: (0..checks.len()).filter(is_aside).collect(),
+            checks,
+            columns,
             schema,
             nulls: Arc::clone(&lines.nulls),
             decimal: lines.decimal,
@@ -171,7 +205,7 @@ impl Batches {
     /// Adds a row; whether the batch is full.
     pub(super) fn push(&mut self, record: &Record<'_>, offset: u64) -> Result<bool> {
         let place = if self.knows_lines { record.line } else { offset };
-        if record.width() != self.width && record.width() != self.width + 1 {
+        if !record.fits(self.width) {
             return Err(Error::data(format!(
                 "file '{}': {} has {} fields, expected {}",
                 self.shown,
@@ -189,14 +223,33 @@ impl Batches {
             let written = record.value(field);
             let is_text = column.values.is_text();
             let value = if is_text { &*written } else { values::trim(&written) };
-            let is_null = value.is_empty()
-                || self.nulls.iter().any(|null| *null == written)
-                || (!is_text && values::is_null_word(value));
-            if is_null {
-                column.values.push_null();
-            } else if !column.values.push(value, self.decimal) {
+            let is_named = self.nulls.iter().any(|null| *null == written);
+            let is_null = value.is_empty() || is_named || (!is_text && values::is_null_word(value));
+            let seen = column.check.filter(|_| !is_named).map(|check| &mut self.checks[check].1);
+            let is_right = match seen {
+                None if is_null => column.values.push_null(),
+                Some(seen) if is_null => {
+                    seen.look_at(&written, self.decimal);
+                    column.values.push_null()
+                }
+                Some(seen) if !seen.is_settled() => {
+                    column.values.push_looked_at(&written, value, self.decimal, seen)
+                }
+                _ => column.values.push(value, self.decimal),
+            };
+            if !is_right {
                 wrong = Some((index, value.to_owned()));
                 break;
+            }
+        }
+        for check in &self.aside {
+            let (place, seen) = &mut self.checks[*check];
+            if seen.is_settled() {
+                continue;
+            }
+            let written = record.value(*place);
+            if !self.nulls.iter().any(|null| *null == written) {
+                seen.look_at(&written, self.decimal);
             }
         }
         if let Some((index, value)) = wrong {
@@ -225,6 +278,11 @@ impl Batches {
         (self.rows, self.bytes) = (0, 0);
         self.places.clear();
         Ok(Some(batch))
+    }
+
+    /// What the columns have shown that are looked at.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.checks.iter().map(|(_, seen)| *seen).collect()
     }
 
     fn place(&self, place: u64) -> String {

@@ -154,23 +154,29 @@ async fn raw(
     })
 }
 
-/// A local file in pieces; the store would give it in 8 KiB.
-fn pieces(file: std::fs::File, range: Range<u64>) -> impl Stream<Item = Result<Bytes>> + Send {
-    stream::try_unfold((file, range), |(mut file, range)| async move {
+/// A local file in pieces; the store would give it in 8 KiB. The memory of a piece is used again once it is
+/// dropped: the first use of a page costs as much as reading it.
+fn pieces(
+    file: std::fs::File,
+    range: Range<u64>,
+) -> impl Stream<Item = Result<Bytes>> + Send {
+    let start = (file, range, BytesMut::new());
+    stream::try_unfold(start, |(mut file, range, mut buffer)| async move {
         if range.is_empty() {
             return Ok(None);
         }
         let wanted = usize::try_from(range.end - range.start).unwrap_or(PIECE_BYTES);
         let reading = SpawnedTask::spawn_blocking(move || {
-            let mut piece = BytesMut::zeroed(wanted.min(PIECE_BYTES));
+            buffer.resize(wanted.min(PIECE_BYTES), 0);
             file.seek(SeekFrom::Start(range.start))?;
-            file.read_exact(&mut piece)?;
-            io::Result::Ok((file, piece.freeze()))
+            file.read_exact(&mut buffer)?;
+            let piece = buffer.split().freeze();
+            io::Result::Ok((file, piece, buffer))
         });
         let read = reading.await.map_err(|e| Error::internal("a read panicked").caused_by(e))?;
-        let (file, piece) = read.map_err(|cause| Error::io("cannot read a file", cause))?;
+        let (file, piece, buffer) = read.map_err(|cause| Error::io("cannot read a file", cause))?;
         let next = range.start + piece.len() as u64..range.end;
-        Ok(Some((piece, (file, next))))
+        Ok(Some((piece, (file, next, buffer))))
     })
 }
 

@@ -1,7 +1,8 @@
 //! What a CSV file is: what comes before its rows, and the types of its columns.
 //!
-//! For the types the whole file is read once and every value looked at ([`super::values`]): nothing that
-//! is computed with is guessed from a sample. A preview may ask for one. An empty value is NULL.
+//! For the types the whole file is read once and every value of the columns that are needed looked at
+//! ([`super::values`]): nothing that is computed with is guessed from a sample. A preview may ask for one. An
+//! empty value is NULL.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use pleiad_core::records::Fault;
 
 use super::bytes::{self as text_bytes, TextStream};
 use super::format::{Compression, CsvLines, Decoding, Lines, TextColumn, TextFile};
+use super::guess::Guess;
 use super::look::{self, Block, Looked, Rule, Trouble};
 use super::options::{TextOptions, Types};
 use super::preamble::{self, Finding, Learned, Preamble, Start, Unusable};
@@ -24,6 +26,8 @@ use crate::error::{Error, Result};
 
 /// Bytes in which is looked for what comes before the rows.
 const FIRST_BYTES: usize = 64 * 1024;
+/// The least bytes of a file of which it pays to guess: a look at a smaller one takes milliseconds.
+const GUESSED_BYTES: u64 = 4 << 20;
 
 /// What is known of a text file after a look at it.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Look<'a> {
     pub(crate) names: Option<&'a [String]>,
     /// What the user says of the file.
     pub(crate) options: &'a TextOptions,
+    /// The columns whose types matter, in small letters, if not all do; the others are text.
+    pub(crate) needed: Option<&'a BTreeSet<String>>,
     /// Look only at about this many bytes of the file.
     pub(crate) sample: Option<u64>,
 }
@@ -57,19 +63,53 @@ pub(crate) async fn inspect(
     loop {
         let given = (look.options.compression, look.options.encoding);
         let (decoding, text) = text_bytes::open(store, path, shown, given, look.sample).await?;
-        let reading = Reading {
-            decoding,
-            options: look.options.clone(),
-            names: look.names.map(<[String]>::to_vec),
-            sample: look.sample.filter(|sample| !decoding.is_plain() || *sample < size),
-            shown: shown.to_owned(),
-            learned,
-        };
+        let sample = look.sample.filter(|sample| !decoding.is_plain() || *sample < size);
+        let reading = Reading::new(decoding, look, shown, learned, sample);
         match Arc::new(reading).run(text).await? {
             Read::Done(facts) => return Ok(*facts),
             Read::Again(more) => learned = more,
         }
     }
+}
+
+/// What the first bytes of a file say of it, if that can be checked while its rows are read, and pays.
+pub(crate) async fn guess(
+    store: &dyn ObjectStore,
+    (path, size): (&Path, u64),
+    shown: &str,
+    look: Look<'_>,
+) -> Result<Option<TextFacts>> {
+    if size < GUESSED_BYTES || look.sample.is_some() {
+        return Ok(None);
+    }
+    let given = (look.options.compression, look.options.encoding);
+    let (decoding, mut text) = text_bytes::open(store, path, shown, given, None).await?;
+    let reading = Arc::new(Reading::new(decoding, look, shown, Learned::default(), None));
+    let (head, preamble, is_whole) = reading.begin(&mut text).await?;
+    let columns = reading.columns(&preamble);
+    let checked = columns.open();
+    // ECSV says types itself, and without columns to check a look is as fast.
+    if is_whole || preamble.ecsv.is_some() || checked.is_empty() {
+        return Ok(None);
+    }
+    let looked = reading.look(&preamble, &columns, head, None).await?;
+    let is_odd = looked.trouble.is_some()
+        || looked.comments > 0
+        || looked.has_newlines
+        || looked.rows == 0
+        || looked.columns.iter().any(|seen| seen.has_decimal_commas());
+    if is_odd {
+        return Ok(None);
+    }
+    let rows = looked.rows;
+    let mut facts = reading.facts(preamble, columns, looked, true);
+    if let Lines::Csv(lines) = &mut facts.file.lines {
+        lines.newlines_in_values = false;
+        lines.splits = Arc::default();
+        let checked = checked.into_iter().map(|place| (place, lines.columns[place].seen));
+        lines.guess = Some(Arc::new(Guess::new(size, rows, checked.collect())));
+    }
+    Ok(Some(facts))
 }
 
 /// What came of a reading.
@@ -84,19 +124,58 @@ struct Reading {
     decoding: Decoding,
     options: TextOptions,
     names: Option<Vec<String>>,
+    needed: Option<BTreeSet<String>>,
     sample: Option<u64>,
     shown: String,
     learned: Learned,
 }
 
 impl Reading {
+    fn new(
+        decoding: Decoding,
+        look: Look<'_>,
+        shown: &str,
+        learned: Learned,
+        sample: Option<u64>,
+    ) -> Self {
+        Self {
+            decoding,
+            options: look.options.clone(),
+            names: look.names.map(<[String]>::to_vec),
+            needed: look.needed.cloned(),
+            sample,
+            shown: shown.to_owned(),
+            learned,
+        }
+    }
+
     async fn run(self: Arc<Self>, mut text: TextStream) -> Result<Read> {
         let (head, preamble, is_whole) = self.begin(&mut text).await?;
         let columns = self.columns(&preamble);
-        let max_line = self.options.max_line_bytes();
+        let is_cut = self.is_sampled(is_whole);
+        let rest = (!is_cut).then_some(text);
+        let looked = self.look(&preamble, &columns, head, rest).await?;
+        if let Some(trouble) = &looked.trouble {
+            return match self.learns(trouble) {
+                Some(learned) => Ok(Read::Again(learned)),
+                None => Err(self.refused(trouble, &preamble, &looked)),
+            };
+        }
+        Ok(Read::Done(Box::new(self.facts(preamble, columns, looked, is_cut))))
+    }
+
+    /// Looks at the rows in the first bytes and in the rest of the text. Without a rest the last line may be
+    /// cut.
+    async fn look(
+        &self,
+        preamble: &Preamble,
+        columns: &Columns,
+        head: Bytes,
+        rest: Option<TextStream>,
+    ) -> Result<Looked> {
         let rule = Rule {
             dialect: preamble.dialect,
-            max_line,
+            max_line: self.options.max_line_bytes(),
             decimal: self.options.decimal.0,
             nulls: self.options.nulls.clone(),
             width: columns.columns.len(),
@@ -104,15 +183,20 @@ impl Reading {
         };
         let begin = usize::try_from(preamble.begin).unwrap_or(usize::MAX).min(head.len());
         let first = Block { at: preamble.begin, bytes: head.slice(begin..) };
-        let is_cut = self.is_sampled(is_whole);
-        let rest = if is_cut { stream::empty().boxed() } else { text };
-        let looked = look::look(rule, (first, preamble.line), rest, is_cut).await?;
-        if let Some(trouble) = &looked.trouble {
-            return match self.learns(trouble) {
-                Some(learned) => Ok(Read::Again(learned)),
-                None => Err(self.refused(trouble, &preamble, &looked)),
-            };
-        }
+        let is_cut = rest.is_none();
+        let rest = rest.unwrap_or_else(|| stream::empty().boxed());
+        look::look(rule, (first, preamble.line), rest, is_cut).await
+    }
+
+    /// What is known after a look at the rows.
+    fn facts(
+        &self,
+        preamble: Preamble,
+        columns: Columns,
+        looked: Looked,
+        is_cut: bool,
+    ) -> TextFacts {
+        let max_line = self.options.max_line_bytes();
         let mut findings = preamble.findings;
         columns.note(&mut findings);
         if looked.comments > 0 {
@@ -142,10 +226,11 @@ impl Reading {
             decimal: self.options.decimal.0,
             nulls: self.options.null_words(),
             columns: columns.done(&looked.columns, &mut findings),
+            guess: None,
         };
         let rows = (!is_cut).then_some(looked.rows);
         let file = TextFile { decoding: self.decoding, lines: Lines::Csv(lines), max_line };
-        Ok(Read::Done(Box::new(TextFacts { file, rows, findings })))
+        TextFacts { file, rows, findings }
     }
 
     /// Whether the bytes so far are the sample. Its last line may be cut; of a compressed file the text may
@@ -255,6 +340,9 @@ impl Reading {
     fn columns(&self, preamble: &Preamble) -> Columns {
         let mut renamed = Vec::new();
         let names = unique(&preamble.names, &mut renamed);
+        let is_needed = |name: &String| {
+            self.needed.as_ref().is_none_or(|needed| needed.contains(&name.to_lowercase()))
+        };
         let declared = |name: &String| {
             let given = self.options.declared.iter().find(|(known, _)| known == name);
             let of_file = || {
@@ -265,6 +353,7 @@ impl Reading {
             match given {
                 Some((_, data_type)) => (Some(data_type.clone()), false),
                 None if self.options.types == Types::Text => (Some(DataType::Utf8), false),
+                None if !is_needed(name) => (Some(DataType::Utf8), false),
                 None => (of_file(), true),
             }
         };

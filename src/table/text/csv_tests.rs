@@ -9,7 +9,7 @@ use crate::table::text::options::{Decimal, Header, Mark};
 async fn read(text: &[u8], options: &TextOptions, sample: Option<u64>) -> Result<TextFacts> {
     let (store, path) = (InMemory::new(), Path::from("x.csv"));
     store.put(&path, text.to_vec().into()).await.unwrap();
-    let look = Look { names: None, options, sample };
+    let look = Look { names: None, options, needed: None, sample };
     inspect(&store, (&path, text.len() as u64), "x.csv", look).await
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field};
 use pleiad_core::records::Dialect;
 
+use super::guess::Guess;
 use super::shape::Shape;
 use super::values::Seen;
 
@@ -123,6 +124,8 @@ pub(crate) struct CsvLines {
     pub(crate) nulls: Arc<[String]>,
     /// The columns, in the order of a line.
     pub(crate) columns: Arc<[TextColumn]>,
+    /// If only the first bytes were looked at: what checks the rows.
+    pub(crate) guess: Option<Arc<Guess>>,
 }
 
 /// Where a record begins in a text.

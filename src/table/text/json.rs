@@ -127,7 +127,7 @@ mod tests {
         let (store, path) = (InMemory::new(), Path::from("x.jsonl"));
         store.put(&path, text.to_owned().into()).await.unwrap();
         let options = TextOptions::default();
-        let look = Look { names: None, options: &options, sample };
+        let look = Look { names: None, options: &options, needed: None, sample };
         inspect(&store, (&path, text.len() as u64), "x.jsonl", look).await
     }
 

@@ -1,8 +1,8 @@
 //! What looks at files have found, kept for as long as their store is open: the next statement need not look
 //! at the same file again.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectMeta;
 use object_store::path::Path;
@@ -19,8 +19,19 @@ const SETTLED_SECONDS: i64 = 2;
 /// Files that were looked at.
 #[derive(Debug, Default)]
 pub(crate) struct KnownFiles {
-    files: Mutex<HashMap<Asked, TextFacts>>,
+    files: Mutex<HashMap<Asked, Known>>,
 }
+
+/// What looks at a file have found.
+#[derive(Clone, Debug)]
+struct Known {
+    facts: TextFacts,
+    /// The columns whose types were found, if not all.
+    needed: Needed,
+}
+
+/// Columns whose types matter; all without a set.
+pub(crate) type Needed = Option<Arc<BTreeSet<String>>>;
 
 /// A file as it was, and how it was looked at.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -36,31 +47,41 @@ impl Asked {
     pub(crate) fn of(meta: &ObjectMeta, look: Look<'_>) -> Option<Self> {
         let age = jiff::Timestamp::now().as_second() - meta.last_modified.timestamp();
         let tag = meta.e_tag.clone().filter(|_| age >= SETTLED_SECONDS)?;
-        let look = format!("{look:?}");
+        let look = format!("{:?}", Look { needed: None, ..look });
         Some(Self { path: meta.location.clone(), size: meta.size, tag, look })
     }
 }
 
 impl KnownFiles {
-    /// What the same look at the same file has found.
-    pub(crate) fn find(&self, asked: &Asked) -> Option<TextFacts> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).get(asked).cloned()
+    /// What the same look at the same file has found, if it was for the columns that are `needed` too. Else the
+    /// columns that the next look should be for: what was found before is not lost.
+    pub(crate) fn find(&self, asked: &Asked, needed: &Needed) -> Result<TextFacts, Needed> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = files.get(asked) else { return Err(needed.clone()) };
+        let Some(found) = &known.needed else { return Ok(known.facts.clone()) };
+        match needed {
+            Some(needed) if needed.is_subset(found) => Ok(known.facts.clone()),
+            Some(needed) => Err(Some(Arc::new(found.union(needed).cloned().collect()))),
+            None => Err(None),
+        }
     }
 
-    /// Keeps what a look has found.
-    pub(crate) fn keep(&self, asked: Asked, facts: TextFacts) {
+    /// Keeps what a look has found for the columns that were `needed`.
+    pub(crate) fn keep(&self, asked: Asked, facts: TextFacts, needed: Needed) {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if files.len() >= MAX_FILES {
             files.clear();
         }
-        files.insert(asked, facts);
+        files.insert(asked, Known { facts, needed });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::text::format::{Decoding, JsonLines, Lines, TextFile};
     use crate::table::text::options::{Header, TextOptions};
+    use crate::table::text::shape::Shape;
 
     fn meta(tag: Option<&str>, seconds_ago: i64) -> ObjectMeta {
         let modified = jiff::Timestamp::now().as_millisecond() - seconds_ago * 1000;
@@ -78,7 +99,7 @@ mod tests {
     #[test]
     fn a_file_is_known_while_its_tag_and_the_options_are_the_same() {
         let plain = TextOptions::default();
-        let look = Look { names: None, options: &plain, sample: None };
+        let look = Look { names: None, options: &plain, needed: None, sample: None };
         let asked = Asked::of(&meta(Some("a"), 10), look).unwrap();
         assert_eq!(asked, Asked::of(&meta(Some("a"), 99), look).unwrap());
         assert_ne!(asked, Asked::of(&meta(Some("b"), 10), look).unwrap());
@@ -96,8 +117,33 @@ mod tests {
     #[test]
     fn a_file_without_a_tag_or_just_written_is_looked_at_again() {
         let plain = TextOptions::default();
-        let look = Look { names: None, options: &plain, sample: None };
+        let look = Look { names: None, options: &plain, needed: None, sample: None };
         assert_eq!(Asked::of(&meta(None, 10), look), None);
         assert_eq!(Asked::of(&meta(Some("a"), 0), look), None);
+    }
+
+    #[test]
+    fn a_file_is_looked_at_again_for_columns_that_no_look_was_for() {
+        let plain = TextOptions::default();
+        let asked = || {
+            let look = Look { names: None, options: &plain, needed: None, sample: None };
+            Asked::of(&meta(Some("a"), 10), look).unwrap()
+        };
+        let columns = |names: &[&str]| -> Needed {
+            Some(Arc::new(names.iter().map(|name| (*name).to_owned()).collect()))
+        };
+        let lines = Lines::Json(JsonLines { shape: Shape::default() });
+        let file = TextFile { decoding: Decoding::default(), lines, max_line: 9 };
+        let facts = TextFacts { file, rows: Some(7), findings: Vec::new() };
+        let known = KnownFiles::default();
+        let find = |names: &Needed| known.find(&asked(), names).map(|facts| facts.rows);
+        assert_eq!(find(&columns(&["a"])), Err(columns(&["a"])));
+        known.keep(asked(), facts.clone(), columns(&["a"]));
+        assert_eq!(find(&columns(&["a"])), Ok(Some(7)));
+        assert_eq!(find(&columns(&[])), Ok(Some(7)));
+        assert_eq!(find(&columns(&["b"])), Err(columns(&["a", "b"])));
+        assert_eq!(find(&None), Err(None));
+        known.keep(asked(), facts, None);
+        assert_eq!(find(&columns(&["c"])), Ok(Some(7)));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
-use pleiad_core::records::{Dialect, Fault, Record, Records, Step};
+use pleiad_core::records::{Dialect, Fault, Records, Step};
 use tokio::runtime::Handle;
 
 use super::bytes::TextStream;
@@ -273,8 +273,7 @@ fn part(
 
 impl Rule {
     fn look_at(&self, block: &Block, is_last: bool) -> Part {
-        let mut records = Records::new(self.dialect, self.max_line, block.at, 0);
-        records.push(&block.bytes);
+        let mut records = Records::over(&block.bytes, self.dialect, self.max_line, (block.at, 0));
         match block.bytes.last() {
             _ if is_last => records.end(),
             // No LF follows, and with one there is no doubt of that.
@@ -299,7 +298,7 @@ impl Rule {
                 Ok(record) => record,
                 Err(fault) => break End::Trouble(Trouble::Fault(fault)),
             };
-            if !self.fits(&record) {
+            if !record.fits(self.width) {
                 break End::Trouble(Trouble::Ragged {
                     line: record.line,
                     fields: record.width(),
@@ -308,9 +307,13 @@ impl Rule {
             }
             rows += 1;
             for place in &self.open {
+                let column = &mut columns[*place];
+                if column.is_settled() {
+                    continue;
+                }
                 let value = record.value(*place);
                 if !self.nulls.iter().any(|null| *null == value) {
-                    columns[*place].look_at(&value, self.decimal);
+                    column.look_at(&value, self.decimal);
                 }
             }
         };
@@ -322,12 +325,6 @@ impl Rule {
             lines: records.after().1,
             end,
         }
-    }
-
-    /// Whether a line has a field for each column; an empty one more may end it.
-    fn fits(&self, record: &Record<'_>) -> bool {
-        let width = self.width;
-        record.width() == width || (record.width() == width + 1 && record.value(width).is_empty())
     }
 }
 

@@ -11,7 +11,9 @@ pub(crate) mod csv; // a look at a CSV file
 mod look; // its rows, on all cores
 pub(crate) mod shape; // what values of JSON look like
 pub(crate) mod json; // a look at a file of JSON lines
+pub(crate) mod guess; // what first bytes say, checked while rows go by
 pub(crate) mod known; // what looks have found, kept
+pub(crate) mod guesses; // the files that a query has guessed
 pub(crate) mod join; // one table of several files
 mod batches; // rows of text as columns
 pub(crate) mod scan; // text files as the engine scans them

@@ -32,6 +32,7 @@ use super::batches::{BATCH_BYTES, Batches};
 use super::bytes::{self, TextStream};
 use super::csv::refused;
 use super::format::{Lines, Split, TextFile};
+use super::guess::{END, Guess, Passed};
 use super::json::{A_LINE, MARK};
 use super::shape::as_text;
 use crate::error::{Error, Result};
@@ -151,9 +152,14 @@ impl FileOpener for TextOpener {
         let held = MemoryConsumer::new("lines of text").register(&self.pool);
         Ok(Box::pin(async move {
             let (start, text_stream) =
-                Start::open(store, (&path, size), &shown, &text, range).await?;
+                Start::open(store, (&path, size), &shown, &text, range.clone()).await?;
+            let guess = match &text.lines {
+                Lines::Csv(lines) => lines.guess.clone().map(|guess| (guess, range)),
+                Lines::Json(_) => None,
+            };
             let rows = Rows::new(schema, &text, batch_rows, (shown, start.knows_lines))?;
-            Ok(batches((start, text_stream), &text, rows, held).map_err(Into::into).boxed())
+            let reader = Reader::new((start, text_stream), &text, rows, (held, guess));
+            Ok(batches(reader).map_err(Into::into).boxed())
         }))
     }
 }
@@ -170,6 +176,8 @@ struct Start {
     /// Lines that begin here or later belong to another range.
     end: u64,
     knows_lines: bool,
+    /// Whether no line can begin in the range.
+    is_empty: bool,
 }
 
 impl Start {
@@ -195,6 +203,7 @@ impl Start {
             in_line: false,
             end: u64::MAX,
             knows_lines: true,
+            is_empty: false,
         };
         if !file.decoding.is_plain() {
             let text = bytes::text(store.as_ref(), path, shown, file.decoding, None).await?;
@@ -215,7 +224,8 @@ impl Start {
         // The byte before the range says whether a line begins with it.
         let from = if is_first { begin } else { range.start - 1 };
         if range.end <= from || from >= size {
-            return Ok((whole, stream::empty().boxed()));
+            let nothing = Self { is_empty: true, ..whole };
+            return Ok((nothing, stream::empty().boxed()));
         }
         let start = Self {
             byte: from,
@@ -239,25 +249,11 @@ impl Start {
     }
 }
 
+/// What checks a file, and the range of it that is read.
+type Checked = (Arc<Guess>, Range<u64>);
+
 /// The batches of a text.
-fn batches(
-    (start, text): (Start, TextStream),
-    file: &TextFile,
-    rows: Rows,
-    held: MemoryReservation,
-) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
-    let dialect = match &file.lines {
-        Lines::Csv(lines) => lines.dialect,
-        Lines::Json(_) => A_LINE,
-    };
-    let reader = Reader {
-        records: Records::new(dialect, file.max_line, start.byte, start.line),
-        start,
-        text,
-        rows,
-        held,
-        has_ended: false,
-    };
+fn batches(reader: Reader) -> impl Stream<Item = Result<RecordBatch>> + Send + 'static {
     stream::try_unfold(Some(reader), |reader| async move {
         let Some(mut reader) = reader else { return Ok(None) };
         match reader.next().await? {
@@ -268,29 +264,73 @@ fn batches(
 }
 
 struct Reader {
-    records: Records,
+    records: Records<'static>,
     start: Start,
     text: TextStream,
     rows: Rows,
     held: MemoryReservation,
     has_ended: bool,
+    /// What is told of the range that was read.
+    guess: Option<Checked>,
+    /// Where the first record begins.
+    first: Option<u64>,
+    /// Rows so far.
+    count: u64,
+    /// Whether all rows of the range are read.
+    is_done: bool,
 }
 
 impl Reader {
+    fn new(
+        (start, text): (Start, TextStream),
+        file: &TextFile,
+        rows: Rows,
+        (held, guess): (MemoryReservation, Option<Checked>),
+    ) -> Self {
+        let dialect = match &file.lines {
+            Lines::Csv(lines) => lines.dialect,
+            Lines::Json(_) => A_LINE,
+        };
+        let records = Records::new(dialect, file.max_line, start.byte, start.line);
+        let (has_ended, first, count, is_done) = (false, None, 0, false);
+        Self { records, start, text, rows, held, has_ended, guess, first, count, is_done }
+    }
+
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
+        while !self.is_done {
             match self.records.step().map_err(|fault| refused(&fault, &self.rows.shown))? {
-                Step::Record if self.records.offset() >= self.start.end => break,
                 Step::Record => {
+                    let begin = self.records.offset();
+                    let first = *self.first.get_or_insert(begin);
+                    if begin >= self.start.end {
+                        self.done((first, begin));
+                        continue;
+                    }
+                    self.count += 1;
                     if self.rows.push(&self.records)? {
                         break;
                     }
                 }
-                Step::End => break,
+                Step::End => self.done((self.first.unwrap_or(END), END)),
                 Step::More => self.more().await?,
             }
         }
         self.rows.finish()
+    }
+
+    /// The rows of the range are read; `records` are where its first begins, and the first behind it.
+    fn done(&mut self, records: (u64, u64)) {
+        self.is_done = true;
+        if let (Some((guess, range)), Kind::Csv(batches)) = (&self.guess, &self.rows.kind) {
+            let passed = Passed {
+                records: Some(records).filter(|_| !self.start.is_empty),
+                rows: self.count,
+                seen: batches.seen(),
+                comments: self.records.comments(),
+                has_newlines: self.records.has_newlines(),
+            };
+            guess.pass(range, passed);
+        }
     }
 
     /// Reads on.
@@ -371,7 +411,7 @@ impl Rows {
     }
 
     /// Adds the record that was stepped to; whether the batch is full.
-    fn push(&mut self, records: &Records) -> Result<bool> {
+    fn push(&mut self, records: &Records<'_>) -> Result<bool> {
         let record = records.record().map_err(|fault| refused(&fault, &self.shown))?;
         let (decoder, schema, mixed, batch) = match &mut self.kind {
             Kind::Csv(batches) => return batches.push(&record, records.offset()),
@@ -431,86 +471,5 @@ impl Rows {
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::array::AsArray;
-    use arrow::datatypes::{Int64Type, Schema};
-    use datafusion::execution::memory_pool::UnboundedMemoryPool;
-    use object_store::ObjectStoreExt;
-    use object_store::memory::InMemory;
-    use rstest::rstest;
-
-    use super::*;
-    use crate::storage::{StorageOptions, Stores};
-    use crate::table::text::format::CsvLines;
-    use crate::table::text::options::TextOptions;
-    use crate::table::text::{csv, join, json};
-
-    /// The numbers that the ranges of a file between `cuts` hold, range by range.
-    async fn read(name: &str, text: &str, cuts: &[usize]) -> Vec<i64> {
-        let (store, path) = (InMemory::new(), Path::from(name));
-        store.put(&path, text.to_owned().into()).await.unwrap();
-        let options = TextOptions::default();
-        let look = csv::Look { names: None, options: &options, sample: None };
-        let file = (&path, text.len() as u64);
-        let mut facts = match name.ends_with("csv") {
-            true => csv::inspect(&store, file, name, look).await.unwrap(),
-            false => json::inspect(&store, file, name, look).await.unwrap(),
-        };
-        if let Lines::Csv(lines) = &mut facts.file.lines {
-            lines.splits = splits(text, lines);
-        }
-        let fields = join::fields(std::iter::once(&facts.file));
-        let stores = Stores::new(StorageOptions::default());
-        let location = stores.parse("memory://x/y").unwrap();
-        let opener = TextOpener {
-            store: Arc::new(store),
-            place: DatasetRoot::at(&stores, &location).unwrap(),
-            pool: Arc::new(UnboundedMemoryPool::default()),
-            schema: Arc::new(Schema::new(fields)),
-            batch_rows: 2,
-        };
-        let mut numbers = Vec::new();
-        for range in cuts.windows(2) {
-            let [start, end] = [range[0], range[1]].map(|at| i64::try_from(at).unwrap());
-            let file = PartitionedFile::new(name, text.len() as u64).with_range(start, end);
-            let file = file.with_extension(facts.file.clone());
-            let batches: Vec<RecordBatch> =
-                opener.open(file).unwrap().await.unwrap().try_collect().await.unwrap();
-            for batch in batches {
-                numbers.extend(batch.column(0).as_primitive::<Int64Type>().values().iter());
-            }
-        }
-        numbers
-    }
-
-    /// Every record of a text.
-    fn splits(text: &str, lines: &CsvLines) -> Arc<[Split]> {
-        let mut records = Records::new(lines.dialect, 1000, lines.begin, lines.begin_line);
-        records.push(&text.as_bytes()[usize::try_from(lines.begin).unwrap()..]);
-        records.end();
-        let mut splits = Vec::new();
-        while records.step().unwrap() == Step::Record {
-            let line = records.record().unwrap().line;
-            splits.push(Split { byte: records.offset(), line });
-        }
-        splits.into()
-    }
-
-    #[rstest]
-    #[case("x.csv", "\u{feff}a,b\n1,x\n22,y\n\n333,z\n4,\n")]
-    #[case("x.csv", "a,b\r\n1,x\r\n22,y\r\n333,zzzz\r\n4,w")]
-    #[case("x.csv", "a,b\r1,x\r22,y\r333,z\r4,w\r")]
-    #[case("x.csv", "# c\na,b\n1,x\n# d\n22,y\n333,z\n4,w\n")]
-    #[case("x.csv", "a,b\n1,\"x\n\n5,y\"\n22,\"\n7,\"\"\n\"\n333,zz\n4,w\n")]
-    #[case("x.jsonl", "{\"a\":1}\n{\"a\":22}\n\n{\"a\":333}\n{\"a\":4}")]
-    #[tokio::test]
-    async fn a_line_belongs_to_the_range_it_begins_in(#[case] name: &str, #[case] text: &str) {
-        let size = text.len();
-        for first in 0..=size {
-            for second in first..=size {
-                let found = read(name, text, &[0, first, second, size]).await;
-                assert_eq!(found, [1, 22, 333, 4], "{text:?} cut at {first} and {second}");
-            }
-        }
-    }
-}
+#[path = "scan_tests.rs"]
+mod tests;

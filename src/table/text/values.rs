@@ -67,8 +67,7 @@ const MICROS: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 impl Seen {
     /// Adds a value.
     pub(crate) fn look_at(&mut self, value: &str, decimal: u8) {
-        // Text stays text; what is left to know is whether a comma is why.
-        if self.kinds & OTHER != 0 {
+        if self.is_settled() {
             return;
         }
         let trimmed = trim(value);
@@ -78,6 +77,7 @@ impl Seen {
             b'0'..=b'9' if is_year(trimmed) => time(trimmed),
             b'0'..=b'9' | b'-' | b'+' | b'.' | b',' => self
                 .plain_number(trimmed, decimal)
+                .map(|(kind, ..)| kind)
                 .or_else(|| self.number(trimmed, decimal))
                 .or_else(|| time(trimmed)),
             b't' | b'T' | b'f' | b'F' => boolean(trimmed).map(|_| BOOLEAN),
@@ -90,6 +90,12 @@ impl Seen {
             false if decimal == b'.' && is_decimal_comma(trimmed) => TEXT | COMMA,
             false => TEXT | OTHER,
         });
+    }
+
+    /// Whether no value can change anything: text stays text, and no comma is why.
+    #[inline]
+    pub(crate) fn is_settled(self) -> bool {
+        self.kinds & OTHER != 0
     }
 
     /// What both columns have shown.
@@ -166,47 +172,62 @@ impl Seen {
         self.kinds & !WORD == 0
     }
 
-    /// What [`Self::number`] says of the numbers that most files hold: at most 18 digits without an
-    /// exponent. `None` if it must be asked.
+    /// Adds a value that is not NULL and has no blanks around it, and reads it as an integer.
     #[inline]
-    fn plain_number(&mut self, value: &str, decimal: u8) -> Option<u16> {
-        let unsigned = value.strip_prefix('-');
-        let written = unsigned.unwrap_or(value).as_bytes();
-        if written.len() > 19 {
-            return None;
-        }
-        let (mut number, mut point, mut rest) = (0_u64, None, written);
-        while let Some((byte, behind)) = rest.split_first() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                if let Some((digits, behind)) = rest.split_first_chunk()
-                    && let Some(eight) = eight_digits(*digits)
-                {
-                    (number, rest) = (number * 100_000_000 + eight, behind);
-                    continue;
-                }
-                number = number * 10 + u64::from(digit);
-            } else if *byte == decimal && point.is_none() {
-                point = Some(written.len() - rest.len());
-            } else {
-                return None;
+    pub(crate) fn int64(&mut self, value: &str, decimal: u8) -> Option<i64> {
+        match self.plain_number(value, decimal) {
+            Some((kind, plain, _)) => {
+                self.kinds |= kind;
+                plain.integer()
             }
-            rest = behind;
+            None => {
+                self.look_at(value, decimal);
+                int64(value)
+            }
         }
-        let negative = if unsigned.is_some() { NEGATIVE } else { 0 };
-        let (whole, fraction) = match point {
-            Some(point) => (point, written.len() - point - 1),
-            None => (written.len(), 0),
-        };
+    }
+
+    /// The same as a double.
+    #[inline]
+    pub(crate) fn float64(&mut self, value: &str, decimal: u8) -> Option<f64> {
+        match self.plain_number(value, decimal) {
+            Some((kind, plain, known)) => {
+                self.kinds |= kind;
+                known.or_else(|| plain.double()).or_else(|| long_float64(value, decimal))
+            }
+            None => {
+                self.look_at(value, decimal);
+                float64(value, decimal)
+            }
+        }
+    }
+
+    /// The same as a time.
+    #[inline]
+    pub(crate) fn micros(&mut self, value: &str, decimal: u8) -> Option<i64> {
+        let found = micros(value);
+        match found {
+            Some(_) => self.kinds |= TIMESTAMP,
+            None => self.look_at(value, decimal),
+        }
+        found
+    }
+
+    /// What [`Self::number`] says of the numbers that most files hold: at most 18 digits without an
+    /// exponent; and the double, if it took that. `None` if it must be asked.
+    #[inline]
+    fn plain_number(&mut self, value: &str, decimal: u8) -> Option<(u16, Plain, Option<f64>)> {
+        let plain = Plain::of(value, decimal)?;
+        let Plain { is_negative, number, whole, point, fraction } = plain;
+        let mut double = None;
+        let negative = if is_negative { NEGATIVE } else { 0 };
         let digits = whole + fraction;
-        if digits == 0 || digits > 18 {
-            return None;
-        }
+        let written = &value.as_bytes()[usize::from(is_negative)..];
         let zeros = written[..whole].iter().take_while(|byte| **byte == b'0').count();
         let kind = match point {
-            None if (zeros > 0 && whole > 1) || (number == 0 && negative != 0) => return None,
-            None if digits <= 15 => INTEGER,
-            None => {
+            false if (zeros > 0 && whole > 1) || (number == 0 && negative != 0) => return None,
+            false if digits <= 15 => INTEGER,
+            false => {
                 #[expect(clippy::cast_precision_loss, reason = "compared with what it came from")]
                 #[expect(clippy::cast_possible_truncation, reason = "of 18 digits")]
                 #[expect(clippy::cast_sign_loss, reason = "it has no sign")]
@@ -214,14 +235,16 @@ impl Seen {
                 if is_held { INTEGER } else { WIDE }
             }
             // Doubles are less than half a unit of the last digit from it.
-            Some(_) if number < 1 << (f64::MANTISSA_DIGITS - 1) => FLOAT,
-            Some(_) if rounds_to(value, number, fraction, decimal)? => FLOAT,
-            Some(_) => EXACT,
+            true if number < 1 << (f64::MANTISSA_DIGITS - 1) => FLOAT,
+            true if rounds_to(*double.insert(long_float64(value, decimal)?), number, fraction)? => {
+                FLOAT
+            }
+            true => EXACT,
         };
         let length = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
         self.whole = self.whole.max(length(whole - zeros));
         self.fraction = self.fraction.max(length(fraction));
-        Some(kind | negative)
+        Some((kind | negative, plain, double))
     }
 
     /// The kind of a number; `None` if it is none, or a code such as 007.
@@ -280,6 +303,78 @@ impl Seen {
     }
 }
 
+/// A number of at most 18 digits, as most files hold them: neither `+` nor an exponent.
+#[derive(Clone, Copy)]
+struct Plain {
+    is_negative: bool,
+    /// Its digits as an integer.
+    number: u64,
+    /// Digits before the point.
+    whole: usize,
+    /// Whether there is a point, and the digits behind it.
+    point: bool,
+    fraction: usize,
+}
+
+impl Plain {
+    #[inline]
+    fn of(value: &str, decimal: u8) -> Option<Self> {
+        let unsigned = value.strip_prefix('-');
+        let written = unsigned.unwrap_or(value).as_bytes();
+        if written.len() > 19 {
+            return None;
+        }
+        let (mut number, mut point, mut rest) = (0_u64, None, written);
+        while let Some((byte, behind)) = rest.split_first() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                if let Some((digits, behind)) = rest.split_first_chunk()
+                    && let Some(eight) = eight_digits(*digits)
+                {
+                    (number, rest) = (number * 100_000_000 + eight, behind);
+                    continue;
+                }
+                number = number * 10 + u64::from(digit);
+            } else if *byte == decimal && point.is_none() {
+                point = Some(written.len() - rest.len());
+            } else {
+                return None;
+            }
+            rest = behind;
+        }
+        let (whole, fraction) = match point {
+            Some(point) => (point, written.len() - point - 1),
+            None => (written.len(), 0),
+        };
+        (1..=18).contains(&(whole + fraction)).then_some(Self {
+            is_negative: unsigned.is_some(),
+            number,
+            whole,
+            point: point.is_some(),
+            fraction,
+        })
+    }
+
+    /// The double that is nearest, if a division of two numbers that doubles hold gives it: that is rounded
+    /// once (W. D. Clinger 1990, doi:10.1145/93548.93557).
+    #[inline]
+    fn double(&self) -> Option<f64> {
+        if self.number > 1 << f64::MANTISSA_DIGITS {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a double holds both")]
+        let number = self.number as f64 / POWERS_OF_TEN[self.fraction] as f64;
+        Some(if self.is_negative { -number } else { number })
+    }
+
+    /// The integer, if there is no point.
+    #[inline]
+    fn integer(&self) -> Option<i64> {
+        let number = self.number.cast_signed();
+        (!self.point).then_some(if self.is_negative { -number } else { number })
+    }
+}
+
 /// The most digits of an integer with `+`: longer ones are telephone numbers.
 const MAX_PLUS_DIGITS: usize = 6;
 
@@ -324,11 +419,11 @@ const POWERS_OF_TEN: [u64; 19] = {
     powers
 };
 
-/// Whether the double that is nearest to `value` is again `number` with `places` digits behind the point,
-/// if it is rounded to them. `None` for what is not computed with integers, and between two numbers.
-fn rounds_to(value: &str, number: u64, places: usize, decimal: u8) -> Option<bool> {
+/// Whether a double is `number` with `places` digits behind the point if it is rounded to them. `None` for
+/// what is not computed with integers, and between two numbers.
+fn rounds_to(double: f64, number: u64, places: usize) -> Option<bool> {
     const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
-    let bits = float64(value, decimal)?.to_bits() & !(1 << 63);
+    let bits = double.to_bits() & !(1 << 63);
     let exponent = u32::try_from(bits >> FRACTION_BITS).ok().filter(|exponent| *exponent > 0)?;
     let mantissa = (bits & ((1 << FRACTION_BITS) - 1)) | (1 << FRACTION_BITS);
     // The double is the mantissa, divided so many times by two.
@@ -410,12 +505,24 @@ pub(crate) fn boolean(value: &str) -> Option<bool> {
 }
 
 /// An integer as [`Seen`] takes one.
+#[inline]
 pub(crate) fn int64(value: &str) -> Option<i64> {
-    value.parse().ok()
+    match Plain::of(value, b'.').and_then(|plain| plain.integer()) {
+        Some(number) => Some(number),
+        None => value.parse().ok(),
+    }
 }
 
 /// A double as [`Seen`] takes one.
+#[inline]
 pub(crate) fn float64(value: &str, decimal: u8) -> Option<f64> {
+    match Plain::of(value, decimal).and_then(|plain| plain.double()) {
+        Some(number) => Some(number),
+        None => long_float64(value, decimal),
+    }
+}
+
+fn long_float64(value: &str, decimal: u8) -> Option<f64> {
     match decimal {
         b'.' => value.parse().ok(),
         _ if value.contains('.') => None,
@@ -623,10 +730,60 @@ mod tests {
         ) {
             let decimal = if comma { b',' } else { b'.' };
             let (mut short, mut long) = (Seen::default(), Seen::default());
-            if !value.is_empty() && let Some(kind) = short.plain_number(&value, decimal) {
+            if !value.is_empty() && let Some((kind, ..)) = short.plain_number(&value, decimal) {
                 prop_assert_eq!(Some(kind), long.number(&value, decimal), "{}", value);
                 prop_assert_eq!(short, long, "{}", value);
             }
+        }
+
+        /// Numbers are those of the standard library, to the bit.
+        #[test]
+        fn plain_numbers_are_read(
+            value in prop_oneof![
+                "-?[0-9]{0,19}[.]?[0-9]{0,19}",
+                "[-+]?[0-9]{1,16}[.][0-9]{1,6}",
+                "[-+]?[0-9.e]{0,9}",
+                (0_u64..1 << 54, 0_usize..20).prop_map(|(number, places)| {
+                    let digits = format!("{number:0places$}");
+                    let (whole, fraction) = digits.split_at(digits.len() - places);
+                    format!("{whole}.{fraction}")
+                }),
+                any::<f64>().prop_map(|number| number.to_string()),
+                any::<i64>().prop_map(|number| number.to_string()),
+            ],
+        ) {
+            let expected = value.parse::<f64>().ok().map(f64::to_bits);
+            prop_assert_eq!(float64(&value, b'.').map(f64::to_bits), expected, "{}", value);
+            let comma = value.replace('.', ",");
+            prop_assert_eq!(float64(&comma, b',').map(f64::to_bits), expected, "{}", comma);
+            prop_assert_eq!(int64(&value), value.parse().ok(), "{}", value);
+        }
+
+        /// What is looked at while it is read is as if it had been looked at before.
+        #[test]
+        fn a_value_that_is_read_is_looked_at(
+            value in prop_oneof![
+                "-?[0-9]{0,19}[.,]?[0-9]{0,18}",
+                "[-+]?[0-9]{1,3}[.][0-9]{12,17}",
+                "[-+]?[0-9]{1,16}",
+                "[0-9]{4}-[01][0-9]-[0-3][0-9]([ T][0-2][0-9]:[0-5][0-9](:[0-5][0-9]([.][0-9]{1,7})?)?)?",
+                "NA|NaN|-inf|true|1e5|[ -~]{1,5}",
+            ],
+            comma in any::<bool>(),
+        ) {
+            let (value, decimal) = (trim(&value), if comma { b',' } else { b'.' });
+            prop_assume!(!value.is_empty());
+            let mut expected = Seen::default();
+            expected.look_at(value, decimal);
+            let [mut integer, mut double, mut time] = [Seen::default(); 3];
+            let read = integer.int64(value, decimal);
+            if expected.data_type() == DataType::Int64 {
+                prop_assert_eq!(read, int64(value), "{}", value);
+            }
+            let read = double.float64(value, decimal).map(f64::to_bits);
+            prop_assert_eq!(read, float64(value, decimal).map(f64::to_bits), "{}", value);
+            prop_assert_eq!(time.micros(value, decimal), micros(value), "{}", value);
+            prop_assert_eq!([integer, double, time], [expected; 3], "{}", value);
         }
 
         #[test]
