@@ -46,6 +46,10 @@ dist:
 docs:
     cargo doc --no-deps --document-private-items --open
 
+# The pages of docs/ as a site in target/book
+book:
+    if command -v mdbook > /dev/null; then mdbook build; else echo "mdbook is not installed: cargo install mdbook"; exit 1; fi
+
 # The longest files, for information
 sizes:
     git ls-files -z 'core/*.rs' 'src/*.rs' 'tests/*.rs' 'benches/*.rs' | xargs -0 wc -l | sort -n | tail -n 25

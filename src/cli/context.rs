@@ -10,8 +10,9 @@ use clap::{ArgMatches, Args};
 use futures::Stream;
 
 use super::answer::Answer;
-use super::output::{Output, OutputFlags, Results};
+use super::output::{Output, OutputFlags};
 use super::progress::Progress;
+use super::results::Results;
 use super::resume_offer::ResumeOffer;
 use super::secrets::{HIDDEN, Secrets, names_secret, recorded_sql};
 use super::settings::{self, Master};
@@ -240,9 +241,9 @@ impl Context {
     /// Prints the answer of the command: once, at its end.
     ///
     /// # Errors
-    /// See [`Output::print`].
+    /// See [`Results::tables`].
     pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
-        self.output.print(answers)
+        Results::print(&self.output, answers)
     }
 
     /// Shows an error that does not end the command; the exit code that it means.
@@ -253,9 +254,9 @@ impl Context {
     /// Begins an answer of several results.
     ///
     /// # Errors
-    /// See [`Output::open`].
+    /// A FILE that cannot be written.
     pub fn results(&self) -> crate::error::Result<Results<'_>> {
-        self.output.open()
+        Results::open(&self.output)
     }
 
     /// Prints a batch of a standing query.

@@ -12,10 +12,13 @@ pub mod config; // settings from files and variables
 pub mod context; // what a command works with
 pub mod exit; // exit codes, the error chain, panics
 mod formats; // table, csv, json, …: tables to bytes
+mod help; // what -h and --help print
 pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
+mod pager; // a program that shows long texts
 pub mod process; // threads and signals
 pub mod progress; // bars and lines from events
+pub mod results; // an answer of several results
 mod resume_offer; // what Ctrl-C leaves to go on from
 pub mod settings; // `--conf`, and habits of spark-submit
 pub mod secrets; // what is hidden in messages and records
@@ -29,6 +32,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::Kind;
@@ -36,8 +40,8 @@ use crate::storage::ShownSetting;
 use commands::procedure::Procedure;
 use commands::{
     cat, check, completions, config as config_command, count, cp, demo, du, feed, find, gc, head,
-    ls, man, meta, mirror, mv, plot, recover, rm, rollback, run, schema, show, sql, stat, summary,
-    tree, unlock,
+    ls, man, mb, meta, mirror, mv, plot, presign, recover, rm, rollback, run, schema, show, sql,
+    stat, summary, tree, unlock,
 };
 use context::{Context, Flags, recorded};
 use exit::after;
@@ -89,6 +93,8 @@ enum Command {
     Mirror(mirror::Mirror),
     Find(find::Find),
     Rm(rm::Rm),
+    Mb(mb::Mb),
+    Presign(presign::Presign),
     Stat(stat::Stat),
     Du(du::Du),
     Tree(tree::Tree),
@@ -113,6 +119,7 @@ impl Command {
         match self {
             Self::Plot(_) => AnswerKind::Picture,
             Self::Cat(_) => AnswerKind::Raw("this command prints bytes as they are stored"),
+            Self::Presign(_) => AnswerKind::Raw("this command prints links as text"),
             Self::Feed(_) => AnswerKind::Raw("this command prints lines as they are sent"),
             Self::Completions(_) | Self::Man(_) => {
                 AnswerKind::Raw("this command prints text for another program")
@@ -155,6 +162,8 @@ impl Command {
             Self::Mirror(command) => command.run(context).await,
             Self::Find(command) => command.run(context).await,
             Self::Rm(command) => command.run(context).await,
+            Self::Mb(command) => command.run(context).await,
+            Self::Presign(command) => command.run(context).await,
             Self::Stat(command) => command.run(context).await,
             Self::Du(command) => command.run(context).await,
             Self::Tree(command) => command.run(context).await,
@@ -184,6 +193,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parser = command().color(around.clap_color(color_asked_for(&arguments)));
     let matches = match parser.try_get_matches_from(&arguments) {
         Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            let color = around.clap_color(color_asked_for(&arguments));
+            help::print(command(), &error, &arguments, &around, color);
+            return ExitCode::SUCCESS;
+        }
         Err(error) => return usage(&error, &arguments),
     };
     let mut cli = match Cli::from_arg_matches(&matches) {
@@ -231,28 +245,13 @@ fn start(
 /// The parser, with every flag of the program understood before and behind the command's name.
 pub fn command() -> clap::Command {
     let flags = Cli::command().mut_args(|flag| {
-        let is_common = COMMON_FLAGS.contains(&flag.get_id().as_str());
+        let is_common = help::is_common(&flag);
         flag.global(true).hide_short_help(!is_common)
     });
-    flags.mut_subcommands(with_examples_first)
+    help::with_help_flag(flags).mut_subcommands(help::with_examples_first)
 }
 
-/// Flags of every command that `-h` shows.
-const COMMON_FLAGS: &[&str] = &["output", "format", "mode", "quiet"];
-
-/// The help of a command: what it does and how it is called, examples, then arguments and options.
-const HELP: &str =
-    "{before-help}{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}";
-
-fn with_examples_first(command: clap::Command) -> clap::Command {
-    let command = match command.get_after_long_help().cloned() {
-        Some(examples) => command.after_help(examples).help_template(HELP),
-        None => command,
-    };
-    command.mut_subcommands(with_examples_first)
-}
-
-/// Wrong usage, or the text of `--help` and `--version`; a reader who left early is not an error.
+/// Wrong usage, or the text of `--version`; a reader who left early is not an error.
 fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     // A message repeats arguments, which may be names that a shell found; in colour both look alike.
     let is_plain = |word: &OsString| word.to_str().is_some_and(|text| visible_line(text) == text);

@@ -9,9 +9,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use clap::Args;
-use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, TryStreamExt};
-use indicatif::HumanCount;
 
 use super::answer::Answer;
 use super::formats::{self, OutputFormat};
@@ -93,12 +91,12 @@ pub enum AnswerKind {
 #[derive(Debug, Clone)]
 pub struct Output {
     answers: AnswerKind,
-    format: OutputFormat,
+    pub(super) format: OutputFormat,
     file: Option<PathBuf>,
-    max_rows: usize,
-    show: Option<String>,
-    on_terminal: bool,
-    terminal: Terminal,
+    pub(super) max_rows: usize,
+    pub(super) show: Option<String>,
+    pub(super) on_terminal: bool,
+    pub(super) terminal: Terminal,
 }
 
 impl Output {
@@ -157,7 +155,12 @@ impl Output {
             (None, false, Some(path))
                 if !matches!(answers, AnswerKind::Raw(_) | AnswerKind::Picture) =>
             {
-                formats::of_file(path)?
+                formats::of_file(path).ok_or_else(|| {
+                    Error::usage(format!(
+                        "the ending of '{}' is not that of a format: pass --format",
+                        path.display()
+                    ))
+                })?
             }
             (None, false, None) if on_terminal => formats::TABLE,
             (None, false, _) => formats::CSV,
@@ -175,33 +178,22 @@ impl Output {
         Ok(Self { answers, format, file, max_rows, show, on_terminal, terminal })
     }
 
-    /// Begins an answer of several results, one after the other.
+    /// Where the answer goes.
     ///
     /// # Errors
     /// A FILE that cannot be written.
-    pub fn open(&self) -> Result<Results<'_>> {
-        let sink = match &self.file {
-            Some(path) => Sink::file(path)?,
-            None => Sink::stdout(),
-        };
-        Ok(Results { output: self, format: self.format, sink, printed: 0, not_finite: false })
-    }
-
-    /// Prints the answer of a command; it is called once.
-    ///
-    /// # Errors
-    /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
-    /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
-    pub fn print(&self, answers: &[Answer]) -> anyhow::Result<()> {
-        let mut results = self.open()?;
-        results.tables(answers)?;
-        results.finish()
+    pub(super) fn sink(&self) -> Result<Sink> {
+        match &self.file {
+            Some(path) => Sink::file(path),
+            None => Ok(Sink::stdout()),
+        }
     }
 
     /// Prints a batch of a standing query on standard output, under a heading if a person reads it.
     ///
     /// # Errors
-    /// As [`Self::print`], and if the answer goes to a FILE.
+    /// A type that the format cannot hold, a failed write, an answer that goes to a FILE; and
+    /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn print_batch(&self, number: u64, rows: Answer) -> anyhow::Result<()> {
         if self.file.is_some() || self.format.is_binary() {
             return Err(Error::usage(
@@ -234,7 +226,7 @@ impl Output {
     /// Prints a picture: with text on a terminal, else as SVG.
     ///
     /// # Errors
-    /// As [`Self::print`].
+    /// A failed write; and [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn print_picture(&self, picture: &Picture) -> anyhow::Result<()> {
         let is_text = match &self.file {
             Some(path) => path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt")),
@@ -249,7 +241,7 @@ impl Output {
     /// Prints a text that is not a table.
     ///
     /// # Errors
-    /// As [`Self::print`].
+    /// A failed write; and [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
     pub fn print_text(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
             Some(path) => write_text(path, text),
@@ -265,16 +257,13 @@ impl Output {
     /// Prints bytes as they come.
     ///
     /// # Errors
-    /// As [`Self::print`], and the first error of `pieces`.
+    /// As [`Self::print_text`], and the first error of `pieces`.
     pub async fn print_bytes(
         &self,
         pieces: impl Stream<Item = Result<Bytes>>,
     ) -> anyhow::Result<()> {
         let mut pieces = std::pin::pin!(pieces);
-        let mut sink = match &self.file {
-            Some(path) => Sink::file(path)?,
-            None => Sink::stdout(),
-        };
+        let mut sink = self.sink()?;
         while let Some(piece) = pieces.try_next().await? {
             let written = sink.writer().write_all(&piece);
             sink.settle(written.map_err(|cause| Error::io("cannot write the bytes", cause)))?;
@@ -282,16 +271,12 @@ impl Output {
         sink.finish()
     }
 
-    /// Where the bytes of the format go: what people read steers no terminal.
-    fn place<'a>(&self, format: OutputFormat, sink: &'a mut Sink) -> Box<dyn Write + 'a> {
-        match format.is_for_people() || self.on_terminal {
-            true => Box::new(Visible::new(sink.writer())),
-            false => Box::new(sink.writer()),
-        }
-    }
-
     /// The tables to print, after `--show` and what the format can hold.
-    fn chosen<'a>(&self, answers: &'a [Answer], format: OutputFormat) -> Result<&'a [Answer]> {
+    pub(super) fn chosen<'a>(
+        &self,
+        answers: &'a [Answer],
+        format: OutputFormat,
+    ) -> Result<&'a [Answer]> {
         if let Some(name) = &self.show {
             let found = answers.iter().position(|answer| answer.name() == name);
             return found.map(|index| &answers[index..=index]).ok_or_else(|| {
@@ -319,119 +304,6 @@ impl Output {
     }
 }
 
-/// An answer of several results, each printed when it is known.
-#[derive(Debug)]
-pub struct Results<'a> {
-    output: &'a Output,
-    format: OutputFormat,
-    sink: Sink,
-    printed: usize,
-    not_finite: bool,
-}
-
-impl Results<'_> {
-    /// Prints the tables of one result.
-    ///
-    /// # Errors
-    /// A `--show` that names no table, a type that the format cannot hold, a failed write; and
-    /// [`StdoutClosed`](super::exit::StdoutClosed) when no one reads standard output.
-    pub fn tables(&mut self, answers: &[Answer]) -> anyhow::Result<()> {
-        let (format, max_rows) = (self.format, self.output.max_rows);
-        let several = answers.len() > 1 && self.output.show.is_none() && format.holds_several();
-        let answers = self.output.chosen(answers, format)?;
-        self.begin()?;
-        let mut out = self.output.place(format, &mut self.sink);
-        let written = formats::write(format, answers, several, max_rows, &mut *out);
-        drop(out);
-        let left_out = self.sink.settle(written)?;
-        self.not_finite |= left_out.not_finite;
-        self.note_rest(left_out.rows);
-        Ok(())
-    }
-
-    /// Prints rows while they come; answers with their number.
-    ///
-    /// # Errors
-    /// As [`Self::tables`]; the error of the rows is one of the engine.
-    pub async fn rows(&mut self, mut rows: SendableRecordBatchStream) -> anyhow::Result<u64> {
-        self.begin()?;
-        let (format, max_rows) = (self.format, self.output.max_rows);
-        let mut count = 0;
-        let cannot = |cause| anyhow::Error::from(formats::cannot(format, cause));
-        let (output, sink, not_finite) = (self.output, &mut self.sink, &mut self.not_finite);
-        let written = async {
-            let schema = rows.schema();
-            let mut out = output.place(format, sink);
-            let mut writer = format.begin(schema, max_rows, &mut *out).map_err(cannot)?;
-            while let Some(batch) = rows.try_next().await? {
-                *not_finite |= format.loses_values(&batch);
-                count += batch.num_rows() as u64;
-                writer.push(&batch).map_err(cannot)?;
-            }
-            writer.end().map_err(cannot)
-        };
-        let written = written.await;
-        let left_out = self.sink.settle(written)?;
-        self.note_rest(left_out);
-        Ok(count)
-    }
-
-    /// Shows what comes with a line for each value, or as before; answers whether it does.
-    pub fn expand(&mut self, on: Option<bool>) -> bool {
-        let is_on = self.format.name() == formats::EXPANDED.name();
-        let on = on.unwrap_or(!is_on);
-        let usual = match self.output.format.name() == formats::EXPANDED.name() {
-            true => formats::for_terminal(formats::TABLE),
-            false => self.output.format,
-        };
-        self.format = if on { formats::EXPANDED } else { usual };
-        on
-    }
-
-    /// Ends the answer.
-    ///
-    /// # Errors
-    /// A failed write.
-    pub fn finish(self) -> anyhow::Result<()> {
-        self.sink.finish()?;
-        if self.not_finite {
-            self.output
-                .terminal
-                .warning("NaN and infinite values are written as null: JSON has no others");
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self) -> anyhow::Result<()> {
-        self.printed += 1;
-        if self.printed == 1 {
-            return Ok(());
-        }
-        let format = self.format;
-        if format.is_binary() {
-            return Err(Error::usage(format!(
-                "format '{}' holds one result and this is the second: ask for one result, or use \
-                 another format",
-                format.name()
-            ))
-            .into());
-        }
-        if !format.is_for_people() {
-            return Ok(());
-        }
-        let gap = self.sink.writer().write_all(b"\n").map_err(anyhow::Error::from);
-        self.sink.settle(gap)
-    }
-
-    fn note_rest(&self, left_out: usize) {
-        if left_out > 0 {
-            let rows = if left_out == 1 { "row" } else { "rows" };
-            let rest = HumanCount(left_out as u64);
-            self.output.terminal.note(&format!("… {rest} more {rows}"));
-        }
-    }
-}
-
 /// A device or a pipe, whose name says nothing.
 fn is_special(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| !found.is_file())
@@ -453,8 +325,6 @@ fn send(mut sink: Sink, text: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::UInt64Array;
-
     use super::*;
 
     const PIPE: TerminalEnv = TerminalEnv {
@@ -476,12 +346,6 @@ mod tests {
 
     fn to(path: impl Into<PathBuf>) -> OutputFlags {
         OutputFlags { output: Some(path.into()), ..OutputFlags::default() }
-    }
-
-    fn answers() -> [Answer; 2] {
-        ["models", "partitions"].map(|name| {
-            Answer::build(name).column("rows", UInt64Array::from(vec![name.len() as u64])).done()
-        })
     }
 
     #[test]
@@ -528,43 +392,5 @@ mod tests {
             assert_eq!(error.kind().exit_code(), 2, "{error}");
         }
         assert!(output(&flags, PIPE).is_ok());
-    }
-
-    #[test]
-    fn a_format_of_one_table_takes_the_first_or_the_one_shown() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("x.csv");
-        let print = |show: Option<&str>| {
-            let flags = OutputFlags { show: show.map(str::to_owned), ..to(&file) };
-            output(&flags, PIPE)?.print(&answers())?;
-            anyhow::Ok(std::fs::read_to_string(&file)?)
-        };
-        assert_eq!(print(None).expect("the first"), "rows\n6\n");
-        assert_eq!(print(Some("partitions")).expect("the second"), "rows\n10\n");
-        assert_eq!(
-            print(Some("model")).expect_err("no such table").to_string(),
-            "the output has no table 'model': pass --show with one of models, partitions"
-        );
-        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1, "no .part");
-    }
-
-    #[test]
-    fn one_shown_table_looks_like_an_answer_of_one() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("x.ndjson");
-        let flags = OutputFlags { show: Some("models".to_owned()), ..to(&file) };
-        output(&flags, PIPE).expect("a format").print(&answers()).expect("printed");
-        assert_eq!(std::fs::read_to_string(&file).expect("a file"), "{\"rows\":6}\n");
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_says_which() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("gone").join("x.csv");
-        let error = output(&to(&file), PIPE).expect("a format").print(&answers());
-        let error = error.expect_err("no such folder");
-        let ours = Error::find_in(error.as_ref()).expect("our error");
-        assert_eq!(ours.kind().exit_code(), 74);
-        assert!(ours.to_string().starts_with(&format!("write '{}': ", file.display())));
     }
 }

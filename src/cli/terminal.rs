@@ -120,6 +120,12 @@ pub(super) fn columns() -> usize {
     usize::from(term.size_checked().map_or(80, |(_, columns)| columns))
 }
 
+/// Lines of the terminal.
+pub(super) fn lines() -> usize {
+    let term = console::Term::stdout();
+    usize::from(term.size_checked().map_or(24, |(lines, _)| lines))
+}
+
 /// A variable of the environment; an empty one counts as unset.
 #[expect(clippy::disallowed_methods, reason = "`cli` reads what concerns the terminal and logs")]
 pub fn variable(name: &str) -> Option<String> {

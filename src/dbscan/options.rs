@@ -18,58 +18,75 @@ const VERIFY_ROWS: u64 = 4096;
 pub struct Options {
     /// Column of the first coordinate; alone it is the only one
     #[arg(long, value_name = "COLUMN")]
+    #[arg(help_heading = "Input")]
     pub x: Option<String>,
     /// Column of the second coordinate
     #[arg(long, value_name = "COLUMN", requires = "x")]
+    #[arg(help_heading = "Input")]
     pub y: Option<String>,
     /// Column of the third coordinate
     #[arg(long, value_name = "COLUMN", requires = "y")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub z: Option<String>,
-    /// Largest distance between two rows that are near each other, in the unit of the coordinates
+    /// Largest distance between two near rows, in the unit of the coordinates
     #[arg(long, value_name = "DISTANCE", conflicts_with_all = ["eps_arcsec", "eps_deg"])]
+    #[arg(help_heading = "Method")]
     pub eps: Option<f64>,
     /// Column of the right ascension: rows are clustered on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "x")]
+    #[arg(help_heading = "Input")]
     pub ra: Option<String>,
     /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
+    #[arg(help_heading = "Input")]
     pub dec: Option<String>,
     /// Unit of both columns; `hour` is for the right ascension only [default: what the dataset of blocks
     /// says, else deg]
     #[arg(long, value_enum, requires = "ra")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub unit: Option<AngleUnit>,
-    /// Largest angle between two rows that are near each other, in arc seconds
-    #[arg(long, value_name = "ARCSEC", conflicts_with_all = ["eps_deg", "x"])]
-    pub eps_arcsec: Option<f64>,
-    /// The same angle in degrees
+    /// Largest angle between two near rows, in degrees
     #[arg(long, value_name = "DEGREES", conflicts_with = "x")]
+    #[arg(help_heading = "Method")]
     pub eps_deg: Option<f64>,
+    /// The same angle in arc seconds
+    #[arg(long, value_name = "ARCSEC", conflicts_with_all = ["eps_deg", "x"])]
+    #[arg(help_heading = "Method", hide_short_help = true)]
+    pub eps_arcsec: Option<f64>,
     /// Smallest number of rows near a core row, counting the row itself [default: twice the
     /// dimensions]
     #[arg(long, value_name = "N", visible_aliases = ["minpts", "min-samples"])]
+    #[arg(help_heading = "Method")]
     pub min_points: Option<usize>,
     /// Column of unique whole numbers that orders the rows and appears in the result [default: the
     /// rows are numbered in the order of the input]
     #[arg(long, value_name = "COLUMN")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub id: Option<String>,
     /// Where border rows go: into the first cluster near them, or into the noise
     #[arg(long, value_enum, default_value_t)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub border: Border,
     /// Columns of the input to write next to the labels, or '*' for all
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    #[arg(help_heading = "Output")]
     pub keep: Vec<String>,
     /// Check the labels of N random rows against the definition (4096 if you give no number); `full`
     /// also clusters again with other blocks and compares every label
     #[arg(long, value_name = "N|full", num_args = 0..=1, default_missing_value = "4096")]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub verify: Option<Verify>,
     /// Largest number of own rows in a block [default: what fits in memory]
     #[arg(long, value_name = "N")]
+    #[arg(help_heading = "Limits", hide_short_help = true)]
     pub max_rows: Option<NonZeroU64>,
     /// Continue a killed run that had the same options: only cluster the blocks it did not finish
     #[arg(long)]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub resume: bool,
     /// Only plan: print the blocks, their cost and warnings, and write nothing
     #[arg(long)]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub dry_run: bool,
 }
 

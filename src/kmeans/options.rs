@@ -16,75 +16,97 @@ use crate::error::{Error, Result};
 pub struct Options {
     /// Numeric columns to cluster by, in this order
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', required_unless_present = "ra")]
+    #[arg(help_heading = "Input")]
     pub columns: Vec<String>,
     /// Column of the right ascension in degrees, to cluster positions on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "columns")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub ra: Option<String>,
     /// Column of the declination in degrees
     #[arg(long, value_name = "COLUMN", requires = "ra")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub dec: Option<String>,
     /// Number of clusters: one number (7), a range with both ends (2..12) or a list (3,5,7) [default: 7]
     #[arg(long, alias = "n-clusters")]
+    #[arg(help_heading = "Method")]
     pub k: Option<ClusterCounts>,
     /// Where the first centroids come from
     #[arg(long, alias = "init", value_enum, default_value_t = Self::default().start)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub start: Start,
     /// First centroids for `--start given`: a file with the columns, or the dataset of an earlier run
     #[arg(long, value_name = "FILE|DATASET")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub centroids: Option<String>,
     /// Number of starts for each k; the one of lowest cost is the best
     #[arg(long, alias = "n-init", value_name = "N", default_value_t = Self::default().starts)]
+    #[arg(help_heading = "Method")]
     pub starts: u32,
     /// Seed of all random draws: the same seed gives the same result
     #[arg(long, alias = "random-state", value_name = "N", default_value_t = Self::default().seed)]
+    #[arg(help_heading = "Method")]
     pub seed: u64,
     /// Column with the weight of each row (a whole number counts the row that many times)
     #[arg(long, alias = "sample-weight", value_name = "COLUMN")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub weight: Option<String>,
     /// Scale columns inside distances; centroids stay in your units
     #[arg(long, value_enum, default_value_t = Self::default().scale)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub scale: Scaling,
     /// What to do with rows that hold NULL, NaN or infinity in a used column
     #[arg(long, value_enum, default_value_t = Self::default().nulls)]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub nulls: Nulls,
-    /// What to do with a cluster that lost all its rows: move it to the farthest row, keep its
-    /// centroid, or fail
+    /// What to do with a cluster that lost all its rows
     #[arg(long, value_enum, default_value_t = Self::default().empty)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub empty: Empty,
     /// Largest number of steps
     #[arg(long, visible_alias = "max-iterations", alias = "max-iter", value_name = "N",
         default_value_t = Self::default().max_steps)]
+    #[arg(help_heading = "Limits", hide_short_help = true)]
     pub max_steps: u64,
     /// Stop when the squared movement of all centroids is at most this share of the mean variance of the
     /// columns, as scikit-learn's tol; 0 waits until none moves [default: 0.0001, without --max-delta]
     #[arg(long, alias = "tol", value_name = "SHARE")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub tolerance: Option<f64>,
     /// Stop when all centroids together move less than this distance, whatever the variance
     #[arg(long, value_name = "DISTANCE")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub max_delta: Option<f64>,
     /// Start no further step after this time
     #[arg(long, value_name = "SECONDS")]
+    #[arg(help_heading = "Limits", hide_short_help = true)]
     pub time_limit_s: Option<f64>,
     /// Hold the columns in memory if they fit, or read them again at each step
     #[arg(long, value_enum, default_value_t = Self::default().cache)]
+    #[arg(help_heading = "Limits", hide_short_help = true)]
     pub cache: Cache,
     /// Continue where a killed run into the same output stopped
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub resume: bool,
     /// Show what clustering each partition alone, or averaging the means of partitions, would give
     #[arg(long)]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub diagnose: bool,
     /// Repeat the last step in another order of the rows and compare every bit
     #[arg(long, visible_alias = "verify")]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub recheck: bool,
     /// Write every row with its cluster and distance, as the table `assignments`
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub assign: bool,
     /// Also compute the silhouette, with squared Euclidean distances (one more scan)
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub silhouette: bool,
     /// Leave clusters with fewer rows out of the written tables
     #[arg(long, value_name = "N", default_value_t = Self::default().min_rows)]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub min_rows: u64,
 }
 

@@ -21,55 +21,72 @@ pub struct Options {
     /// ecliptic coordinates, v4 = v3 with blocks split until none holds more than 175000 rows
     /// [default: v4]
     #[arg(long, value_enum)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub preset: Option<Preset>,
     /// Frame of the grid; `legacy2017` computes as the programs of 2017 did, faults included
     #[arg(long, value_enum)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub frame: Option<FrameName>,
     /// What the grid covers: the box around all rows, or the whole sky
     #[arg(long, value_enum, default_value_t)]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub bounds: Coverage,
     /// Bytes of input for each block, as stored; sets the number of blocks [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = sizes::parse)]
     #[arg(conflicts_with_all = ["blocks", "grid"])]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub block_bytes: Option<u64>,
     /// Number of blocks in the grid
     #[arg(long, value_name = "N", conflicts_with = "grid")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub blocks: Option<u32>,
     /// Columns and rows of the grid, such as 16x10
     #[arg(long, value_name = "COLSxROWS")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub grid: Option<GridShape>,
     /// Margin of each block in percent of its sides; 0 for none
     #[arg(long, value_name = "PERCENT", conflicts_with = "margin_arcsec")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub margin_percent: Option<f64>,
     /// Margin of each block as an angle, at most 36000; 0 for none
     #[arg(long, value_name = "ARCSEC")]
+    #[arg(help_heading = "Method")]
     pub margin_arcsec: Option<f64>,
     /// Split blocks until none owns more rows than this
     #[arg(long, value_name = "N")]
+    #[arg(help_heading = "Method")]
     pub max_rows: Option<u64>,
     /// How blocks are split: `balanced` halves the rows, `lon` cuts equal slices of longitude
     #[arg(long, value_name = "RULE", default_value = "balanced")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub split: Rule,
     /// Subtract 360 from this longitude on, so that a field across 0/360 stays in one piece; 0 for never
     #[arg(long, value_name = "auto|DEG", default_value = "auto")]
+    #[arg(help_heading = "Method", hide_short_help = true)]
     pub seam: Seam,
     /// Column of the right ascension [default: the first known name]
     #[arg(long, value_name = "COLUMN", requires = "dec")]
+    #[arg(help_heading = "Input")]
     pub ra: Option<String>,
     /// Column of the declination
     #[arg(long, value_name = "COLUMN", requires = "ra")]
+    #[arg(help_heading = "Input")]
     pub dec: Option<String>,
     /// Unit of both columns; `hour` is for the right ascension only
     #[arg(long, value_enum, default_value_t)]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub unit: AngleUnit,
     /// What to do with rows that have no usable position
     #[arg(long, value_enum, default_value_t)]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     pub bad_rows: BadRows,
     /// What to write: Parquet by block, or a text file for each block as in 2017
     #[arg(long, value_enum, default_value_t)]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub layout: Layout,
     /// Only count: print the blocks, their rows and margin rows; write nothing
     #[arg(long)]
+    #[arg(help_heading = "Output")]
     pub dry_run: bool,
 }
 

@@ -1,6 +1,6 @@
 //! A box with ticks at round numbers.
 
-use super::picture::Picture;
+use super::picture::{Picture, thousands};
 
 /// Where a picture has its box, and which numbers are at its edges.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +94,11 @@ pub(super) fn number(tick: f64) -> String {
     // No "-0".
     let short = short + 0.0;
     let magnitude = short.abs();
+    if (1e4..1e7).contains(&magnitude) && short.fract() == 0.0 {
+        let sign = if short < 0.0 { "-" } else { "" };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 10^7")]
+        return format!("{sign}{}", thousands(magnitude as u64));
+    }
     match magnitude != 0.0 && !(1e-4..1e7).contains(&magnitude) {
         true => format!("{short:e}"),
         false => short.to_string(),
@@ -109,6 +114,8 @@ mod tests {
         assert_eq!(ticks((0.0, 10.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(ticks((359.9, 0.3)).first().copied().map(number).as_deref(), Some("100"));
         assert_eq!(ticks((5.0, 5.0)), [5.0]);
+        let found = [-20000.0, 1_356_000.0, 1e7, 1234.5].map(number);
+        assert_eq!(found, ["-20,000", "1,356,000", "1e7", "1234.5"]);
         let found: Vec<String> = ticks((-0.25, 0.35)).into_iter().map(number).collect();
         assert_eq!(found, ["-0.2", "-0.1", "0", "0.1", "0.2", "0.3"]);
     }

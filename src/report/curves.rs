@@ -70,6 +70,9 @@ fn field(
 ) {
     let all = || curves.iter().flat_map(|curve| curve.points.iter());
     let x = range(all().map(|point| point.0));
+    // Numbers at the first and the last place keep clear of the axis.
+    let beside = (x.1 - x.0) * 0.06;
+    let x = (x.0 - beside, x.1 + beside);
     let (low, high) = range(all().map(|point| point.1));
     let room = (high - low) * 0.1;
     let y = if floor == Floor::Zero && low >= 0.0 {

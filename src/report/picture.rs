@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Elements in the order in which they are drawn, on white, with text in a plain font.
+/// Elements in the order in which they are drawn, on white, or on a dark page where the reader wants that; with
+/// text in a plain font.
 #[derive(Debug, Clone)]
 pub struct Picture {
     pub(super) width: f64,
@@ -22,6 +23,14 @@ pub(super) enum Element {
     /// A line of text, its anchor `start`, `middle` or `end`.
     Words { at: (f64, f64), anchor: &'static str, text: String, colour: &'static str },
 }
+
+/// Colours where the reader wants dark pages. Text that has a colour of its own is on a coloured ground, and
+/// keeps it.
+const DARK: &str = "<style>@media (prefers-color-scheme:dark){#page{fill:#16181d}\
+    text:not([fill]){fill:#e6e6e6}[stroke=\"#DDDDDD\" i]{stroke:#33373f}\
+    [stroke=\"black\"]{stroke:#c8c8c8}[fill=\"#C8C8C8\" i]{fill:#5a5f69}\
+    [fill=\"#3B6EA5\" i]{fill:#6ea3dc}[stroke=\"#3B6EA5\" i]{stroke:#6ea3dc}\
+    [stroke=\"#B22222\" i]{stroke:#f06a6a}[fill^=hsl],[stroke^=hsl]{filter:brightness(1.5)}}</style>";
 
 /// What helps to read a picture, and is left out where there is no room: lines of a grid.
 const GRID: &str = "stroke=\"#dddddd\"";
@@ -97,7 +106,8 @@ impl Picture {
         let mut text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
              width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" \
-             font-size=\"12\">\n<rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"
+             font-size=\"12\">\n{DARK}\n\
+             <rect id=\"page\" width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"
         );
         for element in &self.elements {
             element.write(&mut text).expect("a String grows");

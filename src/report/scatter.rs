@@ -34,8 +34,8 @@ pub type Dot = (f64, f64, Option<i64>);
 
 /// The figure of dots. `axes` names the coordinates.
 pub fn scatter(title: &str, axes: &[String; 2], plane: Plane, dots: &[Dot]) -> Picture {
-    let seam = if plane == Plane::Sky { seam(dots) } else { 0.0 };
-    let turned = |x: f64| if x < seam { x + 360.0 } else { x };
+    let seam = (plane == Plane::Sky).then(|| seam(dots));
+    let turned = |x: f64| if seam.is_some_and(|seam| x < seam) { x + 360.0 } else { x };
     let frame = frame(&dots.iter().map(|dot| (turned(dot.0), dot.1)), plane);
     let mut picture = Picture::new(frame.width + 210.0, frame.height + 110.0);
     picture.words((frame.left, 24.0), "start", title);
@@ -156,12 +156,23 @@ mod tests {
         let dots = [(0.0, 0.0, Some(0)), (1.0, 1.0, Some(1)), (2.0, 0.0, Some(-1))];
         let picture = scatter("out", &axes, Plane::Distances, &dots).svg();
         assert!(picture.starts_with("<svg") && picture.contains("3 rows shown: 2 in clusters"));
+        assert!(picture.contains("prefers-color-scheme:dark") && picture.contains("id=\"page\""));
         // Once as dots and once in the legend; clusters are drawn over noise.
         assert_eq!(picture.matches(NOISE).count(), 2);
         assert_eq!(picture.matches("hsl(").count(), 4);
         assert!(picture.find(NOISE) < picture.find("hsl("), "{picture}");
         let empty = scatter("nothing", &axes, Plane::Sky, &[]).svg();
         assert!(empty.contains("0 rows shown") && !empty.contains("NaN"), "{empty}");
+    }
+
+    /// Only an angle goes on at 0 after 360.
+    #[test]
+    fn coordinates_below_zero_stay_where_they_are() {
+        let axes = ["x".to_owned(), "y".to_owned()];
+        for plane in [Plane::Distances, Plane::Columns] {
+            let svg = scatter("moons", &axes, plane, &[(-1.0, 0.0, None), (1.0, 1.0, None)]).svg();
+            assert!(svg.contains(">-1<") && svg.contains(">1<") && !svg.contains(">300<"), "{svg}");
+        }
     }
 
     #[test]

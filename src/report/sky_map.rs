@@ -24,6 +24,8 @@ const COLOURS: [[f64; 3]; 5] = [
 ];
 /// Blocks whose ids are written into them, at most.
 const NAMED: usize = 60;
+/// From this part of the colours on they are dark.
+const DARK_FROM: f64 = 0.6;
 /// Above this ratio of rows, colours follow the logarithm.
 const LOG_ABOVE: f64 = 100.0;
 
@@ -55,14 +57,14 @@ pub fn sky_map(title: &str, frame: Frame, blocks: &[DrawnBlock]) -> Picture {
     picture.words((350.0, 632.0), "start", &signs.join("; "));
     if blocks.len() <= NAMED {
         for block in blocks {
-            name(&mut picture, frame, block);
+            name(&mut picture, frame, block, &scale);
         }
     }
     picture
 }
 
 /// The id of a block, in its middle.
-fn name(picture: &mut Picture, frame: Frame, block: &DrawnBlock) {
+fn name(picture: &mut Picture, frame: Frame, block: &DrawnBlock, scale: &Scale) {
     let Bounds { lon_min, lon_max, lat_min, lat_max } = block.bounds;
     let (lon, lat) = (f64::midpoint(lon_min, lon_max), f64::midpoint(lat_min, lat_max));
     let (ra, dec) = match frame {
@@ -70,7 +72,8 @@ fn name(picture: &mut Picture, frame: Frame, block: &DrawnBlock) {
         _ => frame.to_equatorial(lon, lat),
     };
     let (x, y) = pixel(((ra + 180.0).rem_euclid(360.0) - 180.0, dec));
-    picture.words_in((x, y + 4.0), "middle", &block.id.to_string(), "#b04a00");
+    let colour = if scale.part(block.own_rows) > DARK_FROM { "#ffd9a8" } else { "#b04a00" };
+    picture.words_in((x, y + 4.0), "middle", &block.id.to_string(), colour);
 }
 
 /// Which rows have which colour.
@@ -88,10 +91,14 @@ impl Scale {
     }
 
     fn colour(&self, rows: u64) -> String {
+        colour_at(self.part(rows))
+    }
+
+    /// Where in the colours a number of rows is, from 0 to 1.
+    fn part(&self, rows: u64) -> f64 {
         let of = |rows: f64| if self.is_log { rows.ln() } else { rows };
         let range = of(self.max) - of(self.min);
-        let part = if range > 0.0 { (of(rows as f64) - of(self.min)) / range } else { 1.0 };
-        colour_at(part)
+        if range > 0.0 { (of(rows as f64) - of(self.min)) / range } else { 1.0 }
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows")]
@@ -137,7 +144,8 @@ fn graticule(picture: &mut Picture) {
         picture.faint(&line, false, style);
         if lon % 60 == 0 {
             let (x, y) = pixel((f64::from(lon), 0.0));
-            picture.words((x + 3.0, y - 3.0), "start", &format!("{}°", (lon + 360) % 360));
+            let label = format!("{}°", (lon + 360) % 360);
+            picture.words_in((x + 3.0, y - 3.0), "start", &label, "#000000");
         }
     }
     for lat in (-60..=60).step_by(30) {

@@ -8,6 +8,7 @@
 mod call; // CALL name(argument => value)
 mod copy; // COPY … TO, INSERT INTO
 mod dialect; // where SQL differs from the engine's
+mod explained; // what was meant by a name that is not known
 mod interrupt; // statements that no one waits for
 mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
@@ -16,6 +17,7 @@ mod sinks; // tables that rows go to
 mod standing; // streams, materialized views, consoles
 mod standing_queries; // the table function that lists them
 mod statements; // a text into statements
+mod summarize; // SUMMARIZE
 
 pub use procedure::{Call, CallResult, NamedTable, Procedures};
 pub use run::{Script, StatementResult, Watch};

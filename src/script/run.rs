@@ -154,6 +154,10 @@ impl Script {
 
     async fn run_one(&self, statement: &Statement) -> Result<StatementResult> {
         let _ended = Ended(self.watch.as_ref());
+        if let Some(query) = statement.summarized() {
+            let sums = self.summarize(&query).await;
+            return sums.map_err(|cause| self.explained(statement, cause));
+        }
         let parsed = self.parse(statement).map_err(|cause| statement.failed(cause))?;
         let parsed = match form_of(parsed).map_err(|cause| statement.refused(cause))? {
             Form::Runs(parsed) => parsed,
@@ -218,7 +222,7 @@ impl Script {
         }
     }
 
-    fn parse(&self, statement: &Statement) -> Result<Parsed, DataFusionError> {
+    pub(super) fn parse(&self, statement: &Statement) -> Result<Parsed, DataFusionError> {
         let limit = self.session.state().config().options().sql_parser.recursion_limit.get();
         let tokens = with_select(&statement.tokens);
         let parser = DFParserBuilder::new(tokens).with_recursion_limit(limit);
@@ -357,7 +361,10 @@ impl Script {
     }
 
     /// The rows of a query. One that takes long reports how many it has read until its first are there.
-    async fn rows(&self, query: DataFrame) -> Result<SendableRecordBatchStream, DataFusionError> {
+    pub(super) async fn rows(
+        &self,
+        query: DataFrame,
+    ) -> Result<SendableRecordBatchStream, DataFusionError> {
         let context = Arc::new(query.task_ctx());
         let plan = query.create_physical_plan().await?;
         let mut rows = in_a_task(execute_stream(Arc::clone(&plan), context)?);
@@ -377,29 +384,6 @@ impl Script {
         };
         let all = stream::iter(first).chain(rows);
         Ok(Box::pin(RecordBatchStreamAdapter::new(plan.schema(), all)))
-    }
-
-    /// An error with its place; an unknown table with what is known instead.
-    fn explained(&self, statement: &Statement, cause: impl Into<DataFusionError>) -> Error {
-        let cause = cause.into();
-        let text = cause.find_root().message().into_owned();
-        let unknown =
-            text.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
-        let Some(unknown) = unknown else { return statement.failed(cause) };
-        let name = unknown.trim_start_matches("datafusion.public.");
-        let known = self.table_names();
-        let known = match known.is_empty() {
-            true => "no table has been created yet".to_owned(),
-            false => format!("known are {}", known.into_iter().collect::<Vec<_>>().join(", ")),
-        };
-        let near = nearest(name, self.table_names());
-        let near = near.map_or_else(String::new, |near| format!("did you mean '{near}'? "));
-        let message = format!(
-            "table '{name}' not found, {known}: {near}create it, or write a location with a slash, as in \
-             FROM './{name}'"
-        );
-        let place = cause.diagnostic().and_then(|diagnostic| diagnostic.span);
-        statement.failed_in(place, Error::usage(message))
     }
 
     /// The columns of all tables and views, sorted.
@@ -422,13 +406,6 @@ impl Script {
         let schema = catalog.and_then(|catalog| catalog.schema(&defaults.default_schema));
         schema.map(|schema| schema.table_names().into_iter().collect()).unwrap_or_default()
     }
-}
-
-/// The name that differs least from `name`, if a slip of the fingers explains it.
-fn nearest(name: &str, known: BTreeSet<String>) -> Option<String> {
-    let slips = |other: &String| strsim::osa_distance(&name.to_lowercase(), &other.to_lowercase());
-    let near = known.into_iter().min_by_key(slips)?;
-    (slips(&near) <= 1 + name.chars().count() / 4).then_some(near)
 }
 
 /// How many of the first rows of one table a query asks for, if it does nothing else.

@@ -22,6 +22,7 @@ pub(crate) enum Verb {
     List,
     Delete,
     Copy,
+    Make,
 }
 
 impl fmt::Display for Verb {
@@ -32,6 +33,7 @@ impl fmt::Display for Verb {
             Self::List => "list",
             Self::Delete => "delete",
             Self::Copy => "copy",
+            Self::Make => "make",
         })
     }
 }

@@ -33,6 +33,7 @@ pub use lock::Lock;
 pub use new_file::NewFile;
 pub use registry::Stores;
 pub use s3::buckets::Server;
+pub use s3::presign::LinkTo;
 pub use s3::settings::StorageOptions;
 pub use s3::shown::ShownSetting;
 pub use s3::uploads::UnfinishedUpload;

@@ -536,6 +536,34 @@ async fn a_killed_kmeans_goes_on_to_the_same_bytes() {
     }
 }
 
+/// Ctrl-C says that the same command with --resume goes on, and it does. What is over makes no offer.
+#[test]
+fn a_kmeans_that_is_stopped_offers_to_go_on() {
+    let lab = Lab::new(On::Files);
+    lab.people(3000);
+    let options = format!("--columns {COLUMNS} --k 8 --starts 1 --tolerance 0 --max-steps 60");
+    let whole = lab.done(&format!("kmeans @people @whole {options} --json"));
+    let line = format!("kmeans @people @out {options}");
+    let mut tries = 0..5;
+    let stderr = loop {
+        tries.next().expect("one of five runs is stopped before its end");
+        let child = lab.start(&line);
+        until("the second step", || records(&lab).contains(&"kept/steps/00002.json".to_owned()));
+        signal(&child, "INT");
+        let ended = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        if ended.status.code() == Some(130) {
+            break stderr;
+        }
+        assert!(ended.status.success() && !stderr.contains("--resume"), "{stderr}");
+        std::fs::remove_dir_all(lab.location("out").local_path().unwrap()).unwrap();
+    };
+    assert!(stderr.contains("the same command with --resume goes on from here"), "{stderr}");
+    let (code, printed, stderr) = lab.run(&format!("{line} --json --resume"));
+    assert_eq!((code, printed.as_str()), (0, whole.as_str()), "{stderr}");
+    assert!(stderr.contains("resuming after step"), "{stderr}");
+}
+
 impl Lab {
     /// The bytes of the files of table `model` of dataset `name`.
     async fn model_bytes(&self, name: &str) -> Vec<Vec<u8>> {

@@ -1,10 +1,13 @@
 //! Pages made from the code, and the commands of the README.
 
-use clap::error::ErrorKind;
-use datafusion::logical_expr::Documentation;
-use pleiad::functions::{FunctionContext, aggregates, scalars};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
+
+use clap::error::ErrorKind;
+use datafusion::logical_expr::Documentation;
+use pleiad::cli::terminal::variable;
+use pleiad::functions::{FunctionContext, aggregates, scalars};
 
 use crate::cli::{outcome, pleiad, words_of};
 use crate::support::golden;
@@ -170,6 +173,62 @@ fn the_tutorial_shows_what_its_commands_print() {
     let page = std::fs::read_to_string(page).unwrap();
     let folder = tempfile::tempdir().unwrap();
     golden::check("docs/tutorial.md", &replayed(&page, folder.path()));
+    let printed = in_python(&page, folder.path());
+    for (module, table) in
+        [("pandas", "centroids=16"), ("polars", "labels=6000"), ("pyarrow", "ages=")]
+    {
+        assert!(!has_module(module) || printed.contains(table), "{table}: {printed}");
+    }
+}
+
+/// The python that has the packages of the page.
+fn python() -> String {
+    variable("PLEIAD_TEST_PYTHON").unwrap_or_else(|| "python3".to_owned())
+}
+
+fn has_module(name: &str) -> bool {
+    let tried = Command::new(python()).args(["-c", &format!("import {name}")]).output();
+    tried.is_ok_and(|tried| tried.status.success())
+}
+
+/// Runs the blocks `python` of a page in `folder`; the tables that they have made, with their rows. A block
+/// whose modules are not there is skipped.
+fn in_python(page: &str, folder: &Path) -> String {
+    const TABLES: &str = "print(*[f'{n}={len(v)}' for n, v in list(globals().items()) \
+         if hasattr(v, 'columns') and hasattr(v, '__len__')])";
+    let binary = assert_cmd::cargo::cargo_bin!("pleiad");
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", binary.parent().unwrap().display());
+    let mut printed = String::new();
+    for block in page.split("```python\n").skip(1) {
+        let block = block.split("```").next().unwrap();
+        let modules = block.lines().filter_map(|line| {
+            let names = line.strip_prefix("import ").or_else(|| line.strip_prefix("from "))?;
+            Some(names.split(" import ").next().unwrap().split(", "))
+        });
+        let missing: Vec<&str> = modules.flatten().filter(|name| !has_module(name)).collect();
+        if !missing.is_empty() {
+            println!("skipped: {} lacks {}", python(), missing.join(", "));
+            continue;
+        }
+        let mut command = Command::new(python());
+        command.args(["-c", &format!("{block}\n{TABLES}")]).current_dir(folder).env("PATH", &path);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{block}\n{}", String::from_utf8_lossy(&output.stderr));
+        printed += &String::from_utf8_lossy(&output.stdout);
+    }
+    printed
+}
+
+/// The book has every page.
+#[test]
+fn the_summary_of_the_book_names_every_page() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    for entry in std::fs::read_dir(docs).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_page = name.ends_with(".md") && name != "SUMMARY.md";
+        assert!(!is_page || summary.contains(&format!("({name})")), "{name}");
+    }
 }
 
 /// The commands in backticks of pages that compare, as far as they begin with the program: each is one that

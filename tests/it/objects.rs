@@ -1,5 +1,8 @@
-//! `cp` of several things and of pipes, `mv`, `find`, `mirror`, names that are left out, and sizes for people: on
-//! files and on S3.
+//! `cp` of several things and of pipes, `mv`, `find`, `mirror`, names that are left out, sizes for people, buckets
+//! and links: on files and on S3.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use rstest::rstest;
 
@@ -160,4 +163,69 @@ fn a_tree_shows_files_of_folders_and_of_datasets_if_asked() {
     assert!(lab.done("tree @people --files").contains(".parquet"));
     lab.done("rm -r @x");
     assert_eq!(lab.run("ls @x").0, 66);
+}
+
+#[test]
+fn buckets_are_made_once() {
+    let lab = Lab::new(On::S3);
+    assert_eq!(lab.done("mb s3://first s3://second"), "bucket\ns3://first\ns3://second\n");
+    put(&lab, &["a.csv"]);
+    lab.done("cp @a.csv s3://first/a.csv");
+    assert_eq!(lab.done("cat s3://first/a.csv"), "a.csv");
+    check_refused("mb", lab.run("mb s3://first"), 73, "exists already, and is yours");
+    assert_eq!(lab.done("mb s3://first s3://third --mode ignore"), "bucket\ns3://third\n");
+    check_refused("mb", lab.run("mb s3://first/folder"), 2, "not the name of a bucket alone");
+    check_refused("mb", lab.run("mb here"), 2, "is not on S3, so it needs no bucket");
+    let elsewhere = [("AWS_DEFAULT_REGION", "eu-west-3")];
+    assert_eq!(lab.run_with("mb s3://fourth", &elsewhere).0, 0);
+    let nowhere = [("AWS_S3_ENDPOINT", "http://127.0.0.1:9")];
+    check_refused("mb", lab.run_with("mb s3://fifth", &nowhere), 69, "cannot reach");
+}
+
+/// Sends a request without a key; status and body of its answer.
+fn without_keys(method: &str, link: &str, body: &str) -> (u16, String) {
+    let (server, path) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(server).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} /{path} HTTP/1.1\r\nHost: {server}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn a_link_works_without_keys_for_what_it_was_made_for() {
+    let lab = Lab::new(On::S3);
+    put(&lab, &["in/a b.csv"]);
+    let link = |options: &[&str]| {
+        let location = lab.at("in/a b.csv");
+        let words = [&["presign", &location], options].concat();
+        let (code, stdout, stderr) = outcome(pleiad(&words).envs(lab.variables()));
+        assert_eq!((code, stdout.lines().count()), (0, 1), "{stderr}");
+        stdout.trim_end().to_owned()
+    };
+    let read = link(&["--expires", "2h"]);
+    assert!(read.contains("X-Amz-Expires=7200"), "{read}");
+    assert_eq!(without_keys("GET", &read, ""), (200, "in/a b.csv".to_owned()));
+    assert_eq!(without_keys("PUT", &read, "other").0, 403, "it is for reading");
+    assert_eq!(without_keys("GET", &read.replace("7200", "7201"), "").0, 403);
+    assert_eq!(without_keys("PUT", &link(&["--put"]), "new").0, 200);
+    assert_eq!(without_keys("GET", &read, "").1, "new");
+    for (line, message) in [
+        ("presign here.csv", "is not on S3"),
+        ("presign s3://bucket", "is not one object"),
+        ("presign s3://bucket/*.csv", "is not one object"),
+        ("presign s3://bucket/a --expires 8d", "at most 7d"),
+        ("presign s3://bucket/a --expires 0", "at least 1s"),
+        ("presign s3://bucket/a --no-sign-request", "uses none"),
+        ("presign s3://bucket/a --json", "prints links as text"),
+    ] {
+        check_refused(line, lab.run(line), 2, message);
+    }
 }

@@ -17,6 +17,7 @@ use pleiad::cli::exit;
 use pleiad::cli::output::{AnswerKind, Output, OutputFlags};
 use pleiad::cli::process::{self, Interrupts, cores};
 use pleiad::cli::progress::Progress;
+use pleiad::cli::results::Results;
 use pleiad::cli::terminal::{Terminal, TerminalEnv, TerminalFlags, variable};
 use pleiad::event::{Event, Observer, Unit};
 
@@ -55,8 +56,9 @@ async fn run(act: &str, around: TerminalEnv, terminal: &Terminal) -> anyhow::Res
         }
         "flood" => {
             let values = Answer::build("n").column("n", Int64Array::from_iter_values(0..1_000_000));
-            Output::new(&OutputFlags::default(), around, terminal, AnswerKind::Tables)?
-                .print(&[values.done()])
+            let output =
+                Output::new(&OutputFlags::default(), around, terminal, AnswerKind::Tables)?;
+            Results::print(&output, &[values.done()])
         }
         "draw" => {
             let watch = Arc::new(Progress::new(terminal.clone()));

@@ -67,10 +67,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // commands come to it as procedures, from those who run them; its targets are locations; its
     // statements end when they are dropped; a table in the place of an argument is written as the
-    // relations of `functions` want it
+    // relations of `functions` want it; SUMMARIZE asks what `summary` asks
     (
         "script",
-        &["session", "table", "stream", "cancel", "storage::Location", "functions::table_as_query"],
+        &[
+            "session",
+            "table",
+            "stream",
+            "cancel",
+            "storage::Location",
+            "functions::table_as_query",
+            "inspect::column_sums",
+        ],
     ),
     ("objects", &["table", "storage"]),
     // its questions name locations

@@ -42,6 +42,7 @@ pub(crate) struct Dbscan {
     /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
     /// its own files
     #[arg(long, visible_alias = "as-files")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     allow_incomplete: bool,
 
     #[command(flatten)]

@@ -47,6 +47,7 @@ pub(crate) struct FeedArgs {
 
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(hide_short_help = true)]
     host: String,
 
     /// Port to listen on; 0 takes a free one. The ports of `lab` follow at their usual distances
@@ -71,10 +72,12 @@ pub(crate) struct FeedArgs {
 
     /// Share of the lines that are cut, between 0 and 1
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0")]
+    #[arg(hide_short_help = true)]
     broken: f64,
 
     /// How many clients are served at a time: with `one` a second client waits
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    #[arg(hide_short_help = true)]
     clients: ClientsArg,
 
     /// Print the lines and serve no one

@@ -47,6 +47,7 @@ pub(super) struct CurveArgs {
 
     /// Column of the third coordinate
     #[arg(long, value_name = "COLUMN", requires = "y")]
+    #[arg(hide_short_help = true)]
     z: Option<String>,
 
     /// Column of the right ascension, for rows on the sphere
@@ -68,6 +69,7 @@ pub(super) struct CurveArgs {
 
     /// Size of the sample, about; rows are chosen by a hash of their number
     #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(hide_short_help = true)]
     rows: u64,
 
     #[command(flatten)]

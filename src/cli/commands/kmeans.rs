@@ -25,12 +25,8 @@ use crate::table::{Begin, Mode, SourceOptions, TextOptions};
 /// mean distance in each partition. With OUT, the tables model, figures, history, partitions and
 /// partition_clusters are written there as one dataset.
 ///
-/// `pleiad predict` assigns rows of other tables, `pleiad plot elbow` draws the cost of each k.
-///
-/// The result contains sums over rows: the centroid of a cluster of one row is that row, and the first
-/// centroids are rows of the input. Use --min-rows to leave small clusters out of the tables.
-///
-/// Each run numbers its models from 0, so a result cannot be appended to another one.
+/// `pleiad predict` assigns rows of other tables, `pleiad plot elbow` draws the cost of each k. The centroid
+/// of a cluster of one row is that row: --min-rows leaves small clusters out of the tables.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -48,6 +44,7 @@ pub(crate) struct Kmeans {
     /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
     /// its own files
     #[arg(long, visible_alias = "as-files")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     allow_incomplete: bool,
 
     #[command(flatten)]

@@ -20,6 +20,7 @@ pub(super) mod kdistance; // `pleiad kdistance`
 pub(super) mod kmeans; // `pleiad kmeans`
 pub(super) mod ls; // `pleiad ls`
 pub(super) mod man; // `pleiad man`
+pub(super) mod mb; // `pleiad mb`
 pub(super) mod meta; // `pleiad meta`
 pub(super) mod mirror; // `pleiad mirror`
 pub(super) mod mv; // `pleiad mv`
@@ -28,6 +29,7 @@ pub(super) mod plot; // `pleiad plot`
 mod plot_clusters; // pictures of a result of k-means
 mod plot_columns; // pictures of columns
 pub(super) mod predict; // `pleiad predict`
+pub(super) mod presign; // `pleiad presign`
 pub(super) mod procedure; // the commands that SQL can call
 pub(super) mod recover; // `pleiad recover`
 pub(super) mod rm; // `pleiad rm`

@@ -37,11 +37,13 @@ pub(crate) struct Partition {
 
     /// A file with a CREATE TABLE statement that names the columns of text files without a header
     #[arg(long, value_name = "FILE.sql")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     schema: Option<PathBuf>,
 
     /// Read a directory even if it looks like the output of an unfinished job, or like a table that lists
     /// its own files
     #[arg(long, visible_alias = "as-files")]
+    #[arg(help_heading = "Input", hide_short_help = true)]
     allow_incomplete: bool,
 
     #[command(flatten)]

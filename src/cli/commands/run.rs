@@ -14,7 +14,7 @@ use super::call::Calls;
 use crate::cli::answer::Answer;
 use crate::cli::context::{Context, SECRETS, VARIABLES};
 use crate::cli::exit::{AlreadyReported, StdoutClosed, after};
-use crate::cli::output::Results;
+use crate::cli::results::Results;
 use crate::cli::secrets::Secrets;
 use crate::cli::terminal;
 use crate::error::{Error, Result};
@@ -225,6 +225,7 @@ pub(super) async fn run_one(
                     tokio::time::sleep(watch.every).await;
                 }
                 ran = Box::pin(run_one(script, &watch.query, results)).await?;
+                results.show_at_once()?;
             }
             Ok(ran)
         }

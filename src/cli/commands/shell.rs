@@ -6,7 +6,7 @@
 //! `~/.local/state`, without statements that may hold a secret.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
@@ -24,7 +24,7 @@ use super::run::{Ran, ScriptFlags, read, run_one, start};
 use super::shell_commands::{HELP, ShellCommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{StdoutClosed, redacted};
-use crate::cli::output::Results;
+use crate::cli::results::Results;
 use crate::cli::trust::state_directory;
 use crate::cli::visible::visible_line;
 use crate::error::Error;
@@ -85,6 +85,7 @@ const KEYWORDS: &[&str] = &[
     "SELECT",
     "SHOW",
     "STORED",
+    "SUMMARIZE",
     "TABLE",
     "TABLES",
     "THEN",
@@ -109,9 +110,11 @@ pub(super) async fn run(
     let script = start(context, flags)?;
     let variables = flags.variables()?;
     let mut results = context.results()?;
+    results.page(Some(true));
     if let Some((origin, text)) = init {
         for statement in script::split(&origin, &text, &variables)? {
             run_one(&script, &statement, &mut results).await?;
+            results.show_at_once()?;
         }
     }
     let config = Config::builder()
@@ -221,8 +224,9 @@ impl Shell<'_> {
                 }
                 ran = run_one(&self.script, statement, &mut self.results) => ran,
             };
-            match ran {
-                Ok(ran) => self.say(statement, ran, begun.elapsed()),
+            let time = begun.elapsed();
+            match ran.and_then(|ran| self.results.show().map(|()| ran)) {
+                Ok(ran) => self.say(statement, ran, time),
                 Err(error) if error.is::<StdoutClosed>() => return Err(error),
                 Err(error) => {
                     self.context.report(error);
@@ -268,6 +272,21 @@ impl Shell<'_> {
                 self.is_timed = on.unwrap_or(!self.is_timed);
                 self.context.note(&format!("timing is {}", on_off(self.is_timed)));
             }
+            ShellCommand::Output(file) => {
+                let redirected = self.results.redirect(file.as_deref().map(Path::new));
+                match (redirected, file) {
+                    (Err(error), _) => drop(self.context.report(error)),
+                    (Ok(()), Some(file)) => {
+                        self.context.note(&format!("results go to '{file}' until \\o"));
+                    }
+                    (Ok(()), None) => self.context.note("results are shown again"),
+                }
+            }
+            ShellCommand::Pager(on) => {
+                let on = self.results.page(on);
+                self.context.note(&format!("the pager is {}", on_off(on)));
+            }
+            ShellCommand::MaxRows(rows) => self.results.limit(rows),
             ShellCommand::Run(file) => match read(file.as_ref()) {
                 Ok((origin, text)) => self.run(&origin, &text).await?,
                 Err(error) => drop(self.context.report(error.into())),

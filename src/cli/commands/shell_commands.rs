@@ -1,5 +1,7 @@
 //! What can be typed at the prompt besides SQL, under the names of psql and of duckdb.
 
+use crate::cli::output::MaxRows;
+
 /// A command of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ShellCommand {
@@ -15,6 +17,12 @@ pub(super) enum ShellCommand {
     Expanded(Option<bool>),
     /// Says how long statements take.
     Timing(Option<bool>),
+    /// Sends results to a file, or to the terminal again.
+    Output(Option<String>),
+    /// Shows long results by a pager.
+    Pager(Option<bool>),
+    /// Shows so many rows of a result.
+    MaxRows(MaxRows),
     /// Runs a script.
     Run(String),
     /// Changes the last statement in an editor.
@@ -31,6 +39,9 @@ exit, \\q, .quit, Ctrl-D  leave
 \\d NAME                  columns of a table
 \\x [on|off]              a line for each value, for wide rows (.mode line)
 \\timing [on|off]         seconds after each statement (.timer)
+\\o [FILE], .output FILE  results go to FILE (csv, json, … by its ending), or here again
+\\pset pager [on|off]     show long results by $PAGER (.pager)
+.maxrows N|inf           rows of a result to show
 \\i FILE, .read FILE      run a script
 \\e, .edit                change the last statement in $EDITOR
 Statements end with ';'. Ctrl-C stops one, Ctrl-R searches the history, Tab completes.
@@ -48,7 +59,7 @@ impl ShellCommand {
         if !is_command && !alone {
             return None;
         }
-        let switch = || match rest.to_lowercase().as_str() {
+        let switch = |word: &str| match word.to_lowercase().as_str() {
             "" => Ok(None),
             "on" | "line" => Ok(Some(true)),
             "off" | "table" | "duckbox" => Ok(Some(false)),
@@ -64,8 +75,20 @@ impl ShellCommand {
             "\\dt" | "\\dv" | ".tables" | ".table" => Self::Tables,
             "\\d" if rest.is_empty() => Self::Tables,
             "\\d" | "\\d+" | ".schema" => with_name(Self::Describe, "the name of a table"),
-            "\\x" | ".mode" => switch().map_or_else(|unknown| unknown, Self::Expanded),
-            "\\timing" | ".timer" => switch().map_or_else(|unknown| unknown, Self::Timing),
+            "\\x" | ".mode" => switch(rest).map_or_else(|unknown| unknown, Self::Expanded),
+            "\\timing" | ".timer" => switch(rest).map_or_else(|unknown| unknown, Self::Timing),
+            "\\o" | "\\out" | ".output" => {
+                let file = Some(rest.trim_matches('\'')).filter(|name| !name.is_empty());
+                Self::Output(file.map(str::to_owned))
+            }
+            "\\pset" | ".pager" => {
+                let rest = rest.strip_prefix("pager").unwrap_or(rest).trim_start();
+                switch(rest).map_or_else(|unknown| unknown, Self::Pager)
+            }
+            ".maxrows" => rest.parse().map_or_else(
+                |_| Self::Unknown(format!("'{line}' takes a number, or inf for all rows")),
+                Self::MaxRows,
+            ),
             "\\i" | "\\ir" | ".read" => with_name(Self::Run, "the name of a file"),
             "\\e" | ".edit" => Self::Edit,
             _ => Self::Unknown(format!("'{word}' is not a command: help lists them")),
@@ -99,13 +122,22 @@ mod tests {
             (".mode line", ShellCommand::Expanded(Some(true))),
             ("\\x off", ShellCommand::Expanded(Some(false))),
             (".timer off", ShellCommand::Timing(Some(false))),
+            ("\\o a b.csv", ShellCommand::Output(Some(name("a b.csv")))),
+            (".output 'x.csv';", ShellCommand::Output(Some(name("x.csv")))),
+            ("\\o", ShellCommand::Output(None)),
+            ("\\pset pager off", ShellCommand::Pager(Some(false))),
+            (".pager", ShellCommand::Pager(None)),
+            (".maxrows 7", ShellCommand::MaxRows(MaxRows(7))),
+            (".maxrows inf", ShellCommand::MaxRows(MaxRows(usize::MAX))),
             ("\\i a b.sql", ShellCommand::Run(name("a b.sql"))),
             ("\\e", ShellCommand::Edit),
         ];
         for (line, command) in cases {
             assert_eq!(ShellCommand::parse(line), Some(command), "{line}");
         }
-        for line in ["\\foo", ".timer 7", "\\i", "\\nothing at all"] {
+        for line in
+            ["\\foo", ".timer 7", "\\i", "\\nothing at all", ".maxrows x", "\\pset border 2"]
+        {
             let found = ShellCommand::parse(line);
             assert!(matches!(found, Some(ShellCommand::Unknown(_))), "{line}: {found:?}");
         }

@@ -51,7 +51,7 @@ impl Sql {
     pub(crate) async fn run(&self, context: &Context) -> anyhow::Result<()> {
         let init = self.init.as_deref().map(read).transpose()?;
         if self.asks() {
-            return shell::run(context, &self.script, init).await;
+            return Box::pin(shell::run(context, &self.script, init)).await;
         }
         let mut texts: Vec<(String, String)> = init.into_iter().collect();
         if let Some(file) = &self.file {

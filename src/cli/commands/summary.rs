@@ -6,6 +6,7 @@ use clap::Args;
 use super::source_flags::SourceFlags;
 use crate::cli::answer::Answer;
 use crate::cli::context::Context;
+use crate::inspect::column_sums::ColumnSum;
 use crate::inspect::summary;
 
 /// Summarise the columns of tables: NULLs, minimum, maximum, mean, distinct values
@@ -40,15 +41,14 @@ impl Summary {
         let found =
             summary::summary(&session, &self.location, &self.flags.options(), &self.columns)
                 .await?;
-        let count = |count: fn(&summary::Summary) -> Option<u64>| {
-            found.iter().map(count).collect::<UInt64Array>()
-        };
-        let text = |text: fn(&summary::Summary) -> Option<&str>| {
-            StringArray::from_iter(found.iter().map(text))
-        };
-        let means = found.iter().map(|column| column.mean).collect::<Float64Array>();
+        let sums = || found.iter().map(|column| &column.sum);
+        let count =
+            |count: fn(&ColumnSum) -> Option<u64>| sums().map(count).collect::<UInt64Array>();
+        let text = |text: fn(&ColumnSum) -> Option<&str>| StringArray::from_iter(sums().map(text));
+        let tables = found.iter().map(|column| column.table.as_str());
+        let means = sums().map(|column| column.mean).collect::<Float64Array>();
         let answer = Answer::build("columns")
-            .column("table", text(|column| Some(&column.table)))
+            .column("table", StringArray::from_iter_values(tables))
             .column("column", text(|column| Some(&column.column)))
             .column("type", text(|column| Some(&column.data_type)))
             .column("rows", count(|column| Some(column.rows)))

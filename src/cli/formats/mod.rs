@@ -155,18 +155,17 @@ fn named(name: &str) -> Option<OutputFormat> {
     ALL.into_iter().find(|format| format.name() == name || format.endings().contains(&name))
 }
 
-/// The format of a file with this name.
-///
-/// # Errors
-/// An ending that no format has.
-pub(super) fn of_file(path: &Path) -> Result<OutputFormat> {
+/// The format of a file with this name; `None` for an ending that no format has.
+pub(super) fn of_file(path: &Path) -> Option<OutputFormat> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let ending = ending.to_ascii_lowercase();
-    let found = ALL.into_iter().find(|format| format.endings().contains(&ending.as_str()));
-    found.ok_or_else(|| {
-        let shown = path.display();
-        Error::usage(format!("the ending of '{shown}' is not that of a format: pass --format"))
-    })
+    ALL.into_iter().find(|format| format.endings().contains(&ending.as_str()))
+}
+
+/// The endings of files, as people list them.
+pub(super) fn endings() -> String {
+    let all: Vec<_> = ALL.iter().flat_map(|format| format.endings()).copied().collect();
+    format!(".{}", all.join(", ."))
 }
 
 /// Writes `answers`, of which there is one unless `several`: then each carries its name.

@@ -5,6 +5,7 @@ use strsim::levenshtein;
 use super::mc;
 use super::request::text_of;
 use crate::error::{Error, Kind, Result};
+use crate::storage::explain::Verb;
 use crate::storage::location::Location;
 use crate::storage::registry::Stores;
 use crate::storage::schemes::Scheme;
@@ -13,6 +14,13 @@ use crate::storage::schemes::Scheme;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Server {
     alias: Option<String>,
+}
+
+impl Server {
+    /// The server of a location.
+    fn of(location: &Location) -> Self {
+        Self { alias: location.alias().map(str::to_owned) }
+    }
 }
 
 /// How many letters of a bucket's name may be wrong.
@@ -43,6 +51,48 @@ impl Stores {
         Ok(names)
     }
 
+    /// Makes a bucket; `false` if it is there already and belongs to who asks.
+    ///
+    /// # Errors
+    /// Of kind [`Kind::Usage`] for what names no bucket on S3, of kind [`Kind::OutputExists`] for a bucket of
+    /// someone else; if the server cannot be reached or refuses.
+    pub async fn make_bucket(&self, location: &Location) -> Result<bool> {
+        if location.scheme() != Scheme::S3 {
+            return Err(Error::usage(format!(
+                "'{location}' is not on S3, so it needs no bucket: a folder is made when something is \
+                 written into it"
+            )));
+        }
+        if !location.path().as_ref().is_empty() {
+            return Err(Error::usage(format!(
+                "'{location}' is not the name of a bucket alone: expected {}://NAME",
+                Scheme::S3
+            )));
+        }
+        let bucket = location.url().host_str().unwrap_or_default();
+        let lister = self.lister(location.alias(), bucket)?;
+        let (status, body) = lister.make_bucket().await?;
+        match text_of(&body, "Code").as_deref() {
+            Some("BucketAlreadyOwnedByYou") => Ok(false),
+            Some("BucketAlreadyExists") => {
+                // Some servers say so of one's own, too.
+                let is_ours = self.buckets(&Server::of(location)).await;
+                match is_ours.is_ok_and(|names| names.iter().any(|name| name == bucket)) {
+                    true => Ok(false),
+                    false => Err(Error::new(
+                        Kind::OutputExists,
+                        format!(
+                            "bucket '{location}' exists already, and belongs to someone else: choose \
+                             another name"
+                        ),
+                    )),
+                }
+            }
+            _ if (200..300).contains(&status) => Ok(true),
+            _ => Err(lister.refused(Verb::Make, status, &body)),
+        }
+    }
+
     /// Adds to the error of a missing bucket the names of buckets that are almost the same, if the
     /// server lists them.
     pub async fn with_near_buckets(&self, location: &Location, error: Error) -> Error {
@@ -50,8 +100,7 @@ impl Stores {
         if error.kind() != Kind::InputMissing || location.scheme() != Scheme::S3 {
             return error;
         }
-        let server = Server { alias: location.alias().map(str::to_owned) };
-        let names = self.buckets(&server).await.unwrap_or_default();
+        let names = self.buckets(&Server::of(location)).await.unwrap_or_default();
         let near = names.iter().filter(|name| levenshtein(name, bucket) <= NEAR);
         let near: Vec<_> = near.map(|name| format!("'{name}'")).collect();
         if near.is_empty() || names.iter().any(|name| name == bucket) {

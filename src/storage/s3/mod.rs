@@ -8,6 +8,7 @@ pub(crate) mod keys; // an access key, and where a setting was read
 pub(crate) mod mc; // MC_HOST_<alias> and mc's config.json
 pub(crate) mod odd_keys; // keys that the client cannot hold
 pub(crate) mod parts; // the parts of an open upload
+pub(crate) mod presign; // links to objects
 pub(crate) mod profile; // the config and credentials files of the AWS tools
 pub(crate) mod request; // requests that the client has no call for
 pub(crate) mod settings; // flags, and what they and the environment come to

@@ -10,6 +10,7 @@ use super::http::CountingConnector;
 use super::request::Lister;
 use super::settings::Settings;
 use crate::error::Result;
+use crate::storage::explain::Verb;
 use crate::storage::held_parts::HeldParts;
 
 /// Parts in one answer, at most.
@@ -44,7 +45,7 @@ impl HeldParts for PartList {
                 404 => return Ok(Some(false)),
                 // A right of its own, or a server that does not know the question.
                 200 | 400 | 401 | 403 | 405 | 501 => return Ok(None),
-                status => return Err(lister.refused(status, &body)),
+                status => return Err(lister.refused(Verb::List, status, &body)),
             }
             let page = numbered(&body);
             let is_last = page.len() < PAGE || page.keys().all(|number| *number <= marker);

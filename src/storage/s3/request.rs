@@ -1,5 +1,6 @@
-//! Requests of our own, which the client has no call for: what a server, or a bucket, lists.
+//! Requests of our own, which the client has no call for: what a server, or a bucket, lists; a new bucket.
 
+use bytes::Bytes;
 use object_store::Error as StoreError;
 use object_store::aws::{AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{
@@ -16,7 +17,7 @@ use crate::storage::explain::{Backend, Verb};
 /// How often a request is sent whose answer is lost or cut short.
 const TRIES: usize = 3;
 
-/// A server, or a bucket of it, that is asked for lists.
+/// A server, or a bucket of it, that is asked for lists, or shall be made.
 pub(crate) struct Lister {
     region: String,
     keys: Option<AwsCredentialProvider>,
@@ -50,10 +51,11 @@ impl Lister {
     pub(super) async fn list(&self, query: &str, name: &str) -> Result<String> {
         let (status, body) = self.answer(query).await?;
         if !(200..300).contains(&status) {
-            return Err(self.refused(status, &body));
+            return Err(self.refused(Verb::List, status, &body));
         }
         if !body.contains(&format!("<{name}")) {
-            return Err(self.explained(format!("<Code>{WEB_PAGE}</Code>").into()));
+            let page = format!("<Code>{WEB_PAGE}</Code>");
+            return Err(self.explained(Verb::List, page.into()));
         }
         Ok(body)
     }
@@ -64,33 +66,54 @@ impl Lister {
         self.answer(&format!("{slash}{key}{query}")).await
     }
 
-    /// The error of an answer that is none.
-    pub(super) fn refused(&self, status: u16, body: &str) -> Error {
-        self.explained(format!("status code: {status} {body}").into())
+    /// Status and body of the answer to the wish that the bucket be made. It is sent once: after a lost answer
+    /// the bucket may be there.
+    pub(super) async fn make_bucket(&self) -> Result<(u16, String)> {
+        let body = match self.region.as_str() {
+            // The region in which a bucket is made that names none.
+            "us-east-1" => String::new(),
+            region => format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
+            ),
+        };
+        let answer = self.ask("PUT", &self.address, body.into()).await?;
+        answer.map_err(|error| self.explained(Verb::Make, error.into()))
     }
 
-    fn explained(&self, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    /// The error of an answer that is none.
+    pub(super) fn refused(&self, verb: Verb, status: u16, body: &str) -> Error {
+        self.explained(verb, format!("status code: {status} {body}").into())
+    }
+
+    fn explained(&self, verb: Verb, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
         let error = StoreError::Generic { store: "S3", source };
-        self.backend.explain(Verb::List, "", error).into()
+        self.backend.explain(verb, "", error).into()
     }
 
     async fn answer(&self, query: &str) -> Result<(u16, String)> {
         let address = format!("{}{query}", self.address);
         let mut others = 1..TRIES;
         loop {
-            match self.ask(&address).await? {
+            match self.ask("GET", &address, Bytes::new()).await? {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.kind() != HttpErrorKind::Unknown && others.next().is_some() => {
                     tracing::debug!("'{address}' is asked again: {error}");
                 }
-                Err(error) => return Err(self.explained(error.into())),
+                Err(error) => return Err(self.explained(Verb::List, error.into())),
             }
         }
     }
 
     /// Sends one request; status and body of its answer.
-    async fn ask(&self, address: &str) -> Result<Result<(u16, String), HttpError>> {
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
+    async fn ask(
+        &self,
+        method: &str,
+        address: &str,
+        body: Bytes,
+    ) -> Result<Result<(u16, String), HttpError>> {
+        let mut request = HttpRequest::new(HttpRequestBody::from(body));
+        *request.method_mut() = method.parse().expect("a method of HTTP");
         *request.uri_mut() = address.parse().map_err(|cause| {
             let what = format!("'{address}' is not an address");
             Error::new(Kind::Configuration, what).caused_by(cause)

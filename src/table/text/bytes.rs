@@ -156,10 +156,7 @@ async fn raw(
 
 /// A local file in pieces; the store would give it in 8 KiB. The memory of a piece is used again once it is
 /// dropped: the first use of a page costs as much as reading it.
-fn pieces(
-    file: std::fs::File,
-    range: Range<u64>,
-) -> impl Stream<Item = Result<Bytes>> + Send {
+fn pieces(file: std::fs::File, range: Range<u64>) -> impl Stream<Item = Result<Bytes>> + Send {
     let start = (file, range, BytesMut::new());
     stream::try_unfold(start, |(mut file, range, mut buffer)| async move {
         if range.is_empty() {
