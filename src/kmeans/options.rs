@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(long, value_name = "A,B,…", value_delimiter = ',', required_unless_present = "ra")]
     #[arg(help_heading = "Input")]
     pub columns: Vec<String>,
-    /// Column of the right ascension in degrees, to cluster positions on the sphere
+    /// Column of the right ascension in degrees, for clusters on the sphere
     #[arg(long, value_name = "COLUMN", requires = "dec", conflicts_with = "columns")]
     #[arg(help_heading = "Input", hide_short_help = true)]
     pub ra: Option<String>,
@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, alias = "random-state", value_name = "N", default_value_t = Self::default().seed)]
     #[arg(help_heading = "Method")]
     pub seed: u64,
-    /// Column with the weight of each row (a whole number counts the row that many times)
+    /// Weight of each row; a whole number counts the row that many times
     #[arg(long, alias = "sample-weight", value_name = "COLUMN")]
     #[arg(help_heading = "Input", hide_short_help = true)]
     pub weight: Option<String>,
@@ -80,7 +80,7 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS")]
     #[arg(help_heading = "Limits", hide_short_help = true)]
     pub time_limit_s: Option<f64>,
-    /// Hold the columns in memory if they fit, or read them again at each step
+    /// Hold the columns in memory
     #[arg(long, value_enum, default_value_t = Self::default().cache)]
     #[arg(help_heading = "Limits", hide_short_help = true)]
     pub cache: Cache,

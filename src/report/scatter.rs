@@ -158,9 +158,10 @@ mod tests {
         assert!(picture.starts_with("<svg") && picture.contains("3 rows shown: 2 in clusters"));
         assert!(picture.contains("prefers-color-scheme:dark") && picture.contains("id=\"page\""));
         // Once as dots and once in the legend; clusters are drawn over noise.
-        assert_eq!(picture.matches(NOISE).count(), 2);
-        assert_eq!(picture.matches("hsl(").count(), 4);
-        assert!(picture.find(NOISE) < picture.find("hsl("), "{picture}");
+        let (_style, drawn) = picture.split_once("</style>").unwrap();
+        assert_eq!(drawn.matches(NOISE).count(), 2);
+        assert_eq!(drawn.matches("hsl(").count(), 4);
+        assert!(drawn.find(NOISE) < drawn.find("hsl("), "{picture}");
         let empty = scatter("nothing", &axes, Plane::Sky, &[]).svg();
         assert!(empty.contains("0 rows shown") && !empty.contains("NaN"), "{empty}");
     }

@@ -57,7 +57,7 @@ pub struct TextOptions {
     #[arg(long, value_name = "NAME", value_parser = compression, hide_short_help = true)]
     pub compression: Option<Compression>,
 
-    /// Types of CSV columns: `sniff` finds them from the values, `text` reads everything as text
+    /// Types of CSV columns
     #[arg(long, value_name = "HOW", default_value = "sniff", hide_short_help = true)]
     pub types: Types,
 
