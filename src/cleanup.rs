@@ -7,10 +7,11 @@
 use std::sync::{Mutex, PoisonError};
 
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, FutureExt, WeakShared, join_all};
+use futures::future::{BoxFuture, FutureExt, Shared, WeakShared, join_all};
 
 use crate::error::{Error, Result};
 
+type Work = Shared<BoxFuture<'static, ()>>;
 type Pending = Mutex<Vec<WeakShared<BoxFuture<'static, ()>>>>;
 
 static REMOVALS: Pending = Mutex::new(Vec::new());
@@ -64,8 +65,13 @@ pub async fn finish_wanted() {
 
 async fn end(pending: &Pending) {
     loop {
-        let all = std::mem::take(&mut *pending.lock().unwrap_or_else(PoisonError::into_inner));
-        let all: Vec<_> = all.iter().filter_map(WeakShared::upgrade).collect();
+        // What goes on stays known, so that whoever else waits for it does so too.
+        let all: Vec<_> = {
+            let mut all = pending.lock().unwrap_or_else(PoisonError::into_inner);
+            let goes_on = |work: Work| work.peek().is_none().then_some(work);
+            all.retain(|begun| begun.upgrade().and_then(goes_on).is_some());
+            all.iter().filter_map(WeakShared::upgrade).collect()
+        };
         if all.is_empty() {
             return;
         }
@@ -106,6 +112,20 @@ mod tests {
         finish().await;
         assert!(is_left.load(Ordering::Relaxed));
         assert_eq!(undivided(async { Ok(7) }).await.expect("a number"), 7);
+    }
+
+    #[tokio::test]
+    async fn each_who_waits_waits_to_the_end() {
+        let pending = Pending::default();
+        let (go, goes) = oneshot::channel::<()>();
+        begin(&pending, async move { goes.await.unwrap_or_default() });
+        let (mut one, mut other) = (Box::pin(end(&pending)), Box::pin(end(&pending)));
+        assert!(futures::poll!(&mut one).is_pending());
+        assert!(futures::poll!(&mut other).is_pending());
+        go.send(()).expect("the work goes on");
+        other.await;
+        one.await;
+        assert!(pending.lock().expect("no panic").is_empty());
     }
 
     #[test]
