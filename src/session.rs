@@ -42,11 +42,13 @@ const POOL_SHARE: f64 = 0.65;
 const BYTES_PER_STREAM: u64 = 32 << 20;
 /// Batches of the engine that make one batch of a driver's scan.
 const BATCHES_IN_ONE: usize = 8;
-/// Rules that make one stage of two, two aggregates of one, or a number of a batch a literal.
-const FUSING_RULES: [&str; 3] = [
+/// Rules that make one stage of two, two aggregates of one, a number of a batch a literal, or a join under
+/// `DISTINCT` one that finds the first match only.
+const FUSING_RULES: [&str; 4] = [
     "CombinePartialFinalAggregate",
     "aggregate_statistics",
     "single_distinct_aggregation_to_group_by",
+    "eliminate_join",
 ];
 /// Memory if the system does not say.
 const MEMORY_IF_UNKNOWN: u64 = 4 << 30;
@@ -188,8 +190,13 @@ impl Session {
         if let Some(config) = state.config() {
             let options = config.options_mut();
             options.execution.target_partitions = 1;
+            // Each for itself: the first only says so where options are set by name.
             options.optimizer.enable_dynamic_filter_pushdown = false;
+            options.optimizer.enable_topk_dynamic_filter_pushdown = false;
+            options.optimizer.enable_join_dynamic_filter_pushdown = false;
+            options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
             options.optimizer.enable_topk_aggregation = false;
+            options.optimizer.filter_null_join_keys = true; // a join of two streams would keep them
             options.optimizer.enable_distinct_aggregation_soft_limit = false;
             options.optimizer.enable_window_topn = false;
             options.optimizer.enable_physical_uncorrelated_scalar_subquery = false;

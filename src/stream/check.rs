@@ -3,6 +3,7 @@
 //! | query | append | update | complete |
 //! |---|---|---|---|
 //! | without an aggregate | yes | yes, as append | yes: all rows so far |
+//! | JOIN of two streams | yes | yes, as append | yes: all rows so far |
 //! | DISTINCT, or GROUP BY without a function | yes: groups that were not there | yes | yes |
 //! | with an aggregate, plain above it | no | yes: the groups that a batch touched | yes |
 //! | the same over a window of a stream with a watermark | yes: each group when it is complete | yes | yes |
@@ -57,6 +58,11 @@ pub(super) fn below_an_aggregate(plan: &Plan) -> Result<()> {
     row_by_row(plan, true)
 }
 
+/// Checks one side of a join of two streams.
+pub(super) fn side_of_a_join(plan: &Plan) -> Result<()> {
+    row_by_row(plan, false)
+}
+
 fn row_by_row(plan: &Plan, may_sort: bool) -> Result<()> {
     let name = plan.name();
     let sorts = may_sort && plan.is::<SortExec>();
@@ -74,7 +80,7 @@ fn row_by_row(plan: &Plan, may_sort: bool) -> Result<()> {
     }
     let live: Vec<_> = plan.children().into_iter().filter(|child| is_live(child)).collect();
     if name.contains("Join") {
-        join(plan, live.len())?;
+        join(plan)?;
     }
     if name == "UnionExec" && live.len() < plan.children().len() {
         return Err(Error::usage(
@@ -92,12 +98,7 @@ fn refused(what: &str, why: &str) -> Error {
 }
 
 /// A join with a table that does not change, of which the stream is the side whose rows are kept.
-fn join(plan: &Plan, streams: usize) -> Result<()> {
-    if streams > 1 {
-        return Err(Error::usage(
-            "a join of two streams is not supported: join a stream with a table that has an end",
-        ));
-    }
+fn join(plan: &Plan) -> Result<()> {
     let kind =
         match (plan.downcast_ref::<HashJoinExec>(), plan.downcast_ref::<NestedLoopJoinExec>()) {
             (Some(join), _) => *join.join_type(),
@@ -145,6 +146,8 @@ pub(super) struct Grouped {
     pub(super) has_functions: bool,
     /// Whether a group is complete some time, by the time of its rows.
     pub(super) closes: bool,
+    /// Whether the rows are those of a join of two streams, which may be of any time.
+    pub(super) joins_streams: bool,
 }
 
 /// Checks that a query can be shown in `mode`, by what it does above the state of its aggregates; `unmarked` is
@@ -169,6 +172,11 @@ pub(super) fn mode(
     if mode == OutputMode::Append && grouped.has_functions {
         let others = "or use 'mode' 'complete', or 'update' for the groups that a batch touched";
         match unmarked {
+            _ if grouped.joins_streams => {
+                return Err(Error::usage(
+                    "mode append shows a row once and for good, but a row that comes may match rows of any window                      that came before: use 'mode' 'complete', or 'update' for the groups that a batch touched",
+                ));
+            }
             _ if !grouped.closes => {
                 return Err(Error::usage(format!(
                     "mode append shows a row once and for good, but a group changes with each row that comes: \

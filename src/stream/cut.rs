@@ -3,25 +3,22 @@
 //!
 //! A query is planned once and its plan is kept. The plan is cut at each lowest aggregate over a stream: what is
 //! below runs over the rows of a batch, what is above over the state. A query without an aggregate has no cut
-//! and answers each batch alone.
+//! and answers each batch alone. Joins of two streams are computed first: what they add are rows of the batch.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::collect;
-use datafusion::physical_plan::execution_plan::{
-    ChildrenPropertiesMode, ReplaceChildrenOptions, reset_plan_states,
-};
-use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 
 use super::check::{self, Grouped};
 use super::closing::{Key, of_columns, of_expression};
-use super::slot::{Plan, Slot, SlotExec, is_live};
+use super::join::{StreamJoin, take_joins};
+use super::slot::{Plan, Slot, SlotExec, again, has_live_aggregate, is_live};
 use super::state::{Groups, split};
 use super::watermark::Nanos;
 use crate::error::{Error, Kind, Result};
@@ -35,6 +32,8 @@ const KEPT_RUNS: u64 = 1000;
 /// A kept plan and its state.
 pub(super) struct Incremental {
     above: Arc<Above>,
+    /// Those whose rows others read come first.
+    joins: Vec<StreamJoin>,
     cuts: Vec<Cut>,
     /// For plans whose state is accounted for by `memory`.
     unaccounted: Arc<TaskContext>,
@@ -87,6 +86,7 @@ impl Incremental {
         unaccounted: Arc<TaskContext>,
         memory: MemoryReservation,
     ) -> Result<Self> {
+        let (plan, joins) = take_joins(plan)?;
         let (mut cuts, mut states) = (Vec::new(), Vec::new());
         let plan = plan.transform_down(|plan| {
             let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else {
@@ -113,7 +113,7 @@ impl Incremental {
         }
         let alone = Arc::clone(&plan);
         let above = Arc::new(Above { plan, states, context });
-        Ok(Self { above, cuts, unaccounted, memory, alone, runs: 0 })
+        Ok(Self { above, joins, cuts, unaccounted, memory, alone, runs: 0 })
     }
 
     /// What stands above the cuts; of a query without an aggregate all of it.
@@ -136,9 +136,15 @@ impl Incremental {
         self.cuts.iter().map(|cut| cut.groups.rows()).collect()
     }
 
+    /// Whether it joins two streams, so that it keeps their rows.
+    pub(super) fn joins_streams(&self) -> bool {
+        !self.joins.is_empty()
+    }
+
     /// Bytes of the state, and its rows.
     pub(super) fn size(&self) -> (usize, usize) {
-        let sizes = self.cuts.iter().map(|cut| (cut.groups.bytes(), cut.groups.len()));
+        let groups = self.cuts.iter().map(|cut| (cut.groups.bytes(), cut.groups.len()));
+        let sizes = groups.chain(self.joins.iter().map(StreamJoin::size));
         sizes.fold((0, 0), |all, size| (all.0 + size.0, all.1 + size.1))
     }
 
@@ -148,6 +154,7 @@ impl Incremental {
             aggregates: self.cuts.len(),
             has_functions: self.cuts.iter().any(|cut| cut.has_functions),
             closes: self.cuts.iter().all(|cut| !cut.groups.closes.is_empty()),
+            joins_streams: self.joins_streams(),
         }
     }
 
@@ -160,6 +167,9 @@ impl Incremental {
     /// `late_by`.
     pub(super) async fn fold(&mut self, wanted: Wanted, late_by: Option<Nanos>) -> Result<Folded> {
         self.forget_sometimes()?;
+        for join in &mut self.joins {
+            join.take(&self.above.context).await?;
+        }
         let mut folded = Folded::default();
         for cut in &mut self.cuts {
             let partial = again(&cut.partial)?;
@@ -200,6 +210,7 @@ impl Incremental {
     fn forget_sometimes(&mut self) -> Result<()> {
         self.runs += 1;
         if self.runs.is_multiple_of(KEPT_RUNS) {
+            self.joins.iter_mut().try_for_each(StreamJoin::forget)?;
             let plans = self.cuts.iter_mut().map(|cut| &mut cut.partial).chain([&mut self.alone]);
             for plan in plans {
                 *plan = reset_plan_states(Arc::clone(plan))?;
@@ -240,6 +251,10 @@ impl Incremental {
         let (name, (bytes, groups)) = (self.memory.consumer().name(), self.size());
         let bytes = bytes + kept;
         let (of, remedy) = match self.is_aggregate() {
+            _ if self.joins_streams() => (
+                " of the rows of two streams that it joins".to_owned(),
+                "select fewer rows and columns of each stream below the join",
+            ),
             true => (
                 format!(" of {groups} groups"),
                 "group by fewer keys, or in mode append or update by a window of a stream with 'watermark'",
@@ -270,36 +285,6 @@ impl Above {
         })?;
         Ok(collect(plan.data, Arc::clone(&self.context)).await?)
     }
-}
-
-/// `plan` as it is run once more. A join keeps the table that it has built of a side without a stream.
-fn again(plan: &Plan) -> Result<Plan> {
-    if !is_live(plan) {
-        return Ok(reset_plan_states(Arc::clone(plan))?);
-    }
-    let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-    if let Some(join) = plan.downcast_ref::<HashJoinExec>()
-        && keeps_its_table(join)
-    {
-        let sides = vec![Arc::clone(join.left()), again(join.right())?];
-        return Ok(Arc::clone(plan).replace_children(sides, keep)?);
-    }
-    let children = plan.children().into_iter().map(again).collect::<Result<_>>()?;
-    Ok(Arc::clone(plan).reset_state()?.replace_children(children, keep)?)
-}
-
-/// Whether the table that a join builds is without a stream, one for all tasks, and not marked by the rows
-/// that are looked up in it.
-fn keeps_its_table(join: &HashJoinExec) -> bool {
-    use JoinType::{Inner, Right, RightAnti, RightMark, RightSemi};
-    *join.partition_mode() == PartitionMode::CollectLeft
-        && !is_live(join.left())
-        && matches!(join.join_type(), Inner | Right | RightAnti | RightMark | RightSemi)
-}
-
-fn has_live_aggregate(plan: &Plan) -> bool {
-    plan.is::<AggregateExec>() && is_live(plan)
-        || plan.children().into_iter().any(has_live_aggregate)
 }
 
 /// The cut at `aggregate`, the slot of its state, and the leaf that stands for it above.

@@ -17,6 +17,7 @@ mod feed; // a server of lines
 mod file_lines; // the lines of a file
 mod files; // a sink that is a folder of files
 mod folder; // files as a source, those that are added too
+mod join; // the inner join of two streams
 mod last_rows; // the last rows of something, as a table
 mod late; // rows that come to closed windows
 mod lines; // bytes to whole lines

@@ -1,4 +1,4 @@
-//! The leaf of a kept plan: a slot of batches, read anew by each run of the plan.
+//! The leaf of a kept plan: a slot of batches, read anew by each run of the plan. And how such a plan is run again.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{JoinType, Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalExpr};
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::execution_plan::{
-    Boundedness, EmissionType, ReplaceChildrenOptions,
+    Boundedness, ChildrenPropertiesMode, EmissionType, ReplaceChildrenOptions, reset_plan_states,
 };
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
@@ -96,6 +98,37 @@ impl SlotExec {
 pub(super) fn is_live(plan: &Plan) -> bool {
     let leaf = plan.downcast_ref::<SlotExec>();
     leaf.is_some_and(|leaf| leaf.is_input) || plan.children().into_iter().any(is_live)
+}
+
+/// `plan` as it is run once more. A join keeps the table that it has built of a side without a stream.
+pub(super) fn again(plan: &Plan) -> Result<Plan> {
+    if !is_live(plan) {
+        return reset_plan_states(Arc::clone(plan));
+    }
+    let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>()
+        && keeps_its_table(join)
+    {
+        let sides = vec![Arc::clone(join.left()), again(join.right())?];
+        return Arc::clone(plan).replace_children(sides, keep);
+    }
+    let children = plan.children().into_iter().map(again).collect::<Result<_>>()?;
+    Arc::clone(plan).reset_state()?.replace_children(children, keep)
+}
+
+/// Whether the table that a join builds is without a stream, one for all tasks, and not marked by the rows
+/// that are looked up in it.
+fn keeps_its_table(join: &HashJoinExec) -> bool {
+    use JoinType::{Inner, Right, RightAnti, RightMark, RightSemi};
+    *join.partition_mode() == PartitionMode::CollectLeft
+        && !is_live(join.left())
+        && matches!(join.join_type(), Inner | Right | RightAnti | RightMark | RightSemi)
+}
+
+/// Whether an aggregate over a stream is in a plan.
+pub(super) fn has_live_aggregate(plan: &Plan) -> bool {
+    plan.is::<AggregateExec>() && is_live(plan)
+        || plan.children().into_iter().any(has_live_aggregate)
 }
 
 impl DisplayAs for SlotExec {

@@ -393,6 +393,11 @@ fn warn_of_growth(start: &Start<'_>, plan: &Incremental, mode: OutputMode, close
              or approx_median"
         )));
     }
+    if plan.joins_streams() {
+        start.observer.report(Event::Warning(format!(
+            "'{name}' joins two streams and keeps the rows of both, for any may match one that comes: its state              grows with every row"
+        )));
+    }
     if !plan.is_aggregate() && start.options.mode == Some(mode) && mode == OutputMode::Complete {
         start.observer.report(Event::Warning(format!(
             "'{name}' shows all rows so far in each batch and keeps them in memory: mode append shows each once"

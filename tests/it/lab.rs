@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cli::{outcome, pleiad};
 
 /// What is run.
-const SCRIPTS: [&str; 20] = [
+const SCRIPTS: [&str; 22] = [
     "sql/stream/01_raw_lines.sql",
     "sql/stream/02_typed_rows.sql",
     "sql/stream/03_view.sql",
@@ -26,7 +26,9 @@ const SCRIPTS: [&str; 20] = [
     "sql/stream/17_wiki_counts.sql",
     "sql/stream/18_wiki_frwiki.sql",
     "sql/stream/19_wiki_sensitive.sql",
-    "sql/stream/20_words.sql",
+    "sql/stream/20_join_streams.sql",
+    "sql/stream/21_words.sql",
+    "sql/stream/22_append_windows.sql",
 ];
 
 /// Rows of a table in CSV without their header.
@@ -36,8 +38,8 @@ type Rows = Vec<Vec<String>>;
 fn answers(lab: &Path) -> BTreeMap<&'static str, Rows> {
     let answer = |script: &str| {
         let mut command = pleiad(&["run", script, "--batch"]);
-        for input in ["iot", "changes", "quotes"] {
-            command.args(["--set", &format!("{input}={}", lab.join(input).display())]);
+        for place in ["iot", "bpm", "changes", "quotes", "out"] {
+            command.args(["--set", &format!("{place}={}", lab.join(place).display())]);
         }
         let (code, stdout, stderr) = outcome(command.current_dir(env!("CARGO_MANIFEST_DIR")));
         assert_eq!(code, 0, "{script}: {stderr}");
@@ -60,11 +62,25 @@ fn sum(rows: &Rows, column: usize) -> usize {
     rows.iter().map(|row| row[column].parse::<usize>().expect("a count")).sum()
 }
 
+/// How many valid rows of a feed each user has.
+fn of_users(lab: &Path, feed: &str) -> BTreeMap<String, usize> {
+    let lines = std::fs::read_to_string(lab.join(feed)).expect("lines");
+    let mut of_users = BTreeMap::new();
+    for line in lines.lines() {
+        let user = line.split_once("\"User\": \"").map(|(_, user)| user.split('"').next());
+        if let Some(Some(user)) = user {
+            *of_users.entry(user.to_owned()).or_default() += 1;
+        }
+    }
+    of_users
+}
+
 #[test]
 fn the_scripts_of_the_lab_agree_with_each_other() {
     let lab = tempfile::tempdir().expect("a folder");
     let start = ["--seed", "7", "--start", "2026-01-01T00:00:00Z"];
     feed(lab.path(), "iot", &[&["iot_1", "--count", "1000", "--rate", "500"], &start[..]].concat());
+    feed(lab.path(), "bpm", &[&["iot_2", "--count", "100", "--rate", "50"], &start[..]].concat());
     feed(
         lab.path(),
         "changes",
@@ -99,6 +115,13 @@ fn the_scripts_of_the_lab_agree_with_each_other() {
     // Every user is known, and the order of join and count is free.
     assert_eq!(rows("13").len(), valid);
     assert_eq!(rows("14"), rows("15"));
+    let bpm = of_users(lab.path(), "bpm");
+    let pairs = of_users(lab.path(), "iot")
+        .into_iter()
+        .map(|(user, rows)| rows * bpm.get(&user).unwrap_or(&0));
+    assert_eq!(rows("20").len(), pairs.sum::<usize>());
+    // Behind what INSERT wrote, and the header of the answer.
+    assert_eq!(&rows("22")[2..], rows("11"), "what was kept is what was shown");
     assert_eq!(sum(rows("14"), 3), valid);
 
     assert_eq!(sum(rows("17"), 1), 1500);
@@ -110,7 +133,7 @@ fn the_scripts_of_the_lab_agree_with_each_other() {
     assert!((1..1500).contains(&sensitive), "{sensitive} changes of pages on the list");
     let words = std::fs::read_to_string(lab.path().join("quotes")).expect("quotes");
     let quotes = words.lines().map(|line| line.split_once("\"quote\": ").expect(line).1);
-    assert_eq!(sum(rows("20"), 1), quotes.map(|quote| quote.split(' ').count()).sum::<usize>());
+    assert_eq!(sum(rows("21"), 1), quotes.map(|quote| quote.split(' ').count()).sum::<usize>());
 }
 
 #[test]
