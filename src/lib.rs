@@ -100,6 +100,7 @@ pub mod error; // one error type, its kinds and exit codes
 pub mod cleanup; // what a dropped run or upload leaves to be done
 pub mod event; // what drivers report; nothing here prints
 pub mod compute; // work off the threads that serve async code
+pub mod intervals; // lengths of time as people write them in SQL: 10 seconds
 pub mod sizes; // sizes as people write them: 512MiB, 10g, 256MB
 pub mod storage; // where bytes live: locations, object stores, credentials
 pub mod table; // tables on storage: one sink, one commit, one way to read

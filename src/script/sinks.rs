@@ -24,12 +24,12 @@ use super::standing::reference;
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::stream::{FileTarget, QueryOptions, StandingQueries, reads_stream};
-use crate::table::{DELIMITER, FileFormat, FormatKind, Mode, delimiter};
+use crate::table::{DELIMITER, FileFormat, FormatKind, Mode, delimiter, option_name};
 
 impl Script {
     /// Whether a table that is created is one that rows go to.
     pub(super) fn makes_sink(&self, create: &CreateExternalTable) -> bool {
-        let is_said = |key: &String| ["mode", "trigger"].contains(&plain(key));
+        let is_said = |key: &String| ["mode", "trigger"].contains(&option_name(key));
         create.file_type.eq_ignore_ascii_case("console") || create.options.keys().any(is_said)
     }
 
@@ -115,11 +115,6 @@ impl Script {
     }
 }
 
-/// The name of an option; the engine puts `format.` before it.
-fn plain(key: &str) -> &str {
-    key.strip_prefix("format.").unwrap_or(key)
-}
-
 /// A table that rows go to.
 #[derive(Debug)]
 struct SinkTable {
@@ -132,7 +127,7 @@ struct SinkTable {
 impl SinkTable {
     fn create(session: &Session, create: &CreateExternalTable) -> Result<Self> {
         let given =
-            create.options.iter().map(|(key, value)| (plain(key).to_owned(), value.clone()));
+            create.options.iter().map(|(key, value)| (option_name(key).to_owned(), value.clone()));
         let given: BTreeMap<_, _> = given.collect();
         let [location] = &create.locations[..] else {
             return Err(Error::usage("a table that rows go to has one location"));

@@ -22,7 +22,8 @@ use super::procedure::Call;
 use super::run::{Script, StatementResult, Watch};
 use super::statements::{Variables, split};
 use crate::error::{Error, Result};
-use crate::stream::{QueryOptions, StandingQueries, StandingView, Start, StreamTable, duration};
+use crate::intervals;
+use crate::stream::{QueryOptions, StandingQueries, StandingView, Start, StreamTable};
 
 /// The procedures of standing queries.
 pub(super) const OF_STANDING_QUERIES: [&str; 3] = ["wait", "watch", "stop"];
@@ -170,7 +171,7 @@ impl Script {
         match (&call.words[..], drained.as_deref()) {
             _ if self.is_batch => {}
             ([], Some("true")) => self.standing.drained().await?,
-            ([time], None) => self.standing.wait(duration(time).ok_or_else(usage)?).await?,
+            ([time], None) => self.standing.wait(intervals::parse(time).ok_or_else(usage)?).await?,
             _ => return Err(usage()),
         }
         Ok(StatementResult::Nothing)
@@ -185,7 +186,7 @@ impl Script {
         let [sql] = &call.words[..] else { return Err(usage()) };
         let known = ["every", "times"];
         let every = argument(call, "every", &known)?.unwrap_or_else(|| "1 second".to_owned());
-        let every = duration(&every).ok_or_else(usage)?;
+        let every = intervals::parse(&every).ok_or_else(usage)?;
         let times = argument(call, "times", &known)?.unwrap_or_else(|| "10".to_owned());
         let times = times.parse().ok().filter(|times| *times > 0).ok_or_else(usage)?;
         let mut statements = split("watch", sql, &Variables::new())?;

@@ -210,11 +210,17 @@ impl Incremental {
     fn forget_sometimes(&mut self) -> Result<()> {
         self.runs += 1;
         if self.runs.is_multiple_of(KEPT_RUNS) {
-            self.joins.iter_mut().try_for_each(StreamJoin::forget)?;
-            let plans = self.cuts.iter_mut().map(|cut| &mut cut.partial).chain([&mut self.alone]);
-            for plan in plans {
-                *plan = reset_plan_states(Arc::clone(plan))?;
-            }
+            self.forget()?;
+        }
+        Ok(())
+    }
+
+    /// Lets the plans go of what they keep, as the tables that joins have built.
+    pub(super) fn forget(&mut self) -> Result<()> {
+        self.joins.iter_mut().try_for_each(StreamJoin::forget)?;
+        let plans = self.cuts.iter_mut().map(|cut| &mut cut.partial).chain([&mut self.alone]);
+        for plan in plans {
+            *plan = reset_plan_states(Arc::clone(plan))?;
         }
         Ok(())
     }

@@ -24,6 +24,7 @@ mod lines; // bytes to whole lines
 mod options; // what statements say
 mod query; // batch after batch
 mod rate; // a clock as a source
+mod refresh; // tables with an end that are looked at again
 mod server_events; // a web server as a source
 mod shared; // one read for all queries
 mod slot; // the leaf of a kept plan
@@ -37,7 +38,7 @@ mod watermark; // how far the time of the rows has come
 pub use feed::{AtEnd, Clients, Feed, FeedLines, Paced, serve};
 pub use file_lines::file_lines;
 pub use files::FileTarget;
-pub use options::{OutputMode, QueryOptions, duration};
+pub use options::{OutputMode, QueryOptions};
 pub use query::Console;
 pub use standing::{StandingQueries, Start, reads_stream};
 pub use table::StreamTable;

@@ -13,6 +13,7 @@ use super::rate::Rate;
 use super::shared::Limits;
 use super::watermark::{Lateness, Nanos};
 use crate::error::{Error, Result};
+use crate::intervals;
 
 /// How often a version of a dataset is published, where nothing else is said.
 const FILES_EVERY: Duration = Duration::from_secs(10);
@@ -92,19 +93,10 @@ fn trigger(value: &str) -> Result<Trigger> {
     if ["available now", "once"].contains(&value.to_lowercase().as_str()) {
         return Ok(Trigger::AvailableNow);
     }
-    let every = duration(value);
+    let every = intervals::parse(value);
     every
         .map(Trigger::Every)
         .ok_or_else(|| wrong("trigger", value, "a time such as '2 seconds', or 'available now'"))
-}
-
-/// A time such as `2 seconds`, above 0 and without months.
-pub fn duration(text: &str) -> Option<Duration> {
-    let interval = parse_interval_month_day_nano(text).ok()?;
-    let days = i64::from(interval.days).checked_mul(86_400_000_000_000)?;
-    let all = days.checked_add(interval.nanoseconds)?;
-    let all = u64::try_from(all).ok().filter(|all| *all > 0 && interval.months == 0)?;
-    Some(Duration::from_nanos(all))
 }
 
 /// What a stream may say, what one of CSV, and what a clock.
@@ -242,7 +234,7 @@ impl StreamOptions {
 }
 
 fn time(name: &str, value: &str) -> Result<Duration> {
-    duration(value).ok_or_else(|| wrong(name, value, "a time such as '10 seconds'"))
+    intervals::parse(value).ok_or_else(|| wrong(name, value, "a time such as '10 seconds'"))
 }
 
 /// A time, or none at all.

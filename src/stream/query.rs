@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::context::SessionState;
 use futures::future::select_all;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
@@ -14,6 +15,7 @@ use super::event_time::Times;
 use super::files::FileSink;
 use super::late::Late;
 use super::options::{OutputMode, Trigger};
+use super::refresh::Refreshed;
 use super::shared::{Cursor, Limits};
 use super::slot::Slot;
 use super::state::bytes;
@@ -88,6 +90,10 @@ pub(super) struct Query {
     pub(super) watermark: Option<Watermark>,
     /// Who finds late rows, if its windows close.
     pub(super) late: Option<Late>,
+    /// Tables with an end that are looked at again.
+    pub(super) tables: Vec<Refreshed>,
+    /// How they are read.
+    pub(super) state: SessionState,
     /// Rows that stay as they are, and their bytes.
     pub(super) kept: Vec<RecordBatch>,
     pub(super) kept_bytes: usize,
@@ -244,6 +250,7 @@ impl Query {
         let value = closing.and_then(Watermark::value);
         let mut shown = State::new();
         if rows > 0 {
+            self.refresh().await?;
             let folded = self.plan.fold(self.wanted, late_by).await?;
             shown = folded.shown;
             if let (true, Some(late_by)) = (folded.has_late, late_by) {
@@ -265,6 +272,18 @@ impl Query {
             status.batches += 1;
             status.state = state;
         });
+        Ok(())
+    }
+
+    /// Looks at tables again whose time has come.
+    async fn refresh(&mut self) -> Result<()> {
+        let mut is_new = false;
+        for table in &mut self.tables {
+            is_new |= table.read(&self.state).await?;
+        }
+        if is_new {
+            self.plan.forget()?;
+        }
         Ok(())
     }
 
@@ -310,7 +329,8 @@ impl Query {
         }
         self.kept_bytes += bytes(&rows)?;
         self.kept.extend(rows);
-        self.plan.hold(self.kept_bytes).await?;
+        let tables: usize = self.tables.iter().map(Refreshed::bytes).sum();
+        self.plan.hold(self.kept_bytes + tables).await?;
         if let Sink::View(newest) = &self.sink {
             let kept = self.kept.clone();
             let snapshot = match is_aggregate && self.mode != OutputMode::Append {

@@ -42,6 +42,10 @@ impl Slot {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = batches;
     }
 
+    fn rows(&self) -> usize {
+        self.get().iter().map(RecordBatch::num_rows).sum()
+    }
+
     fn get(&self) -> Vec<RecordBatch> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -80,7 +84,7 @@ impl SlotExec {
             }
         };
         let projection = projection.cloned();
-        Ok(Self { projection, time, ..Self::new(&table.slot, schema, true) })
+        Ok(Self { projection, time, ..Self::new(&table.slot, schema, table.is_input) })
     }
 
     /// The column that is the time of a row.
@@ -170,6 +174,8 @@ impl ExecutionPlan for SlotExec {
         if self.is_input {
             statistics.num_rows = Precision::Inexact(MANY);
             statistics.total_byte_size = Precision::Inexact(MANY);
+        } else {
+            statistics.num_rows = Precision::Inexact(self.slot.rows());
         }
         Ok(Arc::new(statistics))
     }
@@ -186,11 +192,13 @@ impl ExecutionPlan for SlotExec {
     }
 }
 
-/// The next rows of a stream as a table of a kept plan.
+/// A slot as a table of a kept plan.
 #[derive(Debug)]
 pub(super) struct SlotTable {
     pub(super) slot: Arc<Slot>,
     pub(super) schema: SchemaRef,
+    /// Whether it has the next rows of a stream.
+    pub(super) is_input: bool,
     /// The column that is the time of a row.
     pub(super) time: Option<usize>,
 }

@@ -21,6 +21,7 @@ use super::files::{FileSink, FileTarget};
 use super::late::{Late, input_with_keys};
 use super::options::{OutputMode, QueryOptions};
 use super::query::{Console, Input, Query, Sink, Status};
+use super::refresh::Refreshed;
 use super::slot::{Slot, SlotTable};
 use super::table::StreamTable;
 use super::view::{Snapshot, StandingView};
@@ -29,6 +30,7 @@ use crate::cleanup;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
+use crate::table::ExternalTable;
 
 /// The standing queries of a session.
 #[derive(Default)]
@@ -154,7 +156,7 @@ impl StandingQueries {
         sink: Sink,
         kind: &'static str,
     ) -> Result<()> {
-        let Planned { plan, mode, late, tables } = planned;
+        let Planned { plan, mode, late, streams, tables, state } = planned;
         warn_of_growth(&start, &plan, mode, late.is_some());
         let is_view = matches!(sink, Sink::View(_));
         let wanted = match mode {
@@ -165,8 +167,8 @@ impl StandingQueries {
             _ => Wanted::Nothing,
         };
         let sources: Option<Vec<Lateness>> =
-            tables.iter().map(|(table, _)| of_stream(table).ok()?.lateness()).collect();
-        let inputs = tables.iter().map(|(table, slot)| {
+            streams.iter().map(|(table, _)| of_stream(table).ok()?.lateness()).collect();
+        let inputs = streams.iter().map(|(table, slot)| {
             let (stream, slot) = (of_stream(table)?, Arc::clone(slot));
             let (limits, is_live) = (stream.limits(), stream.is_live());
             Ok(Input { slot, cursor: stream.cursor()?, limits, is_live })
@@ -187,6 +189,8 @@ impl StandingQueries {
             wanted,
             watermark: sources.map(|sources| Watermark::new(&sources)),
             late,
+            tables,
+            state,
             kept: Vec::new(),
             kept_bytes: 0,
             has_warned: false,
@@ -339,7 +343,9 @@ struct Planned {
     mode: OutputMode,
     /// If its windows close.
     late: Option<Late>,
-    tables: Streams,
+    streams: Streams,
+    tables: Vec<Refreshed>,
+    state: SessionState,
 }
 
 /// Plans a query, in `mode` if none is said.
@@ -347,12 +353,15 @@ async fn planned(start: &Start<'_>, mode: OutputMode) -> Result<Planned> {
     let state = start.session.standing();
     let unaccounted = start.session.unaccounted(&state)?;
     refuse_changing(&start.plan)?;
-    let (logical, tables) = with_slots(start.plan.clone())?;
-    if tables.is_empty() {
+    let Slots { plan: logical, streams, mut tables } = with_slots(start.plan.clone())?;
+    if streams.is_empty() {
         return Err(Error::usage(
             "the query reads no table without an end, so it stands for nothing: use CREATE VIEW, or CREATE \
              TABLE … AS",
         ));
+    }
+    for table in &mut tables {
+        table.read(&state).await?;
     }
     let plan = physical(&state, &logical).await?;
     let pool = &state.runtime_env().memory_pool;
@@ -360,7 +369,7 @@ async fn planned(start: &Start<'_>, mode: OutputMode) -> Result<Planned> {
     let plan = Incremental::new(plan, state.task_ctx(), unaccounted, memory)?;
     let mode = start.options.mode.unwrap_or(mode);
     let mut unmarked = None;
-    for (table, _) in &tables {
+    for (table, _) in &streams {
         let stream = of_stream(table)?;
         if stream.lateness().is_none() {
             unmarked.get_or_insert(stream.name());
@@ -376,7 +385,7 @@ async fn planned(start: &Start<'_>, mode: OutputMode) -> Result<Planned> {
         }
         _ => None,
     };
-    Ok(Planned { plan, mode, late, tables })
+    Ok(Planned { plan, mode, late, streams, tables, state })
 }
 
 fn of_stream(table: &Arc<dyn TableProvider>) -> Result<&StreamTable> {
@@ -437,9 +446,15 @@ fn refuse_changing(plan: &LogicalPlan) -> Result<()> {
 
 type Streams = Vec<(Arc<dyn TableProvider>, Arc<Slot>)>;
 
-/// The plan with a slot for each stream that it reads.
-fn with_slots(plan: LogicalPlan) -> Result<(LogicalPlan, Streams)> {
-    let mut streams: Streams = Vec::new();
+/// A plan with a slot for each stream that it reads, and for each table that is looked at again.
+struct Slots {
+    plan: LogicalPlan,
+    streams: Streams,
+    tables: Vec<Refreshed>,
+}
+
+fn with_slots(plan: LogicalPlan) -> Result<Slots> {
+    let (mut streams, mut tables): (Streams, _) = (Vec::new(), Vec::new());
     let plan = plan.transform_up_with_subqueries(|node| {
         let LogicalPlan::TableScan(scan) = node else { return Ok(Transformed::no(node)) };
         let provider = match source_as_provider(&scan.source) {
@@ -454,6 +469,13 @@ fn with_slots(plan: LogicalPlan) -> Result<(LogicalPlan, Streams)> {
             ))
             .into());
         }
+        if let Some(every) = ExternalTable::refresh(provider.as_ref()) {
+            let (slot, schema) = (Arc::new(Slot::default()), provider.schema());
+            tables.push(Refreshed::new(provider, Arc::clone(&slot), every));
+            let table = SlotTable { slot, schema, is_input: false, time: None };
+            let source = provider_as_source(Arc::new(table));
+            return Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })));
+        }
         let Some(table) = provider.downcast_ref::<StreamTable>() else {
             return Ok(Transformed::no(LogicalPlan::TableScan(scan)));
         };
@@ -466,9 +488,10 @@ fn with_slots(plan: LogicalPlan) -> Result<(LogicalPlan, Streams)> {
                 slot
             }
         };
-        let table = SlotTable { slot, schema: table.schema(), time: table.time() };
+        let (schema, time) = (table.schema(), table.time());
+        let table = SlotTable { slot, schema, is_input: true, time };
         let source = provider_as_source(Arc::new(table));
         Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })))
     })?;
-    Ok((plan.data, streams))
+    Ok(Slots { plan: plan.data, streams, tables })
 }

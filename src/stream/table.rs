@@ -30,6 +30,7 @@ use super::source::{Place, Reader, Rows};
 use super::watermark::Lateness;
 use crate::error::{Error, Result};
 use crate::storage::Stores;
+use crate::table::option_name;
 
 /// The column that an expression of `'event_time'` makes.
 const EVENT_TIME: &str = "event_time";
@@ -150,12 +151,11 @@ impl StreamTable {
     }
 }
 
-/// Options as a statement says them; the engine puts `format.` before each.
+/// Options as a statement says them.
 pub(super) fn named(
     options: &std::collections::HashMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let name = |key: &str| key.strip_prefix("format.").unwrap_or(key).to_owned();
-    options.iter().map(|(key, value)| (name(key), value.clone())).collect()
+    options.iter().map(|(key, value)| (option_name(key).to_owned(), value.clone())).collect()
 }
 
 /// Refuses what a place does not give.

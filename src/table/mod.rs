@@ -21,7 +21,7 @@ pub use commit::{
 };
 pub use format::{FileFormat, Format, FormatKind};
 pub use manifest::{InputRecord, Manifest, Mode};
-pub use read::external::{ExternalTable, ExternalTables};
+pub use read::external::{ExternalTable, ExternalTables, option_name};
 pub use read::folder::{Folder, FolderFile};
 pub use read::footers::footer_of as footer;
 pub use read::options::{SAMPLE_BYTES, SourceOptions};

@@ -232,6 +232,38 @@ async fn a_table_that_a_stream_joins_is_read_once() {
     }
 }
 
+/// Rows that come later are joined with the table as it is then, and an answer above an aggregate is of all rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_looked_at_again_if_it_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lines, words) = (folder.path().join("lines"), folder.path().join("words.csv"));
+    fs::create_dir(&lines).unwrap();
+    fs::write(&words, "i,word\n1,one\n").unwrap();
+    files(&lines, &["{\"i\": 1}"]);
+    let (script, _) = script(false);
+    let text = format!(
+        "{TABLES} CREATE EXTERNAL TABLE words STORED AS CSV LOCATION '{}' OPTIONS ('refresh' '1 millisecond'); \
+         CREATE MATERIALIZED VIEW v AS SELECT word FROM s JOIN words USING (i); \
+         CREATE MATERIALIZED VIEW n AS SELECT word, n FROM (SELECT i, count(*) AS n FROM s GROUP BY i) \
+         JOIN words USING (i)",
+        words.display()
+    );
+    rows(&script, &text, &[("in", lines.to_str().unwrap())]).await.unwrap();
+    let drained = "CALL wait(drained => true); FROM v";
+    assert_eq!(rows(&script, drained, &[]).await.unwrap(), ["one"]);
+    assert_eq!(rows(&script, "FROM n", &[]).await.unwrap(), ["one 1"]);
+    fs::write(&words, "i,word\n1,uno\n5,cinque\n").unwrap();
+    fs::write(lines.join("more.json"), "{\"i\": 5}\n{\"i\": 1}\n").unwrap();
+    let mut found = Vec::new();
+    while found != ["cinque", "one", "uno"] {
+        found = rows(&script, "CALL wait('100 milliseconds'); FROM v", &[]).await.unwrap();
+    }
+    let mut found = Vec::new();
+    while found != ["cinque 1", "uno 2"] {
+        found = rows(&script, "CALL wait('100 milliseconds'); FROM n", &[]).await.unwrap();
+    }
+}
+
 #[rstest]
 #[case("SELECT * FROM s", "has no end, so no answer to this query is the last")]
 #[case("CREATE MATERIALIZED VIEW v AS SELECT * FROM names", "reads no table without an end")]
@@ -286,6 +318,10 @@ async fn a_table_that_a_stream_joins_is_read_once() {
 #[case(
     "CREATE MATERIALIZED VIEW v AS SELECT * FROM s; CREATE MATERIALIZED VIEW w AS SELECT * FROM v",
     "is a materialized view, and a standing query over one"
+)]
+#[case(
+    "CREATE EXTERNAL TABLE w STORED AS CSV LOCATION 'w.csv' OPTIONS ('refresh' 'daily')",
+    "option 'refresh' is 'daily', expected a time such as '1 minute'"
 )]
 #[case("CREATE MATERIALIZED VIEW names AS SELECT * FROM s", "table 'names' already exists")]
 #[case("DROP MATERIALIZED VIEW names", "'names' is not a materialized view")]

@@ -18,8 +18,8 @@ use crate::cli::results::Results;
 use crate::cli::secrets::Secrets;
 use crate::cli::terminal;
 use crate::error::{Error, Result};
+use crate::intervals;
 use crate::script::{self, Script, Statement, StatementResult, Variables};
-use crate::stream::duration;
 
 /// Run a SQL script
 ///
@@ -75,7 +75,7 @@ pub(crate) struct ScriptFlags {
 
 /// Takes a time such as `10s` or `2 minutes`.
 fn time(text: &str) -> Result<Duration, String> {
-    duration(text).ok_or_else(|| "expected a time such as 10s or '2 minutes'".to_owned())
+    intervals::parse(text).ok_or_else(|| "expected a time such as 10s or '2 minutes'".to_owned())
 }
 
 /// Takes `NAME=VALUE` apart.

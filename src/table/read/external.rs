@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -22,12 +23,16 @@ use super::provider::DatasetTable;
 use super::source::{Source, with_version};
 use super::table::{SourceTable, Unlike};
 use crate::error::{Error, Result};
+use crate::intervals;
 use crate::storage::Stores;
 use crate::table::commit::current_version;
 use crate::table::format::{Format, FormatKind};
 use crate::table::hive;
 use crate::table::text::guesses::Guesses;
 use crate::table::text::options::TextOptions;
+
+/// The option of tables that a standing query looks at again.
+const REFRESH: &str = "refresh";
 
 /// Opens locations as tables, for a session.
 #[derive(Debug)]
@@ -130,6 +135,8 @@ pub struct ExternalTable {
     text: String,
     options: SourceOptions,
     declared: Option<Declared>,
+    /// How often a standing query looks at it again.
+    refresh: Option<Duration>,
     schema: SchemaRef,
     known: RwLock<Arc<DatasetTable>>,
 }
@@ -153,6 +160,7 @@ impl ExternalTable {
                 "UNBOUNDED and WITH ORDER are not for tables at a location: leave them out",
             ));
         }
+        let refresh = refresh(&statement.options)?;
         let mut options = options(&statement.file_type, &statement.options)?;
         let declared = Declared::of(statement);
         if declared.is_some() {
@@ -164,7 +172,7 @@ impl ExternalTable {
             table.check_keys(&statement.table_partition_cols)?;
         }
         let known = Self::known_as(stores, text.clone(), table);
-        Ok(Self { options, declared, ..known })
+        Ok(Self { options, declared, refresh, ..known })
     }
 
     /// Every table of the dataset at `text`, by name.
@@ -190,6 +198,7 @@ impl ExternalTable {
             text,
             options: SourceOptions::default(),
             declared: None,
+            refresh: None,
             schema: Arc::clone(&table.schema),
             known: RwLock::new(Arc::new(DatasetTable::new(table))),
         }
@@ -211,6 +220,11 @@ impl ExternalTable {
         let named = provider.downcast_ref::<Self>().map(Self::table);
         let pinned = || provider.downcast_ref::<DatasetTable>();
         named.or_else(|| pinned().map(|pinned| pinned.table.clone()))
+    }
+
+    /// How often a standing query looks again at the table that a provider of a session stands for, if it does.
+    pub fn refresh(provider: &dyn TableProvider) -> Option<Duration> {
+        provider.downcast_ref::<Self>()?.refresh
     }
 
     /// The table as it was last read.
@@ -476,6 +490,22 @@ fn names_of(fields: &[Field]) -> Vec<String> {
     fields.iter().map(|field| field.name().clone()).collect()
 }
 
+/// The option `refresh`.
+fn refresh(given: &HashMap<String, String>) -> Result<Option<Duration>> {
+    let Some((_, value)) = given.iter().find(|(key, _)| option_name(key) == REFRESH) else {
+        return Ok(None);
+    };
+    let every = intervals::parse(value).ok_or_else(|| {
+        Error::usage(format!("option 'refresh' is '{value}', expected a time such as '1 minute'"))
+    });
+    every.map(Some)
+}
+
+/// The name of an option of a statement; the engine puts `format.` before it.
+pub fn option_name(key: &str) -> &str {
+    key.strip_prefix("format.").unwrap_or(key)
+}
+
 /// What `OPTIONS (…)` says about how files are read.
 fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOptions> {
     let kind = FormatKind::stored_as(file_type);
@@ -488,7 +518,10 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
     let mut given: Vec<_> = given.iter().collect();
     given.sort();
     for (key, value) in given {
-        let name = key.strip_prefix("format.").unwrap_or(key);
+        let name = option_name(key);
+        if name == REFRESH {
+            continue;
+        }
         if ["allow_incomplete", "as_files"].contains(&name) {
             options.allow_incomplete = match value.to_lowercase().as_str() {
                 "true" => true,
@@ -503,7 +536,7 @@ fn options(file_type: &str, given: &HashMap<String, String>) -> Result<SourceOpt
             || !options.text.set(name, value)?
         {
             return Err(Error::usage(format!(
-                "option '{name}' is not known for {file_type}: expected {known}allow_incomplete"
+                "option '{name}' is not known for {file_type}: expected {known}allow_incomplete, refresh"
             )));
         }
     }
