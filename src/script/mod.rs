@@ -12,6 +12,7 @@ mod explained; // what was meant by a name that is not known
 mod interrupt; // statements that no one waits for
 mod pinned; // what a plan reads, kept as it is
 mod procedure; // what a script calls
+mod replay; // what was published beside the answer of a batch
 mod run; // one statement
 mod sinks; // tables that rows go to
 mod standing; // streams, materialized views, consoles

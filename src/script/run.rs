@@ -56,6 +56,7 @@ pub struct Script {
     pub(super) standing: Arc<StandingQueries>,
     pub(super) console: Option<Arc<dyn Console>>,
     pub(super) is_batch: bool,
+    pub(super) is_replay: bool,
 }
 
 /// What a statement answers.
@@ -97,7 +98,7 @@ impl Script {
         let standing = Arc::new(StandingQueries::default());
         let listed = Arc::new(ListStanding::new(&standing));
         session.context().register_udtf("standing_queries", listed);
-        let (keep, console, is_batch) = (Keep::Nothing, None, false);
+        let (keep, console, is_batch, is_replay) = (Keep::Nothing, None, false, false);
         Self {
             session,
             procedures,
@@ -109,6 +110,7 @@ impl Script {
             standing,
             console,
             is_batch,
+            is_replay,
         }
     }
 
@@ -122,6 +124,12 @@ impl Script {
     #[must_use]
     pub fn in_batch(self, is_batch: bool) -> Self {
         Self { is_batch, ..self }
+    }
+
+    /// The same script; in a replay, rows for files are compared with those that are there.
+    #[must_use]
+    pub fn in_replay(self, is_replay: bool) -> Self {
+        Self { is_replay, ..self }
     }
 
     /// The standing queries that statements have started.

@@ -104,6 +104,9 @@ impl Script {
         target: &FileTarget,
         options: QueryOptions,
     ) -> Result<StatementResult> {
+        if self.is_replay && reads_stream(&plan) {
+            return self.compare(plan, target).await;
+        }
         if self.is_batch || !reads_stream(&plan) {
             let (location, mode) = (&target.location, Mode::Append);
             return self.publish(plan, location, target.spec(), target.format, mode).await;

@@ -242,3 +242,41 @@ async fn what_files_cannot_take_is_refused_before_the_first_batch(
     assert_eq!((out.versions("out"), out.versions("other")), (0, 1));
     assert!(!Path::new(&out.location("out")).exists());
 }
+
+#[rstest]
+#[case::parquet("PARQUET", "", "")]
+#[case::directories("PARQUET", "PARTITIONED BY (i)", "")]
+#[case::csv("CSV", "", ", 'delimiter' ';'")]
+#[case::json("JSON", "", "")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_compares_what_is_published_with_the_batch(
+    #[case] kind: &str,
+    #[case] keys: &str,
+    #[case] options: &str,
+) {
+    let (folder, out) = (tempfile::tempdir().unwrap(), Out::new(false));
+    let (location, input) = (out.location("out"), input(folder.path(), 6));
+    let table = sink(kind, &location, options).replace("LOCATION", &format!("{keys} LOCATION"));
+    let text = format!("{TABLE} {table}; INSERT INTO out SELECT k, x, t, i FROM s WHERE x > 0.2");
+    let set = [("in", input.as_str())];
+    let (standing, _) = script_on(out.stores(), false);
+    rows(&standing, &text, &set).await.unwrap();
+    standing.standing().finish(None).await.unwrap();
+    let versions = out.versions("out");
+    let replay = async || {
+        let (script, _) = script_on(out.stores(), true);
+        rows(&script.in_replay(true), &text, &set).await
+    };
+    replay().await.unwrap();
+    assert_eq!(out.versions("out"), versions, "a replay writes nothing");
+    fs::write(
+        folder.path().join("more.json"),
+        "{\"k\": \"a 1\", \"i\": 1, \"x\": 0.9, \"t\": 7}\n",
+    )
+    .unwrap();
+    let error = replay().await.unwrap_err();
+    assert_eq!(error.kind().exit_code(), 65, "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let expected = "it has 7 rows, 0 of them are not in the answer, and 1 of the 8 rows of the answer are not in it";
+    assert!(cause.ends_with(expected), "{cause}");
+}

@@ -68,6 +68,10 @@ pub(crate) struct ScriptFlags {
     #[arg(long, hide_short_help = true)]
     pub batch: bool,
 
+    /// With --batch: compare what standing queries have put into files with the answer of the batch
+    #[arg(long, requires = "batch", hide_short_help = true)]
+    pub replay: bool,
+
     /// Stop standing queries this long after the last statement; default: when their sources end
     #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
     pub run_for: Option<Duration>,
@@ -196,7 +200,8 @@ pub(super) fn start(context: &Context, flags: &ScriptFlags) -> Result<Script> {
     let watch = Arc::clone(&context.watch);
     let script = Script::new(&session, procedures, mode, arguments, watch);
     let console = Arc::new(Batches { context: context.clone() });
-    Ok(script.keeping(context.flags.keep()).showing(console).in_batch(flags.batch))
+    let script = script.keeping(context.flags.keep()).showing(console);
+    Ok(script.in_batch(flags.batch).in_replay(flags.replay))
 }
 
 /// What a statement has printed.
