@@ -64,7 +64,8 @@ for what, statement in {
     compare(what, ("pleiad", ours("sql", "-c", statement)), ("duckdb", theirs(statement)))
 
 def remove():
-    shutil.rmtree(f"{directory}/out", ignore_errors=True)
+    for name in ("out", "theirs"):
+        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
     for name in ("ours.parquet", "theirs.parquet"):
         if os.path.exists(f"{directory}/{name}"):
             os.remove(f"{directory}/{name}")
@@ -75,6 +76,13 @@ compare(
     ("duckdb", theirs(f"COPY (FROM '{file}') TO '{directory}/theirs.parquet' (FORMAT parquet, COMPRESSION zstd)")),
     before=remove,
 )
-compare("partition --preset v1", ("pleiad", ours("partition", file, f"{directory}/out", "--preset", "v1")), before=remove)
+cell = "(least(floor(ra / 22.5), 15) * 10 + least(floor((dec + 90) / 18), 9))::INT"
+blocks = f"COPY (SELECT *, {cell} AS block FROM '{file}') TO '{directory}/theirs' (FORMAT parquet, PARTITION_BY (block), COMPRESSION zstd)"
+compare(
+    "partition --preset v1",
+    ("pleiad", ours("partition", file, f"{directory}/out", "--preset", "v1")),
+    ("duckdb", theirs(blocks)),
+    before=remove,
+)
 remove()
 PYTHON

@@ -16,6 +16,7 @@ use pleiad_core::records::Record;
 
 use super::format::CsvLines;
 use super::values::{self, Seen};
+use super::{numbers, times};
 use crate::error::{Error, Result};
 use crate::table::types::type_name;
 
@@ -107,19 +108,19 @@ impl Values {
             }
             Self::Cast(values, _) => values.append_value(value),
             Self::Int64(values) => {
-                return values::int64(value).map(|v| values.append_value(v)).is_some();
+                return numbers::int64(value).map(|v| values.append_value(v)).is_some();
             }
             Self::Float64(values) => {
-                return values::float64(value, decimal).map(|v| values.append_value(v)).is_some();
+                return numbers::float64(value, decimal).map(|v| values.append_value(v)).is_some();
             }
             Self::Boolean(values) => {
                 return values::boolean(value).map(|v| values.append_value(v)).is_some();
             }
             Self::Date(values) => {
-                return values::date(value).map(|v| values.append_value(v)).is_some();
+                return times::date(value).map(|v| values.append_value(v)).is_some();
             }
             Self::Micros(values) => {
-                return values::micros(value).map(|v| values.append_value(v)).is_some();
+                return times::micros(value).map(|v| values.append_value(v)).is_some();
             }
         }
         true

@@ -3,6 +3,8 @@
 pub(crate) mod options; // what a user says of text files
 pub(crate) mod format; // how one file is read
 pub(crate) mod bytes; // the text of a file: decompressed, decoded
+mod numbers; // numbers as text writes them
+mod times; // dates and times as text writes them
 pub(crate) mod values; // the type that holds a column of text
 mod ecsv; // the header of ECSV
 mod header; // whether the first line is one

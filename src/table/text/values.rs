@@ -15,9 +15,10 @@
 //! not text do not count. An empty value is NULL and says nothing. The [words for NULL](NULLS) are NULL
 //! in columns that are not text. A column without values is `Null`, which its reader takes for text.
 
-use std::cmp::Ordering;
-
 use arrow::datatypes::{DataType, TimeUnit};
+
+use super::numbers::{Plain, float64, int64, long_float64, not_finite, prints_again, rounds_to};
+use super::times::{date, is_year, micros};
 
 /// Words for NULL, in columns that are not text.
 pub(crate) const NULLS: [&str; 5] = ["NULL", "null", "NA", "N/A", "\\N"];
@@ -303,78 +304,6 @@ impl Seen {
     }
 }
 
-/// A number of at most 18 digits, as most files hold them: neither `+` nor an exponent.
-#[derive(Clone, Copy)]
-struct Plain {
-    is_negative: bool,
-    /// Its digits as an integer.
-    number: u64,
-    /// Digits before the point.
-    whole: usize,
-    /// Whether there is a point, and the digits behind it.
-    point: bool,
-    fraction: usize,
-}
-
-impl Plain {
-    #[inline]
-    fn of(value: &str, decimal: u8) -> Option<Self> {
-        let unsigned = value.strip_prefix('-');
-        let written = unsigned.unwrap_or(value).as_bytes();
-        if written.len() > 19 {
-            return None;
-        }
-        let (mut number, mut point, mut rest) = (0_u64, None, written);
-        while let Some((byte, behind)) = rest.split_first() {
-            let digit = byte.wrapping_sub(b'0');
-            if digit < 10 {
-                if let Some((digits, behind)) = rest.split_first_chunk()
-                    && let Some(eight) = eight_digits(*digits)
-                {
-                    (number, rest) = (number * 100_000_000 + eight, behind);
-                    continue;
-                }
-                number = number * 10 + u64::from(digit);
-            } else if *byte == decimal && point.is_none() {
-                point = Some(written.len() - rest.len());
-            } else {
-                return None;
-            }
-            rest = behind;
-        }
-        let (whole, fraction) = match point {
-            Some(point) => (point, written.len() - point - 1),
-            None => (written.len(), 0),
-        };
-        (1..=18).contains(&(whole + fraction)).then_some(Self {
-            is_negative: unsigned.is_some(),
-            number,
-            whole,
-            point: point.is_some(),
-            fraction,
-        })
-    }
-
-    /// The double that is nearest, if a division of two numbers that doubles hold gives it: that is rounded
-    /// once (W. D. Clinger 1990, doi:10.1145/93548.93557).
-    #[inline]
-    fn double(&self) -> Option<f64> {
-        if self.number > 1 << f64::MANTISSA_DIGITS {
-            return None;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a double holds both")]
-        let number = self.number as f64 / POWERS_OF_TEN[self.fraction] as f64;
-        Some(if self.is_negative { -number } else { number })
-    }
-
-    /// The integer, if there is no point.
-    #[inline]
-    fn integer(&self) -> Option<i64> {
-        let number = self.number.cast_signed();
-        (!self.point).then_some(if self.is_negative { -number } else { number })
-    }
-}
-
 /// The most digits of an integer with `+`: longer ones are telephone numbers.
 const MAX_PLUS_DIGITS: usize = 6;
 
@@ -392,71 +321,6 @@ fn integer(value: &str, digits: usize) -> Option<u16> {
         Err(_) if digits <= usize::from(MAX_DIGITS) => Some(HUGE),
         Err(_) => None,
     }
-}
-
-/// The number that eight digits are.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    let bytes = u64::from_le_bytes(text);
-    let digits = bytes.wrapping_sub(0x3030_3030_3030_3030);
-    // A byte below `0` borrows, one above `9` carries: each into its highest bit.
-    if (bytes.wrapping_add(0x4646_4646_4646_4646) | digits) & 0x8080_8080_8080_8080 != 0 {
-        return None;
-    }
-    let pairs = digits.wrapping_mul(10).wrapping_add(digits >> 8);
-    let [first, second] = [0, 16].map(|shift| (pairs >> shift) & 0x0000_00FF_0000_00FF);
-    let first = first.wrapping_mul(0x000F_4240_0000_0064);
-    let second = second.wrapping_mul(0x0000_2710_0000_0001);
-    Some(first.wrapping_add(second) >> 32)
-}
-
-const POWERS_OF_TEN: [u64; 19] = {
-    let (mut powers, mut power) = ([1; 19], 1);
-    while power < powers.len() {
-        powers[power] = powers[power - 1] * 10;
-        power += 1;
-    }
-    powers
-};
-
-/// Whether a double is `number` with `places` digits behind the point if it is rounded to them. `None` for
-/// what is not computed with integers, and between two numbers.
-fn rounds_to(double: f64, number: u64, places: usize) -> Option<bool> {
-    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
-    let bits = double.to_bits() & !(1 << 63);
-    let exponent = u32::try_from(bits >> FRACTION_BITS).ok().filter(|exponent| *exponent > 0)?;
-    let mantissa = (bits & ((1 << FRACTION_BITS) - 1)) | (1 << FRACTION_BITS);
-    // The double is the mantissa, divided so many times by two.
-    let halvings =
-        (1023 + FRACTION_BITS).checked_sub(exponent).filter(|n| (1..=126).contains(n))?;
-    let scaled = u128::from(mantissa) * u128::from(*POWERS_OF_TEN.get(places)?);
-    let (rounded, half) = (scaled >> halvings, 1_u128 << (halvings - 1));
-    match (scaled & ((half << 1) - 1)).cmp(&half) {
-        Ordering::Less => Some(rounded == u128::from(number)),
-        Ordering::Equal => None,
-        Ordering::Greater => Some(rounded + 1 == u128::from(number)),
-    }
-}
-
-/// Whether the nearest double has the digits that are written.
-fn prints_again(value: &str, places: usize, exponent: Option<&str>, decimal: u8) -> bool {
-    let plain = value.trim_start_matches('+').replace(char::from(decimal), ".");
-    let Ok(number) = plain.parse::<f64>() else { return false };
-    let digits = |text: &str| -> String {
-        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-        let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-        digits.trim_start_matches('0').to_owned()
-    };
-    let printed = match exponent {
-        // What is halfway between two such numbers may be printed as either.
-        None if digits(&number.to_string()) == digits(&plain) => return true,
-        None => format!("{number:.places$}"),
-        Some(_) => {
-            let significant = digits(&plain).len();
-            format!("{number:.*e}", significant.saturating_sub(1))
-        }
-    };
-    digits(&printed) == digits(&plain)
 }
 
 /// `48,8566`: digits, a comma, digits.
@@ -483,19 +347,6 @@ pub(crate) fn is_null_word(value: &str) -> bool {
     matches!(value.as_bytes().first(), Some(b'N' | b'n' | b'\\')) && NULLS.contains(&value)
 }
 
-/// The words for what no digits say.
-fn not_finite(value: &str) -> Option<f64> {
-    let number = match value.len() {
-        3 | 8 => value.to_ascii_lowercase(),
-        _ => return None,
-    };
-    match (number.as_str(), value) {
-        ("nan", "nan" | "NaN" | "NAN") => Some(f64::NAN),
-        ("inf" | "infinity", _) => Some(f64::INFINITY),
-        _ => None,
-    }
-}
-
 /// `true` or `false`.
 pub(crate) fn boolean(value: &str) -> Option<bool> {
     if value.eq_ignore_ascii_case("true") {
@@ -504,103 +355,12 @@ pub(crate) fn boolean(value: &str) -> Option<bool> {
     value.eq_ignore_ascii_case("false").then_some(false)
 }
 
-/// An integer as [`Seen`] takes one.
-#[inline]
-pub(crate) fn int64(value: &str) -> Option<i64> {
-    match Plain::of(value, b'.').and_then(|plain| plain.integer()) {
-        Some(number) => Some(number),
-        None => value.parse().ok(),
-    }
-}
-
-/// A double as [`Seen`] takes one.
-#[inline]
-pub(crate) fn float64(value: &str, decimal: u8) -> Option<f64> {
-    match Plain::of(value, decimal).and_then(|plain| plain.double()) {
-        Some(number) => Some(number),
-        None => long_float64(value, decimal),
-    }
-}
-
-fn long_float64(value: &str, decimal: u8) -> Option<f64> {
-    match decimal {
-        b'.' => value.parse().ok(),
-        _ if value.contains('.') => None,
-        _ => value.replace(char::from(decimal), ".").parse().ok(),
-    }
-}
-
-/// The days of a date since 1970.
-pub(crate) fn date(value: &str) -> Option<i32> {
-    days(value.as_bytes().try_into().ok()?)
-}
-
-/// The days since 1970 of a date of the Gregorian calendar, as `2024-02-29`.
-fn days(text: &[u8; 10]) -> Option<i32> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
-    let [century, of_century] = [two_digits(y1, y2)?, two_digits(y3, y4)?];
-    let [year, month, day] = [century * 100 + of_century, two_digits(m1, m2)?, two_digits(d1, d2)?];
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 => 28 + i32::from(is_leap),
-        _ => return None,
-    };
-    if !(1..=length).contains(&day) {
-        return None;
-    }
-    // Years begin in March, so that a leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(year * 365 + leap_days + of_year - 719_468)
-}
-
-fn two_digits(tens: u8, ones: u8) -> Option<i32> {
-    let [tens, ones] = [tens, ones].map(|byte| byte.wrapping_sub(b'0'));
-    (tens < 10 && ones < 10).then(|| i32::from(tens) * 10 + i32::from(ones))
-}
-
-/// The microseconds of a time since 1970.
-pub(crate) fn micros(value: &str) -> Option<i64> {
-    let (day, clock) = value.as_bytes().split_first_chunk::<10>()?;
-    let (&[b'T' | b' ', h1, h2, b':', m1, m2], rest) = clock.split_first_chunk::<6>()? else {
-        return None;
-    };
-    let ([s1, s2], fraction) = match rest {
-        [] => ([b'0'; 2], &[][..]),
-        [b':', s1, s2] => ([*s1, *s2], &[][..]),
-        [b':', s1, s2, b'.', fraction @ ..] if !fraction.is_empty() => ([*s1, *s2], fraction),
-        _ => return None,
-    };
-    let below = |limit: i32, number: Option<i32>| number.filter(|number| *number < limit);
-    let hours = below(24, two_digits(h1, h2))?;
-    let minutes = below(60, two_digits(m1, m2))?;
-    let seconds = below(60, two_digits(s1, s2))?;
-    if fraction.len() > 6 || !fraction.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let digit = |place: usize| fraction.get(place).map_or(0, |byte| i64::from(byte - b'0'));
-    let fraction = (0..6).fold(0, |number, place| number * 10 + digit(place));
-    let of_day = i64::from((hours * 60 + minutes) * 60 + seconds);
-    Some((i64::from(days(day)?) * 86_400 + of_day) * 1_000_000 + fraction)
-}
-
 fn time(value: &str) -> Option<u16> {
     date(value).map(|_| DATE).or_else(|| micros(value).map(|_| TIMESTAMP))
 }
 
-/// Whether four digits and a `-` come first.
-fn is_year(value: &str) -> bool {
-    let first = value.as_bytes().first_chunk::<5>();
-    first.is_some_and(|[year @ .., dash]| *dash == b'-' && year.iter().all(u8::is_ascii_digit))
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow::compute::kernels::cast_utils::Parser;
-    use arrow::datatypes::Date32Type;
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -689,16 +449,6 @@ mod tests {
         assert_eq!(both("9007199254740993", "0.25"), DataType::Decimal128(18, 2));
     }
 
-    /// Seconds from `date -u -d TEXT +%s`.
-    #[rstest]
-    #[case("1970-01-01 00:00", 0)]
-    #[case("2024-02-29 12:30", 1_709_209_800_000_000)]
-    #[case("2024-02-29T12:30:01.5", 1_709_209_801_500_000)]
-    #[case("1969-12-31 23:59:59.999999", -1)]
-    fn times_are_microseconds(#[case] text: &str, #[case] expected: i64) {
-        assert_eq!(micros(text), Some(expected));
-    }
-
     proptest! {
         /// What printers of doubles write is a double again: shortest, %.17g, %.18e, any %.nf.
         #[test]
@@ -736,29 +486,6 @@ mod tests {
             }
         }
 
-        /// Numbers are those of the standard library, to the bit.
-        #[test]
-        fn plain_numbers_are_read(
-            value in prop_oneof![
-                "-?[0-9]{0,19}[.]?[0-9]{0,19}",
-                "[-+]?[0-9]{1,16}[.][0-9]{1,6}",
-                "[-+]?[0-9.e]{0,9}",
-                (0_u64..1 << 54, 0_usize..20).prop_map(|(number, places)| {
-                    let digits = format!("{number:0places$}");
-                    let (whole, fraction) = digits.split_at(digits.len() - places);
-                    format!("{whole}.{fraction}")
-                }),
-                any::<f64>().prop_map(|number| number.to_string()),
-                any::<i64>().prop_map(|number| number.to_string()),
-            ],
-        ) {
-            let expected = value.parse::<f64>().ok().map(f64::to_bits);
-            prop_assert_eq!(float64(&value, b'.').map(f64::to_bits), expected, "{}", value);
-            let comma = value.replace('.', ",");
-            prop_assert_eq!(float64(&comma, b',').map(f64::to_bits), expected, "{}", comma);
-            prop_assert_eq!(int64(&value), value.parse().ok(), "{}", value);
-        }
-
         /// What is looked at while it is read is as if it had been looked at before.
         #[test]
         fn a_value_that_is_read_is_looked_at(
@@ -784,20 +511,6 @@ mod tests {
             prop_assert_eq!(read, float64(value, decimal).map(f64::to_bits), "{}", value);
             prop_assert_eq!(time.micros(value, decimal), micros(value), "{}", value);
             prop_assert_eq!([integer, double, time], [expected; 3], "{}", value);
-        }
-
-        #[test]
-        fn eight_digits_are_a_number(text in prop_oneof!["[0-9]{8}", "[0-9]{3,7}[!-~]{1,5}"]) {
-            let Ok(bytes) = <[u8; 8]>::try_from(text.as_bytes()) else { return Ok(()) };
-            let expected = bytes.iter().all(u8::is_ascii_digit).then(|| text.parse().unwrap());
-            prop_assert_eq!(eight_digits(bytes), expected, "{}", text);
-        }
-
-        /// Dates are those of another reader.
-        #[test]
-        fn dates_are_days(year in 0_u32..10_000, month in 0_u32..14, day in 0_u32..33) {
-            let text = format!("{year:04}-{month:02}-{day:02}");
-            prop_assert_eq!(date(&text), Date32Type::parse(&text), "{}", text);
         }
 
         /// A type is only given if its reader takes the value.
