@@ -2,27 +2,44 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use tokio::time::sleep;
 
 use super::fed::{Piece, Pieces};
+use super::options::Listing;
 use crate::error::{Kind, Result};
 use crate::table::{Folder, FolderFile};
 
-/// Reads the file, or what is in the folder; then, unless that `ends` it, what is added, looking every
-/// `poll`.
-pub(super) async fn read(folder: Folder, poll: Duration, ends: bool, pieces: Pieces) -> Result<()> {
+/// Reads the file, or what is in the folder; then, unless that `ends` it, what is added, as `listing` says.
+pub(super) async fn read(
+    folder: Folder,
+    listing: Listing,
+    ends: bool,
+    pieces: Pieces,
+) -> Result<()> {
     if let Some(file) = folder.file().await? {
         return text(&file, &pieces).await;
     }
     let mut seen: HashMap<String, FolderFile> = HashMap::new();
-    let mut has_failed = false;
+    let (mut has_failed, mut is_old_said) = (false, false);
     loop {
         match folder.files().await {
-            Ok(files) => {
+            Ok(mut files) => {
                 has_failed = false;
+                let old = drop_old(&mut files, listing.max_age);
+                if old > 0 && !std::mem::replace(&mut is_old_said, true) {
+                    let what = "are older than 'max_file_age' before the newest and are not read";
+                    pieces.bring(Piece::Warning(format!("{old} files {what}"))).await;
+                }
+                if !ends {
+                    let now = SystemTime::now();
+                    files.retain(|file| has_settled(file.modified(), now, listing.settle));
+                }
+                if listing.latest_first {
+                    files.reverse();
+                }
                 for file in files {
                     let known = seen.entry(file.name.clone());
                     new_or_changed(file, known, &pieces).await?;
@@ -39,8 +56,25 @@ pub(super) async fn read(folder: Folder, poll: Duration, ends: bool, pieces: Pie
             return Ok(());
         }
         pieces.bring(Piece::CaughtUp).await;
-        sleep(poll).await;
+        sleep(listing.poll.unwrap_or_default()).await;
     }
+}
+
+/// Leaves out the files that are so much older than the newest; how many they are.
+fn drop_old(files: &mut Vec<FolderFile>, max_age: Option<Duration>) -> usize {
+    let newest = files.iter().map(FolderFile::modified).max();
+    let Some(oldest) = newest.zip(max_age).and_then(|(newest, age)| newest.checked_sub(age)) else {
+        return 0;
+    };
+    let all = files.len();
+    files.retain(|file| file.modified() >= oldest);
+    all - files.len()
+}
+
+/// Whether a file that was last written at `modified` has been left alone since.
+fn has_settled(modified: SystemTime, now: SystemTime, settle: Duration) -> bool {
+    // One that comes from the future has nothing to wait for.
+    now.duration_since(modified).map_or(true, |age| age >= settle)
 }
 
 async fn new_or_changed(

@@ -11,7 +11,7 @@ use pleiad_core::records::Dialect;
 use super::decode::{CsvOptions, Format, OnError};
 use super::rate::Rate;
 use super::shared::Limits;
-use super::watermark::{Lateness, Nanos};
+use super::watermark::{Lateness, Nanos, Policy};
 use crate::error::{Error, Result};
 use crate::intervals;
 
@@ -47,6 +47,8 @@ pub struct QueryOptions {
     pub(crate) trigger: Trigger,
     /// What they show, if it is said.
     pub(crate) mode: Option<OutputMode>,
+    /// By which of several streams windows close.
+    pub(crate) policy: Policy,
 }
 
 impl QueryOptions {
@@ -68,12 +70,19 @@ impl QueryOptions {
     /// # Errors
     /// An option that is not known, or has another value than expected.
     pub fn new(what: &str, given: &BTreeMap<String, String>) -> Result<Self> {
-        let mut options = Self { trigger: Trigger::AtOnce, mode: None };
+        let mut options = Self { trigger: Trigger::AtOnce, mode: None, policy: Policy::Least };
         for (name, value) in given {
             match name.as_str() {
                 "trigger" => options.trigger = trigger(value)?,
                 "mode" => options.mode = Some(mode(value)?),
-                _ => return Err(unknown(name, what, "trigger, mode")),
+                "watermark_policy" => {
+                    options.policy = match value.to_lowercase().as_str() {
+                        "min" => Policy::Least,
+                        "max" => Policy::Greatest,
+                        _ => return Err(wrong(name, value, "min or max")),
+                    }
+                }
+                _ => return Err(unknown(name, what, "trigger, mode, watermark_policy")),
             }
         }
         Ok(options)
@@ -101,11 +110,24 @@ fn trigger(value: &str) -> Result<Trigger> {
 
 /// What a stream may say, what one of CSV, and what a clock.
 const OF_STREAMS: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, \
-                          buffer, max_files, max_bytes, poll";
+                          buffer, max_files, max_bytes, poll, settle, latest_first, max_file_age";
 const OF_CSV: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, on_error, on_close, buffer, \
-                      max_files, max_bytes, poll, delimiter, has_header";
+                      max_files, max_bytes, poll, settle, latest_first, max_file_age, delimiter, has_header";
 const OF_RATES: &str = "event_time, watermark, idle_timeout, idle_close, max_ahead, buffer, max_bytes, \
                         rows_per_second, rows, start";
+
+/// Which files of a folder are read, and when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Listing {
+    /// How often the folder is listed, if it is said.
+    pub(super) poll: Option<Duration>,
+    /// How long a file must have been left alone.
+    pub(super) settle: Duration,
+    /// Whether of those that are there the newest comes first.
+    pub(super) latest_first: bool,
+    /// How much older than the newest file one may be.
+    pub(super) max_age: Option<Duration>,
+}
 
 /// How the lines of a stream are read.
 #[derive(Clone, Debug)]
@@ -118,8 +140,8 @@ pub(super) struct StreamOptions {
     pub(super) buffer: usize,
     /// What a batch takes at most.
     pub(super) limits: Limits,
-    /// How often a folder is listed.
-    pub(super) poll: Option<Duration>,
+    /// Which files of a folder are read, and when.
+    pub(super) listing: Listing,
     /// Of a clock, how many rows come.
     pub(super) rate: Rate,
     /// The column, or the expression, that is the time of a row.
@@ -151,7 +173,7 @@ impl StreamOptions {
             ends: false,
             buffer: 64 << 20,
             limits: Limits::default(),
-            poll: None,
+            listing: Listing::default(),
             rate: Rate { per_second: 1, rows: None, start: None },
             event_time: None,
             lateness: None,
@@ -186,7 +208,10 @@ impl StreamOptions {
                 "buffer" => options.buffer = size(name, value)?,
                 "max_files" => options.limits.files = Some(number(name, value)?),
                 "max_bytes" => options.limits.bytes = Some(size(name, value)?),
-                "poll" => options.poll = Some(time(name, value)?),
+                "poll" => options.listing.poll = Some(time(name, value)?),
+                "settle" => options.listing.settle = time(name, value)?,
+                "latest_first" => options.listing.latest_first = truth(name, value)?,
+                "max_file_age" => options.listing.max_age = Some(time(name, value)?),
                 "rows_per_second" => options.rate.per_second = number(name, value)?,
                 "rows" => options.rate.rows = Some(number(name, value)?),
                 "start" => {
@@ -202,11 +227,7 @@ impl StreamOptions {
                         delimiter.map_err(|_unlike| wrong(name, value, crate::table::DELIMITER))?;
                     csv.dialect = Dialect { delimiter, ..csv.dialect };
                 }
-                _ => {
-                    let header = value.to_lowercase().parse();
-                    csv.has_header =
-                        header.map_err(|_unlike| wrong(name, value, "true or false"))?;
-                }
+                _ => csv.has_header = truth(name, value)?,
             }
         }
         options.lateness = match (delay, idle.or(close)) {
@@ -231,6 +252,11 @@ impl StreamOptions {
         }
         Ok(options)
     }
+}
+
+fn truth(name: &str, value: &str) -> Result<bool> {
+    let truth = value.to_lowercase().parse();
+    truth.map_err(|_unlike| wrong(name, value, "true or false"))
 }
 
 fn time(name: &str, value: &str) -> Result<Duration> {

@@ -27,6 +27,7 @@ use super::decode::{BadLine, Decoder};
 use super::event_time::{EventTime, Times};
 use super::fed::{Fed, Piece};
 use super::lines::{Lines, ranges};
+use super::options::Listing;
 use super::rate::{Rate, Ticks};
 use super::shared::{Buffer, Chunk};
 use super::{folder, server_events};
@@ -150,8 +151,8 @@ pub(super) struct Reader {
     pub(super) stores: Arc<Stores>,
     /// Whether what is there now is all.
     pub(super) ends: bool,
-    /// How often a folder is listed, if that is said.
-    pub(super) poll: Option<Duration>,
+    /// Which files of a folder are read, and when.
+    pub(super) listing: Listing,
     pub(super) rate: Rate,
     /// Whether it has warned of a line that cannot be read.
     pub(super) has_warned: Cell<bool>,
@@ -165,8 +166,9 @@ impl Reader {
             Place::Files(location) => {
                 let folder = Folder::open(&self.stores, location)?;
                 let every = if folder.is_local() { LIST_EVERY } else { LIST_FAR_EVERY };
-                let every = self.poll.unwrap_or(every);
-                Some(Fed::begin(&self.buffer, |pieces| folder::read(folder, every, ends, pieces)))
+                let poll = Some(self.listing.poll.unwrap_or(every));
+                let listing = Listing { poll, ..self.listing };
+                Some(Fed::begin(&self.buffer, |pieces| folder::read(folder, listing, ends, pieces)))
             }
             Place::Events(address) => {
                 let address = address.clone();

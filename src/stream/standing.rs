@@ -187,7 +187,7 @@ impl StandingQueries {
             stop: stopped,
             observer: start.observer,
             wanted,
-            watermark: sources.map(|sources| Watermark::new(&sources)),
+            watermark: sources.map(|sources| Watermark::new(&sources, start.options.policy)),
             late,
             tables,
             state,

@@ -144,9 +144,9 @@ impl StreamTable {
         // A directory is not closed as a connection is.
         let ends = self.is_batch || (self.options.ends && !place.is_replayed());
         let (stores, bad) = (Arc::clone(&self.stores), Arc::clone(&self.bad));
-        let StreamOptions { poll, rate, .. } = self.options.clone();
+        let StreamOptions { listing, rate, .. } = self.options.clone();
         let has_warned = Cell::default();
-        Reader { place, rows, buffer, bad, stores, ends, poll, rate, has_warned }.start()?;
+        Reader { place, rows, buffer, bad, stores, ends, listing, rate, has_warned }.start()?;
         Ok(cursor)
     }
 }

@@ -1,6 +1,7 @@
 //! The watermark: how far the time of the rows has come.
 //!
-//! `W(b) = max(W(b-1), newest time read up to batch b - delay)`, of several sources the least. In batch b rows
+//! `W(b) = max(W(b-1), newest time read up to batch b - delay)`, of several sources the least, or the
+//! greatest if the query says so. In batch b rows
 //! are late by W(b-1) and windows close by W(b): with one value for both a row could be late for a window that
 //! closes with it. The watermark never goes back, and no clock but that of the rows moves it.
 //!
@@ -24,6 +25,16 @@ pub(super) struct Lateness {
     pub(super) idle: Duration,
     /// How long all are silent until the open windows close.
     pub(super) close: Option<Duration>,
+}
+
+/// Which of several sources counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// The slowest.
+    #[default]
+    Least,
+    /// The fastest.
+    Greatest,
 }
 
 /// What a batch has of one source.
@@ -51,6 +62,7 @@ struct Source {
 #[derive(Debug)]
 pub(super) struct Watermark {
     sources: Vec<Source>,
+    policy: Policy,
     before: Option<Nanos>,
     value: Option<Nanos>,
     /// Whether it was moved since a source was last heard of.
@@ -59,7 +71,7 @@ pub(super) struct Watermark {
 
 impl Watermark {
     /// Before the first batch of a query over these sources.
-    pub(super) fn new(sources: &[Lateness]) -> Self {
+    pub(super) fn new(sources: &[Lateness], policy: Policy) -> Self {
         let source = |lateness: &Lateness| Source {
             lateness: *lateness,
             newest: None,
@@ -68,7 +80,7 @@ impl Watermark {
             is_ended: false,
         };
         let sources = sources.iter().map(source).collect();
-        Self { sources, before: None, value: None, is_passed: false }
+        Self { sources, policy, before: None, value: None, is_passed: false }
     }
 
     /// By which rows are late: that of the batch before.
@@ -98,17 +110,18 @@ impl Watermark {
             self.is_passed &= !seen.has_rows;
         }
         let heard = |source: &&Source| !source.is_ended && !is_idle(source, at);
-        // A source of which no time is known holds the others back.
+        // No time is known of a source before its first row: less than any.
         let marks = self.sources.iter().filter(heard).map(|source| {
             let newest = source.newest?;
             Some(newest - source.lateness.delay)
         });
-        let least = match self.sources.iter().all(|source| source.is_ended) {
-            true => Some(END),
-            false => marks.min().flatten(),
+        let mark = match (self.sources.iter().all(|source| source.is_ended), self.policy) {
+            (true, _) => Some(END),
+            (false, Policy::Least) => marks.min().flatten(),
+            (false, Policy::Greatest) => marks.max().flatten(),
         };
         self.before = self.value;
-        self.value = self.value.max(least);
+        self.value = self.value.max(mark);
     }
 
     /// Nothing comes any more: every window closes.
@@ -170,8 +183,24 @@ mod tests {
     const ENDED: Seen = Seen { newest: None, has_rows: false, is_quiet: true, is_ended: true };
 
     #[test]
+    fn of_several_sources_the_slowest_counts_or_the_fastest() {
+        for (policy, expected) in [
+            (Policy::Least, [None, Some(90), Some(95)]),
+            (Policy::Greatest, [Some(90), Some(140), Some(140)]),
+        ] {
+            let mut watermark = Watermark::new(&[of(10), of(5)], policy);
+            let mut values = Vec::new();
+            for seen in [[newest(100), QUIET], [QUIET, newest(145)], [newest(105), QUIET]] {
+                watermark.advance(&seen, SECOND);
+                values.push(watermark.value());
+            }
+            assert_eq!(values, expected, "{policy:?}");
+        }
+    }
+
+    #[test]
     fn a_batch_has_two_values() {
-        let mut watermark = Watermark::new(&[of(10)]);
+        let mut watermark = Watermark::new(&[of(10)], Policy::Least);
         let mut values = Vec::new();
         for time in [100, 130, 90, -7, 131] {
             watermark.advance(&[newest(time)], SECOND);
@@ -190,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_slowest_source_counts_until_it_is_idle() {
-        let mut watermark = Watermark::new(&[of(0), of(3)]);
+        let mut watermark = Watermark::new(&[of(0), of(3)], Policy::Least);
         watermark.advance(&[newest(50), QUIET], SECOND);
         assert_eq!(watermark.value(), None);
         watermark.advance(&[newest(60), newest(20)], SECOND * 2);
@@ -206,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_source_that_has_more_to_read_is_not_idle() {
-        let mut watermark = Watermark::new(&[of(0), of(0)]);
+        let mut watermark = Watermark::new(&[of(0), of(0)], Policy::Least);
         let busy = Seen { is_quiet: false, ..QUIET };
         watermark.advance(&[newest(5), busy], SECOND);
         watermark.advance(&[newest(9), busy], SECOND * 60);
@@ -215,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_is_left_out_and_all_of_it_is_the_end() {
-        let mut watermark = Watermark::new(&[of(0), of(0)]);
+        let mut watermark = Watermark::new(&[of(0), of(0)], Policy::Least);
         watermark.advance(&[newest(5), newest(2)], SECOND);
         watermark.advance(&[QUIET, ENDED], SECOND);
         assert_eq!(watermark.value(), Some(5));
@@ -225,14 +254,14 @@ mod tests {
 
     #[test]
     fn one_silent_source_moves_nothing_unless_it_may_close() {
-        let mut watermark = Watermark::new(&[of(0)]);
+        let mut watermark = Watermark::new(&[of(0)], Policy::Least);
         watermark.advance(&[newest(5)], SECOND);
         watermark.advance(&[QUIET], SECOND * 100);
         assert_eq!((watermark.value(), watermark.next(SECOND * 100)), (Some(5), None));
         assert!(!watermark.is_silent(SECOND * 100));
 
         let closing = Lateness { close: Some(SECOND * 30), ..of(0) };
-        let mut watermark = Watermark::new(&[closing]);
+        let mut watermark = Watermark::new(&[closing], Policy::Least);
         watermark.advance(&[newest(5)], SECOND);
         assert_eq!(watermark.next(SECOND), Some(SECOND * 31));
         assert!(!watermark.is_silent(SECOND * 30) && watermark.is_silent(SECOND * 31));
@@ -248,7 +277,7 @@ mod tests {
         fn it_never_goes_back(
             batches in prop::collection::vec(prop::collection::vec((any::<bool>(), -50..50_i64), 3), 0..20)
         ) {
-            let mut watermark = Watermark::new(&[of(0), of(7), of(20)]);
+            let mut watermark = Watermark::new(&[of(0), of(7), of(20)], Policy::Least);
             for (at, batch) in batches.iter().enumerate() {
                 let seen = batch.iter().map(|(comes, time)| match comes {
                     true => newest(Nanos::from(*time)),

@@ -236,3 +236,48 @@ async fn a_server_that_floods_waits_for_the_query() {
     let expected = format!("{EVENTS} {EVENTS}");
     assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), [expected]);
 }
+
+/// Files of one row each, the first written `ages[0]` seconds ago, and so on.
+fn aged(folder: &std::path::Path, ages: &[u64]) {
+    for (number, age) in ages.iter().enumerate() {
+        let path = folder.join(format!("{number}.json"));
+        fs::write(&path, format!("{{\"i\": {number}}}\n")).unwrap();
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(*age);
+        fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+}
+
+#[rstest]
+#[case::oldest_first("", "2 | 0 | 1")]
+#[case::newest_first(", 'latest_first' 'true'", "1 | 0 | 2")]
+#[case::not_too_old(", 'max_file_age' '1 hour'", "0 | 1")]
+#[case::left_alone(", 'settle' '5 minutes'", "2 | 0")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_read_as_its_options_say(#[case] options: &str, #[case] expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    aged(folder.path(), &[1_000, 100, 10_000]);
+    let text = format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '${{in}}' \
+         OPTIONS ('max_files' '1', 'poll' '10 milliseconds'{options}); \
+         CREATE EXTERNAL TABLE console STORED AS CONSOLE LOCATION 'stdout'; INSERT INTO console SELECT i FROM s; \
+         CALL wait(drained => true); CALL stop(console)"
+    );
+    let (script, shown) = script(false);
+    rows(&script, &text, &[("in", folder.path().to_str().unwrap())]).await.unwrap();
+    let shown = shown.0.lock().unwrap();
+    let found: Vec<_> = shown.iter().map(|(_, _, rows)| rows.join(", ")).collect();
+    assert_eq!(found.join(" | "), expected);
+}
+
+/// A file that is left for later is read later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_still_written_is_read_when_it_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    aged(folder.path(), &[0]);
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '${in}' \
+                OPTIONS ('poll' '10 milliseconds', 'settle' '1 second'); \
+                CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s; CALL wait(drained => true)";
+    let (script, _) = script(false);
+    rows(&script, text, &[("in", folder.path().to_str().unwrap())]).await.unwrap();
+    until(&script, "FROM v", &["1"]).await;
+}

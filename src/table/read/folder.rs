@@ -1,6 +1,7 @@
 //! The files of a folder, each with what it was when it was listed: for who reads each of them once.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use object_store::{ListResult, ObjectMeta, ObjectStore};
 
@@ -95,6 +96,11 @@ impl FolderFile {
     /// If it is another file by now; if storage fails.
     pub(crate) async fn text(&self) -> Result<TextStream> {
         of_object(&self.objects, &self.meta, &self.name).await
+    }
+
+    /// When it was last written.
+    pub fn modified(&self) -> SystemTime {
+        self.meta.last_modified.into()
     }
 
     /// Whether `other`, of the same name, is another file.
