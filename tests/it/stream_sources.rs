@@ -236,3 +236,78 @@ async fn a_server_that_floods_waits_for_the_query() {
     let expected = format!("{EVENTS} {EVENTS}");
     assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), [expected]);
 }
+
+/// A server of lines that sends these bytes and then says nothing more; its location.
+fn says(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(&bytes).unwrap();
+        std::thread::park(); // it neither closes nor accepts another
+    });
+    location
+}
+
+fn counted(location: &str, options: &str) -> String {
+    format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '{location}' OPTIONS ({options}); \
+         CREATE MATERIALIZED VIEW v AS SELECT count(*), count(i), sum(i) FROM s"
+    )
+}
+
+/// The lines that are whole are there, half a line is not, and the query ends when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_hangs_in_a_line_holds_nothing_up() {
+    let location = says(b"{\"i\": 1}\n{\"i\": 2}\n{\"i\": 1000".to_vec());
+    let (script, _) = script(false);
+    rows(&script, &counted(&location, "'buffer' '1MiB'"), &[]).await.unwrap();
+    until(&script, "FROM v", &["2 2 3"]).await;
+    rows(&script, "CALL wait('100 milliseconds')", &[]).await.unwrap();
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), ["2 2 3"]);
+    rows(&script, "DROP MATERIALIZED VIEW v", &[]).await.unwrap();
+    assert!(rows(&script, "FROM standing_queries()", &[]).await.unwrap().is_empty());
+}
+
+/// Each line of garbage is a bad line of its own, and lines behind it are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_of_a_connection_is_bad_lines_and_no_more() {
+    let mut text = "\u{feff}{\"i\": 1}\r\n\n  \n{\"I\": 2}\n".as_bytes().to_vec(); // two rows
+    let bad: [&[u8]; 8] = [
+        b"\xff\xfe\x00\x01",
+        b"{\"i\": 4}{\"i\": 5}",
+        b"{\"i\":",
+        b"6}",
+        b"{\"i\": \"open",
+        b"[7]",
+        b"null",
+        b"GET / HTTP/1.1",
+    ];
+    for line in bad {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend(vec![b'x'; 17 << 20]); // longer than a line may be
+    text.extend_from_slice(b"\n{\"other\": 8, \"i\": 8}\n");
+    let location = says(text);
+    let (script, _) = script(false);
+    rows(&script, &counted(&location, "'buffer' '32MiB'"), &[]).await.unwrap();
+    until(&script, "SELECT sum(bad_lines) FROM standing_queries()", &["9"]).await;
+    until(&script, "FROM v", &["12 3 11"]).await;
+    let reasons = "SELECT count(*), count(DISTINCT position), min(length(reason)) > 0, max(length(line)) <= 1024 FROM s$bad";
+    assert_eq!(rows(&script, reasons, &[]).await.unwrap(), ["9 9 true true"]);
+}
+
+/// More lines than the buffer takes, as fast as they go: each is counted once, and none is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_floods_waits_for_the_query() {
+    const LINES: usize = 200_000;
+    let lines = "{\"i\": 1}\n".repeat(LINES).into_bytes();
+    let location = crate::support::stream::serve(lines, 10_000);
+    let (script, _) = script(false);
+    let text = counted(&location, "'buffer' '64KiB', 'on_close' 'end'");
+    rows(&script, &text, &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    let expected = format!("{LINES} {LINES} {LINES}");
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), [expected]);
+}
