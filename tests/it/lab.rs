@@ -6,7 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::cli::{outcome, pleiad};
-use crate::support::stream::{rows, script};
+use crate::support::stream::{rows, script_of_threads};
 
 /// What is run.
 const SCRIPTS: [&str; 22] = [
@@ -163,12 +163,12 @@ fn ending(script: &str) -> String {
     text
 }
 
-/// What the text of a script comes to in the end, over what is in `lab`.
-async fn answer(number: &str, text: &str, lab: &Path, is_batch: bool) -> Vec<String> {
+/// What the text of a script comes to in the end, over what is in `lab`; with so many threads, or in a batch.
+async fn answer(number: &str, text: &str, lab: &Path, threads: Option<usize>) -> Vec<String> {
     let places = ["iot", "bpm", "changes", "quotes", "out"];
     let places = places.map(|place| (place, lab.join(place).to_str().expect("UTF-8").to_owned()));
     let set = places.each_ref().map(|(place, path)| (*place, path.as_str()));
-    let (standing, shown) = script(is_batch);
+    let (standing, shown) = script_of_threads(threads.is_none(), threads.unwrap_or(2));
     if let Some((_, query)) = VIEWS.iter().find(|(view, _)| *view == number) {
         let text = text.split("CALL watch(").next().expect("a query");
         let text = format!("{text} CALL wait(drained => true); {query}");
@@ -177,9 +177,9 @@ async fn answer(number: &str, text: &str, lab: &Path, is_batch: bool) -> Vec<Str
     let mut last = rows(&standing, text, &set).await.expect(number);
     if number != "22" {
         let shown = shown.0.lock().expect("no panic");
-        let batches = shown.iter().map(|(_, _, rows)| rows.clone());
+        let mut batches = shown.iter().map(|(_, _, rows)| rows.clone());
         last = if text.contains("'mode' 'complete'") {
-            batches.last().unwrap_or_default()
+            batches.next_back().unwrap_or_default()
         } else if text.contains("'mode' 'update'") {
             let groups =
                 batches.flatten().map(|row| (row.split(' ').next().map(str::to_owned), row));
@@ -225,14 +225,15 @@ fn each_script_comes_to_its_batch_answer_however_lines_are_cut() {
     let runtime = tokio::runtime::Runtime::new().expect("threads");
     let config =
         ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(sizes in prop::collection::vec(20..250_usize, 1..6))| {
+    let sizes = prop::collection::vec(20..250_usize, 1..6);
+    proptest!(config, |(sizes in sizes, threads in prop::sample::select(vec![1, 4]))| {
         let (whole, parts) = (tempfile::tempdir()?, tempfile::tempdir()?);
         cut(lines.path(), whole.path(), parts.path(), &sizes);
         for script in SCRIPTS {
             let number = &script["sql/stream/".len()..][..2];
             let text = ending(script);
-            let expected = runtime.block_on(answer(number, &text, whole.path(), true));
-            let found = runtime.block_on(answer(number, &text, parts.path(), false));
+            let expected = runtime.block_on(answer(number, &text, whole.path(), None));
+            let found = runtime.block_on(answer(number, &text, parts.path(), Some(threads)));
             prop_assert!(!expected.is_empty(), "{}", script);
             prop_assert_eq!(found, expected, "{}", script);
         }
