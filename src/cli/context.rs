@@ -10,13 +10,14 @@ use clap::{ArgMatches, Args};
 use futures::Stream;
 
 use super::answer::Answer;
+use super::live::LiveLines;
 use super::output::{Output, OutputFlags};
 use super::progress::Progress;
 use super::results::Results;
 use super::resume_offer::ResumeOffer;
 use super::secrets::{HIDDEN, Secrets, names_secret, recorded_sql};
 use super::settings::{self, Master};
-use super::terminal::{Terminal, TerminalFlags};
+use super::terminal::{ProgressMode, Terminal, TerminalFlags};
 use super::{exit, process};
 use crate::report::Picture;
 use crate::session::{Session, SessionOptions};
@@ -259,12 +260,24 @@ impl Context {
         Results::open(&self.output)
     }
 
+    /// Lines on the terminal that follow standing queries, if it shows progress.
+    pub(super) fn live_lines(&self) -> Option<Arc<LiveLines>> {
+        let is_shown = self.terminal.progress() == ProgressMode::Bars;
+        is_shown.then(|| Arc::new(LiveLines::new(self.terminal.clone())))
+    }
+
     /// Prints a batch of a standing query.
     ///
     /// # Errors
     /// See [`Output::print_batch`].
     pub fn print_batch(&self, number: u64, rows: Answer) -> anyhow::Result<()> {
-        self.output.print_batch(number, rows)
+        match self.terminal.progress() {
+            ProgressMode::Bars => {
+                self.terminal.bars().suspend(|| self.output.print_batch(number, rows))
+            }
+            // No one may be kept from saying something by a pipe that is full.
+            ProgressMode::Lines | ProgressMode::Nothing => self.output.print_batch(number, rows),
+        }
     }
 
     /// Prints bytes as they come, in the place of an answer.

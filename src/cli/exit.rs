@@ -171,7 +171,17 @@ pub fn redacted(text: &str) -> String {
 }
 
 /// Parameters of a signed URL that let their reader in.
-const SIGNED: &[&str] = &["X-Amz-Signature=", "X-Amz-Credential=", "X-Amz-Security-Token="];
+const SIGNED: &[&str] = &[
+    "X-Amz-Signature=",
+    "X-Amz-Credential=",
+    "X-Amz-Security-Token=",
+    "token=",
+    "api_key=",
+    "apikey=",
+    "password=",
+    "secret=",
+    "sig=",
+];
 
 fn without_value(text: &str, name: &str) -> String {
     let mut parts = text.split(name);

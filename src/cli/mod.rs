@@ -17,6 +17,7 @@ pub mod logging; // log lines
 pub mod output; // where the answer of a command goes
 mod pager; // a program that shows long texts
 pub mod process; // threads and signals
+mod live; // a line a standing query
 pub mod progress; // bars and lines from events
 pub mod results; // an answer of several results
 mod resume_offer; // what Ctrl-C leaves to go on from

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
+use super::exit::redacted;
 use super::stages;
 use super::terminal::{ProgressMode, Terminal};
 use super::visible::visible_line;
@@ -47,10 +48,10 @@ impl Progress {
 impl Observer for Progress {
     fn report(&self, event: Event) {
         if let Event::Warning(message) = &event {
-            return self.terminal.warning(message);
+            return self.terminal.warning(&redacted(message));
         }
         if let Event::Note(message) = &event {
-            return self.terminal.note(message);
+            return self.terminal.note(&redacted(message));
         }
         let event = match event {
             Event::Stage { name, total, unit } => {

@@ -9,6 +9,8 @@ const WIDTH: f64 = 460.0;
 const SECOND: f64 = 660.0;
 const TOP: f64 = 56.0;
 const HEIGHT: f64 = 300.0;
+/// From a row of fields to the next.
+const ROW: f64 = HEIGHT + 80.0;
 
 /// A line of places, and what it is called.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,30 +28,55 @@ pub fn elbow(
     silhouette: Option<(&str, &[(f64, f64)])>,
 ) -> Picture {
     let one = |points: &[(f64, f64)]| [Curve { name: String::new(), points: points.to_vec() }];
-    let mut picture = sheet(title, silhouette.is_some());
-    field(&mut picture, LEFT, ("k", "cost"), &one(cost), Floor::Zero);
+    let mut picture = sheet(title, 1 + usize::from(silhouette.is_some()));
+    field(&mut picture, (LEFT, TOP), ("k", "cost"), &one(cost), Floor::Zero);
     if let Some((name, points)) = silhouette {
-        field(&mut picture, SECOND, ("k", name), &one(points), Floor::Data);
+        field(&mut picture, (SECOND, TOP), ("k", name), &one(points), Floor::Data);
     }
     picture
 }
 
 /// Cost over steps and movement over steps, a curve a model; `movement` on a logarithmic axis.
 pub fn steps(title: &str, cost: &[Curve], movement: &[Curve]) -> Picture {
-    let mut picture = sheet(title, true);
-    field(&mut picture, LEFT, ("step", "cost"), cost, Floor::Data);
+    let mut picture = sheet(title, 2);
+    field(&mut picture, (LEFT, TOP), ("step", "cost"), cost, Floor::Data);
     let logarithm = |curve: &Curve| {
         let above = curve.points.iter().filter(|(_, moved)| *moved > 0.0);
         Curve { points: above.map(|(x, y)| (*x, y.log10())).collect(), ..curve.clone() }
     };
     let movement: Vec<Curve> = movement.iter().map(logarithm).collect();
-    field(&mut picture, SECOND, ("step", "movement (powers of ten)"), &movement, Floor::Data);
+    field(
+        &mut picture,
+        (SECOND, TOP),
+        ("step", "movement (powers of ten)"),
+        &movement,
+        Floor::Data,
+    );
     picture
 }
 
-fn sheet(title: &str, two: bool) -> Picture {
-    let width = if two { SECOND + WIDTH + 90.0 } else { LEFT + WIDTH + 90.0 };
-    let mut picture = Picture::new(width, TOP + HEIGHT + 60.0);
+/// Several fields over the same axis, two in a row; those without a point are left out.
+pub fn panels(title: &str, x_name: &str, panels: &[(&str, Vec<Curve>)]) -> Picture {
+    let is_drawn =
+        |(_, curves): &&(&str, Vec<Curve>)| curves.iter().any(|curve| !curve.points.is_empty());
+    let drawn: Vec<_> = panels.iter().filter(is_drawn).collect();
+    let mut picture = sheet(title, drawn.len());
+    let mut place = (LEFT, TOP);
+    for (name, curves) in drawn {
+        field(&mut picture, place, (x_name, name), curves, Floor::Zero);
+        place = match place {
+            (LEFT, top) => (SECOND, top),
+            (_, top) => (LEFT, top + ROW),
+        };
+    }
+    picture
+}
+
+/// Room for so many fields, two in a row.
+fn sheet(title: &str, fields: usize) -> Picture {
+    let width = if fields > 1 { SECOND + WIDTH + 90.0 } else { LEFT + WIDTH + 90.0 };
+    let more_rows = (1..fields.div_ceil(2)).map(|_| ROW).sum::<f64>();
+    let mut picture = Picture::new(width, TOP + HEIGHT + 60.0 + more_rows);
     picture.words((LEFT, 24.0), "start", title);
     picture
 }
@@ -63,7 +90,7 @@ enum Floor {
 
 fn field(
     picture: &mut Picture,
-    left: f64,
+    (left, top): (f64, f64),
     (x_name, y_name): (&str, &str),
     curves: &[Curve],
     floor: Floor,
@@ -80,7 +107,7 @@ fn field(
     } else {
         (low - room, high + room)
     };
-    let axes = Axes { left, top: TOP, width: WIDTH, height: HEIGHT, x, y };
+    let axes = Axes { left, top, width: WIDTH, height: HEIGHT, x, y };
     axes.draw_whole(picture, x_name, y_name);
     for (index, curve) in curves.iter().enumerate() {
         let colour = if curves.len() == 1 { "#3b6ea5".to_owned() } else { colour(index) };

@@ -4,7 +4,7 @@ mod axes; // a box with round numbers
 mod bars; // shares of clusters, and how often values occur
 mod block_bars; // rows of blocks as bars
 mod braille; // a picture drawn with text
-mod curves; // costs over k and over steps
+mod curves; // costs over k and over steps, streams over time
 mod mollweide; // the whole sky on an ellipse
 mod nearest; // distances of nearest rows
 mod picture; // elements, as SVG
@@ -13,7 +13,7 @@ mod sky_map; // blocks on the sky
 
 pub use bars::{PartitionShares, histogram, partition_shares};
 pub use block_bars::block_bars;
-pub use curves::{Curve, elbow, steps};
+pub use curves::{Curve, elbow, panels, steps};
 pub use mollweide::mollweide;
 pub use nearest::{nearest, short};
 pub use picture::Picture;

@@ -29,7 +29,7 @@ use super::statements::Statement;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::session::Session;
-use crate::stream::{Console, StandingQueries};
+use crate::stream::{Console, Follower, StandingQueries};
 use crate::table::{ExternalTables, FormatKind, Guesses, Keep, Mode, format};
 
 /// The query of `SHOW TABLES`.
@@ -55,6 +55,7 @@ pub struct Script {
     interruptible: Arc<Interruptible>,
     pub(super) standing: Arc<StandingQueries>,
     pub(super) console: Option<Arc<dyn Console>>,
+    pub(super) follower: Option<Arc<dyn Follower>>,
     pub(super) is_batch: bool,
     pub(super) is_replay: bool,
 }
@@ -98,7 +99,8 @@ impl Script {
         let standing = Arc::new(StandingQueries::default());
         let listed = Arc::new(ListStanding::new(&standing));
         session.context().register_udtf("standing_queries", listed);
-        let (keep, console, is_batch, is_replay) = (Keep::Nothing, None, false, false);
+        let (keep, console, follower) = (Keep::Nothing, None, None);
+        let (is_batch, is_replay) = (false, false);
         Self {
             session,
             procedures,
@@ -109,6 +111,7 @@ impl Script {
             interruptible,
             standing,
             console,
+            follower,
             is_batch,
             is_replay,
         }
@@ -118,6 +121,12 @@ impl Script {
     #[must_use]
     pub fn showing(self, console: Arc<dyn Console>) -> Self {
         Self { console: Some(console), ..self }
+    }
+
+    /// The same script; `follower` is told of each batch of its standing queries.
+    #[must_use]
+    pub fn followed(self, follower: Option<Arc<dyn Follower>>) -> Self {
+        Self { follower, ..self }
     }
 
     /// The same script; in a batch, tables without an end are read once as they are.

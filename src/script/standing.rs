@@ -151,8 +151,8 @@ impl Script {
         plan: LogicalPlan,
         options: QueryOptions,
     ) -> Start<'a> {
-        let observer = Arc::clone(&self.watch);
-        Start { name, session: &self.session, plan, options, observer }
+        let (observer, follower) = (Arc::clone(&self.watch), self.follower.clone());
+        Start { name, session: &self.session, plan, options, observer, follower }
     }
 
     /// `CALL wait`, `watch` or `stop`; nothing if it is another procedure.

@@ -7,7 +7,7 @@
 //! | DISTINCT, or GROUP BY without a function | yes: groups that were not there | yes | yes |
 //! | with an aggregate, plain above it | no | yes: the groups that a batch touched | yes |
 //! | the same over a window of a stream with a watermark | yes: each group when it is complete | yes | yes |
-//! | ORDER BY, LIMIT, a join or another aggregate above it | no | no | yes |
+//! | ORDER BY, LIMIT, OVER (…), a join or another aggregate above it | no | no | yes |
 
 use datafusion::common::JoinType;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
@@ -174,7 +174,8 @@ pub(super) fn mode(
         match unmarked {
             _ if grouped.joins_streams => {
                 return Err(Error::usage(
-                    "mode append shows a row once and for good, but a row that comes may match rows of any window                      that came before: use 'mode' 'complete', or 'update' for the groups that a batch touched",
+                    "mode append shows a row once and for good, but a row that comes may match rows of any window \
+                     that came before: use 'mode' 'complete', or 'update' for the groups that a batch touched",
                 ));
             }
             _ if !grouped.closes => {
@@ -195,8 +196,8 @@ pub(super) fn mode(
     match is_group_by_group(above, true) {
         true => Ok(()),
         false => Err(Error::usage(format!(
-            "mode {word} shows {shows}, but ORDER BY, LIMIT, a join or a second aggregate above them can change \
-             others: use 'mode' 'complete'"
+            "mode {word} shows {shows}, but ORDER BY, LIMIT, OVER (…), a join or a second aggregate above \
+             them can change others: use 'mode' 'complete'"
         ))),
     }
 }

@@ -93,7 +93,8 @@ impl Events {
                     data.extend_from_slice(&value[..value.len().min(room)]);
                 }
             },
-            b"id" if !value.contains(&0) => {
+            // One that no header can hold is not asked for.
+            b"id" if !value.iter().any(u8::is_ascii_control) => {
                 self.next_id = String::from_utf8_lossy(value).into_owned();
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
@@ -138,6 +139,12 @@ mod tests {
             assert_eq!(events.push(b"data: x\n\n"), b"x\n", "the half event is gone");
             assert_eq!((events.last_id(), events.retry_ms()), (Some("9"), Some(250)));
         }
+    }
+
+    #[test]
+    fn an_id_that_no_header_can_hold_is_left_out() {
+        let (lines, events) = read(b"id: 7\ndata: a\n\nid: 8\x01\ndata: b\n\n", &[3]);
+        assert_eq!((lines.as_str(), events.last_id()), ("a\nb\n", Some("7")));
     }
 
     #[test]

@@ -9,8 +9,11 @@ use tokio::time::sleep;
 
 use super::fed::{Piece, Pieces};
 use super::options::Listing;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::table::{Folder, FolderFile};
+
+/// What became of a file that is not read.
+const REMOVED: &str = "was removed before it was read";
 
 /// Reads the file, or what is in the folder; then, unless that `ends` it, what is added, as `listing` says.
 pub(super) async fn read(
@@ -20,7 +23,10 @@ pub(super) async fn read(
     pieces: Pieces,
 ) -> Result<()> {
     if let Some(file) = folder.file().await? {
-        return text(&file, &pieces).await;
+        return match text(&file, &pieces).await? {
+            true => Ok(()),
+            false => Err(Error::missing(format!("'{}' {REMOVED}", file.name))),
+        };
     }
     let mut seen: HashMap<String, FolderFile> = HashMap::new();
     let (mut has_failed, mut is_old_said) = (false, false);
@@ -34,7 +40,7 @@ pub(super) async fn read(
                     pieces.bring(Piece::Warning(format!("{old} files {what}"))).await;
                 }
                 if !ends {
-                    let now = SystemTime::now();
+                    let now = SystemTime::from(jiff::Timestamp::now());
                     files.retain(|file| has_settled(file.modified(), now, listing.settle));
                 }
                 if listing.latest_first {
@@ -84,26 +90,36 @@ async fn new_or_changed(
 ) -> Result<()> {
     let name = file.name.clone();
     let why = match known {
-        Entry::Vacant(place) => match text(place.insert(file), pieces).await {
-            Err(cause) if cause.kind() == Kind::InputMissing => "was removed before it was read",
-            read => return read,
+        Entry::Vacant(place) => match text(place.insert(file), pieces).await? {
+            true => return Ok(()),
+            false => REMOVED,
         },
         Entry::Occupied(known) if !known.get().differs_from(&file) => return Ok(()),
         Entry::Occupied(mut known) => {
             known.insert(file);
-            "was changed after it was read, and what is new in it is not: add files, and leave them as they are"
+            "was changed after it was listed, and is not read again: add files, and leave them as they are"
         }
     };
     pieces.bring(Piece::Warning(format!("'{name}' {why}"))).await;
     Ok(())
 }
 
-async fn text(file: &FolderFile, pieces: &Pieces) -> Result<()> {
-    let mut text = file.text().await?;
+/// Brings the text of a file; whether it was there when its first bytes were read.
+async fn text(file: &FolderFile, pieces: &Pieces) -> Result<bool> {
+    let is_missing = |cause: &Error| cause.kind() == Kind::InputMissing;
+    let mut text = match file.text().await {
+        Err(cause) if is_missing(&cause) => return Ok(false),
+        text => text?,
+    };
+    let mut next = match text.try_next().await {
+        Err(cause) if is_missing(&cause) => return Ok(false),
+        first => first?,
+    };
     pieces.bring(Piece::Begin(file.name.clone())).await;
-    while let Some(bytes) = text.try_next().await? {
+    while let Some(bytes) = next {
         pieces.bring(Piece::Bytes(bytes)).await;
+        next = text.try_next().await?;
     }
     pieces.bring(Piece::End).await;
-    Ok(())
+    Ok(true)
 }

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use datafusion::common::JoinType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::TaskContext;
@@ -17,12 +15,9 @@ use datafusion::physical_plan::joins::{
 };
 
 use super::check;
+use super::kept::Kept;
 use super::slot::{Plan, Slot, SlotExec, again, has_live_aggregate, is_live};
-use super::state::{bytes, compact};
 use crate::error::{Error, Result};
-
-/// Rows of a kept batch that is not joined with others.
-const FULL: usize = 8192;
 
 /// One side of a join of two streams.
 struct Side {
@@ -62,11 +57,11 @@ impl Side {
     async fn take(&mut self, context: &Arc<TaskContext>) -> Result<()> {
         let new = collect(again(&self.plan)?, Arc::clone(context)).await?;
         let new: Vec<_> = new.into_iter().filter(|rows| rows.num_rows() > 0).collect();
-        self.old.set(self.kept.batches.clone());
+        self.old.set(self.kept.batches().to_vec());
         for rows in &new {
             self.kept.push(rows)?;
         }
-        self.all.set(self.kept.batches.clone());
+        self.all.set(self.kept.batches().to_vec());
         self.new.set(new);
         Ok(())
     }
@@ -97,7 +92,7 @@ impl StreamJoin {
     /// Bytes of the rows that are kept, and how many there are.
     pub(super) fn size(&self) -> (usize, usize) {
         let (left, right) = (&self.left.kept, &self.right.kept);
-        (left.bytes + right.bytes, left.rows() + right.rows())
+        (left.bytes() + right.bytes(), left.rows() + right.rows())
     }
 
     /// Lets the plans of both sides go of what they keep.
@@ -105,34 +100,6 @@ impl StreamJoin {
         for side in [&mut self.left, &mut self.right] {
             side.plan = reset_plan_states(Arc::clone(&side.plan))?;
         }
-        Ok(())
-    }
-}
-
-/// Rows of all batches, in batches that are not too small.
-#[derive(Default)]
-struct Kept {
-    batches: Vec<RecordBatch>,
-    bytes: usize,
-}
-
-impl Kept {
-    fn rows(&self) -> usize {
-        self.batches.iter().map(RecordBatch::num_rows).sum()
-    }
-
-    /// Adds rows, and makes one of the last batches while they are small and about of a size, so that a row is
-    /// copied a few times only.
-    fn push(&mut self, rows: &RecordBatch) -> Result<()> {
-        let mut last = compact(rows)?;
-        self.bytes += bytes(std::slice::from_ref(&last))?;
-        while let Some(before) = self.batches.pop_if(|before| {
-            let (before, last) = (before.num_rows(), last.num_rows());
-            before <= 2 * last && before + last <= FULL
-        }) {
-            last = concat_batches(&last.schema(), [&before, &last])?;
-        }
-        self.batches.push(last);
         Ok(())
     }
 }
@@ -191,30 +158,4 @@ fn inner(kind: JoinType) -> Result<()> {
     Err(Error::usage(format!(
         "{what} of two streams is not supported, for a row that has no match yet may have one later: use JOIN"
     )))
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow::array::{ArrayRef, Int64Array};
-
-    use super::*;
-
-    #[test]
-    fn small_batches_are_made_one_and_large_ones_stay() {
-        let mut kept = Kept::default();
-        let rows = |count: i64| {
-            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
-            RecordBatch::try_from_iter([("a", column)]).unwrap()
-        };
-        for _ in 0..1000 {
-            let rows = rows(3);
-            kept.push(&rows).unwrap();
-        }
-        assert_eq!(kept.rows(), 3000);
-        assert_eq!(kept.bytes, 24_000);
-        assert!(kept.batches.len() <= 12, "{}", kept.batches.len());
-        let large = rows(8192);
-        kept.push(&large).unwrap();
-        assert_eq!(kept.batches.last().unwrap().num_rows(), 8192);
-    }
 }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -11,6 +12,8 @@ use datafusion::common::Result as EngineResult;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+
+use crate::error::Result;
 
 /// How many rows are kept.
 pub(super) const KEPT: usize = 10_000;
@@ -29,7 +32,19 @@ impl LastRows {
     }
 
     /// Adds rows, and forgets the first of those that are too many.
-    pub(super) fn push(&self, batch: RecordBatch) {
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(super) fn push(&self, batch: RecordBatch) -> Result<()> {
+        let batch = match batch.num_rows().checked_sub(KEPT) {
+            // A slice would hold all of them.
+            Some(over) if over > 0 => {
+                let last = UInt64Array::from_iter_values(over as u64..batch.num_rows() as u64);
+                take_record_batch(&batch, &last)?
+            }
+            _ if batch.num_rows() == 0 => return Ok(()),
+            _ => batch,
+        };
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         rows.push_back(batch);
         let all: usize = rows.iter().map(RecordBatch::num_rows).sum();
@@ -43,6 +58,7 @@ impl LastRows {
                 rows.push_front(first.slice(forgotten, first.num_rows() - forgotten));
             }
         }
+        Ok(())
     }
 
     fn all(&self) -> Vec<RecordBatch> {
@@ -75,7 +91,7 @@ impl TableProvider for LastRows {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, AsArray, UInt64Array};
+    use arrow::array::{ArrayRef, AsArray};
     use arrow::datatypes::UInt64Type;
 
     use super::*;
@@ -90,12 +106,12 @@ mod tests {
         let last = LastRows::new(numbers(0..0).schema());
         let kept = KEPT as u64;
         for batch in [0..1, 1..kept - 1, kept - 1..kept + 6, kept + 6..kept + 6] {
-            last.push(numbers(batch));
+            last.push(numbers(batch)).unwrap();
         }
         let all = last.all();
         assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), KEPT);
         assert_eq!(all[0].column(0).as_primitive::<UInt64Type>().value(0), 6);
-        last.push(numbers(0..3 * kept));
+        last.push(numbers(0..3 * kept)).unwrap();
         assert_eq!(last.all()[0].column(0).as_primitive::<UInt64Type>().value(0), 2 * kept);
     }
 }

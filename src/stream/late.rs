@@ -62,7 +62,7 @@ impl Late {
             let mut columns: Vec<ArrayRef> = rows.columns()[..self.columns].to_vec();
             columns.push(Arc::new(times));
             columns.push(Arc::new(batches));
-            self.rows.push(RecordBatch::try_new(self.rows.schema(), columns)?);
+            self.rows.push(RecordBatch::try_new(self.rows.schema(), columns)?)?;
         }
         Ok((late, all))
     }

@@ -18,10 +18,12 @@ mod file_lines; // the lines of a file
 mod files; // a sink that is a folder of files
 mod folder; // files as a source, those that are added too
 mod join; // the inner join of two streams
+mod kept; // rows of many batches
 mod last_rows; // the last rows of something, as a table
 mod late; // rows that come to closed windows
 mod lines; // bytes to whole lines
 mod options; // what statements say
+mod progress; // what each batch did
 mod query; // batch after batch
 mod rate; // a clock as a source
 mod refresh; // tables with an end that are looked at again
@@ -39,6 +41,7 @@ pub use feed::{AtEnd, Clients, Feed, FeedLines, Paced, serve};
 pub use file_lines::file_lines;
 pub use files::FileTarget;
 pub use options::{OutputMode, QueryOptions};
+pub use progress::{BatchProgress, Follower};
 pub use query::Console;
 pub use standing::{StandingQueries, Start, reads_stream};
 pub use table::StreamTable;

@@ -215,11 +215,11 @@ impl StreamOptions {
                 "rows_per_second" => options.rate.per_second = number(name, value)?,
                 "rows" => options.rate.rows = Some(number(name, value)?),
                 "start" => {
-                    let start = value.parse();
-                    let start = start.map_err(|_unlike| {
-                        wrong(name, value, "a time such as '2026-01-01T00:00:00Z'")
-                    })?;
-                    options.rate.start = Some(start);
+                    let start = value.parse::<jiff::Timestamp>().ok();
+                    // Rows have nanoseconds, which end in 2262.
+                    let start = start.filter(|start| i64::try_from(start.as_nanosecond()).is_ok());
+                    let expected = "a time such as '2026-01-01T00:00:00Z', up to the year 2262";
+                    options.rate.start = Some(start.ok_or_else(|| wrong(name, value, expected))?);
                 }
                 "delimiter" => {
                     let delimiter = crate::table::delimiter(value);

@@ -13,12 +13,15 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use super::cut::{Incremental, State, Wanted};
 use super::event_time::Times;
 use super::files::FileSink;
+use super::kept::Kept;
 use super::late::Late;
 use super::options::{OutputMode, Trigger};
+use super::progress::{
+    BatchProgress, Durations, EventTimes, Follower, SinkProgress, SourceProgress, StateProgress,
+};
 use super::refresh::Refreshed;
 use super::shared::{Cursor, Limits};
 use super::slot::Slot;
-use super::state::bytes;
 use super::view::Snapshot;
 use super::watermark::{Nanos, Seen, Watermark};
 use crate::error::Result;
@@ -59,6 +62,8 @@ pub(super) struct Status {
 
 /// One stream of a query.
 pub(super) struct Input {
+    /// The name of its table.
+    pub(super) name: String,
     pub(super) slot: Arc<Slot>,
     pub(super) cursor: Cursor,
     pub(super) limits: Limits,
@@ -71,6 +76,24 @@ pub(super) enum Sink {
     View(watch::Sender<Arc<Snapshot>>),
     Console(Arc<dyn Console>),
     Files(Box<FileSink>),
+}
+
+impl Sink {
+    /// What it is.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::View(_) => "view",
+            Self::Console(_) => "console",
+            Self::Files(_) => "files",
+        }
+    }
+}
+
+/// What a batch did.
+struct Done {
+    /// Rows that a console or files got.
+    rows: Option<u64>,
+    late: u64,
 }
 
 /// A standing query while it runs.
@@ -86,6 +109,8 @@ pub(super) struct Query {
     pub(super) observer: Arc<dyn Observer>,
     /// What its groups show of a batch.
     pub(super) wanted: Wanted,
+    /// Whether rows of a stream have a time.
+    pub(super) has_times: bool,
     /// How far the time of its rows has come, if all its streams say that.
     pub(super) watermark: Option<Watermark>,
     /// Who finds late rows, if its windows close.
@@ -94,9 +119,14 @@ pub(super) struct Query {
     pub(super) tables: Vec<Refreshed>,
     /// How they are read.
     pub(super) state: SessionState,
-    /// Rows that stay as they are, and their bytes.
-    pub(super) kept: Vec<RecordBatch>,
-    pub(super) kept_bytes: usize,
+    /// Rows that stay as they are.
+    pub(super) kept: Kept,
+    /// Who is told of batches.
+    pub(super) follower: Option<Arc<dyn Follower>>,
+    /// What is told of this start.
+    pub(super) run_id: String,
+    /// When the batch before began.
+    pub(super) last_began: Option<Instant>,
     /// Whether it has warned of many late rows.
     pub(super) has_warned: bool,
     pub(super) began: Instant,
@@ -107,6 +137,10 @@ struct Arrived {
     rows: u64,
     /// Of each source.
     seen: Vec<Seen>,
+    of_sources: Vec<u64>,
+    bad: u64,
+    inexact: u64,
+    times: Times,
     has_more: bool,
     is_drained: bool,
     is_ended: bool,
@@ -117,9 +151,12 @@ impl Query {
     pub(super) async fn run(mut self) {
         let end = self.batches().await;
         let end = match end {
-            Err(cause) => Err(self.plan.explained(cause, self.kept_bytes).await),
+            Err(cause) => Err(self.plan.explained(cause, self.kept.bytes()).await),
             Ok(()) => Ok(()),
         };
+        if let Some(follower) = &self.follower {
+            follower.ended(&self.name);
+        }
         self.status.send_modify(|status| {
             status.is_drained |= end.is_ok();
             status.end = Some(end);
@@ -139,11 +176,14 @@ impl Query {
         self.plan.fold(Wanted::Nothing, None).await?;
         self.publish(State::new(), None).await?;
         while !*self.stop.borrow() {
+            let began = Instant::now();
             let arrived = self.take()?;
+            let taken = began.elapsed();
             let is_over =
                 arrived.is_ended || (self.trigger == Trigger::AvailableNow && arrived.is_drained);
             self.advance(&arrived.seen, is_over)?;
-            self.batch(arrived.rows).await?;
+            let batch = self.batch(arrived.rows).await?;
+            self.tell(&arrived, batch, began, taken)?;
             let is_drained = arrived.is_drained;
             self.status.send_if_modified(|status| {
                 std::mem::replace(&mut status.is_drained, is_drained) != is_drained
@@ -167,7 +207,7 @@ impl Query {
         let Some(watermark) = &mut self.watermark else { return Ok(()) };
         let at = self.began.elapsed();
         match is_over {
-            true => watermark.end(),
+            true => watermark.end(seen),
             false => watermark.advance(seen, at),
         }
         if !is_over && watermark.is_silent(at) {
@@ -184,13 +224,17 @@ impl Query {
         let at = self.began.elapsed();
         let silence = self.watermark.as_ref().and_then(|watermark| watermark.next(at));
         let silence = silence.map_or(Duration::MAX, |silence| silence.saturating_sub(at));
-        let news = self.inputs.iter_mut().map(|input| Box::pin(input.cursor.changed()));
         let begins = async {
             match ticks {
-                Some(ticks) => drop(ticks.tick().await),
+                Some(ticks) => {
+                    tokio::select! {
+                        _ = ticks.tick() => {}
+                        () = over(&mut self.inputs) => {}
+                    }
+                }
                 None => {
                     tokio::select! {
-                        _ = select_all(news) => {}
+                        () = news(&mut self.inputs) => {}
                         () = sleep(silence) => {}
                     }
                 }
@@ -205,24 +249,34 @@ impl Query {
 
     /// Takes what is there into the slots of the plan.
     fn take(&mut self) -> Result<Arrived> {
-        let seen = Vec::new();
-        let mut all = Arrived { rows: 0, seen, has_more: false, is_drained: true, is_ended: true };
-        let (mut bad, mut inexact, mut times) = (0, 0, Times::default());
+        let mut all = Arrived {
+            rows: 0,
+            seen: Vec::new(),
+            of_sources: Vec::new(),
+            bad: 0,
+            inexact: 0,
+            times: Times::default(),
+            has_more: false,
+            is_drained: true,
+            is_ended: true,
+        };
         for input in &mut self.inputs {
-            let taken = input.cursor.take(input.limits)?;
+            let taken = input.cursor.take(input.limits);
             for warning in input.cursor.warnings() {
                 self.observer.report(Event::Warning(warning));
             }
+            let taken = taken?;
             all.has_more |= taken.has_more;
             all.is_drained &= taken.is_drained;
             all.is_ended &= taken.is_ended;
-            bad += taken.chunks.iter().map(|chunk| chunk.bad).sum::<u64>();
-            inexact += taken.chunks.iter().map(|chunk| chunk.inexact).sum::<u64>();
+            all.bad += taken.chunks.iter().map(|chunk| chunk.bad).sum::<u64>();
+            all.inexact += taken.chunks.iter().map(|chunk| chunk.inexact).sum::<u64>();
             let rows = taken.chunks.iter().map(|chunk| chunk.rows.num_rows() as u64).sum::<u64>();
             all.rows += rows;
+            all.of_sources.push(rows);
             let here =
                 taken.chunks.iter().map(|chunk| chunk.times).fold(Times::default(), Times::and);
-            times = times.and(here);
+            all.times = all.times.and(here);
             all.seen.push(Seen {
                 newest: here.newest,
                 has_rows: rows > 0,
@@ -231,30 +285,31 @@ impl Query {
             });
             input.slot.set(taken.chunks.into_iter().map(|chunk| chunk.rows).collect());
         }
-        if all.rows + bad > 0 {
+        if all.rows + all.bad > 0 {
             self.status.send_modify(|status| {
                 status.is_drained = false;
                 status.rows += all.rows;
-                status.bad += bad;
-                status.inexact += inexact;
-                status.times = status.times.and(times);
+                status.bad += all.bad;
+                status.inexact += all.inexact;
+                status.times = status.times.and(all.times);
             });
         }
         Ok(all)
     }
 
-    /// Runs the plan over so many rows in the slots, closes windows, and shows what comes of it.
-    async fn batch(&mut self, rows: u64) -> Result<()> {
+    /// Runs the plan over so many rows in the slots, closes windows, and shows what comes of it: what it did,
+    /// unless it had nothing to do.
+    async fn batch(&mut self, rows: u64) -> Result<Option<Done>> {
         let closing = self.watermark.as_ref().filter(|_| self.late.is_some());
         let late_by = closing.and_then(Watermark::late_by);
         let value = closing.and_then(Watermark::value);
-        let mut shown = State::new();
+        let (mut shown, mut late) = (State::new(), 0);
         if rows > 0 {
             self.refresh().await?;
             let folded = self.plan.fold(self.wanted, late_by).await?;
             shown = folded.shown;
             if let (true, Some(late_by)) = (folded.has_late, late_by) {
-                self.keep_late(late_by).await?;
+                late = self.keep_late(late_by).await?;
             }
         }
         let complete = match value {
@@ -262,17 +317,74 @@ impl Query {
             None => None,
         };
         if rows == 0 && complete.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         self.publish(shown, complete).await?;
-        self.show().await?;
+        let rows = self.show().await?;
         self.inputs.iter().for_each(|input| input.slot.set(Vec::new()));
         let state = self.plan.size();
         self.status.send_modify(|status| {
             status.batches += 1;
             status.state = state;
         });
-        Ok(())
+        Ok(Some(Done { rows, late }))
+    }
+
+    /// Tells of a batch that took rows for so long, if it did something.
+    fn tell(
+        &mut self,
+        arrived: &Arrived,
+        done: Option<Done>,
+        began: Instant,
+        taken: Duration,
+    ) -> Result<()> {
+        let (Some(follower), Some(done)) = (&self.follower, done) else { return Ok(()) };
+        let since = self.last_began.replace(began);
+        let lasted = began.elapsed();
+        let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = |time: Duration| (arrived.rows as f64 / time.as_secs_f64().max(1e-9)).round();
+        let status = self.status.borrow();
+        let now = jiff::Timestamp::now();
+        let times = self.has_times.then(|| EventTimes {
+            max: arrived.times.newest.and_then(instant),
+            watermark: status.watermark.and_then(instant),
+        });
+        let sources = self.inputs.iter().zip(&arrived.of_sources);
+        let sources = sources.map(|(input, rows)| SourceProgress {
+            description: input.name.clone(),
+            num_input_rows: *rows,
+        });
+        follower.batch(&BatchProgress {
+            run_id: self.run_id.clone(),
+            name: self.name.clone(),
+            timestamp: now.checked_sub(lasted).unwrap_or(now),
+            batch_id: status.batches.saturating_sub(1),
+            batch_duration: milliseconds(lasted),
+            num_input_rows: arrived.rows,
+            input_rows_per_second: since.map_or(0.0, |since| rate(began.duration_since(since))),
+            processed_rows_per_second: rate(lasted),
+            duration_ms: Durations {
+                trigger_execution: milliseconds(lasted),
+                get_batch: milliseconds(taken),
+                add_batch: milliseconds(lasted.saturating_sub(taken)),
+            },
+            event_time: times,
+            state_operators: vec![StateProgress {
+                num_rows_total: status.state.1 as u64,
+                memory_used_bytes: status.state.0 as u64,
+                num_rows_dropped_by_watermark: done.late,
+            }],
+            sources: sources.collect(),
+            sink: SinkProgress {
+                description: self.sink.word().to_owned(),
+                num_output_rows: done.rows,
+            },
+            bad_rows: arrived.bad,
+            inexact_integers: arrived.inexact,
+            null_event_time: arrived.times.missing,
+            ahead_rows: arrived.times.ahead,
+        })
     }
 
     /// Looks at tables again whose time has come.
@@ -287,9 +399,9 @@ impl Query {
         Ok(())
     }
 
-    /// Sets the rows of a batch apart that are late by `watermark`.
-    async fn keep_late(&mut self, watermark: Nanos) -> Result<()> {
-        let Some(late) = &mut self.late else { return Ok(()) };
+    /// Sets the rows of a batch apart that are late by `watermark`; how many they are.
+    async fn keep_late(&mut self, watermark: Nanos) -> Result<u64> {
+        let Some(late) = &mut self.late else { return Ok(0) };
         let batch = self.status.borrow().batches;
         let (rows, all) = late.take(watermark, batch).await?;
         let newest = self.watermark.as_ref().and_then(Watermark::newest);
@@ -303,7 +415,7 @@ impl Query {
             )));
         }
         self.status.send_modify(|status| status.late += rows);
-        Ok(())
+        Ok(rows)
     }
 
     /// Makes the answer visible: `touched` is what is wanted of the groups, `complete` the groups that have
@@ -324,15 +436,13 @@ impl Query {
         rows.retain(|rows| rows.num_rows() > 0);
         let is_kept = is_view || (!is_aggregate && self.mode == OutputMode::Complete);
         if !is_kept || self.plan.is_constant() {
-            self.kept.clear();
-            self.kept_bytes = 0;
+            self.kept = Kept::default();
         }
-        self.kept_bytes += bytes(&rows)?;
-        self.kept.extend(rows);
+        rows.iter().try_for_each(|rows| self.kept.push(rows))?;
         let tables: usize = self.tables.iter().map(Refreshed::bytes).sum();
-        self.plan.hold(self.kept_bytes + tables).await?;
+        self.plan.hold(self.kept.bytes() + tables).await?;
         if let Sink::View(newest) = &self.sink {
-            let kept = self.kept.clone();
+            let kept = self.kept.batches().to_vec();
             let snapshot = match is_aggregate && self.mode != OutputMode::Append {
                 false => Snapshot::Rows(kept),
                 true => Snapshot::State(kept, above, self.plan.state(), OnceCell::new()),
@@ -342,31 +452,52 @@ impl Query {
         Ok(())
     }
 
-    /// Shows a batch on a console, or adds it to files.
-    async fn show(&self) -> Result<()> {
+    /// Shows a batch on a console, or adds it to files: how many rows, if it goes there.
+    async fn show(&self) -> Result<Option<u64>> {
         if matches!(self.sink, Sink::View(_)) {
-            return Ok(());
+            return Ok(None);
         }
         let rows = match self.plan.is_aggregate() && self.mode == OutputMode::Complete {
             true => self.plan.above().answer(self.plan.state()).await?,
-            false => self.kept.clone(),
+            false => self.kept.batches().to_vec(),
         };
-        let has_rows = rows.iter().any(|rows| rows.num_rows() > 0);
-        if !has_rows && self.mode != OutputMode::Complete {
-            return Ok(());
+        let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+        let count = Some(count as u64);
+        if count == Some(0) && self.mode != OutputMode::Complete {
+            return Ok(count);
         }
         let batch = self.status.borrow().batches;
         let schema = self.plan.above().plan.schema();
         match &self.sink {
-            Sink::View(_) => Ok(()),
-            Sink::Console(console) => console.show(&self.name, batch, schema, rows),
-            Sink::Files(files) => files.append(&self.name, batch, schema, rows).await,
+            Sink::View(_) => {}
+            Sink::Console(console) => console.show(&self.name, batch, schema, rows)?,
+            Sink::Files(files) => files.append(&self.name, batch, schema, rows).await?,
         }
+        Ok(count)
+    }
+}
+
+/// Waits until something comes from any of the streams.
+async fn news(inputs: &mut [Input]) {
+    let news = inputs.iter_mut().map(|input| Box::pin(input.cursor.changed()));
+    drop(select_all(news).await);
+}
+
+/// Waits until no stream goes on, or one has failed.
+async fn over(inputs: &mut [Input]) {
+    while !inputs.iter().all(|input| input.cursor.is_ended())
+        && !inputs.iter().any(|input| input.cursor.has_failed())
+    {
+        news(inputs).await;
     }
 }
 
 /// A time as it is written.
 fn written(time: Nanos) -> String {
-    jiff::Timestamp::from_nanosecond(time)
-        .map_or_else(|_far| format!("{time} ns"), |time| time.to_string())
+    instant(time).map_or_else(|| format!("{time} ns"), |time| time.to_string())
+}
+
+/// A time of our age of the world.
+fn instant(time: Nanos) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_nanosecond(time).ok()
 }

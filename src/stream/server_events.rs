@@ -18,6 +18,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// The first and the longest wait before it connects again, unless the server says how long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The shortest wait, whatever the server says.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+/// After this long without an event there is no more for now.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How a connection came to its end.
 enum End {
@@ -35,9 +39,10 @@ pub(super) async fn read(address: String, ends: bool, pieces: Pieces) -> Result<
     let (mut events, mut backoff, mut is_said) = (Events::default(), FIRST_WAIT, false);
     loop {
         events.restart();
-        let (end, has_heard) = connection(&client, &address, &mut events, &pieces).await?;
+        let (end, has_heard) = connection(&client, &address, ends, &mut events, &pieces).await?;
         if has_heard {
-            (backoff, is_said) = (FIRST_WAIT, false);
+            let asked = events.retry_ms().map_or(FIRST_WAIT, Duration::from_millis);
+            (backoff, is_said) = (asked.max(LEAST_WAIT), false);
         }
         let asked = match end {
             End::Over => return Ok(()),
@@ -52,9 +57,8 @@ pub(super) async fn read(address: String, ends: bool, pieces: Pieces) -> Result<
             }
         };
         pieces.bring(Piece::CaughtUp).await;
-        let own = events.retry_ms().map_or(backoff, Duration::from_millis);
-        sleep(asked.unwrap_or(own).max(own)).await;
-        backoff = (backoff * 2).min(LONGEST_WAIT);
+        sleep(asked.unwrap_or(backoff).max(backoff)).await;
+        backoff = (backoff * 2).min(LONGEST_WAIT.max(backoff));
     }
 }
 
@@ -62,6 +66,7 @@ pub(super) async fn read(address: String, ends: bool, pieces: Pieces) -> Result<
 async fn connection(
     client: &WebClient,
     address: &str,
+    ends: bool,
     events: &mut Events,
     pieces: &Pieces,
 ) -> Result<(End, bool)> {
@@ -80,10 +85,15 @@ async fn connection(
     if let Some(end) = refused(address, &answer)? {
         return Ok((end, false));
     }
-    let (mut bytes, mut has_heard) = (answer.bytes, false);
+    let (mut bytes, mut has_heard, mut silence) = (answer.bytes, false, Duration::ZERO);
     let end = loop {
-        match timeout(SILENCE, bytes.next()).await {
-            Err(_elapsed) => break End::Passing(silent(SILENCE), None),
+        let heard = timeout(QUIET, bytes.next()).await;
+        silence = if heard.is_err() { silence + QUIET } else { Duration::ZERO };
+        match heard {
+            Err(_elapsed) if silence >= SILENCE => break End::Passing(silent(SILENCE), None),
+            // Where a connection is closed at the end, silence is not one.
+            Err(_elapsed) if silence == QUIET && !ends => pieces.bring(Piece::CaughtUp).await,
+            Err(_elapsed) => {}
             Ok(None) => break End::Closed,
             Ok(Some(Err(cause))) => {
                 let what = format!("the connection to '{address}' broke");

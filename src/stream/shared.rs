@@ -19,6 +19,8 @@ pub(super) struct Chunk {
     pub(super) rows: RecordBatch,
     /// Bytes of their lines.
     pub(super) bytes: usize,
+    /// Bytes that they take here.
+    pub(super) held: usize,
     /// Lines among them that could not be read.
     pub(super) bad: u64,
     /// Integers in them that may not be exact.
@@ -43,7 +45,7 @@ struct Waiting {
     chunks: VecDeque<Chunk>,
     /// The number of the first chunk.
     first: u64,
-    bytes: usize,
+    held: usize,
     /// The next chunk of each query.
     cursors: BTreeMap<u64, u64>,
     begun: u64,
@@ -60,7 +62,7 @@ impl Waiting {
             && let Some(chunk) = self.chunks.pop_front()
         {
             self.first += 1;
-            self.bytes -= chunk.bytes;
+            self.held -= chunk.held;
         }
     }
 }
@@ -86,7 +88,7 @@ pub(super) struct Taken {
 }
 
 impl Buffer {
-    /// For `limit` bytes of lines.
+    /// For rows of `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             waiting: Mutex::default(),
@@ -132,10 +134,10 @@ impl Buffer {
     /// Adds rows once there is room for them.
     pub(super) fn push(&self, chunk: Chunk) {
         let mut waiting = self.lock();
-        while waiting.bytes >= self.limit && !(waiting.begun > 0 && waiting.cursors.is_empty()) {
+        while waiting.held >= self.limit && !(waiting.begun > 0 && waiting.cursors.is_empty()) {
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        waiting.bytes += chunk.bytes;
+        waiting.held += chunk.held;
         waiting.is_caught_up = false;
         waiting.chunks.push_back(chunk);
         drop(waiting);
@@ -148,11 +150,11 @@ impl Buffer {
         self.changed.send_replace(());
     }
 
-    /// Says that the source has ended.
+    /// Says that the source has ended, unless that was said.
     pub(super) fn end(&self, how: Result<()>) {
         let mut waiting = self.lock();
         waiting.is_caught_up = true;
-        waiting.ended = Some(how);
+        waiting.ended.get_or_insert(how);
         drop(waiting);
         self.changed.send_replace(());
     }
@@ -221,6 +223,16 @@ impl Cursor {
         Ok(taken)
     }
 
+    /// Whether the source has ended, well or not.
+    pub(super) fn is_ended(&self) -> bool {
+        self.buffer.is_ended()
+    }
+
+    /// Whether the source has ended with an error.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.buffer.lock().ended, Some(Err(_)))
+    }
+
     /// What the user should know of the source.
     pub(super) fn warnings(&self) -> Vec<String> {
         std::mem::take(&mut self.buffer.lock().warnings)
@@ -256,7 +268,7 @@ mod tests {
         let column: arrow::array::ArrayRef = Arc::new(Int64Array::from(vec![value]));
         let rows = RecordBatch::try_from_iter([("a", column)]).unwrap();
         let times = Times::default();
-        Chunk { rows, bytes: 10, bad: 0, inexact: 0, times, ends_file }
+        Chunk { rows, bytes: 10, held: 10, bad: 0, inexact: 0, times, ends_file }
     }
 
     #[test]
@@ -268,7 +280,7 @@ mod tests {
         buffer.push(chunk(2, false));
         assert_eq!(first.take(Limits::default()).unwrap().chunks.len(), 2);
         assert_eq!(second.take(Limits::default()).unwrap().chunks.len(), 1);
-        assert_eq!(buffer.lock().bytes, 0);
+        assert_eq!(buffer.lock().held, 0);
         drop((first, second));
         assert!(buffer.is_left());
     }
@@ -310,7 +322,7 @@ mod tests {
                 scope.spawn(|| (0..100).for_each(|value| buffer.push(chunk(value, false))));
             let mut taken = 0;
             while taken < 100 {
-                assert!(buffer.lock().bytes <= 20);
+                assert!(buffer.lock().held <= 20);
                 taken += cursor.take(Limits::default()).unwrap().chunks.len();
             }
             reader.join().unwrap();

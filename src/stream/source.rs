@@ -30,7 +30,7 @@ use super::lines::{Lines, ranges};
 use super::options::Listing;
 use super::rate::{Rate, Ticks};
 use super::shared::{Buffer, Chunk};
-use super::{folder, server_events};
+use super::{folder, server_events, state};
 use crate::error::{Error, Kind, Result};
 use crate::storage::{Location, Stores};
 use crate::table::Folder;
@@ -136,8 +136,18 @@ impl Rows {
             Some(time) => time.times(&rows, jiff::Timestamp::now().as_nanosecond())?,
             None => Times::default(),
         };
-        let chunk = Chunk { rows, bytes, bad, inexact, times, ends_file: false };
+        let held = bytes.max(state::bytes(std::slice::from_ref(&rows))?);
+        let chunk = Chunk { rows, bytes, held, bad, inexact, times, ends_file: false };
         Ok((chunk, decoded.lines, decoded.bad))
+    }
+}
+
+/// Ends a buffer whose reader has died.
+struct LastWord(Arc<Buffer>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        self.0.end(Err(Error::internal("the reader of a stream died")));
     }
 }
 
@@ -178,6 +188,7 @@ impl Reader {
             Place::Tcp(_) | Place::Stdin | Place::Rate => None,
         };
         let work = move || {
+            let _last_word = LastWord(Arc::clone(&self.buffer));
             let read = match (&self.place, fed) {
                 (_, Some(fed)) => self.brought(fed),
                 (Place::Tcp(address), _) => self.connections(address),
@@ -291,9 +302,10 @@ impl Reader {
         while !self.is_left() {
             match TcpStream::connect(address) {
                 Ok(connection) => {
-                    wait = FIRST_WAIT;
-                    is_said = false;
                     let (count, end) = self.connection(connection, number)?;
+                    if count > 0 {
+                        (wait, is_said) = (FIRST_WAIT, false);
+                    }
                     number += count;
                     match end {
                         Ok(()) if self.ends => return Ok(()),
@@ -304,7 +316,9 @@ impl Reader {
                             if self.ends {
                                 return Err(Error::new(Kind::Unreachable, what));
                             }
-                            self.buffer.warn(format!("{what}: connecting again"));
+                            if !std::mem::replace(&mut is_said, true) {
+                                self.buffer.warn(format!("{what}: connecting again"));
+                            }
                         }
                     }
                 }
@@ -335,10 +349,11 @@ impl Reader {
         connection.set_read_timeout(Some(SILENCE)).map_err(failed)?;
         let (mut lines, mut number) = (Lines::new(), first);
         let mut bytes = vec![0; PIECE];
-        let mut end = Ok(());
+        let (mut end, mut is_silent) = (Ok(()), false);
         while !self.is_left() {
             match connection.read(&mut bytes) {
                 Ok(read) if read > 0 => {
+                    is_silent = false;
                     lines.push(&bytes[..read]);
                     if lines.len() > 0 {
                         number += self.push(&lines.take(), number, None, false)?;
@@ -348,7 +363,13 @@ impl Reader {
                     if matches!(
                         cause.kind(),
                         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
-                    ) => {}
+                    ) =>
+                {
+                    // Where a connection is closed at the end, silence is not one.
+                    if !self.ends && !std::mem::replace(&mut is_silent, true) {
+                        self.buffer.catch_up();
+                    }
+                }
                 // What has come is read.
                 last => {
                     number += self.push(&lines.end(), number, None, false)?;

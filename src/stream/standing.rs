@@ -12,14 +12,17 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::context::SessionState;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
+use futures::future::{join_all, try_join_all};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::check;
 use super::cut::{Incremental, Wanted};
 use super::files::{FileSink, FileTarget};
+use super::kept::Kept;
 use super::late::{Late, input_with_keys};
 use super::options::{OutputMode, QueryOptions};
+use super::progress::Follower;
 use super::query::{Console, Input, Query, Sink, Status};
 use super::refresh::Refreshed;
 use super::slot::{Slot, SlotTable};
@@ -53,8 +56,7 @@ struct Known {
 impl Known {
     async fn ended(&self) -> Result<()> {
         let mut status = self.status.clone();
-        // The sender lives as long as the query.
-        status.wait_for(|status| status.end.is_some()).await.map(drop).ok();
+        status.wait_for(|status| status.end.is_some()).await.map(drop).ok(); // or it has died
         self.told()
     }
 
@@ -67,13 +69,21 @@ impl Known {
 
     /// Its error, the first time that someone asks.
     fn told(&self) -> Result<()> {
-        match &self.status.borrow().end {
+        match self.end() {
             Some(Err(cause)) if !self.is_told.swap(true, Ordering::Relaxed) => {
-                Err(Error::new(cause.kind(), format!("standing query '{}' has ended", self.name))
-                    .caused_by(Error::clone(cause)))
+                let what = format!("standing query '{}' has ended", self.name);
+                Err(Error::new(cause.kind(), what).caused_by(cause))
             }
             _ => Ok(()),
         }
+    }
+
+    /// How it ended, if it did.
+    fn end(&self) -> Option<Result<()>> {
+        let end = self.status.borrow().end.clone();
+        // The sender lives as long as the query.
+        let has_died = end.is_none() && self.status.has_changed().is_err();
+        if has_died { Some(Err(Error::internal("it has died"))) } else { end }
     }
 }
 
@@ -89,6 +99,8 @@ pub struct Start<'a> {
     pub options: QueryOptions,
     /// Who hears of warnings.
     pub observer: Arc<dyn Observer>,
+    /// Who is told of batches.
+    pub follower: Option<Arc<dyn Follower>>,
 }
 
 impl StandingQueries {
@@ -104,7 +116,7 @@ impl StandingQueries {
         let planned = planned(&start, OutputMode::Complete).await?;
         let schema = planned.plan.above().plan.schema();
         let (newest, seen) = watch::channel(Arc::new(Snapshot::Rows(Vec::new())));
-        self.begin(start, planned, Sink::View(newest), "view")?;
+        self.begin(start, planned, Sink::View(newest))?;
         Ok(Arc::new(StandingView { schema, newest: seen }))
     }
 
@@ -114,7 +126,7 @@ impl StandingQueries {
     /// A query that cannot stand, or cannot be shown in that mode.
     pub async fn console(&self, start: Start<'_>, console: Arc<dyn Console>) -> Result<()> {
         let planned = planned(&start, OutputMode::Append).await?;
-        self.begin(start, planned, Sink::Console(console), "console")
+        self.begin(start, planned, Sink::Console(console))
     }
 
     /// The rows that came too late for the windows of the query `name`, if it closes windows.
@@ -144,18 +156,20 @@ impl StandingQueries {
     ) -> Result<()> {
         check::mode_of_files(start.options.mode.unwrap_or(OutputMode::Append))?;
         let planned = planned(&start, OutputMode::Append).await?;
+        for (table, _) in &planned.streams {
+            if of_stream(table)?.reads(&target.location) {
+                return Err(Error::usage(format!(
+                    "the query would read what it writes to '{}': insert into another folder",
+                    target.location
+                )));
+            }
+        }
         let schema = planned.plan.above().plan.schema();
         let sink = FileSink::new(start.session, target, arguments, &schema).await?;
-        self.begin(start, planned, Sink::Files(Box::new(sink)), "files")
+        self.begin(start, planned, Sink::Files(Box::new(sink)))
     }
 
-    fn begin(
-        &self,
-        start: Start<'_>,
-        planned: Planned,
-        sink: Sink,
-        kind: &'static str,
-    ) -> Result<()> {
+    fn begin(&self, start: Start<'_>, planned: Planned, sink: Sink) -> Result<()> {
         let Planned { plan, mode, late, streams, tables, state } = planned;
         warn_of_growth(&start, &plan, mode, late.is_some());
         let is_view = matches!(sink, Sink::View(_));
@@ -171,8 +185,18 @@ impl StandingQueries {
         let inputs = streams.iter().map(|(table, slot)| {
             let (stream, slot) = (of_stream(table)?, Arc::clone(slot));
             let (limits, is_live) = (stream.limits(), stream.is_live());
-            Ok(Input { slot, cursor: stream.cursor()?, limits, is_live })
+            Ok(Input {
+                name: stream.name().to_owned(),
+                slot,
+                cursor: stream.cursor()?,
+                limits,
+                is_live,
+            })
         });
+        let has_times = streams
+            .iter()
+            .any(|(table, _)| of_stream(table).is_ok_and(|table| table.time().is_some()));
+        let kind = sink.word();
         let (status, seen) = watch::channel(Status::default());
         let (stop, stopped) = watch::channel(false);
         let rows = late.as_ref().map(|late| Arc::clone(late.rows()) as Arc<dyn TableProvider>);
@@ -191,8 +215,11 @@ impl StandingQueries {
             late,
             tables,
             state,
-            kept: Vec::new(),
-            kept_bytes: 0,
+            kept: Kept::default(),
+            has_times,
+            follower: start.follower,
+            run_id: uuid::Uuid::now_v7().to_string(),
+            last_began: None,
             has_warned: false,
             began: Instant::now(),
         };
@@ -209,15 +236,15 @@ impl StandingQueries {
     /// # Errors
     /// That of a query which had ended.
     pub async fn stop(&self, name: &str) -> Result<bool> {
-        let (stopped, others): (Vec<_>, Vec<_>) =
-            self.all().drain(..).partition(|known| known.name == name);
-        self.all().extend(others);
+        let stopped: Vec<_> =
+            self.all().iter().filter(|known| known.name == name).cloned().collect();
         for known in &stopped {
             known.stop.send_replace(true);
         }
-        for known in &stopped {
-            known.ended().await?;
-        }
+        let ends = join_all(stopped.iter().map(|known| known.ended())).await;
+        // Until then they are known: whoever does not wait for the end leaves them to it.
+        self.all().retain(|known| !stopped.iter().any(|other| Arc::ptr_eq(known, other)));
+        ends.into_iter().collect::<Result<()>>()?;
         Ok(!stopped.is_empty())
     }
 
@@ -227,10 +254,7 @@ impl StandingQueries {
     /// That of a query which has ended.
     pub async fn drained(&self) -> Result<()> {
         let all = self.all().clone();
-        for known in all {
-            known.drained().await?;
-        }
-        Ok(())
+        try_join_all(all.iter().map(|known| known.drained())).await.map(drop)
     }
 
     /// Waits for `time`, or until no query runs any more.
@@ -260,10 +284,15 @@ impl StandingQueries {
 
     async fn ended(&self) -> Result<()> {
         let all = self.all().clone();
-        for known in all {
-            known.ended().await?;
-        }
-        Ok(())
+        try_join_all(all.iter().map(|known| known.ended())).await.map(drop)
+    }
+
+    /// Whether none has failed that no one was told of.
+    ///
+    /// # Errors
+    /// That of a query which has ended.
+    pub fn well(&self) -> Result<()> {
+        self.all().iter().try_for_each(|known| known.told())
     }
 
     /// The queries as a table.
@@ -273,7 +302,7 @@ impl StandingQueries {
     pub fn rows(&self) -> Result<RecordBatch> {
         let all = self.all().clone();
         let statuses: Vec<Status> = all.iter().map(|known| known.status.borrow().clone()).collect();
-        let state = statuses.iter().map(|status| match &status.end {
+        let state = all.iter().map(|known| match known.end() {
             None => "running".to_owned(),
             Some(Ok(())) => "ended".to_owned(),
             Some(Err(cause)) => format!("failed: {cause}"),
@@ -404,7 +433,8 @@ fn warn_of_growth(start: &Start<'_>, plan: &Incremental, mode: OutputMode, close
     }
     if plan.joins_streams() {
         start.observer.report(Event::Warning(format!(
-            "'{name}' joins two streams and keeps the rows of both, for any may match one that comes: its state              grows with every row"
+            "'{name}' joins two streams and keeps the rows of both, for any may match one that comes: its state \
+             grows with every row"
         )));
     }
     if !plan.is_aggregate() && start.options.mode == Some(mode) && mode == OutputMode::Complete {

@@ -29,7 +29,7 @@ use super::shared::{Buffer, Cursor, Limits};
 use super::source::{Place, Reader, Rows};
 use super::watermark::Lateness;
 use crate::error::{Error, Result};
-use crate::storage::Stores;
+use crate::storage::{Location, Stores};
 use crate::table::option_name;
 
 /// The column that an expression of `'event_time'` makes.
@@ -110,6 +110,12 @@ impl StreamTable {
     /// The column that is the time of a row.
     pub(super) fn time(&self) -> Option<usize> {
         self.rows.time.map(|time| time.column)
+    }
+
+    /// Whether its rows come from the files at `location`.
+    pub(super) fn reads(&self, location: &Location) -> bool {
+        let Place::Files(place) = &self.place else { return false };
+        (place.store_url(), place.path()) == (location.store_url(), location.path())
     }
 
     /// What is said of how late rows may be.

@@ -124,8 +124,11 @@ impl Watermark {
         self.value = self.value.max(mark);
     }
 
-    /// Nothing comes any more: every window closes.
-    pub(super) fn end(&mut self) {
+    /// Nothing comes any more behind what was `seen`: every window closes.
+    pub(super) fn end(&mut self, seen: &[Seen]) {
+        for (source, seen) in self.sources.iter_mut().zip(seen) {
+            source.newest = source.newest.max(seen.newest);
+        }
         self.before = self.value;
         self.value = Some(END);
     }

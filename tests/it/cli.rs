@@ -193,6 +193,8 @@ fn the_examples_of_help_run() {
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/people.sql");
         std::fs::copy(script, folder.path().join("people.sql")).expect("a script");
+        let batches = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/batches.jsonl");
+        std::fs::copy(batches, folder.path().join("batches.jsonl")).expect("batches");
         if words == ["config", "trust"] {
             std::fs::write(folder.path().join("pleiad.toml"), "region = \"eu-west-3\"\n")
                 .expect("a file");

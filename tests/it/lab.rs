@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use crate::cli::{outcome, pleiad};
+use crate::support::stream::{rows, script_of_threads};
 
 /// What is run.
 const SCRIPTS: [&str; 22] = [
@@ -134,6 +137,107 @@ fn the_scripts_of_the_lab_agree_with_each_other() {
     let words = std::fs::read_to_string(lab.path().join("quotes")).expect("quotes");
     let quotes = words.lines().map(|line| line.split_once("\"quote\": ").expect(line).1);
     assert_eq!(sum(rows("21"), 1), quotes.map(|quote| quote.split(' ').count()).sum::<usize>());
+}
+
+/// What a script is asked for in the end, if not for what its console shows.
+const VIEWS: [(&str, &str); 2] = [("03", "FROM iot_data"), ("06", "FROM activity")];
+
+/// A script whose queries end when they have read all there is, a file a batch, and end instead of waiting.
+fn ending(script: &str) -> String {
+    let mut text = std::fs::read_to_string(script).expect(script);
+    for time in ["2", "3", "5", "10"] {
+        text = text.replace(&format!("'trigger' '{time} seconds'"), "'trigger' 'available now'");
+        text = text.replace(&format!("trigger = '{time} seconds'"), "trigger = 'available now'");
+    }
+    for seconds in ["10", "20"] {
+        let wait = format!("CALL wait('${{seconds:-{seconds}}} seconds')");
+        text = text.replace(&wait, "CALL wait(drained => true)");
+    }
+    for port in ["9999", "10000", "10001", "10003"] {
+        let more = "'max_files' '1'";
+        text = text.replace(&format!("{port}}}';"), &format!("{port}}}' OPTIONS ({more});"));
+        text = text
+            .replace(&format!("{port}}}'\nOPTIONS ("), &format!("{port}}}'\nOPTIONS ({more}, "));
+    }
+    assert!(text.contains("max_files") && !text.contains("seconds:-"), "{text}");
+    text
+}
+
+/// What the text of a script comes to in the end, over what is in `lab`; with so many threads, or in a batch.
+async fn answer(number: &str, text: &str, lab: &Path, threads: Option<usize>) -> Vec<String> {
+    let places = ["iot", "bpm", "changes", "quotes", "out"];
+    let places = places.map(|place| (place, lab.join(place).to_str().expect("UTF-8").to_owned()));
+    let set = places.each_ref().map(|(place, path)| (*place, path.as_str()));
+    let (standing, shown) = script_of_threads(threads.is_none(), threads.unwrap_or(2));
+    if let Some((_, query)) = VIEWS.iter().find(|(view, _)| *view == number) {
+        let text = text.split("CALL watch(").next().expect("a query");
+        let text = format!("{text} CALL wait(drained => true); {query}");
+        return rows(&standing, &text, &set).await.expect(number);
+    }
+    let mut last = rows(&standing, text, &set).await.expect(number);
+    if number != "22" {
+        let shown = shown.0.lock().expect("no panic");
+        let mut batches = shown.iter().map(|(_, _, rows)| rows.clone());
+        last = if text.contains("'mode' 'complete'") {
+            batches.next_back().unwrap_or_default()
+        } else if text.contains("'mode' 'update'") {
+            let groups =
+                batches.flatten().map(|row| (row.split(' ').next().map(str::to_owned), row));
+            groups.collect::<BTreeMap<_, _>>().into_values().collect()
+        } else {
+            batches.flatten().collect()
+        };
+    }
+    last.sort();
+    last
+}
+
+/// Writes the lines of each feed once in one file, and once in files of so many lines.
+fn cut(lines: &Path, whole: &Path, cut: &Path, sizes: &[usize]) {
+    for name in ["iot", "bpm", "changes", "quotes"] {
+        let text = std::fs::read_to_string(lines.join(name)).expect("lines");
+        std::fs::write(whole.join(name), &text).expect("a file");
+        std::fs::create_dir(cut.join(name)).expect("a folder");
+        let mut rest: Vec<&str> = text.split_inclusive('\n').collect();
+        let mut number = 0;
+        while !rest.is_empty() {
+            let size = sizes[number % sizes.len()].min(rest.len());
+            let lines: String = rest.drain(..size).collect();
+            std::fs::write(cut.join(name).join(format!("{number:04}")), lines).expect("a file");
+            number += 1;
+        }
+    }
+}
+
+/// Law 6 of the lab's own scripts: each, over lines in files of any size, comes to its `--batch` answer.
+#[test]
+fn each_script_comes_to_its_batch_answer_however_lines_are_cut() {
+    let lines = tempfile::tempdir().expect("a folder");
+    let start = ["--seed", "3", "--start", "2026-01-01T00:00:00Z"];
+    for (name, words) in [
+        ("iot", ["iot_1", "--count", "400", "--rate", "50"]), // eight seconds of windows
+        ("bpm", ["iot_2", "--count", "60", "--rate", "100"]),
+        ("changes", ["recentchange", "--count", "600", "--rate", "1000"]),
+    ] {
+        feed(lines.path(), name, &[&words[..], &start[..]].concat());
+    }
+    feed(lines.path(), "quotes", &["quotes", "--count", "40", "--rate", "max"]);
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let config =
+        ProptestConfig { cases: 3, failure_persistence: None, ..ProptestConfig::default() };
+    let sizes = prop::collection::vec(20..250_usize, 1..6);
+    proptest!(config, |(sizes in sizes, threads in prop::sample::select(vec![1, 4]))| {
+        let (whole, parts) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        cut(lines.path(), whole.path(), parts.path(), &sizes);
+        for script in SCRIPTS {
+            let number = &script["sql/stream/".len()..][..2];
+            let text = ending(script);
+            let expected = runtime.block_on(answer(number, &text, whole.path(), None));
+            let found = runtime.block_on(answer(number, &text, parts.path(), Some(threads)));
+            prop_assert!(!expected.is_empty(), "{}", script);
+            prop_assert_eq!(found, expected, "{}", script);
+        }
+    });
 }
 
 #[test]

@@ -84,7 +84,9 @@ mod power_loss; // disks as a power cut leaves them
 mod prose; // what pages and messages say, as texts
 mod seat; // what a person meets at the prompt
 mod stream;
+mod stream_modes; // every cell of the table of modes
 mod stream_join; // joins of two streams
+mod stream_progress; // what standing queries tell of their batches
 mod stream_time; // law 6: standing queries equal themselves in a batch
 mod secrets; // no secret in anything that is said or written
 mod rows_into_datasets; // INSERT and COPY into a dataset, and one that is mixed

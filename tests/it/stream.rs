@@ -323,6 +323,10 @@ async fn a_table_is_looked_at_again_if_it_says_so() {
     "CREATE EXTERNAL TABLE w STORED AS CSV LOCATION 'w.csv' OPTIONS ('refresh' 'daily')",
     "option 'refresh' is 'daily', expected a time such as '1 minute'"
 )]
+#[case(
+    "CREATE UNBOUNDED EXTERNAL TABLE r STORED AS RATE LOCATION 'rate://' OPTIONS ('start' '9999-01-01T00:00:00Z')",
+    "expected a time such as '2026-01-01T00:00:00Z', up to the year 2262"
+)]
 #[case("CREATE MATERIALIZED VIEW names AS SELECT * FROM s", "table 'names' already exists")]
 #[case("DROP MATERIALIZED VIEW names", "'names' is not a materialized view")]
 #[case("CALL stop(nothing)", "no standing query has the name 'nothing'")]

@@ -280,3 +280,36 @@ async fn a_replay_compares_what_is_published_with_the_batch(
     let expected = "it has 7 rows, 0 of them are not in the answer, and 1 of the 8 rows of the answer are not in it";
     assert!(cause.ends_with(expected), "{cause}");
 }
+
+/// Else it would go on for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_does_not_read_what_it_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, _) = script_on(Out::new(false).stores(), false);
+    let location = input(folder.path(), 2);
+    let table = sink("JSON", &format!("{location}/"), "");
+    let text = format!("{TABLE} {table}; INSERT INTO out SELECT * FROM s");
+    let error = rows(&script, &text, &[("in", &location)]).await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("the query would read what it writes to '"), "{cause}");
+}
+
+/// What is beside the files of a dataset has no rows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_of_text_is_a_stream_too() {
+    let (folder, out) = (tempfile::tempdir().unwrap(), Out::new(false));
+    let (location, input) = (out.location("out"), input(folder.path(), 3));
+    let set = [("in", input.as_str())];
+    let (first, _) = script_on(out.stores(), false);
+    let text = format!("{TABLE} {}; INSERT INTO out SELECT * FROM s", sink("JSON", &location, ""));
+    rows(&first, &text, &set).await.unwrap();
+    first.standing().finish(None).await.unwrap();
+    assert!(Path::new(&location).join("properties").exists());
+    let (second, _) = script_on(out.stores(), false);
+    let text = format!(
+        "{TABLE} CREATE MATERIALIZED VIEW v AS SELECT * FROM s; CALL wait(drained => true)"
+    );
+    rows(&second, &text, &[("in", location.as_str())]).await.unwrap();
+    let found = "SELECT rows, bad_lines FROM standing_queries()";
+    assert_eq!(rows(&second, found, &[]).await.unwrap(), ["6 0"]);
+}

@@ -281,3 +281,145 @@ async fn a_file_that_is_still_written_is_read_when_it_is_left_alone() {
     rows(&script, text, &[("in", folder.path().to_str().unwrap())]).await.unwrap();
     until(&script, "FROM v", &["1"]).await;
 }
+
+/// A server of lines that sends these bytes and then says nothing more; its location.
+fn says(bytes: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(&bytes).unwrap();
+        std::thread::park(); // it neither closes nor accepts another
+    });
+    location
+}
+
+fn counted(location: &str, options: &str) -> String {
+    format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '{location}' OPTIONS ({options}); \
+         CREATE MATERIALIZED VIEW v AS SELECT count(*), count(i), sum(i) FROM s"
+    )
+}
+
+/// The lines that are whole are there, half a line is not, and the query ends when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_hangs_in_a_line_holds_nothing_up() {
+    let location = says(b"{\"i\": 1}\n{\"i\": 2}\n{\"i\": 1000".to_vec());
+    let (script, _) = script(false);
+    rows(&script, &counted(&location, "'buffer' '1MiB'"), &[]).await.unwrap();
+    until(&script, "FROM v", &["2 2 3"]).await;
+    rows(&script, "CALL wait('100 milliseconds')", &[]).await.unwrap();
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), ["2 2 3"]);
+    rows(&script, "DROP MATERIALIZED VIEW v", &[]).await.unwrap();
+    assert!(rows(&script, "FROM standing_queries()", &[]).await.unwrap().is_empty());
+}
+
+/// Each line of garbage is a bad line of its own, and lines behind it are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_of_a_connection_is_bad_lines_and_no_more() {
+    let mut text = "\u{feff}{\"i\": 1}\r\n\n  \n{\"I\": 2}\n".as_bytes().to_vec(); // two rows
+    let bad: [&[u8]; 8] = [
+        b"\xff\xfe\x00\x01",
+        b"{\"i\": 4}{\"i\": 5}",
+        b"{\"i\":",
+        b"6}",
+        b"{\"i\": \"open",
+        b"[7]",
+        b"null",
+        b"GET / HTTP/1.1",
+    ];
+    for line in bad {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend(vec![b'x'; 17 << 20]); // longer than a line may be
+    text.extend_from_slice(b"\n{\"other\": 8, \"i\": 8}\n");
+    let location = says(text);
+    let (script, _) = script(false);
+    rows(&script, &counted(&location, "'buffer' '32MiB'"), &[]).await.unwrap();
+    until(&script, "SELECT sum(bad_lines) FROM standing_queries()", &["9"]).await;
+    until(&script, "FROM v", &["12 3 11"]).await;
+    let reasons = "SELECT count(*), count(DISTINCT position), min(length(reason)) > 0, max(length(line)) <= 1024 FROM s$bad";
+    assert_eq!(rows(&script, reasons, &[]).await.unwrap(), ["9 9 true true"]);
+}
+
+/// More lines than the buffer takes, as fast as they go: each is counted once, and none is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_floods_waits_for_the_query() {
+    const LINES: usize = 200_000;
+    let lines = "{\"i\": 1}\n".repeat(LINES).into_bytes();
+    let location = crate::support::stream::serve(lines, 10_000);
+    let (script, _) = script(false);
+    let text = counted(&location, "'buffer' '64KiB', 'on_close' 'end'");
+    rows(&script, &text, &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    let expected = format!("{LINES} {LINES} {LINES}");
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), [expected]);
+}
+
+/// The query that fails is not the first that was started, and the others have no end.
+#[rstest]
+#[case("CALL wait('1 hour')")]
+#[case("CALL wait(drained => true)")]
+#[case("")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_is_told_at_once(#[case] then: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.json"), "broken\n").unwrap();
+    let text = format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE clock STORED AS RATE LOCATION 'rate://'; \
+         CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '${{in}}' OPTIONS ('on_error' 'fail'); \
+         CREATE MATERIALIZED VIEW endless AS SELECT count(*) FROM clock; \
+         CREATE MATERIALIZED VIEW v AS SELECT count(*) FROM s; {then}"
+    );
+    let (script, _) = script(false);
+    let ran = rows(&script, &text, &[("in", folder.path().to_str().unwrap())]).await;
+    let error = match ran {
+        Ok(_) => script.standing().finish(None).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.kind().exit_code(), 65, "{error}");
+}
+
+/// A source that has ended is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_source_does_not_wait_for_the_trigger() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let location = format!("tcp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(300)); // the first batch has none
+        client.write_all(b"{\"i\": 1}\n{\"i\": 2}\n").unwrap();
+    });
+    let text = format!(
+        "CREATE UNBOUNDED EXTERNAL TABLE s (i BIGINT) STORED AS JSON LOCATION '{location}' OPTIONS ('on_close' 'end'); \
+         CREATE MATERIALIZED VIEW v WITH (trigger = '1 hour') AS SELECT count(*) FROM s"
+    );
+    let (script, _) = script(false);
+    rows(&script, &text, &[]).await.unwrap();
+    script.standing().finish(None).await.unwrap();
+    assert_eq!(rows(&script, "FROM v", &[]).await.unwrap(), ["2"]);
+}
+
+/// A connection that says nothing has no more for now.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_silent_connection_has_sent_is_all_for_now() {
+    let location = says(b"{\"i\": 1}\n{\"i\": 2}\n".to_vec());
+    let (script, _) = script(false);
+    rows(&script, &counted(&location, "'on_close' 'reconnect'"), &[]).await.unwrap();
+    until(&script, "CALL wait(drained => true); FROM v", &["2 2 3"]).await;
+}
+
+/// A server that is quick to end connections is not asked more often than ten times a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_cannot_make_itself_busy() {
+    let event = format!("{HEAD}retry: 0\ndata: {{\"i\": 1}}\n\n");
+    let answers = vec![event.as_str(); 100];
+    let (address, asked) = events(&answers);
+    let (script, _) = script(false);
+    rows(&script, &table(&address, ""), &[]).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    rows(&script, "DROP MATERIALIZED VIEW v", &[]).await.unwrap();
+    let asked = asked.lock().unwrap().len();
+    assert!((1..=12).contains(&asked), "{asked} times");
+}

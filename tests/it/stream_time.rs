@@ -8,6 +8,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use rstest::rstest;
 
+use crate::cli::{outcome, pleiad};
 use crate::support::stream::{rows, script, script_with, silent};
 
 /// A row: its number, the group, the value, nanoseconds since 1970.
@@ -304,85 +305,6 @@ async fn a_console_shows_windows_as_its_mode_says(
     assert_eq!(found.join(" | "), expected);
 }
 
-/// Every cell of the table of modes: it works, or says why not and what does before the first batch.
-#[rstest]
-#[case::rows("SELECT r FROM s WHERE i > 0", ["", "", ""])]
-#[case::unnested("SELECT unnest(string_to_array(k, ' ')) AS w FROM s", ["", "", ""])]
-#[case::static_join("SELECT r, name FROM s JOIN names USING (i)", ["", "", ""])]
-#[case::groups("SELECT k, count(*) FROM s GROUP BY k", ["group by a window of the event time", "", ""])]
-#[case::all("SELECT count(*) FROM s", ["group by a window of the event time", "", ""])]
-#[case::window(WINDOW, ["", "", ""])]
-#[case::time("SELECT t, count(*) FROM s GROUP BY t", ["", "", ""])]
-#[case::window_without_watermark(
-    "SELECT window_start, count(*) FROM TUMBLE(u, t, INTERVAL '5 seconds') GROUP BY 1",
-    ["give the table 'u' the option 'watermark'", "", ""]
-)]
-#[case::window_of_another_column(
-    "SELECT window_start, count(*) FROM TUMBLE(s, other, INTERVAL '5 seconds') GROUP BY 1",
-    ["group by a window of the event time", "", ""]
-)]
-#[case::a_set_without_the_window(
-    "SELECT window_start, k, count(*) FROM TUMBLE(s, t, INTERVAL '5 seconds') GROUP BY CUBE (window_start, k)",
-    ["group by a window of the event time", "", ""]
-)]
-#[case::distinct("SELECT DISTINCT k FROM s", ["", "", ""])]
-#[case::sorted_rows("SELECT r FROM s ORDER BY r", ["ORDER BY needs all rows"; 3])]
-#[case::limited_rows("SELECT r FROM s LIMIT 3", ["LIMIT has no end"; 3])]
-#[case::sorted(
-    "SELECT window_start, count(*) AS n FROM TUMBLE(s, t, INTERVAL '5 seconds') GROUP BY 1 ORDER BY 1",
-    ["mode append shows a row once and for good, but ORDER BY", "mode update shows the groups", ""]
-)]
-#[case::limited(
-    "SELECT DISTINCT k FROM s LIMIT 1",
-    ["mode append shows a row once and for good, but ORDER BY, LIMIT", "mode update shows the groups", ""]
-)]
-#[case::ranked(
-    "SELECT k, rank() OVER (ORDER BY n) FROM (SELECT k, count(*) AS n FROM s GROUP BY k)",
-    ["group by a window of the event time", "mode update shows the groups", ""]
-)]
-#[case::twice(
-    "SELECT max(n) FROM (SELECT window_start, count(*) AS n FROM TUMBLE(s, t, INTERVAL '5 seconds') GROUP BY 1)",
-    ["mode append shows a row once and for good, but ORDER BY", "mode update shows the groups", ""]
-)]
-#[case::two(
-    "SELECT k, count(*) AS n FROM s GROUP BY k UNION ALL SELECT 'all', count(*) FROM s",
-    ["mode append is for one aggregate", "mode update is for one aggregate", ""]
-)]
-#[tokio::test(flavor = "multi_thread")]
-async fn every_cell_of_the_modes_works_or_says_why_not(
-    #[case] query: &str,
-    #[case] sentences: [&str; 3],
-) {
-    let folder = tempfile::tempdir().unwrap();
-    let set = [("in", folder.path().to_str().unwrap()), ("delay", "1 second")];
-    let (script, _) = script(false);
-    let tables = format!(
-        "{} CREATE UNBOUNDED EXTERNAL TABLE u (t TIMESTAMP) STORED AS JSON LOCATION '${{in}}' \
-         OPTIONS ('event_time' 't')",
-        TABLES.replace("t TIMESTAMP", "t TIMESTAMP, other TIMESTAMP")
-    );
-    rows(&script, &tables, &set).await.unwrap();
-    for (mode, sentence) in ["append", "update", "complete"].into_iter().zip(sentences) {
-        let console = format!(
-            "CREATE EXTERNAL TABLE {mode}s STORED AS CONSOLE LOCATION 'stdout' OPTIONS ('mode' '{mode}'); \
-             INSERT INTO {mode}s {query}"
-        );
-        let view = format!("CREATE MATERIALIZED VIEW {mode}v WITH (mode = '{mode}') AS {query}");
-        for text in [console, view] {
-            let begun = rows(&script, &text, &set).await;
-            match (sentence, begun) {
-                ("", begun) => assert!(begun.is_ok(), "{mode}: {:?}", begun.err()),
-                (_, Ok(_)) => panic!("{mode} works: {query}"),
-                (_, Err(error)) => {
-                    let cause = std::error::Error::source(&error);
-                    let cause = cause.map_or(error.to_string(), ToString::to_string);
-                    assert!(cause.contains(sentence), "{mode}: {cause}");
-                }
-            }
-        }
-    }
-}
-
 /// A window ends before the row at its end, before 1970 too.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_on_edges_are_in_the_window_that_begins_there() {
@@ -420,6 +342,50 @@ async fn clocks_that_go_back_in_autumn_change_nothing() {
                 TUMBLE(s, t, INTERVAL '1 hour') GROUP BY 1; CALL wait(drained => true); FROM v";
     let found = over(&lines, "0 seconds", text).await.unwrap();
     assert_eq!(found, ["2020-10-25T00:00:00 1", "2020-10-25T01:00:00 1"]);
+}
+
+/// Where the program runs is not where the times are from: local clocks that skip or repeat an hour change nothing.
+#[test]
+fn the_time_zone_of_the_machine_changes_no_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "2026-03-08T01:30:00", // New York skips the hour after the next
+        "2026-03-08T02:30:00",
+        "2026-03-08T03:30:00Z",
+        "2026-03-08T02:30:00-04:00",
+        "2026-11-01T01:30:00", // and repeats this one
+        "2026-11-01T01:30:00-04:00",
+        "2026-11-01T01:30:00-05:00",
+        "1969-12-31T23:59:59.999999999Z",
+    ];
+    let lines: String = lines.map(|time| format!("{{\"t\": \"{time}\"}}\n")).concat();
+    let (input, path) = (folder.path().join("s.json"), folder.path().join("x.sql"));
+    fs::write(&input, lines).unwrap();
+    let text = "CREATE UNBOUNDED EXTERNAL TABLE s (t TIMESTAMP) STORED AS JSON LOCATION '${in}' \
+                OPTIONS ('event_time' 't', 'watermark' '1 hour'); \
+                CREATE MATERIALIZED VIEW hours AS SELECT window_start, window_end, count(*) AS n \
+                FROM TUMBLE(s, t, INTERVAL '1 hour') GROUP BY 1, 2; \
+                CREATE MATERIALIZED VIEW days AS SELECT date_trunc('day', t) AS day, count(*) AS n FROM s GROUP BY 1; \
+                CALL wait(drained => true); SELECT * FROM hours ORDER BY 1; SELECT * FROM days ORDER BY 1";
+    fs::write(&path, text).unwrap();
+    let expected = "window_start,window_end,n\n\
+        1969-12-31T23:00:00,1970-01-01T00:00:00,1\n\
+        2026-03-08T01:00:00,2026-03-08T02:00:00,1\n\
+        2026-03-08T02:00:00,2026-03-08T03:00:00,1\n\
+        2026-03-08T03:00:00,2026-03-08T04:00:00,1\n\
+        2026-03-08T06:00:00,2026-03-08T07:00:00,1\n\
+        2026-11-01T01:00:00,2026-11-01T02:00:00,1\n\
+        2026-11-01T05:00:00,2026-11-01T06:00:00,1\n\
+        2026-11-01T06:00:00,2026-11-01T07:00:00,1\n\
+        day,n\n1969-12-31T00:00:00,1\n2026-03-08T00:00:00,4\n2026-11-01T00:00:00,3\n";
+    for zone in ["UTC", "America/New_York", "Asia/Kathmandu"] {
+        for batch in [&[][..], &["--batch"]] {
+            let mut command = pleiad(&["run", path.to_str().unwrap()]);
+            command.args(batch).args(["--set", &format!("in={}", input.display())]).env("TZ", zone);
+            let (code, stdout, stderr) = outcome(&mut command);
+            assert_eq!((code, stdout.as_str()), (0, expected), "{zone}: {stderr}");
+        }
+    }
 }
 
 /// A row from the far future does not close all windows.

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod batch_log; // who follows standing queries
 pub(super) mod batches; // of standing queries
 mod call; // procedures of SQL
 pub(super) mod cat; // `pleiad cat`
@@ -28,6 +29,7 @@ pub(super) mod partition; // `pleiad partition`
 pub(super) mod plot; // `pleiad plot`
 mod plot_clusters; // pictures of a result of k-means
 mod plot_columns; // pictures of columns
+mod plot_stream; // the batches of standing queries
 pub(super) mod predict; // `pleiad predict`
 pub(super) mod presign; // `pleiad presign`
 pub(super) mod procedure; // the commands that SQL can call

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::kdistance::CurveArgs;
 use super::plot_clusters::{ElbowArgs, PartitionsArgs, StepsArgs};
 use super::plot_columns::{HistogramArgs, ScatterArgs};
+use super::plot_stream::StreamArgs;
 use crate::cli::context::Context;
 use crate::error::Result;
 use crate::grid::Frame;
@@ -13,7 +14,7 @@ use crate::partition::stored::Stored;
 use crate::report::{self, DrawnBlock, Picture};
 use crate::table::{Manifest, current_manifest};
 
-/// Draw a picture: blocks, the sky, clusters, costs, columns
+/// Draw a picture: blocks, the sky, clusters, costs, columns, streams
 ///
 /// On a terminal the picture is drawn with text. `-o x.svg` writes an SVG file, and so does a pipe.
 #[derive(Debug, Args)]
@@ -32,6 +33,7 @@ enum PictureKind {
     Steps(StepsArgs),
     Partitions(PartitionsArgs),
     Histogram(Box<HistogramArgs>),
+    Stream(StreamArgs),
 }
 
 /// Draw the rows of each block as bars, by id and sorted, with the limit of --max-rows
@@ -96,6 +98,7 @@ impl Plot {
             PictureKind::Steps(args) => args.figure(context).await?,
             PictureKind::Partitions(args) => args.figure(context).await?,
             PictureKind::Histogram(args) => args.figure(context).await?,
+            PictureKind::Stream(args) => args.figure().await?,
         };
         context.print_picture(&figure)
     }

@@ -9,17 +9,20 @@ use clap::Args;
 use datafusion::error::DataFusionError;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::batch_log::{All, BatchLog};
 use super::batches::Batches;
 use super::call::Calls;
 use crate::cli::answer::Answer;
 use crate::cli::context::{Context, SECRETS, VARIABLES};
 use crate::cli::exit::{AlreadyReported, StdoutClosed, after};
+use crate::cli::live::LiveLines;
 use crate::cli::results::Results;
 use crate::cli::secrets::Secrets;
 use crate::cli::terminal;
 use crate::error::{Error, Result};
 use crate::intervals;
 use crate::script::{self, Script, Statement, StatementResult, Variables};
+use crate::stream::Follower;
 
 /// Run a SQL script
 ///
@@ -71,6 +74,10 @@ pub(crate) struct ScriptFlags {
     /// With --batch: compare what standing queries have put into files with the answer of the batch
     #[arg(long, requires = "batch", hide_short_help = true)]
     pub replay: bool,
+
+    /// Add a line of JSON for each batch of standing queries to this file
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub progress_file: Option<PathBuf>,
 
     /// Stop standing queries this long after the last statement; default: when their sources end
     #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
@@ -176,11 +183,13 @@ pub(super) async fn run_texts(
     for (origin, text) in texts {
         statements.extend(script::split(origin, text, &variables)?);
     }
-    let script = start(context, flags)?;
+    let live = context.live_lines();
+    let script = start(context, flags, live.clone().map(|live| live as _))?;
     let mut results = context.results()?;
     let mut first = None;
     for statement in &statements {
-        let Err(error) = run_one(&script, statement, &mut results).await else { continue };
+        let ran = run_one(&script, statement, &mut results, live.as_deref()).await;
+        let Err(error) = ran else { continue };
         if !flags.keep_going || error.is::<StdoutClosed>() {
             return Err(error);
         }
@@ -188,20 +197,37 @@ pub(super) async fn run_texts(
         first.get_or_insert(AlreadyReported(code));
     }
     results.finish()?;
-    script.standing().finish(flags.run_for).await?;
+    shown(live.as_deref(), script.standing().finish(flags.run_for)).await?;
     first.map_or(Ok(()), |first| Err(first.into()))
 }
 
-/// A script with the flags of the command line.
-pub(super) fn start(context: &Context, flags: &ScriptFlags) -> Result<Script> {
+/// A script with the flags of the command line; `live` follows its standing queries.
+pub(super) fn start(
+    context: &Context,
+    flags: &ScriptFlags,
+    live: Option<Arc<dyn Follower>>,
+) -> Result<Script> {
     let session = context.session()?;
     let procedures = Arc::new(Calls::new(context));
     let (mode, arguments) = (context.flags.mode, context.arguments.clone());
     let watch = Arc::clone(&context.watch);
     let script = Script::new(&session, procedures, mode, arguments, watch);
     let console = Arc::new(Batches { context: context.clone() });
-    let script = script.keeping(context.flags.keep()).showing(console);
+    let mut followers: Vec<Arc<dyn Follower>> = live.into_iter().collect();
+    if let Some(path) = &flags.progress_file {
+        followers.push(Arc::new(BatchLog::open(path)?));
+    }
+    let follower = (!followers.is_empty()).then(|| Arc::new(All(followers)) as _);
+    let script = script.keeping(context.flags.keep()).showing(console).followed(follower);
     Ok(script.in_batch(flags.batch).in_replay(flags.replay))
+}
+
+/// Does `work` while the lines of standing queries are shown.
+async fn shown<T>(live: Option<&LiveLines>, work: impl Future<Output = T>) -> T {
+    live.inspect(|live| live.show());
+    let done = work.await;
+    live.inspect(|live| live.hide());
+    done
 }
 
 /// What a statement has printed.
@@ -220,8 +246,9 @@ pub(super) async fn run_one(
     script: &Script,
     statement: &Statement,
     results: &mut Results<'_>,
+    live: Option<&LiveLines>,
 ) -> anyhow::Result<Ran> {
-    match script.run(statement).await? {
+    match shown(live, Box::pin(script.run(statement))).await? {
         StatementResult::Nothing => Ok(Ran::Silent),
         StatementResult::Watch(watch) => {
             let mut ran = Ran::Silent;
@@ -229,7 +256,8 @@ pub(super) async fn run_one(
                 if time > 0 {
                     tokio::time::sleep(watch.every).await;
                 }
-                ran = Box::pin(run_one(script, &watch.query, results)).await?;
+                script.standing().well()?;
+                ran = Box::pin(run_one(script, &watch.query, results, None)).await?;
                 results.show_at_once()?;
             }
             Ok(ran)

@@ -107,13 +107,13 @@ pub(super) async fn run(
     flags: &ScriptFlags,
     init: Option<(String, String)>,
 ) -> anyhow::Result<()> {
-    let script = start(context, flags)?;
+    let script = start(context, flags, None)?; // lines of their own would break the prompt
     let variables = flags.variables()?;
     let mut results = context.results()?;
     results.page(Some(true));
     if let Some((origin, text)) = init {
         for statement in script::split(&origin, &text, &variables)? {
-            run_one(&script, &statement, &mut results).await?;
+            run_one(&script, &statement, &mut results, None).await?;
             results.show_at_once()?;
         }
     }
@@ -222,7 +222,7 @@ impl Shell<'_> {
                     self.context.note("stopped");
                     return Ok(());
                 }
-                ran = run_one(&self.script, statement, &mut self.results) => ran,
+                ran = run_one(&self.script, statement, &mut self.results, None) => ran,
             };
             let time = begun.elapsed();
             match ran.and_then(|ran| self.results.show().map(|()| ran)) {

@@ -151,8 +151,9 @@ impl Decoder {
                 OnError::Skip => {}
                 OnError::Fail => {
                     return Err(Error::data(format!(
-                        "line {position} of the stream cannot be read: {reason}: set 'on_error' to 'null' \
-                         or 'skip' to go on after such lines"
+                        "line {} of the stream cannot be read: {reason}: set 'on_error' to 'null' \
+                         or 'skip' to go on after such lines",
+                        position + 1
                     )));
                 }
             }

@@ -105,7 +105,7 @@ fn a_bad_line_may_end_the_query() {
     assert_eq!(error.kind(), Kind::Data);
     assert_eq!(
         error.to_string(),
-        "line 11 of the stream cannot be read: it has no value at byte 6: set 'on_error' to 'null' or \
+        "line 12 of the stream cannot be read: it has no value at byte 6: set 'on_error' to 'null' or \
          'skip' to go on after such lines"
     );
 }

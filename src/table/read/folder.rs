@@ -7,6 +7,7 @@ use object_store::{ListResult, ObjectMeta, ObjectStore};
 
 use crate::error::{Error, Result};
 use crate::storage::{Location, Stores, blocking};
+use crate::table::commit::names::{MANIFESTS, PROPERTIES};
 use crate::table::commit::place::DatasetRoot;
 use crate::table::hive::is_hidden;
 use crate::table::text::bytes::{TextStream, of_object};
@@ -69,8 +70,10 @@ impl Folder {
                 return Err(Error::missing(format!("'{shown}' not found")));
             }
         }
-        let mut found = self.listed().await?.objects;
-        found.retain(|meta| meta.location.filename().is_some_and(|name| !is_hidden(name)));
+        let ListResult { objects: mut found, common_prefixes } = self.listed().await?;
+        let is_dataset = common_prefixes.iter().any(|path| path.filename() == Some(MANIFESTS));
+        let is_ours = |name: &str| is_hidden(name) || (is_dataset && name == PROPERTIES);
+        found.retain(|meta| meta.location.filename().is_some_and(|name| !is_ours(name)));
         found.sort_by(|a, b| (a.last_modified, &a.location).cmp(&(b.last_modified, &b.location)));
         Ok(found.into_iter().map(|meta| self.found(meta)).collect())
     }

@@ -37,20 +37,26 @@ pub(crate) fn script(is_batch: bool) -> (Script, Arc<Shown>) {
 
 /// A script that has so many bytes of memory.
 pub(crate) fn script_with(is_batch: bool, memory_limit: Option<u64>) -> (Script, Arc<Shown>) {
-    of_stores(Stores::new(StorageOptions::default()), is_batch, memory_limit)
+    of_stores(Stores::new(StorageOptions::default()), is_batch, memory_limit, 2)
+}
+
+/// A script that has so many threads, and as many engine streams.
+pub(crate) fn script_of_threads(is_batch: bool, threads: usize) -> (Script, Arc<Shown>) {
+    of_stores(Stores::new(StorageOptions::default()), is_batch, None, threads)
 }
 
 /// A script on `stores`, and what it shows.
 pub(crate) fn script_on(stores: Arc<Stores>, is_batch: bool) -> (Script, Arc<Shown>) {
-    of_stores(stores, is_batch, None)
+    of_stores(stores, is_batch, None, 2)
 }
 
 fn of_stores(
     stores: Arc<Stores>,
     is_batch: bool,
     memory_limit: Option<u64>,
+    threads: usize,
 ) -> (Script, Arc<Shown>) {
-    let threads = NonZeroUsize::new(2);
+    let threads = NonZeroUsize::new(threads);
     let options = SessionOptions { threads, memory_limit, ..SessionOptions::default() };
     let session = Session::new(stores, &options).unwrap();
     let shown = Arc::new(Shown::default());
