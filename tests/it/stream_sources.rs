@@ -242,7 +242,8 @@ fn aged(folder: &std::path::Path, ages: &[u64]) {
     for (number, age) in ages.iter().enumerate() {
         let path = folder.join(format!("{number}.json"));
         fs::write(&path, format!("{{\"i\": {number}}}\n")).unwrap();
-        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(*age);
+        let now = std::time::SystemTime::from(jiff::Timestamp::now());
+        let time = now - std::time::Duration::from_secs(*age);
         fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 }
@@ -388,7 +389,7 @@ async fn the_end_of_a_source_does_not_wait_for_the_trigger() {
     let location = format!("tcp://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(300)); // the first batch has none
+        std::thread::park_timeout(std::time::Duration::from_millis(300)); // the first batch has none
         client.write_all(b"{\"i\": 1}\n{\"i\": 2}\n").unwrap();
     });
     let text = format!(

@@ -86,7 +86,7 @@ fn a_signal_ends_a_query_behind_its_batch() {
 fn a_signal_while_a_query_is_stopped_ends_it_behind_its_batch() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = start(folder.path(), "CALL wait('1 second'); CALL stop(console)", &[]);
-    std::thread::sleep(std::time::Duration::from_millis(1_500)); // it waits for the end of the batch
+    std::thread::park_timeout(std::time::Duration::from_millis(1_500)); // it waits for the end of the batch
     running.signal("INT");
     running.says("cleaning up; press Ctrl-C to leave at once");
     assert_eq!(running.end(), (Some(130), ROWS));
