@@ -251,3 +251,19 @@ fn lines_that_cannot_be_read_are_warned_of_once() {
     assert_eq!((code, stdout.as_str()), (0, "error,n\nfalse,1\ntrue,2\n"), "{stderr}");
     assert_eq!(stderr.matches("line 2 of a stream cannot be read").count(), 1, "{stderr}");
 }
+
+/// The folder has the name of the table, and is not it.
+#[test]
+fn the_last_script_reads_the_windows_that_it_has_kept() {
+    let lab = tempfile::tempdir().expect("a folder");
+    feed(lab.path(), "iot", &["iot_1", "--count", "200", "--rate", "20"]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/stream/22_append_windows.sql");
+    let mut command = pleiad(&["run"]);
+    command.arg(script).args(["--set", "iot=iot", "--set", "seconds=7"]).current_dir(lab.path());
+    let (code, stdout, stderr) = outcome(&mut command);
+    assert_eq!(code, 0, "{stderr}");
+    let mut lines = stdout.lines();
+    assert_eq!(lines.next(), Some("window_start,n"), "{stdout}");
+    assert!(lines.next().is_some(), "{stdout}");
+    assert!(lab.path().join("windows/_manifest").is_dir());
+}
